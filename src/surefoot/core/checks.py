@@ -1,0 +1,146 @@
+"""The door: everything given from outside is checked here once, and refused with a message that teaches.
+
+Every message says what was asked, what was given (shape, row, value) and what to do.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
+
+# How far a row of probabilities may be from summing to one: the rounding of k stored values, with room to spare.
+_SUM_TOLERANCE = {2: 1e-2, 4: 1e-3, 8: 1e-3}
+
+
+def _as_array(values: ArrayLike, what: str) -> np.ndarray:
+    """Turn lists, arrays and tensors (on any device, with or without gradient) into a NumPy array."""
+    detached: Any = values.detach().cpu() if hasattr(values, "detach") else values  # type: ignore[union-attr]
+    if str(getattr(detached, "dtype", "")) == "torch.bfloat16":
+        detached = detached.float()
+    try:
+        return np.asarray(detached)
+    except ValueError as error:
+        raise InputError(f"{what} must be a rectangular array, got ragged rows ({error})") from error
+
+
+def _as_table(values: ArrayLike, what: str) -> np.ndarray:
+    table = _as_array(values, what)
+    if table.dtype.kind not in "fiu":
+        raise InputError(f"{what} must be numbers, got dtype {table.dtype}")
+    if table.ndim != 2:
+        raise InputError(f"{what} must have shape (n, k): samples by classes, got shape {table.shape}")
+    n, k = table.shape
+    if n == 0:
+        raise InputError(f"{what} has no rows (shape {table.shape}); at least one sample is needed")
+    if k < 2:
+        raise InputError(
+            f"{what} has {k} column(s); at least two classes are needed. For a binary classifier with one output z "
+            f"pass the columns [0, z] (logits) or [1 - p, p] (probabilities)"
+        )
+    if table.dtype.kind in "iu":
+        table = table.astype(np.float64)
+    if not np.isfinite(table.sum(dtype=np.float64)):  # one cheap pass; look closer only when it fails
+        bad = ~np.isfinite(table)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise InputError(
+                f"{what} row {row} holds {table[row, column]} in column {column}; every value must be finite"
+            )
+    return table
+
+
+def are_distributions(table: np.ndarray) -> bool:
+    """Whether every row is a probability distribution: no negative value, sum one."""
+    return bool((table.min() >= 0) and np.abs(table.sum(1, dtype=np.float64) - 1).max() <= 1e-5)
+
+
+def check_logits(logits: ArrayLike) -> Logits:
+    """Return logits as a float array (n, k), or say which row is not one.
+
+    Raises:
+        InputError: wrong shape, no rows, one class, NaN or infinity, or a table of probabilities.
+
+    >>> check_logits([[0.2, 0.8], [0.5, 0.5]])
+    Traceback (most recent call last):
+    surefoot.core.errors.InputError: logits: every row is non-negative and sums to 1; these are probabilities: ...
+    """
+    table = _as_table(logits, "logits")
+    # The first row settles it almost always: spare the pass over a large table.
+    if are_distributions(table[:1]) and are_distributions(table):
+        raise InputError(
+            "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, "
+            "or name the array 'probs' when they come from a file"
+        )
+    return table
+
+
+def check_probs(probs: ArrayLike) -> Probs:
+    """Return probabilities as a float array (n, k), or say which row is not a distribution.
+
+    Raises:
+        InputError: wrong shape, no rows, one class, NaN or infinity, or a row that is not a distribution.
+
+    >>> check_probs([[0.5, 0.5], [2.0, -1.0]])
+    Traceback (most recent call last):
+    surefoot.core.errors.InputError: probs row 1 is not a distribution (sum 1, min -1); these look like logits: ...
+    """
+    table = _as_table(probs, "probs")
+    sums = table.sum(1, dtype=np.float64)
+    tolerance = _SUM_TOLERANCE.get(table.dtype.itemsize, 1e-3)
+    if not (table.min() >= 0 and np.abs(sums - 1).max() <= tolerance):
+        lows = table.min(1)
+        row = int(np.argmax((lows < 0) | (np.abs(sums - 1) > tolerance)))
+        raise InputError(
+            f"probs row {row} is not a distribution (sum {sums[row]:.6g}, min {lows[row]:.6g}); "
+            f"these look like logits: apply softmax over the classes, or name the array 'logits' in a file"
+        )
+    return table
+
+
+def check_labels(labels: ArrayLike, n: int, k: int) -> Labels:
+    """Return labels as an integer array (n,) with values in 0..k-1, or say which row is not one.
+
+    Raises:
+        InputError: wrong length or shape, not integers, or a class that does not exist.
+    """
+    array = _as_array(labels, "labels")
+    if array.ndim != 1:
+        raise InputError(f"labels must have shape (n,): one class index a sample, got shape {array.shape}")
+    if len(array) != n:
+        raise InputError(f"{n} rows of scores but {len(array)} labels; they must match one to one")
+    if array.dtype.kind == "f":
+        whole = np.isfinite(array) & (array == np.floor(array))
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise InputError(f"labels row {row} is {array[row]}; a label is a whole number, 0 to {k - 1}")
+    elif array.dtype.kind not in "iub":
+        raise InputError(f"labels must be class indices 0 to {k - 1}, got dtype {array.dtype}")
+    outside = (array < 0) | (array >= k)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(f"labels row {row} is {array[row]:.0f}, outside 0 to {k - 1} (the scores have {k} columns)")
+    return array.astype(np.int64, copy=False)
+
+
+def check_confidences(confidences: ArrayLike, n: int | None = None) -> Confidences:
+    """Return confidences as a float array (n,) with values in [0, 1], or say which row is not one."""
+    array = _as_array(confidences, "confidences")
+    if array.ndim != 1 or array.dtype.kind not in "fiu":
+        raise InputError(f"confidences must be numbers of shape (n,), got {array.dtype} of shape {array.shape}")
+    if len(array) == 0:
+        raise InputError("confidences are empty; at least one sample is needed")
+    if n is not None and len(array) != n:
+        raise InputError(f"{len(array)} confidences but {n} outcomes; they must match one to one")
+    if not (array.min() >= 0 and array.max() <= 1):  # false for NaN, too
+        row = int(np.argmin((array >= 0) & (array <= 1)))
+        raise InputError(f"confidences row {row} is {array[row]}; a confidence lies between 0 and 1")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def check_bins(bins: int) -> int:
+    """Return the number of bins, or say that it is not one."""
+    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 1:
+        raise InputError(f"the number of bins must be a whole number of at least 1, got {bins!r}")
+    return int(bins)

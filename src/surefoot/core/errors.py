@@ -1,0 +1,17 @@
+"""The few kinds of mistakes a caller can make, each one a kind that they can catch."""
+
+
+class SurefootError(Exception):
+    """Base of every error that surefoot raises on purpose."""
+
+
+class InputError(SurefootError, ValueError):
+    """Something given is not what was asked for; the message says which row, which value, and what to do."""
+
+
+class FileError(SurefootError, OSError):
+    """A file is missing, damaged, or of a kind surefoot does not read."""
+
+
+class MissingExtra(SurefootError, ImportError):
+    """An optional group of dependencies is not installed; the message says which."""

@@ -1,0 +1,202 @@
+"""How strongly focal loss looks away from what is already right: gamma as a value.
+
+A policy maps the target's probability p (and training progress) to an exponent. Gamma is a constant in the backward
+pass, as in the paper; `offset` is what must be added so that the loss stays continuous where gamma jumps.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+
+Exponent: TypeAlias = float | Tensor
+
+
+class GammaPolicy(ABC):
+    """A rule that gives gamma for a probability of the target class at a moment of training."""
+
+    @abstractmethod
+    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+        """Compute gamma from log p and log(1 - p); `progress` is the fraction of training done, 0 to 1."""
+
+    @abstractmethod
+    def offset(self, log_p: Tensor) -> Exponent:
+        """Compute the constant to add to each loss, so that it is continuous in p."""
+
+
+def _check_gammas(*gammas: float) -> None:
+    for gamma in gammas:
+        if not (isinstance(gamma, int | float) and math.isfinite(gamma) and gamma >= 0):
+            raise InputError(f"gamma must be a finite number of at least 0, got {gamma!r}")
+
+
+@dataclass(frozen=True)
+class Fixed(GammaPolicy):
+    """Use one gamma for everybody, always (FL-gamma)."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an exponent."""
+        _check_gammas(self.value)
+
+    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+        """Return the one gamma."""
+        return float(self.value)
+
+    def offset(self, log_p: Tensor) -> Exponent:
+        """Return zero: there is no jump."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Scheduled(GammaPolicy):
+    """Use one gamma for everybody, by epoch (FLSc-531): `gammas[i]` from the fraction `starts[i]` of training on.
+
+    Reference: Mukhoti et al. 2020, section 5; the switches at epochs 100 and 250 of 350 are those of the paper's code.
+    """
+
+    gammas: tuple[float, ...] = (5.0, 3.0, 1.0)
+    starts: tuple[float, ...] = (0.0, 100 / 350, 250 / 350)
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that is not one."""
+        _check_gammas(*self.gammas)
+        if len(self.gammas) != len(self.starts) or not self.starts or self.starts[0] != 0.0:
+            raise InputError(f"a schedule needs one start a gamma, the first 0; got {self.starts} for {self.gammas}")
+        if list(self.starts) != sorted(set(self.starts)):
+            raise InputError(f"the starts of a schedule must increase, got {self.starts}")
+
+    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+        """Return the gamma whose time it is."""
+        reached = [g for g, start in zip(self.gammas, self.starts, strict=True) if progress >= start - 1e-9]
+        return float(reached[-1])
+
+    def offset(self, log_p: Tensor) -> Exponent:
+        """Return zero: at any one time there is no jump in p."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ByConfidence(GammaPolicy):
+    """Use `gammas[i]` for p below `thresholds[i]`, the last gamma above all (FLSD-53: 5 below 0.2, else 3).
+
+    As published, the loss jumps *up* as p grows past a threshold: at 0.2 from 0.527 to 0.824. The gradient never sees
+    it, but line search, early stopping and every log do, and the population optimum has a plateau. `continuous` adds
+    the jump below each threshold: the same gradients, a monotone loss. `continuous=False` is exact parity.
+
+    Reference: Mukhoti et al. 2020, section 5 (sample-dependent gamma).
+    """
+
+    gammas: tuple[float, ...] = (5.0, 3.0)
+    thresholds: tuple[float, ...] = (0.2,)
+    continuous: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that are not increasing probabilities."""
+        _check_gammas(*self.gammas)
+        if len(self.gammas) != len(self.thresholds) + 1:
+            raise InputError(f"{len(self.thresholds)} thresholds need one gamma more, got {self.gammas}")
+        if list(self.thresholds) != sorted(set(self.thresholds)) or not all(0 < t < 1 for t in self.thresholds):
+            raise InputError(f"thresholds must increase, between 0 and 1, got {self.thresholds}")
+
+    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+        """Look gamma up; p equal to a threshold takes the gamma above it."""
+        return self._step(log_p, self.gammas)
+
+    def offset(self, log_p: Tensor) -> Exponent:
+        """Add up the jumps at the thresholds above p."""
+        if not self.continuous:
+            return 0.0
+        jumps = [
+            ((1 - t) ** above - (1 - t) ** below) * -math.log(t)
+            for t, below, above in zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
+        ]
+        return self._step(log_p, [sum(jumps[i:]) for i in range(len(self.gammas))])
+
+    def _step(self, log_p: Tensor, values: Sequence[float]) -> Tensor:
+        result = torch.full_like(log_p, values[0])
+        for threshold, value in zip(self.thresholds, values[1:], strict=True):
+            result = torch.where(log_p >= math.log(threshold), value, result)
+        return result
+
+
+@dataclass(frozen=True)
+class Solved(GammaPolicy):
+    """Solve for each sample the smallest gamma that keeps focal's gradient at most cross entropy's from p on.
+
+    gamma*(p) as in `gamma_star`, 0 for p >= 0.5, capped at `largest`. The loss value is the surrogate whose gradient
+    the paper defines; it is not continuous in the way a fixed gamma is.
+
+    Reference: Mukhoti et al. 2020, proposition 1 and appendix (Lambert W).
+    """
+
+    largest: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Refuse a cap that is not an exponent."""
+        _check_gammas(self.largest)
+
+    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+        """Solve for gamma row by row, without leaving the device."""
+        return solve_gamma(log_p, log_u).clamp(max=self.largest)
+
+    def offset(self, log_p: Tensor) -> Exponent:
+        """Return zero."""
+        return 0.0
+
+
+def solve_gamma(log_p: Tensor, log_u: Tensor) -> Tensor:
+    """Compute gamma*(p) elementwise from log p and log(1 - p) in float64; 0 for p >= 0.5.
+
+    With l = -log p, r = p l / (1 - p) and t = log(1 + gamma r), the condition g(p, gamma) = 1 reads
+    c (exp(t) - 1) = t with c = -log(1 - p) / r < 1: the branch -1 of Lambert's W. Newton from the right on this convex
+    function converges monotonically, so a fixed number of steps serves every element.
+    """
+    log_p, log_u = log_p.double(), log_u.double()
+    below = log_p < math.log(0.5)
+    log_p = torch.where(below, log_p, math.log(0.25)).clamp(min=-690.0)
+    log_u = torch.where(below, torch.log1p(-log_p.exp()), math.log(0.75))
+    r = log_p.exp() * -log_p / log_u.exp()
+    c = -log_u / r
+    big = -c.log()
+    t = torch.minimum(2 * (1 - c) / c, big + torch.log1p(big) + 1)
+    for _ in range(12):
+        t = t - (c * torch.expm1(t) - t) / (c * t.exp() - 1)
+    return torch.where(below, torch.expm1(t) / r, 0.0)
+
+
+def gamma_star(p0: float) -> float:
+    """Compute the smallest gamma for which focal's gradient is at most cross entropy's for every p >= p0.
+
+    g(p, gamma) = (1-p)^gamma - gamma p (1-p)^(gamma-1) log p <= 1 for p >= p0; 0 for p0 >= 0.5.
+
+    Raises:
+        InputError: p0 is not a probability above 0.
+
+    Reference: Mukhoti et al. 2020, proposition 1.
+
+    >>> round(gamma_star(0.2), 4), round(gamma_star(0.25), 4), gamma_star(0.5)
+    (4.8506, 3.0702, 0.0)
+    """
+    if not (isinstance(p0, int | float) and 0 < p0 <= 1):
+        raise InputError(f"p0 must be a probability above 0 and at most 1, got {p0!r}")
+    if p0 >= 0.5:
+        return 0.0
+    p = torch.tensor(float(p0), dtype=torch.float64)
+    return float(solve_gamma(p.log(), torch.log1p(-p)))
+
+
+def as_policy(gamma: "float | GammaPolicy") -> GammaPolicy:
+    """Return a policy for a number or a policy; refuse anything else."""
+    if isinstance(gamma, GammaPolicy):
+        return gamma
+    if isinstance(gamma, int | float) and not isinstance(gamma, bool):
+        return Fixed(float(gamma))
+    raise InputError(f"gamma must be a number or a GammaPolicy, got {gamma!r}")

@@ -1,0 +1,124 @@
+"""Losses that look at the target's probability alone: one kernel for their value and their gradient.
+
+Such a loss is a curve f(l) of l = -log p, and its gradient in the logits is that of cross entropy times one slope
+a row: f'(l) (softmax(z) - onehot(y)). Everything that depends on the loss is therefore n-sized, and is done in float64.
+The n x k part is one buffer of exponentials in which the target's own entry is replaced by minus the mass of the
+others: that mass is summed, never computed as 1 - p, so no digit is lost however confident a row is.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd import Function
+
+# (log p, log(1 - p)) -> (loss, slope in l = -log p); elementwise, differentiable, any shape, float64 rows.
+Curve: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def _working_dtype(logits: Tensor) -> torch.dtype:
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+
+
+class _HardCurve(Function):
+    """Apply a curve to the probability of one class a row."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, one_buffer: bool) -> Tensor:
+        index = target.unsqueeze(1)
+        logits_w = logits.to(_working_dtype(logits))
+        peak = logits_w.amax(1, keepdim=True)
+        mass = (logits_w - peak).exp_()
+        own = mass.gather(1, index)
+        others = mass.scatter_(1, index, 0.0).sum(1, keepdim=True)
+        mass.scatter_(1, index, -others)
+        # log of the odds of the target, exact also where its probability underflows
+        odds = (logits_w.gather(1, index) - peak).double() - others.double().log()
+        odds = odds.clamp(max=690.0)  # others that underflow: keep 1 - p a positive float64
+        value, slope = curve(torch.nn.functional.logsigmoid(odds), torch.nn.functional.logsigmoid(-odds))
+        ctx.curve, ctx.one_buffer, ctx.spent = curve, one_buffer, False
+        scale = (slope / (own + others)).to(mass.dtype)
+        if one_buffer:
+            ctx.mass, ctx.scale, ctx.dtype = mass, scale, logits.dtype
+        else:
+            ctx.save_for_backward(logits, target, mass, scale)
+        return value.squeeze(1).to(mass.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if ctx.one_buffer:
+            if ctx.mass is None:
+                raise RuntimeError("a loss made with one_buffer=True allows one backward pass; make it without")
+            mass, ctx.mass = ctx.mass, None
+            return mass.mul_(ctx.scale * grad.unsqueeze(1)).to(ctx.dtype), None, None, None
+        logits, target, mass, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True: spell the gradient out, so that it has one itself
+            return _hard_gradient(logits, target, grad, ctx.curve), None, None, None
+        return (mass * (scale * grad.unsqueeze(1))).to(logits.dtype), None, None, None
+
+
+def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: Curve) -> Tensor:
+    onehot = torch.zeros_like(logits).scatter_(1, target.unsqueeze(1), 1.0)
+    log_p = logits.double().log_softmax(1)
+    others = log_p.masked_fill(onehot.bool(), -torch.inf).logsumexp(1)
+    slope = curve(log_p.gather(1, target.unsqueeze(1)).squeeze(1), others)[1]
+    return ((grad * slope).unsqueeze(1) * (log_p.exp() - onehot)).to(logits.dtype)
+
+
+class _SoftCurve(Function):
+    """Apply a curve to every class and average by a target distribution: sum_k q_k f(-log p_k)."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+        log_p, log_u = log_p_and_u(logits)
+        value, slope = curve(log_p, log_u)
+        ctx.curve = curve
+        ctx.save_for_backward(logits, target, log_p, log_u, value, slope)
+        return weighted(target, value).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        logits, target, log_p, log_u, value, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            log_p, log_u = log_p_and_u(logits.double())
+            value, slope = ctx.curve(log_p, log_u)
+        pull = weighted(target, slope)
+        others = pull.sum(1, keepdim=True) - pull
+        wanted = grad.unsqueeze(1) * (log_p.exp() * others - pull * log_u.exp())
+        for_target = (grad.unsqueeze(1) * value).to(target.dtype) if ctx.needs_input_grad[1] else None
+        return wanted.to(logits.dtype), for_target, None
+
+
+def weighted(target: Float[Tensor, "n k"], value: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """Multiply by a target distribution."""
+    # a class with no mass adds nothing, even where its own loss is infinite
+    return torch.where(target == 0, 0.0, target * value)
+
+
+def log_p_and_u(logits: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """Compute log p and log(1 - p) for all classes; only the largest can cancel, and is summed from the others."""
+    logits = logits.to(_working_dtype(logits))
+    top = logits.argmax(1, keepdim=True)
+    shifted = logits - logits.gather(1, top).detach()
+    is_top = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, top, True)
+    others = shifted.masked_fill(is_top, -torch.inf).logsumexp(1, keepdim=True)
+    own = shifted.gather(1, top)  # zero, but its gradient is not
+    log_total = own + torch.nn.functional.softplus(others - own)
+    log_p = shifted - log_total
+    # the double where keeps the gradient finite at the class that the outer one discards
+    log_u = torch.log1p(-torch.where(is_top, -1.0, log_p).exp())
+    return log_p, torch.where(is_top, others - log_total, log_u)
+
+
+def hard(
+    logits: Float[Tensor, "n k"], target: Int[Tensor, " n"], curve: Curve, one_buffer: bool = False
+) -> Float[Tensor, " n"]:
+    """Compute f(-log p_y) for each row; gradients to second order, or to first in a single buffer."""
+    return _HardCurve.apply(logits, target, curve, one_buffer)  # type: ignore[no-any-return]
+
+
+def soft(logits: Float[Tensor, "n k"], target: Float[Tensor, "n k"], curve: Curve) -> Float[Tensor, " n"]:
+    """Compute sum_k q_k f(-log p_k) for each row, with gradients also for the target distribution."""
+    return _SoftCurve.apply(logits, target, curve)  # type: ignore[no-any-return]

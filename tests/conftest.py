@@ -1,0 +1,29 @@
+"""Settings for every test: shapes are checked at run time, Hypothesis is repeatable, shared data may be absent."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Shapes are types; here, and only here, they are checked on every call.
+install_import_hook(
+    ["surefoot.losses", "surefoot.metrics", "surefoot.recalibrate", "surefoot.models"], "typecheck.check"
+)
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Give the folder of real data that stands beside the checkout, or skip with a reason."""
+    folder = Path(os.environ.get("SUREFOOT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not at hand: {folder} does not exist (set SUREFOOT_DATA to its folder)")
+    return folder
