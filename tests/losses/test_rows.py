@@ -59,7 +59,7 @@ def test_low_precision_logits_lose_only_what_they_never_had(dtype, gamma):
 
 def test_others_that_underflow_leave_no_nan():
     for loss in (CrossEntropy(), FocalLoss(0.5), FocalLoss(ByConfidence()), InverseFocalLoss(), DualFocalLoss()):
-        for size in (1e2, 1e4, 1e30, 1e38):
+        for size in (1e2, 1e4, 1e30, 1e36):
             logits = torch.tensor([[size, 0.0, -size / 2]], requires_grad=True)
             for target in (0, 1):
                 value = loss(logits, torch.tensor([target]))
