@@ -1,0 +1,17 @@
+"""Metrics of probabilities against labels: tallies that add, readings with intervals and noise floors."""
+
+from surefoot.metrics.base import Metric as Metric
+from surefoot.metrics.base import Tally as Tally
+from surefoot.metrics.catalog import METRICS as METRICS
+from surefoot.metrics.classwise import observe_classwise as observe_classwise
+from surefoot.metrics.classwise import read_classwise_ece as read_classwise_ece
+from surefoot.metrics.classwise import read_classwise_ece_parity as read_classwise_ece_parity
+from surefoot.metrics.proper import observe_scores as observe_scores
+from surefoot.metrics.ranking import observe_ranked_confidence as observe_ranked_confidence
+from surefoot.metrics.ranking import observe_ranking as observe_ranking
+from surefoot.metrics.ranking import read_adaptive_ece_parity as read_adaptive_ece_parity
+from surefoot.metrics.reliability import observe_confidence as observe_confidence
+from surefoot.metrics.reliability import observe_reliability as observe_reliability
+from surefoot.metrics.reliability import read_ece as read_ece
+from surefoot.metrics.uncertainty import Reading as Reading
+from surefoot.metrics.uncertainty import measure as measure

@@ -1,0 +1,49 @@
+"""What every metric is: one pure function that turns a batch into a tally, one that reads a tally."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar, final
+
+import numpy as np
+from jaxtyping import Float
+
+from surefoot.core.types import Labels, Probs
+
+T = TypeVar("T", bound="Tally")
+
+
+class Tally(ABC):
+    """What a metric keeps of the rows it has seen: a fixed number of sums. Tallies add; + is associative, commutative.
+
+    A tally of all rows is the sum of the tallies of its parts, over batches, shards and machines, in any order.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
+        """Add m tallies up d times, each time with other non-negative whole weights: sums and bootstrap draws alike."""
+
+    @final
+    def __add__(self: T, other: T) -> T:
+        """Return the tally of both lots of rows."""
+        return self.recombine([self, other], np.ones((1, 2)))[0]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Metric(Generic[T]):
+    """A reading of probabilities against labels.
+
+    Attributes:
+        name: as in tables and JSON.
+        title: as on a page.
+        better: which way is better; `none` for a p-value.
+        observe: one batch of (n, k) probabilities and (n,) labels to a tally.
+        read: one tally to one number; NaN where it is not defined.
+    """
+
+    name: str
+    title: str
+    better: Literal["lower", "higher", "none"]
+    observe: Callable[[Probs, Labels], T]
+    read: Callable[[T], float]
