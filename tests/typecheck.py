@@ -9,6 +9,7 @@ _DOOR_REFUSES = (
     Literal["mean", "sum"],
     Literal["paper", "torch"],
     Literal["published", "reference"],
+    Literal["ece", "nll"],
 )
 
 check = beartype(

@@ -23,7 +23,7 @@ from surefoot.metrics.ranking import (
     read_ks,
     read_ks_pvalue,
 )
-from surefoot.metrics.reliability import bin_index, observe_confidence, read_debiased_ece, read_ece, read_mce, read_rmsce
+from surefoot.metrics.reliability import observe_confidence, read_debiased_ece, read_ece, read_mce, read_rmsce
 from surefoot.metrics.uncertainty import draw_labels, measure
 
 
@@ -80,17 +80,6 @@ def test_parity_and_corrected_modes_part_where_the_spec_says():
     tally = observe_classwise(np.array([[1.0, 0.0]]), np.array([1]))
     assert read_classwise_ece(tally) == 1.0
     assert read_classwise_ece_parity(tally) == 0.5  # the hit at exactly 0 is dropped
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_every_edge_and_its_neighbours_fall_into_their_bin(dtype):
-    for bins in [*range(1, 60), 100, 257]:
-        edges = (np.arange(bins + 1) / bins).astype(dtype)
-        if len(np.unique(edges)) <= bins:
-            continue
-        assert (bin_index(edges, bins) == np.arange(bins + 1)).all()
-        assert (bin_index(np.nextafter(edges[:-1], dtype(1)), bins) == np.arange(1, bins + 1)).all()
-        assert (bin_index(np.nextafter(edges[1:], dtype(0)), bins) == np.arange(1, bins + 1)).all()
 
 
 def test_exactly_one_and_exactly_zero_are_in_the_outer_bins():

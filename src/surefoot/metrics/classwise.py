@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from surefoot.core.bins import bin_index
 from surefoot.core.checks import check_bins, check_labels, check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.base import Tally
-from surefoot.metrics.reliability import BINS, bin_index
+from surefoot.metrics.reliability import BINS
 
 _CHUNK_VALUES = 1 << 18  # probabilities at a time: a megabyte stays in the cache
 

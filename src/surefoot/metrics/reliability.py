@@ -1,13 +1,13 @@
 """Top-label calibration by equal-width bins: ECE, MCE, RMSCE, the debiased ECE and the reliability curve."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import ndtr
 
+from surefoot.core.bins import bin_index
 from surefoot.core.checks import check_bins, check_confidences, check_labels, check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Confidences, Labels, Probs
@@ -30,29 +30,6 @@ class Reliability(Tally):
         """Add up with weights."""
         stack = np.array([(t.count, t.hits, t.confidence) for t in tallies])  # type: ignore[attr-defined]
         return [Reliability(*sums) for sums in np.tensordot(weights, stack, 1)]
-
-
-@functools.lru_cache
-def _ceiling_is_exact(bins: int, dtype: np.dtype) -> bool:
-    """Decide whether ceil(x * bins) puts every x of this dtype into its bin.
-
-    Rounding is monotone, so the edges and the numbers next to them settle it for all.
-    """
-    edges = (np.arange(bins + 1) / bins).astype(dtype)
-    above = np.nextafter(edges[:-1], dtype.type(2))
-    ceilings = [np.ceil(x * dtype.type(bins)) for x in (edges, above)]
-    return bool((ceilings[0] == np.arange(bins + 1)).all() and (ceilings[1] == np.arange(1, bins + 1)).all())
-
-
-def bin_index(confidence: Confidences, bins: int) -> Int[np.ndarray, " n"]:
-    """Find the bin of each confidence: j for (edge j-1, edge j], 0 for exactly 0; edges rounded to the array's dtype."""
-    dtype = confidence.dtype
-    index = np.ceil(confidence * dtype.type(bins)).astype(np.intp)
-    if not _ceiling_is_exact(bins, dtype):
-        edges = (np.arange(bins + 1) / bins).astype(dtype)
-        index -= (index > 0) & (confidence <= edges[index - 1])
-        index += confidence > edges[np.minimum(index, bins)]
-    return index
 
 
 def top_label(probs: Probs, labels: Labels) -> tuple[Confidences, np.ndarray]:

@@ -1,0 +1,97 @@
+"""The undo map: what focal training does to confidence in the population, inverted in closed form."""
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.core.numerics import log_probs_and_complements, softmax
+from surefoot.core.types import Labels, Logits, Probs
+from surefoot.recalibrate.base import AffineMap, Recalibrator
+from surefoot.recalibrate.temperature import TemperatureScaling
+
+
+def undo_logits(logits: Logits, gamma: float | tuple[float, ...], thresholds: tuple[float, ...] = ()) -> Logits:
+    """Compute log v - log g(v, gamma) for v = softmax(logits): logits of the distribution that focal training saw.
+
+    g(v, gamma) = (1 - v)^gamma (1 + gamma r), r = -v log v / (1 - v): the slope of focal loss over cross entropy's.
+    """
+    gammas = gamma if isinstance(gamma, tuple | list) else (gamma,)
+    valid = all(isinstance(g, int | float) and np.isfinite(g) and g >= 0 for g in gammas)
+    if not valid or len(gammas) != len(thresholds) + 1 or not all(0 < t < 1 for t in thresholds):
+        raise InputError(
+            f"gamma must be a finite number of at least 0, or one more of them than thresholds between 0 and 1; "
+            f"got gamma={gamma!r}, thresholds={thresholds!r}"
+        )
+    log_p, log_u = log_probs_and_complements(logits)
+    exponent = np.array(gammas)[np.searchsorted(np.log(np.array(thresholds)), log_p, side="right")]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(log_u > -600, np.exp(np.minimum(log_p - log_u, 700)) * -log_p, 1.0)
+    return log_p - exponent * log_u - np.log1p(exponent * ratio)
+
+
+class FocalUndo(Recalibrator):
+    """Invert the bias of focal training: p proportional to v / g(v, gamma), v = softmax(z).
+
+    Focal loss is minimised not by the true probabilities but by flatter ones, known in closed form. Nothing is learnt:
+    `fit` only notes the number of classes. For networks trained with fixed gamma; for FLSD-53 give
+    `gamma=(5.0, 3.0), thresholds=(0.2,)`.
+
+    Property: exact in the population (and keeps accuracy) for one gamma; a network that overfits is over-confident on
+    top of the bias, so follow it by a temperature (`FocalUndoTemperature`).
+    Reference: Charoenphakdee et al. 2021, *On Focal Loss for Class-Posterior Probability Estimation*, theorem 11.
+
+    >>> FocalUndo(3.0).fit([[0.6, 0.0]], [0]).predict_proba([[0.6, 0.0]]).round(3)
+    array([[0.898, 0.102]])
+    """
+
+    def __init__(self, gamma: float | tuple[float, ...] = 3.0, thresholds: tuple[float, ...] = ()) -> None:
+        self.gamma = gamma
+        self.thresholds = thresholds
+
+    @property
+    def keeps_accuracy(self) -> bool:
+        """True for one gamma; where gamma jumps, so does the map."""
+        return not self.thresholds
+
+    def _learn(self, logits: Logits, labels: Labels) -> None:
+        undo_logits(logits[:1], self.gamma, self.thresholds)  # settings are checked here, not at the first use
+
+    def _apply(self, logits: Logits) -> Probs:
+        return softmax(undo_logits(logits, self.gamma, self.thresholds))
+
+    def as_affine(self) -> AffineMap | None:
+        """Return None: the map is not affine (unless gamma is 0)."""
+        return None
+
+
+class FocalUndoTemperature(Recalibrator):
+    """Undo focal's bias, then scale by the temperature of least NLL: p = softmax(log(v / g(v)) / T).
+
+    Property: keeps accuracy for one gamma.
+    Reference: Charoenphakdee et al. 2021; Komisarenko and Kull 2024.
+
+    >>> z = np.array([[0.6, 0.0], [0.4, 0.0], [0.0, 0.9]])
+    >>> FocalUndoTemperature(2.0).fit(z, [0, 1, 1]).temperature_ > 0
+    True
+    """
+
+    temperature_: float
+
+    def __init__(self, gamma: float | tuple[float, ...] = 3.0, thresholds: tuple[float, ...] = ()) -> None:
+        self.gamma = gamma
+        self.thresholds = thresholds
+
+    @property
+    def keeps_accuracy(self) -> bool:
+        """True for one gamma; where gamma jumps, so does the map."""
+        return not self.thresholds
+
+    def _learn(self, logits: Logits, labels: Labels) -> None:
+        undone = undo_logits(logits, self.gamma, self.thresholds)
+        self.temperature_ = TemperatureScaling().fit(undone, labels).temperature_
+
+    def _apply(self, logits: Logits) -> Probs:
+        return softmax(undo_logits(logits, self.gamma, self.thresholds) / self.temperature_)
+
+    def as_affine(self) -> AffineMap | None:
+        """Return None: the map is not affine."""
+        return None
