@@ -93,7 +93,11 @@ def test_clone_refit_pickle_and_file_agree(name, tmp_path):
     logits, labels = sample(1)
     recalibrator = RECALIBRATORS[name]().fit(logits, labels)
     expected = recalibrator.predict_proba(logits)
-    copies = [clone(recalibrator).fit(logits, labels), pickle.loads(pickle.dumps(recalibrator)), recalibrator.fit(logits, labels)]
+    copies = [
+        clone(recalibrator).fit(logits, labels),
+        pickle.loads(pickle.dumps(recalibrator)),
+        recalibrator.fit(logits, labels),
+    ]
     save_recalibrator(recalibrator, tmp_path / "map.json")
     copies.append(load_recalibrator(tmp_path / "map.json"))
     for twin in copies:

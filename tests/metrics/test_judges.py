@@ -180,7 +180,9 @@ def test_drawn_labels_follow_their_rows():
 def test_measuring_in_batches_is_measuring_at_once():
     probs, labels = table(0, n=900)
     once = measure([(probs, labels)], METRICS.values(), floors=False)
-    parts = measure(((probs[i : i + 100], labels[i : i + 100]) for i in range(0, 900, 100)), METRICS.values(), floors=False)
+    parts = measure(
+        ((probs[i : i + 100], labels[i : i + 100]) for i in range(0, 900, 100)), METRICS.values(), floors=False
+    )
     assert {k: r.value for k, r in once.items()} == pytest.approx({k: r.value for k, r in parts.items()})
 
 

@@ -43,7 +43,9 @@ def test_gradient_vanishes_at_the_fit():
     assert np.abs((probs * logits).mean(0)).max() < 1e-3
 
 
-@pytest.mark.parametrize("make", [VectorScaling(l2=0.0), VectorScaling(l2=-1.0), MatrixScaling(off_diagonal=float("nan"))])
+@pytest.mark.parametrize(
+    "make", [VectorScaling(l2=0.0), VectorScaling(l2=-1.0), MatrixScaling(off_diagonal=float("nan"))]
+)
 def test_penalties_that_make_no_sense_are_refused(make):
     with pytest.raises(ValueError, match="must be a positive finite number"):
         make.fit(*sample(50))

@@ -28,7 +28,9 @@ def test_binary_undo_is_nearly_a_temperature_as_the_spec_says():
 
 
 @pytest.mark.parametrize("make", [FocalUndo, FocalUndoTemperature])
-@pytest.mark.parametrize(("gamma", "thresholds"), [(-1.0, ()), (float("nan"), ()), ((5.0, 3.0), ()), ((5.0, 3.0), (2.0,))])
+@pytest.mark.parametrize(
+    ("gamma", "thresholds"), [(-1.0, ()), (float("nan"), ()), ((5.0, 3.0), ()), ((5.0, 3.0), (2.0,))]
+)
 def test_settings_that_make_no_sense_are_refused(make, gamma, thresholds):
     with pytest.raises(ValueError, match="gamma must be"):
         make(gamma, thresholds).fit([[0.5, 2.0]], [0])

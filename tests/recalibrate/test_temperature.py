@@ -25,7 +25,9 @@ def nll(logits, labels, temperature):
 def test_excess_nll_is_nothing(seed, scale, dtype):
     logits, labels = sample(seed, scale=scale, dtype=dtype)
     fitted = TemperatureScaling().fit(logits, labels)
-    best = minimize_scalar(lambda t: nll(logits, labels, np.exp(t)), bounds=(-7, 9), method="bounded", options={"xatol": 1e-9})
+    best = minimize_scalar(
+        lambda t: nll(logits, labels, np.exp(t)), bounds=(-7, 9), method="bounded", options={"xatol": 1e-9}
+    )
     assert nll(logits, labels, fitted.temperature_) - best.fun < 1e-9
     assert not fitted.at_bound_
 

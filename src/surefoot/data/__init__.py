@@ -1,0 +1,7 @@
+"""Data sets by name, and one rule that divides them."""
+
+from surefoot.data.catalog import DATA as DATA
+from surefoot.data.catalog import load_data as load_data
+from surefoot.data.splits import Data as Data
+from surefoot.data.splits import Part as Part
+from surefoot.data.splits import divide as divide

@@ -43,9 +43,7 @@ class AdaFocalLoss(PointwiseLoss):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         if bins < 1 or not limits[0] <= -switch <= switch <= limits[1]:
             raise InputError(f"AdaFocal needs bins >= 1 and limits around +-switch, got {bins}, {limits}, {switch}")
         self.rate, self.switch = check_number("rate", rate), check_number("switch", switch)

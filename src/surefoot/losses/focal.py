@@ -56,9 +56,7 @@ class FocalLoss(PointwiseLoss):
         label_smoothing: float = 0.0,
         one_buffer: bool = False,
     ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         self.policy = as_policy(gamma)
         self.one_buffer = one_buffer
         self.progress = 0.0
@@ -107,9 +105,7 @@ class InverseFocalLoss(PointwiseLoss):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         self.gamma = check_number("gamma", gamma)
 
     def curve(self, log_p: Tensor, log_u: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +143,7 @@ class DualFocalLoss(PointwiseLoss):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         self.gamma = check_number("gamma", gamma)
 
     def _loss(self, log_p: Tensor, log_u: Tensor, below: Tensor) -> Tensor:

@@ -128,9 +128,7 @@ class MarginSmoothingLoss(PointwiseLoss):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         self.margin = check_number("margin", margin)
         self.strength = check_number("strength", strength)
 

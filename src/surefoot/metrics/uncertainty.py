@@ -160,7 +160,9 @@ def measure(
                         seen.append(tally)
     replicates = {o: _replicate(s.tallies, seed) if intervals else [] for o, s in sharded.items()}
     sums = {o: total(s.tallies) for o, s in sharded.items()}
-    return {m.name: _reading(m, sums[m.observe], replicates[m.observe], floor_tallies.get(m.observe, [])) for m in metrics}
+    return {
+        m.name: _reading(m, sums[m.observe], replicates[m.observe], floor_tallies.get(m.observe, [])) for m in metrics
+    }
 
 
 def _floor_draws(k: int) -> int:

@@ -1,0 +1,14 @@
+"""Training on Lightning: one run, or a matrix of runs that resumes."""
+
+from surefoot.train.fit import fit as fit
+from surefoot.train.fit import load_model as load_model
+from surefoot.train.fit import predict as predict
+from surefoot.train.fit import predictions_of as predictions_of
+from surefoot.train.fit import save_model as save_model
+from surefoot.train.matrix import Cell as Cell
+from surefoot.train.matrix import cells as cells
+from surefoot.train.matrix import run_cell as run_cell
+from surefoot.train.matrix import run_matrix as run_matrix
+from surefoot.train.recipes import RECIPES as RECIPES
+from surefoot.train.recipes import Recipe as Recipe
+from surefoot.train.recipes import find_recipe as find_recipe

@@ -1,0 +1,34 @@
+"""Every network by name: feeds the command line and the tests. Each is made from the shape of one input and k."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from surefoot.core.errors import InputError
+from surefoot.models.mlp import MLP
+from surefoot.models.resnet import BottleneckResNet, CifarResNet
+from surefoot.models.small_cnn import SmallCNN
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "small-cnn": SmallCNN,
+    "resnet20": partial(CifarResNet, depth=20),
+    "resnet32": partial(CifarResNet, depth=32),
+    "resnet44": partial(CifarResNet, depth=44),
+    "resnet56": partial(CifarResNet, depth=56),
+    "resnet110": partial(CifarResNet, depth=110),
+    "resnet50": BottleneckResNet,
+    "resnet110-paper": partial(BottleneckResNet, stages=(3, 4, 26, 3)),
+}
+
+
+def find_model(name: str) -> Callable[..., nn.Module]:
+    """Return what makes the network of that name.
+
+    Raises:
+        InputError: there is no such network; the message lists those there are.
+    """
+    if name not in MODELS:
+        raise InputError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
+    return MODELS[name]

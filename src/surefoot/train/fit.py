@@ -1,0 +1,134 @@
+"""Train one network, resumably; predict with it; keep what it learnt."""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import whole_file
+from surefoot.core.predictions import Predictions
+from surefoot.data import Data, Part
+from surefoot.losses import Loss
+from surefoot.models import find_model
+from surefoot.train.batches import in_order, shuffled
+from surefoot.train.module import Classifier
+from surefoot.train.recipes import Recipe
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    data: Data,
+    recipe: Recipe,
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    trainer: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Train a network on the train part; resume from the last epoch if `folder` holds an unfinished run.
+
+    Arguments:
+        folder: gets `checkpoints/last.ckpt` each epoch and `log/metrics.csv`.
+        trainer: further arguments of `lightning.Trainer`: devices, num_nodes, precision, accelerator, ...
+
+    Returns:
+        The same network, trained, on the CPU, in evaluation mode.
+    """
+    _quieten()
+    folder = Path(folder)
+    module = Classifier(model, loss, recipe, seed)
+    checkpoint = ModelCheckpoint(folder / "checkpoints", save_last=True, save_top_k=0)
+    options: dict[str, Any] = {"enable_progress_bar": True, "accelerator": "auto", "devices": 1} | dict(trainer or {})
+    progress = [TQDMProgressBar(leave=False)] if options["enable_progress_bar"] else []
+    runner = L.Trainer(
+        max_epochs=recipe.epochs,
+        gradient_clip_val=recipe.clip_norm,
+        default_root_dir=folder,
+        logger=CSVLogger(folder, name="log", version=""),
+        callbacks=[checkpoint, *progress],
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    runner.fit(
+        module,
+        shuffled(data.train, recipe.batch_size, seed),
+        in_order(data.validation),
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=True,  # a checkpoint is data: nothing in it is run
+    )
+    return model.cpu().eval()
+
+
+def _quieten() -> None:
+    """Drop Lightning's hints on hardware and workers; what matters is in the log and in the errors."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*isinstance\\(treespec.*")
+
+
+def forget_checkpoints(folder: Path | str) -> None:
+    """Remove the checkpoints of a run that is finished and whose weights are kept."""
+    shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)
+
+
+def predict(model: nn.Module, part: Part, batch_size: int = 512) -> np.ndarray:
+    """Compute logits (n, k) of a part, in float32, in evaluation mode."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        logits = [model(x.to(device)).float().cpu() for x, _ in in_order(part, batch_size)]
+    model.train(was_training)
+    return torch.cat(logits).numpy()
+
+
+def predictions_of(model: nn.Module, data: Data, provenance: Mapping[str, str]) -> Predictions:
+    """Predict the held-out parts, validation and test, as one Predictions table.
+
+    Raises:
+        InputError: the network gives NaN or infinite logits: it diverged.
+    """
+    parts = {"validation": data.validation, "test": data.test}
+    logits = np.concatenate([predict(model, part) for part in parts.values()])
+    if not np.isfinite(logits).all():
+        raise InputError("the network gives logits that are not finite: training diverged; lower the learning rate")
+    labels = np.concatenate([part.y.numpy() for part in parts.values()])
+    split = np.concatenate([np.full(len(part), name) for name, part in parts.items()])
+    return Predictions(logits, "logits", labels, split, data.class_names, dict(provenance))
+
+
+def save_model(model: nn.Module, name: str, shape: tuple[int, ...], classes: int, path: Path | str) -> None:
+    """Write a network's weights with what is needed to rebuild it by name."""
+    about = {"name": name, "shape": list(shape), "classes": classes, "state": model.state_dict()}
+    with whole_file(path) as temporary:
+        torch.save(about, temporary)
+
+
+def load_model(path: Path | str) -> nn.Module:
+    """Read what `save_model` wrote; nothing in the file is run.
+
+    Raises:
+        FileError: the file is missing, damaged, or holds something else.
+    """
+    if not Path(path).exists():
+        raise FileError(f"cannot read {path}: there is no such file")
+    try:
+        about = torch.load(path, weights_only=True, map_location="cpu")
+        model = find_model(about["name"])(tuple(about["shape"]), about["classes"])
+        model.load_state_dict(about["state"])
+    except Exception as error:  # whatever a damaged file makes torch raise
+        raise FileError(f"{path} is not a model that surefoot wrote, or it is damaged: {error}") from error
+    return model.eval()

@@ -1,0 +1,108 @@
+"""A comparison as a matrix of cells: data x network x loss x seed. Each cell leaves files; what is there is not redone."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from surefoot.core.errors import FileError
+from surefoot.core.files import read_json, write_json
+from surefoot.core.predictions import Predictions, load_predictions, save_predictions
+from surefoot.data import load_data
+from surefoot.losses import find_loss
+from surefoot.models import find_model
+from surefoot.train.fit import fit, forget_checkpoints, predictions_of, save_model
+from surefoot.train.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: everything that decides its result."""
+
+    data: str
+    model: str
+    loss: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A folder's name."""
+        return f"{Path(self.data).stem}-{self.model}-{self.loss}-seed{self.seed}"
+
+
+def cells(
+    data: Sequence[str], models: Sequence[str], losses: Sequence[str], recipe: Recipe, seeds: Sequence[int]
+) -> list[Cell]:
+    """List the cells of a matrix; unknown names are refused before anything is trained."""
+    for model in models:
+        find_model(model)
+    for loss in losses:
+        find_loss(loss)
+    return [Cell(d, m, loss, recipe, s) for d, m, loss, s in product(data, models, losses, seeds)]
+
+
+def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
+    """Train one cell in `folder`, or finish it, or return what it left if it is finished.
+
+    Leaves `run.json` (what it is), `model.pt`, `predictions.parquet` (validation and test); the data's own split has
+    seed 0 whatever the cell's, so that all cells are measured on the same rows.
+
+    Raises:
+        FileError: the folder holds a run with other settings.
+    """
+    folder = Path(folder)
+    settings = _as_json(cell)
+    record = folder / "run.json"
+    if record.exists() and read_json(record)["cell"] != settings:
+        raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
+    finished = folder / "predictions.parquet"
+    if finished.exists():
+        return load_predictions(finished)
+    write_json(record, {"cell": settings})
+    data = load_data(cell.data)
+    torch.manual_seed(cell.seed)
+    model = find_model(cell.model)(data.shape, len(data.class_names))
+    loss = find_loss(cell.loss)(reduction=cell.recipe.reduction_for(cell.loss))
+    start = time.perf_counter()
+    fit(model, loss, data, cell.recipe, folder, seed=cell.seed, trainer=trainer)
+    seconds = round(time.perf_counter() - start, 1)
+    save_model(model, cell.model, data.shape, len(data.class_names), folder / "model.pt")
+    provenance = {key: str(settings[key]) for key in ("data", "model", "loss", "seed")}
+    predictions = predictions_of(model, data, provenance)
+    write_json(record, {"cell": settings, "seconds": seconds, "torch": torch.__version__})
+    save_predictions(predictions, finished)  # last: a cell with predictions is a finished one
+    forget_checkpoints(folder)
+    return predictions
+
+
+def _as_json(cell: Cell) -> dict[str, Any]:
+    settings = asdict(cell)
+    settings["recipe"] = {k: list(v) if isinstance(v, tuple) else v for k, v in settings["recipe"].items()}
+    return settings
+
+
+def run_matrix(
+    matrix: Sequence[Cell], folder: Path | str, jobs: int = 1, done: Callable[[Cell], None] | None = None
+) -> dict[Cell, Predictions]:
+    """Run cells, `jobs` at a time, each on one thread when there are several; call `done` as each one ends."""
+    trainer = {"enable_progress_bar": jobs == 1 and done is None}
+    tasks = (delayed(_in_worker)(cell, Path(folder) / cell.name, trainer, jobs) for cell in matrix)
+    results: Iterator[tuple[Cell, Predictions]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)  # type: ignore[assignment]
+    found = {}
+    for cell, predictions in results:
+        found[cell] = predictions
+        if done is not None:
+            done(cell)
+    return {cell: found[cell] for cell in matrix}
+
+
+def _in_worker(cell: Cell, folder: Path, trainer: Mapping[str, Any], jobs: int) -> tuple[Cell, Predictions]:
+    if jobs > 1:
+        torch.set_num_threads(1)
+    return cell, run_cell(cell, folder, trainer)
