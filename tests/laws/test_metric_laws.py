@@ -68,8 +68,8 @@ def test_readings_stay_in_range_and_ignore_names_and_order(name, seed, ties):
     metric = METRICS[name]
     probs, labels = table(seed, ties=ties)
     value = metric.read(metric.observe(probs, labels))
-    top = {"nll": 710, "brier": 2}.get(name, 1)
-    assert np.isnan(value) or 0 <= value <= top
+    low, high = {"nll": (0, 710), "brier": (0, 2), "overconfidence": (-1, 1)}.get(name, (0, 1))
+    assert np.isnan(value) or low <= value <= high
     rng = np.random.default_rng(seed)
     rename, shuffle = rng.permutation(4), rng.permutation(40)
     other = metric.read(metric.observe(probs[shuffle], labels[shuffle]))

@@ -37,7 +37,7 @@ class Metric(Generic[T]):
     Attributes:
         name: as in tables and JSON.
         title: as on a page.
-        better: which way is better; `none` for a p-value.
+        better: which way is better; `none` for a p-value, or a difference whose sign matters.
         observe: one batch of (n, k) probabilities and (n,) labels to a tally.
         read: one tally to one number; NaN where it is not defined.
     """

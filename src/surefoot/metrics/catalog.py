@@ -4,7 +4,14 @@ from surefoot.metrics.base import Metric
 from surefoot.metrics.classwise import observe_classwise, read_classwise_ece
 from surefoot.metrics.proper import observe_scores, read_accuracy, read_brier, read_nll
 from surefoot.metrics.ranking import observe_ranking, read_adaptive_ece, read_auroc, read_ks, read_ks_pvalue
-from surefoot.metrics.reliability import observe_reliability, read_debiased_ece, read_ece, read_mce, read_rmsce
+from surefoot.metrics.reliability import (
+    observe_reliability,
+    read_debiased_ece,
+    read_ece,
+    read_mce,
+    read_overconfidence,
+    read_rmsce,
+)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -18,6 +25,7 @@ METRICS: dict[str, Metric] = {
         Metric("classwise_ece", "classwise ECE", "lower", observe_classwise, read_classwise_ece),
         Metric("mce", "MCE", "lower", observe_reliability, read_mce),
         Metric("rmsce", "RMSCE", "lower", observe_reliability, read_rmsce),
+        Metric("overconfidence", "confidence minus accuracy", "none", observe_reliability, read_overconfidence),
         Metric("ks", "KS error", "lower", observe_ranking, read_ks),
         Metric("ks_pvalue", "KS p-value", "none", observe_ranking, read_ks_pvalue),
         Metric("auroc", "AUROC of correctness", "higher", observe_ranking, read_auroc),

@@ -115,6 +115,15 @@ def read_rmsce(tally: Reliability) -> float:
     return float(np.sqrt(share @ gap**2))
 
 
+def read_overconfidence(tally: Reliability) -> float:
+    """Read mean confidence minus accuracy: above 0 the model claims more than it does, below 0 less.
+
+    >>> round(read_overconfidence(observe_confidence([0.9, 0.9], [1, 0])), 6)
+    0.4
+    """
+    return float((tally.confidence.sum() - tally.hits.sum()) / tally.count.sum())
+
+
 def read_debiased_ece(tally: Reliability) -> float:
     """Read ECE less the part that chance alone adds.
 

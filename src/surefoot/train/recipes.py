@@ -58,9 +58,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "quick": Recipe(epochs=40, batch_size=64, learning_rate=0.05, drops=(0.5, 0.75)),
     # Mukhoti et al. 2020, CIFAR: its scheduler steps first, so the drops come one epoch early, at 149 and 249.
-    "paper": Recipe(
-        epochs=350, drops=(149 / 350, 249 / 350), reduction="sum", clip_norm=2.0, mean_losses=("brier",)
-    ),
+    "paper": Recipe(epochs=350, drops=(149 / 350, 249 / 350), reduction="sum", clip_norm=2.0, mean_losses=("brier",)),
 }
 
 

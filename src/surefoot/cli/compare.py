@@ -1,0 +1,78 @@
+"""`surefoot compare`: the paper's table, trained here."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+
+from surefoot.cli.options import Json
+from surefoot.core.errors import InputError
+from surefoot.core.files import write_json
+from surefoot.core.predictions import Predictions
+from surefoot.losses import LOSSES
+from surefoot.models import MODELS
+from surefoot.recalibrate import RECALIBRATORS
+from surefoot.report.comparison import compare
+from surefoot.report.evaluation import plain
+from surefoot.report.page import write_page
+from surefoot.report.tables import comparison_tables, footnote
+from surefoot.report.verdict import advice, diagnosis
+from surefoot.train import RECIPES, cells, find_recipe, run_matrix
+
+_PAPER = "ce,brier,mmce-w,ls,fl-3,flsd-53"
+
+
+def command(
+    data: Annotated[str, typer.Option(help="digits, or an .npz file with arrays x and y.")] = "digits",
+    model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "small-cnn",
+    losses: Annotated[str, typer.Option(help=f"Separated by commas, of: {', '.join(LOSSES)}.")] = _PAPER,
+    seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss.")] = 3,
+    recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),
+    as_json: Json = False,
+) -> None:
+    """Train losses side by side and print the paper's table.
+
+    Every loss is trained from the same seeds on the same rows, recalibrated on the validation part, and measured on
+    the test part before and after. A loss is marked best only where paired tests can tell it from every other. Runs
+    that are there are not repeated: stop and start as you like. Leaves `report.html`, `comparison.json` and one folder
+    a run with weights and predictions.
+
+    Example: surefoot compare --losses ce,flsd-53 --seeds 2 --jobs 2
+    """
+    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
+    if not names:
+        raise InputError("--losses names no loss")
+    if method not in RECALIBRATORS:
+        raise InputError(f"no recalibrator is called {method!r}; there are: {', '.join(RECALIBRATORS)}")
+    matrix = cells([data], [model], names, find_recipe(recipe, epochs), range(seeds))
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))
+        found = run_matrix(matrix, out, jobs, lambda cell: progress.advance(task))
+    results: dict[str, list[Predictions]] = {name: [] for name in names}
+    for cell, predictions in found.items():
+        results[cell.loss].append(predictions)
+    title = f"{model} on {Path(data).stem}"
+    comparison = compare(results, method, title)
+    write_json(out / "comparison.json", plain(comparison))
+    write_page(out / "report.html", f"Which loss knows how sure it is? {title}", list(comparison.examples), comparison)
+    if as_json:
+        json.dump(plain(comparison), sys.stdout, indent=2, allow_nan=False)
+        print()
+        return
+    printer = Console(width=max(Console().width, 100))
+    printer.print(f"\n[bold]{title}[/bold], {len(names)} losses, {seeds} seeds each\n")
+    for table in comparison_tables(comparison):
+        printer.print(table)
+    printer.print(footnote(comparison), "\n")
+    for example in comparison.examples:
+        printer.print(f"[bold]{example.title}[/bold]: {diagnosis(example.before)} {advice(example)}")
+    printer.print(f"\nPage: {out / 'report.html'}")

@@ -1,0 +1,84 @@
+"""The `surefoot` command: finds the subcommand, runs it, and turns our errors into one line and an exit code."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple, NoReturn
+
+import typer
+
+from surefoot import __version__
+from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError
+
+EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
+
+
+class Entry(NamedTuple):
+    """Where a command is, which extra it needs, and its line in the help."""
+
+    module: str
+    extra: str
+    line: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "measure": Entry("measure", "", "Measure calibration from a table of logits or probabilities and labels."),
+    "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; write it, and apply it."),
+    "report": Entry("report", "report", "Measure, recalibrate, and write one HTML page that says what to do."),
+    "compare": Entry("compare", "train,report", "Train losses side by side and print the paper's table."),
+    "train": Entry("train", "train", "Train one network with one loss; leave weights and predictions."),
+    "predict": Entry("predict", "train", "Predict with a trained network; leave a table of logits."),
+}
+_EXTRAS = {"lightning", "joblib", "jinja2", "plotly"}
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"surefoot {__version__}")
+        raise typer.Exit
+
+
+def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False) -> None:  # fmt: skip
+    """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
+
+    Commands take and leave files. Exit codes: 0 done, 2 bad input, 3 a file that cannot be read or written,
+    4 an optional dependency is missing.
+    """
+
+
+def build(wanted: str | None) -> typer.Typer:
+    """Make the application. Only the wanted command is imported, so that measuring never waits for Lightning.
+
+    Raises:
+        MissingExtra: the wanted command needs an extra that is not installed.
+    """
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(_top)
+    for name, entry in COMMANDS.items():
+        if name != wanted:
+            app.command(name, help=entry.line)(lambda: None)
+            continue
+        try:
+            module = importlib.import_module(f"surefoot.cli.{entry.module}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in _EXTRAS:
+                raise
+            raise MissingExtra(
+                f"`surefoot {name}` needs {error.name}: pip install 'surefoot[{entry.extra}]'"
+            ) from error
+        app.command(name)(module.command)
+    return app
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        build(next((a for a in arguments if a in COMMANDS), None))(arguments)
+    except SurefootError as error:
+        print(f"surefoot: {error}", file=sys.stderr)
+        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)

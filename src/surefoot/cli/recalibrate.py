@@ -1,0 +1,73 @@
+"""`surefoot recalibrate`: learn a map on held-out rows, keep it, apply it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import load_predictions, save_predictions
+from surefoot.metrics import METRICS, measure
+from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
+from surefoot.report.evaluation import plain
+
+
+def command(
+    table: TablePath,
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    gamma: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="The gamma that the network was trained with, for the focal-undo maps."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the map.")] = Path("map.json"),
+    apply_to: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--apply", help="Predictions to apply the map to; default: the table itself."),
+    ] = None,
+    predictions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write recalibrated probabilities here (.parquet or .npz)."),
+    ] = None,
+    labels: LabelsPath = None,
+    scores: Scores = None,
+    as_json: Json = False,
+) -> None:
+    """Learn a map that repairs confidence; write it, and apply it.
+
+    The map is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the network
+    was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it.
+
+    Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
+    --map map.json
+    """
+    source = load_predictions(table, labels, scores)
+    held_out = source.part("validation") if source.split is not None else source
+    if gamma is not None and not method.startswith("focal-undo"):
+        raise InputError(f"--gamma belongs to the focal-undo maps, not to {method!r}")
+    make = find_recalibrator(method)
+    recalibrator = (make() if gamma is None else make(gamma=gamma)).fit(held_out.logits(), held_out.labels)
+    if predictions is not None:  # before the map is written: both or neither
+        target = source if apply_to is None else load_predictions(apply_to, labels, scores)
+        repaired = recalibrator.predict_proba(target.logits())
+        about = target.provenance | {"recalibrator": method}
+        save_predictions(replace(target, scores=repaired, kind="probs", provenance=about), predictions)
+    elif apply_to is not None:
+        raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
+    save_recalibrator(recalibrator, out)
+    wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
+    rows = [held_out.probs(), recalibrator.predict_proba(held_out.logits())]
+    before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
+    temperature = getattr(recalibrator, "temperature_", None)
+    if as_json:
+        values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
+        print(
+            json.dumps({"method": method, "n": held_out.n, "temperature": temperature, "map": str(out)} | plain(values))
+        )
+        return
+    learnt = f", T = {temperature:.4f}" if temperature is not None else ""
+    change = "; ".join(f"{METRICS[k].title} {before[k].value:.4f} to {after[k].value:.4f}" for k in before)
+    Console().print(f"{method} learnt on {held_out.n:,} rows{learnt}. On these same rows: {change}. Written: {out}")

@@ -1,0 +1,56 @@
+"""`surefoot report`: the page, for a model trained anywhere."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
+from surefoot.core.predictions import load_predictions
+from surefoot.recalibrate import RECALIBRATORS
+from surefoot.report.evaluation import evaluate, plain
+from surefoot.report.page import write_page
+from surefoot.report.tables import readings_table
+from surefoot.report.verdict import advice, diagnosis, direction
+
+
+def command(
+    table: TablePath,
+    calibration: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Predictions to learn the map on. Default: the table's `validation` part, or a random half of it."
+        ),
+    ] = None,
+    method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("report.html"),
+    title: Annotated[Optional[str], typer.Option(help="The page's title; default: the table's name.")] = None,  # noqa: UP045
+    labels: LabelsPath = None,
+    scores: Scores = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure, recalibrate, and write one HTML page that says what to do.
+
+    For a model trained anywhere: a table of logits (or probabilities) and labels is enough. The map is learnt on one
+    part of the rows and judged on the other.
+
+    Example: surefoot report mine.parquet -o report.html
+    """
+    predictions = load_predictions(table, labels, scores)
+    held_out = load_predictions(calibration, None, scores) if calibration is not None else None
+    name = title or table.stem
+    evaluation, _ = evaluate(predictions, method, held_out, name, seed)
+    write_page(out, f"How sure is {name}?", [evaluation])
+    sentences = [diagnosis(evaluation.before), advice(evaluation)]
+    if as_json:
+        found = {"verdict": direction(evaluation.before), "sentences": sentences, "page": str(out)}
+        print(json.dumps(found | plain(evaluation), indent=2, allow_nan=False))
+        return
+    console = Console()
+    for stage, measured in (("as it is", evaluation.before), (f"after {method}", evaluation.after)):
+        console.print(readings_table(measured.readings, f"{name}, {stage} — {measured.n:,} rows, {measured.k} classes"))
+    console.print(*sentences, sep="\n")
+    console.print(f"\nPage: {out}")

@@ -1,0 +1,128 @@
+"""One table of predictions, measured before and after recalibration: the result that pages, tables and JSON show."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import Predictions
+from surefoot.core.types import Labels, Probs
+from surefoot.metrics import METRICS, Reading, measure, observe_reliability
+from surefoot.metrics.reliability import Reliability
+from surefoot.recalibrate import Recalibrator, find_recalibrator
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A reliability diagram's data: for each bin that is not empty, its edges, rows, and accuracy with its interval."""
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    count: tuple[int, ...]
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    accuracy_low: tuple[float, ...]
+    accuracy_high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All readings of one set of probabilities, and its curve."""
+
+    n: int
+    k: int
+    readings: dict[str, Reading]
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model measured before and after recalibration on rows that neither training nor the recalibrator saw.
+
+    Attributes:
+        method: the recalibrator's name.
+        temperature: what it learnt, if it is a temperature.
+        fitted_on: number of rows the recalibrator was fitted on.
+    """
+
+    title: str
+    before: Measured
+    after: Measured
+    method: str
+    temperature: float | None
+    fitted_on: int
+    provenance: dict[str, str]
+
+
+def curve_of(tally: Reliability) -> Curve:
+    """Compute the reliability diagram of a tally; intervals are Clopper and Pearson's, 95% a bin."""
+    bins = len(tally.count) - 1
+    count, hits, confidence = (np.r_[x[0] + x[1], x[2:]] for x in (tally.count, tally.hits, tally.confidence))
+    filled = np.flatnonzero(count)
+    count, hits, confidence = count[filled], hits[filled], confidence[filled]
+    low = np.where(hits > 0, beta.ppf(0.025, np.maximum(hits, 1), count - hits + 1), 0.0)
+    high = np.where(hits < count, beta.ppf(0.975, hits + 1, np.maximum(count - hits, 1)), 1.0)
+    columns = (filled / bins, (filled + 1) / bins, count, confidence / count, hits / count, low, high)
+    lists = [tuple(column.tolist()) for column in columns]
+    lists[2] = tuple(int(c) for c in lists[2])
+    return Curve(*lists)  # type: ignore[arg-type]
+
+
+def measure_all(probs: Probs, labels: Labels, seed: int = 0) -> Measured:
+    """Read every metric of the catalogue, with intervals and floors, and the curve."""
+    readings = measure([(probs, labels)], METRICS.values(), seed=seed)
+    return Measured(*probs.shape, readings, curve_of(observe_reliability(probs, labels)))
+
+
+def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -> tuple[Predictions, Predictions]:
+    """Divide predictions into rows to fit a recalibrator on and rows to measure.
+
+    A calibration table of its own, else the table's `validation` and `test` parts, else two random halves.
+
+    Raises:
+        InputError: the two tables differ in classes, or a table has too few rows or lacks one of the parts.
+    """
+    if calibration is not None:
+        if calibration.k != table.k:
+            raise InputError(f"the calibration table has {calibration.k} classes, the table to measure {table.k}")
+        return calibration, table.part("test") if "test" in table.parts else table
+    if table.split is not None:
+        if not {"validation", "test"} <= set(table.parts):
+            raise InputError(f"a split needs the parts validation and test, got {', '.join(table.parts)}")
+        return table.part("validation"), table.part("test")
+    if table.n < 2:
+        raise InputError("one row cannot be divided into a part to recalibrate on and a part to measure")
+    order = np.random.default_rng(seed).permutation(table.n)
+    return table.rows(np.sort(order[: table.n // 2])), table.rows(np.sort(order[table.n // 2 :]))
+
+
+def evaluate(
+    table: Predictions,
+    method: str = "temperature",
+    calibration: Predictions | None = None,
+    title: str = "",
+    seed: int = 0,
+) -> tuple[Evaluation, Recalibrator]:
+    """Fit a recalibrator on one part of the predictions and measure the other before and after; also return the map."""
+    fitted_on, tested = divide(table, calibration, seed)
+    recalibrator = find_recalibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
+    before = measure_all(tested.probs(), tested.labels, seed)
+    after = measure_all(recalibrator.predict_proba(tested.logits()), tested.labels, seed)
+    temperature = getattr(recalibrator, "temperature_", None)
+    return Evaluation(title, before, after, method, temperature, fitted_on.n, table.provenance), recalibrator
+
+
+def plain(value: Any) -> Any:
+    """Turn a result into what JSON can hold; NaN becomes null."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {str(key): plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,77 @@
+"""What the numbers say, in two plain sentences: is the model over- or under-confident, and what to do."""
+
+from surefoot.metrics import Reading
+from surefoot.report.evaluation import Evaluation, Measured
+
+_FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
+
+
+def percent(x: float) -> str:
+    """Format a fraction as a percentage with two digits after the point below ten."""
+    return f"{100 * x:.1f}%" if abs(x) >= 0.0995 else f"{100 * x:.2f}%"
+
+
+def is_miscalibrated(measured: Measured) -> bool:
+    """Decide whether the data contradict perfect calibration: ECE above its noise floor, or the KS test below 1%."""
+    ece, pvalue = measured.readings["ece"], measured.readings["ks_pvalue"]
+    return ece.value > ece.floor_high or pvalue.value < 0.01
+
+
+def direction(measured: Measured) -> str:
+    """Name the direction: `over-confident`, `under-confident`, `calibrated` (no evidence), or `miscalibrated` (mixed)."""
+    if not is_miscalibrated(measured):
+        return "calibrated"
+    gap = measured.readings["overconfidence"]
+    if gap.low > 0:
+        return "over-confident"
+    return "under-confident" if gap.high < 0 else "miscalibrated"
+
+
+def diagnosis(measured: Measured) -> str:
+    """Say in one sentence whether the model's confidence can be believed on these rows."""
+    r = measured.readings
+    accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value
+    ece = f"its ECE is {percent(r['ece'].value)}, {_against_floor(r['ece'])}"
+    facts = f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; {ece}"
+    rows = f"On these {measured.n:,} rows"
+    match direction(measured):
+        case "over-confident":
+            return f"{rows} the model is over-confident: {facts}."
+        case "under-confident":
+            return f"{rows} the model is under-confident: {facts}."
+        case "miscalibrated":
+            return f"{rows} the model is over-confident in places and under-confident in others: {facts}."
+        case _:
+            return f"{rows} the model cannot be told from a perfectly calibrated one: {facts}."
+
+
+def _against_floor(reading: Reading) -> str:
+    floor = (
+        f"a perfectly calibrated model would show about {percent(reading.floor)} (up to {percent(reading.floor_high)})"
+    )
+    return f"where {floor}"
+
+
+def advice(evaluation: Evaluation) -> str:
+    """Say in one sentence what to do about it."""
+    before, after = evaluation.before, evaluation.after
+    was, now = before.readings["nll"].value, after.readings["nll"].value
+    name = _named(evaluation)
+    effect = f"ECE {percent(before.readings['ece'].value)} to {percent(after.readings['ece'].value)}, NLL {was:.4f} to {now:.4f}"
+    if not is_miscalibrated(before):
+        if now < was - 0.01 * abs(was):
+            return f"Nothing must be done; {name} would still gain a little ({effect})."
+        return f"Use its probabilities as they are; {name} changes nothing that these rows could show ({effect})."
+    if now >= was:
+        return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
+    hint = ""
+    if direction(before) == "under-confident" and evaluation.provenance.get("loss", "").startswith(_FOCAL):
+        hint = " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross entropy are worth a try."
+    if is_miscalibrated(after):
+        return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
+    return f"Apply {name}: what is left cannot be told from perfect calibration ({effect}).{hint}"
+
+
+def _named(evaluation: Evaluation) -> str:
+    learnt = f" with T = {evaluation.temperature:.2f}" if evaluation.temperature is not None else ""
+    return f"the {evaluation.method} map{learnt}, learnt on {evaluation.fitted_on:,} other rows"
