@@ -1,6 +1,7 @@
 """Every reading against an independent judge: scikit-learn, brute force, the reference's definitions."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def table(seed, n=500, k=5, dtype=np.float64):
 def reference_ece(confidence, hits, edges):
     """Compute ECE as the focal-calibration code does, with float32 tensors and the given bin edges."""
     total = 0.0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
             total += abs(confidence[inside].mean() - hits[inside].mean()) * inside.mean()
@@ -53,7 +54,7 @@ def test_binned_readings(seed, dtype):
     tally = observe_reliability(probs, labels)
     assert read_ece(tally) == pytest.approx(reference_ece(confidence, hits, edges), abs=1e-6)
     gaps, shares = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
             gaps.append(abs(confidence[inside].mean() - hits[inside].mean()))

@@ -38,7 +38,10 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False) -> None:  # fmt: skip
+_Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
+
+
+def _top(version: _Version = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
     Commands take and leave files. Exit codes: 0 done, 2 bad input, 3 a file that cannot be read or written,

@@ -12,9 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.dataset
-import pyarrow.parquet
+from pyarrow import csv, dataset, parquet
 
 from surefoot.core.checks import check_labels, check_logits, check_probs
 from surefoot.core.errors import FileError, InputError
@@ -133,7 +131,7 @@ def save_predictions(predictions: Predictions, path: Path | str) -> None:
         raise InputError(f"predictions are written as .parquet or .npz, got {path}")
     with whole_file(path) as temporary:
         if suffix == ".parquet":
-            pa.parquet.write_table(_to_table(predictions), temporary)
+            parquet.write_table(_to_table(predictions), temporary)
         else:
             np.savez_compressed(temporary, **_to_arrays(predictions))  # type: ignore[arg-type]
 
@@ -206,7 +204,7 @@ def _read_parquet(path: Path, values: int) -> Iterator[Predictions]:
     if path.is_dir() and not any(path.rglob("*.parquet")):
         raise FileError(f"{path} is a folder without any .parquet file in it")
     files = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
-    table = pa.dataset.dataset(files, format="parquet")
+    table = dataset.dataset(files, format="parquet")
     about = json.loads((table.schema.metadata or {}).get(b"surefoot", b"{}"))
     kind = _only_kind(table.schema.names)
     label = _only_label(table.schema.names)
@@ -235,31 +233,27 @@ def _read_parquet(path: Path, values: int) -> Iterator[Predictions]:
 
 
 def _from_lists(column: pa.Array, name: str) -> np.ndarray:
-    if not (
-        pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    ):
+    fixed = pa.types.is_fixed_size_list(column.type)
+    if not (fixed or pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise InputError(f"column {name!r} must hold a list of numbers a row, got {column.type}")
     if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise InputError(f"column {name!r} has no value in row {row}")
+        raise InputError(f"column {name!r} has no value in row {_first_null(column)}")
+    lengths = np.array([column.type.list_size]) if fixed else np.unique(column.value_lengths().to_numpy())
+    if len(lengths) > 1:
+        raise InputError(f"column {name!r} must hold lists of one length, got lengths {lengths[:4].tolist()}")
     flat = column.flatten()
     if flat.null_count:
-        raise InputError(
-            f"column {name!r} holds a missing value in row {flat.is_null().to_pylist().index(True) // max(1, len(flat) // len(column))}"
-        )
-    widths = (
-        set(column.value_lengths().to_pylist())
-        if not pa.types.is_fixed_size_list(column.type)
-        else {column.type.list_size}
-    )
-    if len(widths) > 1:
-        raise InputError(f"column {name!r} must hold lists of one length, got lengths {sorted(widths)[:4]}")
+        raise InputError(f"column {name!r} holds a missing value in row {_first_null(flat) // int(lengths[0])}")
     return flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+
+
+def _first_null(column: pa.Array) -> int:
+    return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
 def _from_column(column: pa.Array, name: str) -> np.ndarray:
     if column.null_count:
-        raise InputError(f"column {name!r} has no value in row {column.is_null().to_pylist().index(True)}")
+        raise InputError(f"column {name!r} has no value in row {_first_null(column)}")
     return column.to_numpy(zero_copy_only=False)
 
 
@@ -297,7 +291,7 @@ def _read_npz(path: Path) -> Predictions:
 
 
 def _read_csv(path: Path, kind: Kind | None) -> Predictions:
-    table = pa.csv.read_csv(path)
+    table = csv.read_csv(path)
     label = _only_label(table.column_names)
     others = [name for name in table.column_names if name not in (label, "split")]
     named = {k: [name for name in others if name.lower().startswith(k[:-1])] for k in ("logits", "probs")}

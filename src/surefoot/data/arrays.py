@@ -25,7 +25,8 @@ def arrays(path: Path | str, seed: int = 0) -> Data:
         raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error
     if x.dtype.kind not in "fiub" or y.dtype.kind not in "iu" or y.ndim != 1 or x.ndim < 2 or len(x) != len(y):
         raise InputError(
-            f"{path}: x must be numbers (n, ...) and y class indices (n,), got x {x.dtype} {x.shape}, y {y.dtype} {y.shape}"
+            f"{path}: x must be numbers (n, ...) and y class indices (n,), "
+            f"got x {x.dtype} {x.shape}, y {y.dtype} {y.shape}"
         )
     if not len(y) or y.min() < 0 or not np.isfinite(x).all():
         raise InputError(f"{path}: x must be finite, y at least 0, and there must be rows")

@@ -49,5 +49,5 @@ def divide(name: str, x: Tensor, y: Tensor, class_names: tuple[str, ...], seed: 
         raise InputError(f"class {scarce} has {counts[scarce]} rows; at least 7 are needed to be in all three parts")
     rest, test = train_test_split(np.arange(len(y)), test_size=0.25, random_state=seed, stratify=y.numpy())
     train, validation = train_test_split(rest, test_size=0.2, random_state=seed, stratify=y.numpy()[rest])
-    parts = (Part(x[np.sort(rows)], y[np.sort(rows)]) for rows in (train, validation, test))
-    return Data(name, *parts, class_names)
+    parts = [Part(x[np.sort(rows)], y[np.sort(rows)]) for rows in (train, validation, test)]
+    return Data(name, parts[0], parts[1], parts[2], class_names)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.checks import check_labels, check_logits
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
+
+R = TypeVar("R", bound="Recalibrator")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Recalibrator(BaseEstimator, ABC):
     n_classes_: int
 
     @final
-    def fit(self, logits: ArrayLike, target: ArrayLike) -> "Recalibrator":
+    def fit(self: R, logits: ArrayLike, target: ArrayLike) -> R:
         """Learn the map from logits (n, k) and labels (n,) that the network was not trained on.
 
         Raises:

@@ -69,8 +69,8 @@ class TemperatureScaling(Recalibrator):
 
     p = softmax(z / T), T = argmin mean NLL.
 
-    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. T is sought between
-    a thousandth and a thousand times the logits' own scale (the mean over rows of largest minus mean logit); `at_bound_`
+    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. T is sought from
+    a thousandth to a thousand times the logits' own scale (the mean over rows of largest minus mean logit); `at_bound_`
     says if it ended there, as it does for a model that is never wrong on the held-out part.
 
     Property: keeps every row's order of classes. One parameter: hard to overfit.

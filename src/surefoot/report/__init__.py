@@ -1,0 +1,1 @@
+"""Results for people: evaluations, comparisons, verdicts in words, tables, figures, the page."""

@@ -42,6 +42,10 @@ class Row:
     after: dict[str, Value]
     temperature: Value
 
+    def at(self, stage: str) -> dict[str, Value]:
+        """Return the columns of a stage, `before` or `after`."""
+        return self.before if stage == "before" else self.after
+
 
 @dataclass(frozen=True)
 class Comparison:

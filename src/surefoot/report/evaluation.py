@@ -74,7 +74,8 @@ def curve_of(tally: Reliability) -> Curve:
 def measure_all(probs: Probs, labels: Labels, seed: int = 0) -> Measured:
     """Read every metric of the catalogue, with intervals and floors, and the curve."""
     readings = measure([(probs, labels)], METRICS.values(), seed=seed)
-    return Measured(*probs.shape, readings, curve_of(observe_reliability(probs, labels)))
+    n, k = probs.shape
+    return Measured(n, k, readings, curve_of(observe_reliability(probs, labels)))
 
 
 def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -> tuple[Predictions, Predictions]:

@@ -3,29 +3,24 @@
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from surefoot.report.evaluation import Curve, Evaluation
+from surefoot.report.evaluation import Curve
 
-_BEFORE, _AFTER, _GREY = "#d1495b", "#2a7fba", "#8a8f98"
+BEFORE, AFTER, _GREY = "#d1495b", "#2a7fba", "#8a8f98"
 
 
-def figure_of(evaluation: Evaluation) -> go.Figure:
-    """Draw reliability before and after side by side, with the histogram of confidences below each."""
-    titles = ("as it is", f"after {evaluation.method}")
-    figure = make_subplots(
-        rows=2, cols=2, row_heights=[0.72, 0.28], vertical_spacing=0.06, horizontal_spacing=0.09,
-        shared_xaxes=True, subplot_titles=titles,
-    )  # fmt: skip
-    for column, (curve, colour) in enumerate(((evaluation.before.curve, _BEFORE), (evaluation.after.curve, _AFTER)), 1):
-        _reliability(figure, curve, colour, column)
-        _histogram(figure, curve, colour, column)
+def figure_of(curve: Curve, title: str, colour: str) -> go.Figure:
+    """Draw a reliability diagram with the histogram of confidences below it. Bars of few rows are pale."""
+    figure = make_subplots(rows=2, cols=1, row_heights=[0.74, 0.26], vertical_spacing=0.05, shared_xaxes=True)
+    _reliability(figure, curve, colour)
+    _histogram(figure, curve, colour)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_xaxes(title_text="confidence", row=2)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1)
-    figure.update_yaxes(title_text="accuracy", row=1, col=1)
-    figure.update_yaxes(title_text="rows", row=2, col=1)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title_text="accuracy", row=1)
+    figure.update_yaxes(title_text="rows", row=2)
     figure.update_layout(
-        height=480, margin={"l": 55, "r": 12, "t": 36, "b": 45}, showlegend=False, bargap=0,
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel={"align": "left"},
+        title={"text": title, "font": {"size": 15}, "x": 0.5}, height=460, showlegend=False, bargap=0,
+        margin={"l": 60, "r": 12, "t": 40, "b": 45}, hoverlabel={"align": "left"},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
     )  # fmt: skip
     return figure
 
@@ -36,9 +31,13 @@ def _places(curve: Curve) -> tuple[list[float], list[float]]:
     return centres, widths
 
 
-def _reliability(figure: go.Figure, curve: Curve, colour: str, column: int) -> None:
+def _paleness(curve: Curve) -> list[float]:
+    return [0.2 + 0.6 * min(1.0, count / 30) for count in curve.count]
+
+
+def _reliability(figure: go.Figure, curve: Curve, colour: str) -> None:
     diagonal = go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": _GREY}, hoverinfo="skip")
-    figure.add_trace(diagonal, row=1, col=column)
+    figure.add_trace(diagonal, row=1, col=1)
     centres, widths = _places(curve)
     facts = list(
         zip(
@@ -57,26 +56,26 @@ def _reliability(figure: go.Figure, curve: Curve, colour: str, column: int) -> N
         "<extra></extra>"
     )
     bars = go.Bar(
-        x=centres, y=list(curve.accuracy), width=widths, customdata=facts, hovertemplate=hover, opacity=0.75,
-        marker={"color": colour, "line": {"color": colour, "width": 1}},
+        x=centres, y=list(curve.accuracy), width=widths, customdata=facts, hovertemplate=hover,
+        marker={"color": colour, "line": {"color": colour, "width": 1}, "opacity": _paleness(curve)},
         error_y={
             "type": "data", "symmetric": False, "thickness": 1.4, "color": _GREY,
             "array": [h - a for a, h in zip(curve.accuracy, curve.accuracy_high, strict=True)],
             "arrayminus": [a - b for a, b in zip(curve.accuracy, curve.accuracy_low, strict=True)],
         },
     )  # fmt: skip
-    figure.add_trace(bars, row=1, col=column)
+    figure.add_trace(bars, row=1, col=1)
     points = go.Scatter(
         x=list(curve.confidence), y=list(curve.accuracy), mode="markers", hoverinfo="skip",
         marker={"color": colour, "size": 7, "line": {"color": "white", "width": 1.2}},
     )  # fmt: skip
-    figure.add_trace(points, row=1, col=column)
+    figure.add_trace(points, row=1, col=1)
 
 
-def _histogram(figure: go.Figure, curve: Curve, colour: str, column: int) -> None:
+def _histogram(figure: go.Figure, curve: Curve, colour: str) -> None:
     centres, widths = _places(curve)
     hover = "%{y:,} rows<extra></extra>"
     bars = go.Bar(
         x=centres, y=list(curve.count), width=widths, marker={"color": colour}, opacity=0.75, hovertemplate=hover
     )
-    figure.add_trace(bars, row=2, col=column)
+    figure.add_trace(bars, row=2, col=1)

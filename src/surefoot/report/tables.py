@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from surefoot.metrics import METRICS, Reading
-from surefoot.report.comparison import COLUMNS, STAGES, Comparison, Value
+from surefoot.report.comparison import COLUMNS, STAGES, Comparison, Row, Value
 
 _TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
 _IN_PERCENT = {
@@ -53,29 +53,37 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     tables = []
     for stage in STAGES:
         table = Table(title=f"{stage} {comparison.method}", title_justify="left")
-        table.add_column("loss")
+        table.add_column("loss", no_wrap=True)
         for column in COLUMNS:
-            table.add_column(_TITLES[column] + ("" if column == "nll" else " %"), justify="right")
+            table.add_column(_TITLES[column] + ("" if column == "nll" else " %"), justify="right", no_wrap=True)
         if stage == "after":
-            table.add_column("T", justify="right")
+            table.add_column("T", justify="right", no_wrap=True)
         for row in comparison.rows:
-            values = row.before if stage == "before" else row.after
-            cells = [_cell(column, values[column]) for column in COLUMNS]
-            temperature = row.temperature
-            cells += [_plus_minus(temperature.mean, temperature.half_width, 2)] if stage == "after" else []
-            table.add_row(row.loss, *cells)
+            values = row.at(stage)
+            texts = [format_value(c, values[c]) for c in COLUMNS]
+            marked = [f"[bold]{t} *[/bold]" if values[c].best else t for c, t in zip(COLUMNS, texts, strict=True)]
+            table.add_row(row.loss, *marked, *([format_temperature(row)] if stage == "after" else []))
         table.add_section()
-        table.add_row("[dim]noise floor[/dim]", *(f"[dim]{_floor_range(comparison, stage, c)}[/dim]" for c in COLUMNS))
+        floors = [f"[dim]{format_floors(comparison, stage, c)}[/dim]" for c in COLUMNS]
+        table.add_row("[dim]noise floor[/dim]", *floors)
         tables.append(table)
     return tables
 
 
-def _cell(column: str, value: Value) -> str:
-    percent = column in _IN_PERCENT
-    text = _plus_minus(
-        value.mean * (100 if percent else 1), value.half_width * (100 if percent else 1), 2 if percent else 3
-    )
-    return f"[bold]{text} *[/bold]" if value.best else text
+def _scale(column: str) -> tuple[int, int]:
+    """Return the factor and the digits a column is printed with."""
+    return (100, 2) if column in _IN_PERCENT else (1, 3)
+
+
+def format_value(column: str, value: Value) -> str:
+    """Format a mean with half its interval."""
+    scale, digits = _scale(column)
+    return _plus_minus(scale * value.mean, scale * value.half_width, digits)
+
+
+def format_temperature(row: Row) -> str:
+    """Format the mean temperature of a loss, a dash for maps without one."""
+    return _plus_minus(row.temperature.mean, row.temperature.half_width, 2)
 
 
 def _plus_minus(mean: float, half_width: float, digits: int) -> str:
@@ -84,11 +92,12 @@ def _plus_minus(mean: float, half_width: float, digits: int) -> str:
     return f"{mean:.{digits}f}" + ("" if math.isnan(half_width) else f"±{half_width:.{digits}f}")
 
 
-def _floor_range(comparison: Comparison, stage: str, column: str) -> str:
-    floors = [(row.before if stage == "before" else row.after)[column].floor for row in comparison.rows]
+def format_floors(comparison: Comparison, stage: str, column: str) -> str:
+    """Format the range of a column's noise floor over the losses: each has its own confidences."""
+    floors = [row.at(stage)[column].floor for row in comparison.rows]
     if any(math.isnan(f) for f in floors):
         return "–"
-    scale, digits = (100, 2) if column in _IN_PERCENT else (1, 3)
+    scale, digits = _scale(column)
     return f"{scale * min(floors):.{digits}f}–{scale * max(floors):.{digits}f}"
 
 
@@ -96,10 +105,10 @@ def footnote(comparison: Comparison) -> str:
     """Explain the table in one paragraph."""
     seeds = comparison.rows[0].seeds
     plural = f"{seeds} seeds" if seeds > 1 else "one seed (the interval knows nothing of other seeds)"
-    bold = any(value.best for row in comparison.rows for values in (row.before, row.after) for value in values.values())
+    bold = any(value.best for row in comparison.rows for stage in STAGES for value in row.at(stage).values())
     told = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
-        f"Mean over {plural} on the same {comparison.n:,} test rows, ± half the 95% interval over seeds and rows. {told} "
-        f"(Paired tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly calibrated "
+        f"Mean over {plural} on the same {comparison.n:,} test rows, ± half the 95% interval over seeds and rows. "
+        f"{told} (Paired tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly calibrated "
         f"model with the same confidences would show."
     )

@@ -18,9 +18,9 @@ def is_miscalibrated(measured: Measured) -> bool:
 
 
 def direction(measured: Measured) -> str:
-    """Name the direction: `over-confident`, `under-confident`, `calibrated` (no evidence), or `miscalibrated` (mixed)."""
+    """Name the direction: `over-confident`, `under-confident`, `miscalibrated` (both), or `indistinguishable`."""
     if not is_miscalibrated(measured):
-        return "calibrated"
+        return "indistinguishable"
     gap = measured.readings["overconfidence"]
     if gap.low > 0:
         return "over-confident"
@@ -57,7 +57,8 @@ def advice(evaluation: Evaluation) -> str:
     before, after = evaluation.before, evaluation.after
     was, now = before.readings["nll"].value, after.readings["nll"].value
     name = _named(evaluation)
-    effect = f"ECE {percent(before.readings['ece'].value)} to {percent(after.readings['ece'].value)}, NLL {was:.4f} to {now:.4f}"
+    eces = [percent(measured.readings["ece"].value) for measured in (before, after)]
+    effect = f"ECE {eces[0]} to {eces[1]}, NLL {was:.4f} to {now:.4f}"
     if not is_miscalibrated(before):
         if now < was - 0.01 * abs(was):
             return f"Nothing must be done; {name} would still gain a little ({effect})."
@@ -66,7 +67,10 @@ def advice(evaluation: Evaluation) -> str:
         return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
     hint = ""
     if direction(before) == "under-confident" and evaluation.provenance.get("loss", "").startswith(_FOCAL):
-        hint = " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross entropy are worth a try."
+        hint = (
+            " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross entropy "
+            "are worth a try."
+        )
     if is_miscalibrated(after):
         return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
     return f"Apply {name}: what is left cannot be told from perfect calibration ({effect}).{hint}"

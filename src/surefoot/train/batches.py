@@ -1,5 +1,6 @@
 """Batches of rows held in memory, shuffled anew each epoch by the seed and the epoch's number alone."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -20,7 +21,7 @@ class ShuffledBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         """Count the batches."""
-        return -(-self.rows // self.batch_size)
+        return math.ceil(self.rows / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the batches of this epoch."""

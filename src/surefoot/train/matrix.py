@@ -1,4 +1,4 @@
-"""A comparison as a matrix of cells: data x network x loss x seed. Each cell leaves files; what is there is not redone."""
+"""A comparison as a matrix of cells: data x network x loss x seed. What a finished cell left is not redone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,0 +1,33 @@
+# The two commands of the README are `make demo` and `make test`; everything they need, they make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: .venv/.ready
+	$(BIN)/surefoot compare --jobs 2 --out runs/demo
+
+test: .venv/.ready
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: .venv/.ready
+	$(BIN)/pytest -n 2 -m slow
+
+lint: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: .venv/.ready
+	$(BIN)/python benchmarks/losses.py
+	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/temperature.py
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist
