@@ -85,3 +85,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

@@ -11,7 +11,7 @@ from surefoot.core.checks import check_bins, check_labels, check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.base import Tally
-from surefoot.metrics.reliability import BINS
+from surefoot.metrics.reliability import BINS, zero_in_first
 
 _CHUNK_VALUES = 1 << 18  # probabilities at a time: a megabyte stays in the cache
 
@@ -71,7 +71,7 @@ def read_classwise_ece(tally: Classwise) -> float:
     >>> round(read_classwise_ece(observe_classwise([[0.9, 0.1], [0.6, 0.4]], [0, 1])), 6)
     0.35
     """
-    gaps = np.abs(_merge_zero(tally.confidence) - _merge_zero(tally.hits)).sum(1)
+    gaps = np.abs(zero_in_first(tally.confidence) - zero_in_first(tally.hits)).sum(1)
     return float(gaps.mean() / tally.n)
 
 
@@ -80,7 +80,3 @@ def read_classwise_ece_parity(tally: Classwise) -> float:
     classes = int(np.flatnonzero(tally.hits.sum(1)).max()) + 1
     gaps = np.abs(tally.confidence[:classes, 1:] - tally.hits[:classes, 1:]).sum(1)
     return float(gaps.mean() / tally.n)
-
-
-def _merge_zero(cells: np.ndarray) -> np.ndarray:
-    return np.c_[cells[:, 0] + cells[:, 1], cells[:, 2:]]

@@ -83,9 +83,16 @@ def check_hits(hits: ArrayLike) -> np.ndarray:
     return array.astype(np.bool_, copy=False)
 
 
+def zero_in_first(cells: np.ndarray) -> np.ndarray:
+    """Merge the cell of exactly 0 into the first bin, along the last axis."""
+    merged = cells[..., 1:].copy()
+    merged[..., 0] += cells[..., 0]
+    return merged
+
+
 def _gaps(tally: Reliability) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return share, accuracy minus confidence, and rows of the bins that are not empty; exactly 0 is in the first."""
-    count, hits, confidence = (np.r_[x[0] + x[1], x[2:]] for x in (tally.count, tally.hits, tally.confidence))
+    count, hits, confidence = (zero_in_first(x) for x in (tally.count, tally.hits, tally.confidence))
     filled = count > 0
     count = count[filled]
     return count / count.sum(), (hits[filled] - confidence[filled]) / count, count
@@ -143,5 +150,5 @@ def read_debiased_ece(tally: Reliability) -> float:
 
 
 def _mean_confidence(tally: Reliability) -> np.ndarray:
-    count, confidence = (np.r_[x[0] + x[1], x[2:]] for x in (tally.count, tally.confidence))
+    count, confidence = zero_in_first(tally.count), zero_in_first(tally.confidence)
     return confidence[count > 0] / count[count > 0]

@@ -11,7 +11,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, Reading, measure, observe_reliability
-from surefoot.metrics.reliability import Reliability
+from surefoot.metrics.reliability import Reliability, zero_in_first
 from surefoot.recalibrate import Recalibrator, find_recalibrator
 
 
@@ -60,7 +60,7 @@ class Evaluation:
 def curve_of(tally: Reliability) -> Curve:
     """Compute the reliability diagram of a tally; intervals are Clopper and Pearson's, 95% a bin."""
     bins = len(tally.count) - 1
-    count, hits, confidence = (np.r_[x[0] + x[1], x[2:]] for x in (tally.count, tally.hits, tally.confidence))
+    count, hits, confidence = (zero_in_first(x) for x in (tally.count, tally.hits, tally.confidence))
     filled = np.flatnonzero(count)
     count, hits, confidence = count[filled], hits[filled], confidence[filled]
     low = np.where(hits > 0, beta.ppf(0.025, np.maximum(hits, 1), count - hits + 1), 0.0)

@@ -109,6 +109,6 @@ def footnote(comparison: Comparison) -> str:
     told = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
         f"Mean over {plural} on the same {comparison.n:,} test rows, ± half the 95% interval over seeds and rows. "
-        f"{told} (Paired tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly calibrated "
-        f"model with the same confidences would show."
+        f"{told} (Paired tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly "
+        f"calibrated model with the same confidences would show."
     )

@@ -68,8 +68,8 @@ def advice(evaluation: Evaluation) -> str:
     hint = ""
     if direction(before) == "under-confident" and evaluation.provenance.get("loss", "").startswith(_FOCAL):
         hint = (
-            " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross entropy "
-            "are worth a try."
+            " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross "
+            "entropy are worth a try."
         )
     if is_miscalibrated(after):
         return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"

@@ -47,7 +47,10 @@ def fit(
     _quieten()
     folder = Path(folder)
     module = Classifier(model, loss, recipe, seed)
-    checkpoint = ModelCheckpoint(folder / "checkpoints", save_last=True, save_top_k=0)
+    # one file, replaced whole at the end of each epoch, after validation has spoken
+    checkpoint = ModelCheckpoint(
+        folder / "checkpoints", "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
+    )
     options: dict[str, Any] = {"enable_progress_bar": True, "accelerator": "auto", "devices": 1} | dict(trainer or {})
     progress = [TQDMProgressBar(leave=False)] if options["enable_progress_bar"] else []
     runner = L.Trainer(

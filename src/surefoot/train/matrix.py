@@ -39,11 +39,13 @@ class Cell:
 def cells(
     data: Sequence[str], models: Sequence[str], losses: Sequence[str], recipe: Recipe, seeds: Sequence[int]
 ) -> list[Cell]:
-    """List the cells of a matrix; unknown names are refused before anything is trained."""
+    """List the cells of a matrix; unknown names and unreadable data are refused before anything is trained."""
     for model in models:
         find_model(model)
     for loss in losses:
         find_loss(loss)
+    for name in data:
+        load_data(name)
     return [Cell(d, m, loss, recipe, s) for d, m, loss, s in product(data, models, losses, seeds)]
 
 

@@ -1,0 +1,196 @@
+"""The command line as a person meets it: files in, files out, one line for each mistake."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from surefoot.cli.main import COMMANDS, run
+from surefoot.core.numerics import softmax
+from surefoot.core.predictions import Predictions, load_predictions, save_predictions
+
+JSON_NAMES = ["accuracy", "nll", "brier", "ece", "ada_ece", "classwise_ece", "mce", "ks", "ks_pvalue"]
+
+
+def call(capsys, *arguments):
+    with pytest.raises(SystemExit) as done:
+        run([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return done.value.code or 0, out, err
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = 2 * rng.normal(size=(1200, 3))
+    labels = (softmax(truth).cumsum(1) < rng.random((1200, 1))).sum(1).clip(max=2)
+    split = np.where(np.arange(1200) < 600, "validation", "test")
+    save_predictions(Predictions((2.5 * truth).astype(np.float32), "logits", labels, split), tmp_path / "p.parquet")
+    return tmp_path / "p.parquet"
+
+
+def test_measure_json_has_the_names_others_rely_on(capsys, table):
+    code, out, err = call(capsys, "measure", table, "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (found["n"], found["k"]) == (1200, 3)
+    for name in JSON_NAMES:
+        assert set(found[name]) == {"value", "low", "high", "floor", "floor_high"}
+    assert found["ece"]["low"] <= found["ece"]["value"] <= found["ece"]["high"]
+    assert found["ece"]["floor"] < found["ece"]["value"]
+
+
+def test_every_format_measures_the_same(capsys, table, tmp_path):
+    p = load_predictions(table)
+    np.savez(tmp_path / "p.npz", logits=p.scores, labels=p.labels)
+    np.savez(tmp_path / "q.npz", probs=p.probs(), labels=p.labels)
+    np.save(tmp_path / "z.npy", p.scores)
+    np.save(tmp_path / "y.npy", p.labels)
+    (tmp_path / "folder").mkdir()
+    for i in range(3):
+        rows = slice(400 * i, 400 * i + 400)
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(p.scores[rows].ravel()), 3)
+        pq.write_table(pa.table({"logits": flat, "label": p.labels[rows]}), tmp_path / "folder" / f"{i}.parquet")
+    header = "logit_0,logit_1,logit_2,label\n"
+    lines = [",".join(map(repr, map(float, row))) + f",{y}\n" for row, y in zip(p.scores, p.labels, strict=True)]
+    (tmp_path / "p.csv").write_text(header + "".join(lines))
+    expected = json.loads(call(capsys, "measure", table, "--json", "--fast")[1])
+    for name in ("p.npz", "q.npz", "folder", "p.csv"):
+        found = json.loads(call(capsys, "measure", tmp_path / name, "--json", "--fast")[1])
+        for metric in JSON_NAMES:
+            assert found[metric]["value"] == pytest.approx(expected[metric]["value"], abs=1e-9), (name, metric)
+    arguments = [tmp_path / "z.npy", "--labels", tmp_path / "y.npy", "--scores", "logits", "--json", "--fast"]
+    assert json.loads(call(capsys, "measure", *arguments)[1])["ece"]["value"] == pytest.approx(expected["ece"]["value"])
+
+
+def test_recalibrate_writes_a_map_that_measure_applies(capsys, table, tmp_path):
+    code, out, _ = call(
+        capsys, "recalibrate", table, "-o", tmp_path / "m.json", "--predictions", tmp_path / "q.parquet", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["temperature"] == pytest.approx(2.5, rel=0.2)
+    by_map = call(capsys, "measure", table, "--split", "test", "--map", tmp_path / "m.json", "--json", "--fast")[1]
+    by_file = call(capsys, "measure", tmp_path / "q.parquet", "--split", "test", "--json", "--fast")[1]
+    before = json.loads(call(capsys, "measure", table, "--split", "test", "--json", "--fast")[1])
+    assert json.loads(by_map)["ece"]["value"] == pytest.approx(json.loads(by_file)["ece"]["value"], abs=1e-9)
+    assert json.loads(by_map)["nll"]["value"] < before["nll"]["value"]
+
+
+def test_report_writes_a_page_and_says_what_to_do(capsys, table, tmp_path):
+    code, out, _ = call(capsys, "report", table, "-o", tmp_path / "r.html", "--title", "mine")
+    assert code == 0
+    assert "the model is over-confident" in " ".join(out.split())
+    assert (tmp_path / "r.html").stat().st_size > 1e6
+    found = json.loads(call(capsys, "report", table, "-o", tmp_path / "r.html", "--json")[1])
+    assert found["verdict"] == "over-confident"
+    assert found["after"]["readings"]["ece"]["value"] < found["before"]["readings"]["ece"]["value"]
+
+
+def test_compare_train_predict_from_end_to_end(capsys, tmp_path):
+    options = ["--model", "mlp", "--losses", "ce,fl-3", "--seeds", 2, "--epochs", 3, "-o", tmp_path / "cmp"]
+    code, out, _ = call(capsys, "compare", *options)
+    assert code == 0
+    for words in ("before temperature", "after temperature", "noise floor", "fl-3", "AdaECE", "±"):
+        assert words in out
+    assert "…" not in out  # nothing is cut off
+    assert (tmp_path / "cmp" / "report.html").exists()
+    assert json.loads((tmp_path / "cmp" / "comparison.json").read_text())["rows"][0]["seeds"] == 2
+    again = json.loads(call(capsys, "compare", *options, "--json")[1])
+    assert [row["loss"] for row in again["rows"]] == ["ce", "fl-3"]
+    code, out, _ = call(capsys, "train", "--model", "mlp", "--epochs", 2, "-o", tmp_path / "run", "--json")
+    assert code == 0
+    assert json.loads(out)["n"] == 450
+    code, _, _ = call(capsys, "predict", tmp_path / "run" / "model.pt", "-o", tmp_path / "again.npz")
+    assert code == 0
+    trained, again = (load_predictions(tmp_path / f) for f in ("run/predictions.parquet", "again.npz"))
+    assert np.array_equal(trained.scores, again.scores)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["measure", "none.npz"], 3, "no such file"),
+        (["measure", "{bad}"], 3, "damaged"),
+        (["measure", "{nan}"], 2, "row 1 holds nan"),
+        (["measure", "{as_probs}"], 2, "row 0 is not a distribution .*look like logits"),
+        (["measure", "{as_logits}"], 2, "these are probabilities"),
+        (["measure", "{mismatch}"], 2, "3 rows of scores but 2 labels"),
+        (["measure", "{range}"], 2, "row 2 is 7, outside 0 to 1"),
+        (["measure", "{empty}"], 2, "no rows"),
+        (["measure", "{one}"], 2, "at least two classes"),
+        (["measure", "{good}", "--split", "test"], 2, "no row belongs to the part 'test'"),
+        (["measure", "{good}", "--map", "none.json"], 3, "cannot read none.json"),
+        (["recalibrate", "{good}", "--method", "magic"], 2, "there are: temperature"),
+        (["recalibrate", "{good}", "--gamma", "2"], 2, "focal-undo"),
+        (["recalibrate", "{good}", "--predictions", "out.txt"], 2, "written as .parquet or .npz"),
+        (["report", "{good}", "--method", "magic"], 2, "there are: temperature"),
+        (["report", "{nan}", "-o", "r.html"], 2, "row 1 holds nan"),
+        (["compare", "--losses", "ce,hinge"], 2, "no loss is called 'hinge'"),
+        (["compare", "--losses", ","], 2, "names no loss"),
+        (["compare", "--data", "imagenet"], 2, "there are: digits"),
+        (["train", "--model", "vgg"], 2, "no model is called"),
+        (["train", "--data", "none.npz"], 3, "cannot read none.npz"),
+        (["predict", "none.pt"], 3, "no such file"),
+    ],
+)
+def test_each_mistake_is_one_line_a_code_and_no_file(capsys, tmp_path, monkeypatch, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    z, y = np.array([[1.0, 0.5], [0.2, 3.0], [2.0, -1.0]]), np.array([0, 1, 1])
+    files = {
+        "good": {"logits": z, "labels": y},
+        "nan": {"logits": np.array([[1.0, 0.5], [np.nan, 3.0], [2.0, -1.0]]), "labels": y},
+        "as_probs": {"probs": z, "labels": y},
+        "as_logits": {"logits": softmax(z), "labels": y},
+        "mismatch": {"logits": z, "labels": y[:2]},
+        "range": {"logits": z, "labels": np.array([0, 1, 7])},
+        "empty": {"logits": z[:0], "labels": y[:0]},
+        "one": {"logits": z[:, :1], "labels": y * 0},
+    }
+    for name, arrays in files.items():
+        np.savez(inputs / f"{name}.npz", **arrays)
+    (inputs / "bad.npz").write_bytes((inputs / "good.npz").read_bytes()[:-40])
+    places = {name: str(inputs / f"{name}.npz") for name in [*files, "bad"]}
+    got, out, err = call(capsys, *(a.format(**places) for a in arguments))
+    assert got == code
+    assert out == ""
+    assert err.startswith("surefoot: ")
+    assert err.count("\n") == 1
+    assert re.search(said, err)
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.parent != inputs]
+    assert left == [] or arguments[0] in ("compare", "train")  # a run's folder may hold its own record
+
+
+def test_help_of_every_command_teaches(capsys):
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert name in out
+        code, help_text, _ = call(capsys, name, "--help")
+        assert code == 0
+        assert "Example" in help_text
+    assert call(capsys, "--version")[1].startswith("surefoot ")
+    assert call(capsys, "mesure")[0] == 2
+
+
+def test_measuring_imports_neither_lightning_nor_plotly():
+    code = "import sys, surefoot.cli.measure, surefoot.cli.recalibrate as r; "
+    code += "print({'lightning', 'plotly', 'jinja2'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_missing_extra_is_named(capsys, monkeypatch, table):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    for module in ("surefoot.cli.report", "surefoot.report.page", "surefoot.report.figures"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "plotly.io", None)
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    code, _, err = call(capsys, "report", table)
+    assert code == 4
+    assert "pip install 'surefoot[report]'" in err
