@@ -97,26 +97,26 @@ class PointwiseLoss(Loss, ABC):
     @final
     def forward(self, logits: Tensor, target: Tensor) -> Float[Tensor, "..."]:
         """Compute the reduced loss; see the class for what is accepted."""
-        rows, targets, outer = flatten(logits, target, self.ignore_index)
-        if self.weight is not None and self.weight.shape != rows.shape[1:]:
-            raise InputError(
-                f"weight has shape {tuple(self.weight.shape)}, but the logits have {rows.shape[1]} classes"
-            )
-        soft = targets.is_floating_point()
-        if not soft and self.weight is None and not self.label_smoothing:
-            kept = targets != self.ignore_index
-            losses = torch.where(kept, self.per_sample(rows, torch.where(kept, targets, 0)), 0.0)
-            mass: Tensor | int = kept.sum()
-        elif not soft:
-            losses, mass = self._weighted_hard(rows, targets)
+        rows, targets, outer, all_kept = flatten(logits, target, self.ignore_index)
+        weight = self.weight
+        if weight is None and all_kept and not self.label_smoothing and not targets.is_floating_point():
+            losses, mass = self.per_sample(rows, targets), None  # the common case, in as few steps as can be
         else:
-            eps, k = self.label_smoothing, rows.shape[1]
-            smoothed = targets * (1 - eps) + eps / k if eps else targets
-            losses = self.per_sample_soft(rows, smoothed if self.weight is None else smoothed * self.weight)
-            mass = len(rows)
-        if self.reduction == "none":
-            return losses.reshape(outer)
-        return losses.sum() if self.reduction == "sum" else losses.sum() / _at_least_one_row(mass)
+            losses, mass = self._general(rows, targets, weight)
+        if self.reduction == "mean":
+            return losses.mean() if mass is None else losses.sum() / torch.where(mass == 0, 1, mass)
+        return losses.sum() if self.reduction == "sum" else losses.reshape(outer)
+
+    def _general(self, rows: LogitRows, target: Tensor, weight: Tensor | None) -> tuple[PerSample, Tensor | None]:
+        """Compute the losses with weights, smoothing, soft targets and ignored rows, and what their mean divides by."""
+        if weight is not None and weight.shape != rows.shape[1:]:
+            raise InputError(f"weight has shape {tuple(weight.shape)}, but the logits have {rows.shape[1]} classes")
+        if not target.is_floating_point():
+            return self._weighted_hard(rows, target)
+        eps = self.label_smoothing
+        smoothed = target * (1 - eps) + eps / rows.shape[1] if eps else target
+        losses = self.per_sample_soft(rows, smoothed if weight is None else smoothed * weight)
+        return losses, torch.tensor(len(rows), device=rows.device)
 
     def _weighted_hard(self, rows: LogitRows, target: Targets) -> tuple[PerSample, Tensor]:
         """Apply label smoothing and class weights as PyTorch does; also return what the mean divides by."""
@@ -132,12 +132,11 @@ class PointwiseLoss(Loss, ABC):
         return torch.where(kept, losses, 0.0), torch.where(kept, weight[index], 0.0).sum()
 
 
-def _at_least_one_row(mass: Tensor | int) -> Tensor | int:
-    return torch.where(mass == 0, 1, mass) if isinstance(mass, Tensor) else max(mass, 1)
+def flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[LogitRows, Tensor, torch.Size, bool]:
+    """Bring (k,), (n, k) or (n, k, ...) logits and their targets to rows.
 
-
-def flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[LogitRows, Tensor, torch.Size]:
-    """Bring (k,), (n, k) or (n, k, ...) logits and their targets to rows; also return the shape of one loss a sample.
+    Also return the shape of one loss a sample, and whether it is known, without waiting for a device, that no row is
+    to be ignored.
 
     Raises:
         InputError: shapes or dtypes do not fit, fewer than two classes, or a class out of range (seen on the CPU only).
@@ -156,18 +155,25 @@ def flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[LogitRow
                 f"soft targets must have the shape of the logits, {tuple(logits.shape)}, got {tuple(target.shape)}; "
                 f"class indices must be integers, shape {tuple(outer)}"
             )
-        return rows, target if target.ndim == 2 else target.movedim(min(logits.ndim - 1, 1), -1).reshape(-1, k), outer
+        return (
+            rows,
+            target if target.ndim == 2 else target.movedim(min(logits.ndim - 1, 1), -1).reshape(-1, k),
+            outer,
+            True,
+        )
     if target.shape != outer:
         raise InputError(
             f"class indices for logits of shape {tuple(logits.shape)} must have shape {tuple(outer)}, "
             f"got {tuple(target.shape)}"
         )
     target = target.reshape(-1).long()
+    all_kept = False
     if target.device.type == "cpu" and target.numel():
-        low, high = torch.aminmax(target)
-        if high >= k or (low < 0 and bool(((target < 0) & (target != ignore_index)).any())):
+        low, high = (int(x) for x in torch.aminmax(target))
+        if low < 0 or high >= k:
             _refuse_class(target, k, ignore_index)
-    return rows, target, outer
+        all_kept = not low <= ignore_index <= high
+    return rows, target, outer, all_kept
 
 
 def _refuse_class(target: Tensor, k: int, ignore_index: int) -> None:

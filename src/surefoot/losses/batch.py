@@ -45,55 +45,64 @@ class BatchLoss(Loss, ABC):
     def forward(self, logits: Tensor, target: Tensor) -> Scalar:
         """Compute (cross entropy + strength * penalty), times the number of rows for reduction `sum`."""
         loss = self.cross_entropy(logits, target)
-        rows, targets, _ = flatten(logits, target, self.cross_entropy.ignore_index)
+        rows, targets, _, all_kept = flatten(logits, target, self.cross_entropy.ignore_index)
         rows = rows if rows.dtype == torch.float64 else rows.float()
         if not targets.is_floating_point():
-            kept = targets != self.cross_entropy.ignore_index
-            rows, targets = rows[kept], targets[kept]
+            if not all_kept:
+                kept = targets != self.cross_entropy.ignore_index
+                rows, targets = rows[kept], targets[kept]
             targets = torch.zeros_like(rows).scatter_(1, targets.unsqueeze(1), 1.0)
         if len(rows):
             loss = loss + self.strength * self.penalty(rows.softmax(1), targets).to(loss.dtype)
         return loss * len(rows) if self.reduction == "sum" else loss
 
 
-class _LaplaceEnergy(Function):
-    """Compute sum_ij f_i f_j exp(-|r_i - r_j| / h) in O(n log n): two prefix sums over sorted r; ties apart."""
+class _LaplaceGram(Function):
+    """Compute F K F^T for K_ij = exp(-|r_i - r_j| / h) in O(n log n): two prefix sums over sorted r; ties apart."""
 
     @staticmethod
     def forward(ctx: Any, f: Tensor, r: Tensor, width: float) -> Tensor:
-        dtype = f.dtype
         r_sorted, order = r.double().sort()
-        f_sorted = f.double()[order]
-        left, right = torch.searchsorted(r_sorted, torch.stack([r_sorted, r_sorted.nextafter(r_sorted + 1)]))
-        grow, shrink = (r_sorted / width).exp(), (-r_sorted / width).exp()
-        below = shrink * _prefix(f_sorted * grow)[left]
+        f_sorted = f.double()[:, order]
+        left = torch.searchsorted(r_sorted, r_sorted)
+        right = torch.searchsorted(r_sorted, r_sorted, right=True)
+        grow = (r_sorted / width).exp()
+        shrink = grow.reciprocal()
+        below = shrink * _prefix(f_sorted * grow)[:, left]
         rising = _prefix(f_sorted * shrink)
-        above = grow * (rising[-1] - rising[right])
+        above = grow * (rising[:, -1:] - rising[:, right])
         flat = _prefix(f_sorted)
-        field = below + above + flat[right] - flat[left]
-        ctx.dtype = dtype
-        ctx.save_for_backward(order, 2 * field, 2 * f_sorted * (above - below) / width)
-        return f_sorted.dot(field).to(dtype)
+        field = below + above + flat[:, right] - flat[:, left]
+        ctx.dtype = f.dtype
+        ctx.save_for_backward(order, f_sorted, field, (above - below) / width)
+        return (f_sorted @ field.T).to(f.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        order, for_f, for_r = ctx.saved_tensors
+        order, f, field, tilt = ctx.saved_tensors
+        both = (grad + grad.T).double()
+        for_f, for_r = both @ field, (f * (both @ tilt)).sum(0)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        return grad * for_f[back].to(ctx.dtype), grad * for_r[back].to(ctx.dtype), None
+        return for_f[:, back].to(ctx.dtype), for_r[back].to(ctx.dtype), None
 
 
 def _prefix(values: Tensor) -> Tensor:
-    return torch.nn.functional.pad(values.cumsum(0), (1, 0))
+    return torch.nn.functional.pad(values.cumsum(1), (1, 0))
 
 
-def laplace_energy(f: PerSample, r: PerSample, width: float = 0.4) -> Scalar:
-    """Compute sum_ij f_i f_j exp(-|r_i - r_j| / width), in O(n log n), for r in [0, 1].
+def laplace_gram(f: Float[Tensor, "m n"], r: PerSample, width: float = 0.4) -> Float[Tensor, "m m"]:
+    """Compute sum_ij f_ai f_bj exp(-|r_i - r_j| / width) for all a, b, in O(n log n), for r in [0, 1].
 
-    >>> laplace_energy(torch.tensor([1.0, -1.0]), torch.tensor([0.5, 0.5]))
-    tensor(0.)
+    >>> laplace_gram(torch.tensor([[1.0, -1.0]]), torch.tensor([0.5, 0.5]))
+    tensor([[0.]])
     """
-    return _LaplaceEnergy.apply(f, r, width)  # type: ignore[no-any-return]
+    return _LaplaceGram.apply(f, r, width)  # type: ignore[no-any-return]
+
+
+def laplace_energy(f: PerSample, r: PerSample) -> Scalar:
+    """Compute sum_ij f_i f_j exp(-|r_i - r_j| / 0.4)."""
+    return laplace_gram(f.unsqueeze(0), r)[0, 0]
 
 
 def _top(probs: LogitRows, target: LogitRows) -> tuple[PerSample, PerSample]:
@@ -186,9 +195,8 @@ class WeightedMMCELoss(BatchLoss):
             return _root(laplace_energy(right / m.clamp(min=1) - wrong / n.clamp(min=1), r))
         # As in the reference: a mean over pairs, divided once more by their number; zero unless both kinds are there.
         mm, nn, mn = (m * m).clamp(min=1), (n * n).clamp(min=1), (m * n).clamp(min=1)
-        among_right, among_wrong = laplace_energy(right, r), laplace_energy(wrong, r)
-        mixed = laplace_energy(right + wrong, r) - among_right - among_wrong  # twice the sum over mixed pairs
-        energy = among_right / mm / (mm + 1e-5) + among_wrong / nn / (nn + 1e-5) - mixed / mn / (mn + 1e-5)
+        gram = laplace_gram(torch.stack([right, wrong]), r)
+        energy = gram[0, 0] / mm / (mm + 1e-5) + gram[1, 1] / nn / (nn + 1e-5) - 2 * gram[0, 1] / mn / (mn + 1e-5)
         return torch.where((m > 0) & (n > 0), _root(energy), 0.0)
 
 

@@ -8,14 +8,19 @@ from surefoot.losses import rows
 from surefoot.losses.base import PointwiseLoss, Reduction, check_number
 from surefoot.losses.gamma import Exponent, GammaPolicy, as_policy
 
+_TINY = torch.finfo(torch.float32).tiny
+
 
 def focal_curve(log_p: Tensor, log_u: Tensor, gamma: Exponent) -> tuple[Tensor, Tensor]:
     """Compute u^gamma l and its slope in l, u^gamma (1 + gamma p l / u), for l = -log p and u = 1 - p."""
     surprise = -log_p
-    damping = (gamma * log_u).exp()
-    # p l / u tends to 1 as p does; there u = -log p to the last digit
-    ratio = torch.where(log_u > -600, (log_p - log_u).exp() * surprise, 1.0)
-    return damping * surprise, damping * (1 + gamma * ratio)
+    damping = (log_u * gamma).exp()
+    value = damping * surprise
+    if log_p.dtype == torch.float64:  # rows: odds are at most e^690, so that p l / u does not overflow
+        ratio = (log_p - log_u).exp() * value
+    else:  # the same as l / (e^l - 1), which is 1 at l = 0
+        ratio = (surprise + _TINY) / (surprise.expm1() + _TINY) * damping
+    return value, torch.add(damping, ratio, alpha=gamma) if isinstance(gamma, float) else damping + gamma * ratio
 
 
 def inverse_focal_curve(log_p: Tensor, log_u: Tensor, gamma: Exponent) -> tuple[Tensor, Tensor]:
@@ -67,9 +72,9 @@ class FocalLoss(PointwiseLoss):
 
     def curve(self, log_p: Tensor, log_u: Tensor) -> tuple[Tensor, Tensor]:
         """Compute loss and slope at log p; gamma is a constant, as in the paper."""
-        gamma = self.policy.gamma(log_p.detach(), log_u.detach(), self.progress)
+        gamma, offset = self.policy.exponent(log_p.detach(), self.progress)
         value, slope = focal_curve(log_p, log_u, gamma)
-        return value + self.policy.offset(log_p.detach()), slope
+        return (value if isinstance(offset, float) else value + offset), slope
 
     def per_sample(self, logits: LogitRows, target: Targets) -> PerSample:
         """Compute -(1 - p_y)^gamma log p_y."""

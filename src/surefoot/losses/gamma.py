@@ -1,12 +1,12 @@
 """How strongly focal loss looks away from what is already right: gamma as a value.
 
 A policy maps the target's probability p (and training progress) to an exponent. Gamma is a constant in the backward
-pass, as in the paper; `offset` is what must be added so that the loss stays continuous where gamma jumps.
+pass, as in the paper; the offset is what must be added so that the loss stays continuous where gamma jumps.
 """
 
+import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,12 +22,11 @@ class GammaPolicy(ABC):
     """A rule that gives gamma for a probability of the target class at a moment of training."""
 
     @abstractmethod
-    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
-        """Compute gamma from log p and log(1 - p); `progress` is the fraction of training done, 0 to 1."""
+    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
+        """Compute gamma from log p, and the offset that keeps the loss continuous (0.0 where nothing jumps).
 
-    @abstractmethod
-    def offset(self, log_p: Tensor) -> Exponent:
-        """Compute the constant to add to each loss, so that it is continuous in p."""
+        `progress` is the fraction of training done, 0 to 1.
+        """
 
 
 def _check_gammas(*gammas: float) -> None:
@@ -46,13 +45,9 @@ class Fixed(GammaPolicy):
         """Refuse what is not an exponent."""
         _check_gammas(self.value)
 
-    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
         """Return the one gamma."""
-        return float(self.value)
-
-    def offset(self, log_p: Tensor) -> Exponent:
-        """Return zero: there is no jump."""
-        return 0.0
+        return float(self.value), 0.0
 
 
 @dataclass(frozen=True)
@@ -73,14 +68,10 @@ class Scheduled(GammaPolicy):
         if list(self.starts) != sorted(set(self.starts)):
             raise InputError(f"the starts of a schedule must increase, got {self.starts}")
 
-    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
-        """Return the gamma whose time it is."""
+    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
+        """Return the gamma whose time it is; at any one time nothing jumps in p."""
         reached = [g for g, start in zip(self.gammas, self.starts, strict=True) if progress >= start - 1e-9]
-        return float(reached[-1])
-
-    def offset(self, log_p: Tensor) -> Exponent:
-        """Return zero: at any one time there is no jump in p."""
-        return 0.0
+        return float(reached[-1]), 0.0
 
 
 @dataclass(frozen=True)
@@ -106,25 +97,21 @@ class ByConfidence(GammaPolicy):
         if list(self.thresholds) != sorted(set(self.thresholds)) or not all(0 < t < 1 for t in self.thresholds):
             raise InputError(f"thresholds must increase, between 0 and 1, got {self.thresholds}")
 
-    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+    @functools.cached_property
+    def _offsets(self) -> list[float]:
+        """The jumps at the thresholds above each step, added up."""
+        steps = zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
+        jumps = [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in steps]
+        return [sum(jumps[i:]) for i in range(len(self.gammas))]
+
+    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
         """Look gamma up; p equal to a threshold takes the gamma above it."""
-        return self._step(log_p, self.gammas)
-
-    def offset(self, log_p: Tensor) -> Exponent:
-        """Add up the jumps at the thresholds above p."""
-        if not self.continuous:
-            return 0.0
-        jumps = [
-            ((1 - t) ** above - (1 - t) ** below) * -math.log(t)
-            for t, below, above in zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
-        ]
-        return self._step(log_p, [sum(jumps[i:]) for i in range(len(self.gammas))])
-
-    def _step(self, log_p: Tensor, values: Sequence[float]) -> Tensor:
-        result = torch.full_like(log_p, values[0])
-        for threshold, value in zip(self.thresholds, values[1:], strict=True):
-            result = torch.where(log_p >= math.log(threshold), value, result)
-        return result
+        gamma, offset = torch.full_like(log_p, self.gammas[0]), torch.full_like(log_p, self._offsets[0])
+        for i, threshold in enumerate(self.thresholds, 1):
+            above = log_p >= math.log(threshold)
+            gamma.masked_fill_(above, self.gammas[i])
+            offset.masked_fill_(above, self._offsets[i])
+        return gamma, offset if self.continuous else 0.0
 
 
 @dataclass(frozen=True)
@@ -143,26 +130,22 @@ class Solved(GammaPolicy):
         """Refuse a cap that is not an exponent."""
         _check_gammas(self.largest)
 
-    def gamma(self, log_p: Tensor, log_u: Tensor, progress: float) -> Exponent:
+    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
         """Solve for gamma row by row, without leaving the device."""
-        return solve_gamma(log_p, log_u).clamp(max=self.largest)
-
-    def offset(self, log_p: Tensor) -> Exponent:
-        """Return zero."""
-        return 0.0
+        return solve_gamma(log_p).clamp(max=self.largest), 0.0
 
 
-def solve_gamma(log_p: Tensor, log_u: Tensor) -> Tensor:
-    """Compute gamma*(p) elementwise from log p and log(1 - p) in float64; 0 for p >= 0.5.
+def solve_gamma(log_p: Tensor) -> Tensor:
+    """Compute gamma*(p) elementwise from log p in float64; 0 for p >= 0.5.
 
     With l = -log p, r = p l / (1 - p) and t = log(1 + gamma r), the condition g(p, gamma) = 1 reads
     c (exp(t) - 1) = t with c = -log(1 - p) / r < 1: the branch -1 of Lambert's W. Newton from the right on this convex
     function converges monotonically, so a fixed number of steps serves every element.
     """
-    log_p, log_u = log_p.double(), log_u.double()
+    log_p = log_p.double()
     below = log_p < math.log(0.5)
     log_p = torch.where(below, log_p, math.log(0.25)).clamp(min=-690.0)
-    log_u = torch.where(below, torch.log1p(-log_p.exp()), math.log(0.75))
+    log_u = torch.log1p(-log_p.exp())
     r = log_p.exp() * -log_p / log_u.exp()
     c = -log_u / r
     big = -c.log()
@@ -189,8 +172,7 @@ def gamma_star(p0: float) -> float:
         raise InputError(f"p0 must be a probability above 0 and at most 1, got {p0!r}")
     if p0 >= 0.5:
         return 0.0
-    p = torch.tensor(float(p0), dtype=torch.float64)
-    return float(solve_gamma(p.log(), torch.log1p(-p)))
+    return float(solve_gamma(torch.tensor(float(p0), dtype=torch.float64).log()))
 
 
 def as_policy(gamma: "float | GammaPolicy") -> GammaPolicy:

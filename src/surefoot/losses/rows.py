@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import logsigmoid
 
 # (log p, log(1 - p)) -> (loss, slope in l = -log p); elementwise, differentiable, any shape, float64 rows.
 Curve: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -27,19 +28,22 @@ class _HardCurve(Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, one_buffer: bool) -> Tensor:
+        # A small batch costs what its operations cost to call: there are as few of them as can be, in place.
         index = target.unsqueeze(1)
-        logits_w = logits.to(_working_dtype(logits))
-        peak = logits_w.amax(1, keepdim=True)
-        mass = (logits_w - peak).exp_()
+        work = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
+        peak = work.amax(1, keepdim=True)
+        mass = (work - peak).exp_()
         own = mass.gather(1, index)
         others = mass.scatter_(1, index, 0.0).sum(1, keepdim=True)
         mass.scatter_(1, index, -others)
-        # log of the odds of the target, exact also where its probability underflows
-        odds = (logits_w.gather(1, index) - peak).double() - others.double().log()
-        odds = odds.clamp(max=690.0)  # others that underflow: keep 1 - p a positive float64
-        value, slope = curve(torch.nn.functional.logsigmoid(odds), torch.nn.functional.logsigmoid(-odds))
-        ctx.curve, ctx.one_buffer, ctx.spent = curve, one_buffer, False
-        scale = (slope / (own + others)).to(mass.dtype)
+        total = own.add_(others)
+        # log of the odds of the target, exact also where its probability underflows; where the others' mass does,
+        # 1 - p is kept a positive float64
+        odds = (work.gather(1, index) - peak).double().sub_(others.double().log_()).clamp_(max=690.0)
+        log_p = logsigmoid(odds)
+        value, slope = curve(log_p, log_p - odds)  # log(1 - p): to 1e-13 absolute, which is what its powers need
+        ctx.curve, ctx.one_buffer = curve, one_buffer
+        scale = (slope / total).to(mass.dtype)
         if one_buffer:
             ctx.mass, ctx.scale, ctx.dtype = mass, scale, logits.dtype
         else:
@@ -56,7 +60,8 @@ class _HardCurve(Function):
         logits, target, mass, scale = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True: spell the gradient out, so that it has one itself
             return _hard_gradient(logits, target, grad, ctx.curve), None, None, None
-        return (mass * (scale * grad.unsqueeze(1))).to(logits.dtype), None, None, None
+        gradient = mass * (scale * grad.unsqueeze(1))
+        return gradient if gradient.dtype == logits.dtype else gradient.to(logits.dtype), None, None, None
 
 
 def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: Curve) -> Tensor:
