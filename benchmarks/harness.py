@@ -72,7 +72,7 @@ class Results:
         lines = [
             f"# {self.title}",
             "",
-            f"`python benchmarks/{script.name}`, {machine()}, one thread, CPU time, medians.",
+            f"`python benchmarks/{script.name}`, {machine()}, one thread, CPU time, medians, freed memory kept.",
         ]
         lines += ["", "| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
         lines += ["| " + " | ".join(row) + " |" for row in self.rows]
