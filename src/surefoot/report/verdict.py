@@ -62,7 +62,7 @@ def advice(evaluation: Evaluation) -> str:
     if not is_miscalibrated(before):
         if now < was - 0.01 * abs(was):
             return f"Nothing must be done; {name} would still gain a little ({effect})."
-        return f"Use its probabilities as they are; {name} changes nothing that these rows could show ({effect})."
+        return f"Use its probabilities as they are; {name} does not improve them ({effect})."
     if now >= was:
         return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
     hint = ""
