@@ -41,7 +41,7 @@ def peak_of_torch(way: Callable[[], object]) -> int:
     alive = peak = 0
     for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
         if event.name() == "[memory]":
-            alive += event.nbytes()
+            alive += event.nbytes()  # type: ignore[attr-defined]
             peak = max(peak, alive)
     return peak
 

@@ -46,8 +46,8 @@ def peers(logits: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], floa
 
     found: dict[str, Callable[[], float]] = {"scikit-learn _TemperatureScaling": scikit_learn}
     if importlib.util.find_spec("probmetrics"):
-        from probmetrics.calibrators import TemperatureScalingCalibrator  # noqa: PLC0415
-        from probmetrics.distributions import CategoricalLogits  # noqa: PLC0415
+        from probmetrics.calibrators import TemperatureScalingCalibrator  # type: ignore[import]  # noqa: PLC0415
+        from probmetrics.distributions import CategoricalLogits  # type: ignore[import]  # noqa: PLC0415
 
         table, target = CategoricalLogits(torch.from_numpy(logits)), torch.from_numpy(labels)
 
@@ -85,10 +85,11 @@ def main() -> None:
         best = minimize_scalar(
             lambda t, z=logits, y=labels: nll(z, y, t), bounds=(1.5, 3), method="bounded", options={"xatol": 1e-7}
         )
+        least = float(best.fun)  # type: ignore[attr-defined]
         unit = times["chunked logsumexp"]
         for name, seconds in times.items():
             fits = name not in ("chunked logsumexp", "one of its passes")
-            excess = f"{nll(logits, labels, ways[name]()) - best.fun:.0e}" if fits else ""
+            excess = f"{nll(logits, labels, ways[name]()) - least:.0e}" if fits else ""
             peak = f"{peak_of_numpy(ways[name]) / 1e6:.1f}" if name == "TemperatureScaling" else ""
             asked = "12 passes, 1e-9" if name == "TemperatureScaling" else ""
             results.add(f"{n:,} x {k:,}", name, f"{1e3 * seconds:.1f}", f"{seconds / unit:.1f}", excess, peak, asked)

@@ -111,6 +111,8 @@ def test_probabilities_and_logits_lead_to_one_another():
     assert np.allclose(np.exp(probs.logits()), probs.scores)
     zero = Predictions(np.array([[1.0, 0.0]], dtype=np.float32), "probs", np.array([0]))
     assert np.isfinite(zero.logits()).all()
+    rounded = Predictions(np.array([[0.999999, 1e-6, 0.0], [1.0, 0.0, 0.0]]), "probs", np.array([0, 1]))
+    assert np.exp(rounded.logits())[1].tolist() == pytest.approx([1.0, 1e-6, 1e-6])
 
 
 def test_unknown_part_is_refused():

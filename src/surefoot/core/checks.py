@@ -41,7 +41,9 @@ def _as_table(values: ArrayLike, what: str) -> np.ndarray:
         )
     if table.dtype.kind in "iu":
         table = table.astype(np.float64)
-    if not np.isfinite(table.sum(dtype=np.float64)):  # one cheap pass; look closer only when it fails
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = table.sum(dtype=np.float64)  # one cheap pass; look closer only when it fails
+    if not np.isfinite(total):
         bad = ~np.isfinite(table)
         if bad.any():
             row, column = np.argwhere(bad)[0]

@@ -82,11 +82,15 @@ class Predictions:
         return softmax(self.scores) if self.kind == "logits" else self.scores
 
     def logits(self) -> Logits:
-        """Compute logits: what the file holds, or log probabilities (0 counts as the dtype's smallest normal)."""
+        """Compute logits: what the file holds, or log probabilities.
+
+        An exact 0 counts as the smallest positive probability of the table: below what it resolves, be that rounding to
+        six digits or float32's underflow. A fixed tiny floor would let a few zeros decide every temperature.
+        """
         if self.kind == "logits":
             return self.scores
-        tiny = np.finfo(self.scores.dtype).smallest_normal
-        return np.log(np.maximum(self.scores, tiny), dtype=np.float64)
+        floor = self.scores.min(where=self.scores > 0, initial=1.0)
+        return np.log(np.maximum(self.scores, floor), dtype=np.float64)
 
     def part(self, name: str) -> "Predictions":
         """Return the rows of one part.
@@ -215,9 +219,9 @@ def _read_parquet(path: Path, values: int) -> Iterator[Predictions]:
     for batch in table.to_batches(columns=columns, batch_size=rows):
         if not batch.num_rows:
             continue
-        split = np.array(batch.column(2).to_pylist()) if len(columns) == 3 else None
         names = about.get("class_names")
         try:
+            split = _from_column(batch.column(2), "split") if len(columns) == 3 else None
             part = Predictions(
                 _from_lists(batch.column(0), kind), kind, _from_column(batch.column(1), label), split,
                 tuple(names) if names else None, about.get("provenance", {}),
@@ -301,7 +305,7 @@ def _read_csv(path: Path, kind: Kind | None) -> Predictions:
     columns = [_from_column(table.column(name).combine_chunks(), name) for name in others]
     if not columns:
         raise InputError("the table has no columns of scores")
-    split = np.array(table.column("split").to_pylist()) if "split" in table.column_names else None
+    split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
     return Predictions(np.stack(columns, 1), kind, _from_column(table.column(label).combine_chunks(), label), split)
 
 

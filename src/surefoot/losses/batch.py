@@ -64,8 +64,9 @@ class _LaplaceGram(Function):
     def forward(ctx: Any, f: Tensor, r: Tensor, width: float) -> Tensor:
         r_sorted, order = r.double().sort()
         f_sorted = f.double()[:, order]
-        left = torch.searchsorted(r_sorted, r_sorted)
-        right = torch.searchsorted(r_sorted, r_sorted, right=True)
+        _, block, sizes = torch.unique_consecutive(r_sorted, return_inverse=True, return_counts=True)
+        ends = sizes.cumsum(0)
+        left, right = (ends - sizes)[block], ends[block]  # where each one's block of ties begins and ends
         grow = (r_sorted / width).exp()
         shrink = grow.reciprocal()
         below = shrink * _prefix(f_sorted * grow)[:, left]

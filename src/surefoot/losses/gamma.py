@@ -98,20 +98,21 @@ class ByConfidence(GammaPolicy):
             raise InputError(f"thresholds must increase, between 0 and 1, got {self.thresholds}")
 
     @functools.cached_property
-    def _offsets(self) -> list[float]:
-        """The jumps at the thresholds above each step, added up."""
-        steps = zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
-        jumps = [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in steps]
-        return [sum(jumps[i:]) for i in range(len(self.gammas))]
+    def _steps(self) -> list[tuple[Tensor, Tensor]]:
+        """Gamma and offset of each step: the offset adds up the jumps at the thresholds above it."""
+        pairs = zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
+        jumps = [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in pairs]
+        offsets = [sum(jumps[i:], 0.0) for i in range(len(self.gammas))]
+        steps = torch.tensor([self.gammas, offsets], dtype=torch.float64).unbind(1)
+        return [(step[0], step[1]) for step in steps]
 
     def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
         """Look gamma up; p equal to a threshold takes the gamma above it."""
-        gamma, offset = torch.full_like(log_p, self.gammas[0]), torch.full_like(log_p, self._offsets[0])
-        for i, threshold in enumerate(self.thresholds, 1):
+        gamma, offset = self._steps[0]
+        for threshold, step in zip(self.thresholds, self._steps[1:], strict=True):
             above = log_p >= math.log(threshold)
-            gamma.masked_fill_(above, self.gammas[i])
-            offset.masked_fill_(above, self._offsets[i])
-        return gamma, offset if self.continuous else 0.0
+            gamma, offset = torch.where(above, step[0], gamma), torch.where(above, step[1], offset)
+        return gamma.to(log_p.dtype), offset.to(log_p.dtype) if self.continuous else 0.0
 
 
 @dataclass(frozen=True)

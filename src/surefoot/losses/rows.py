@@ -34,16 +34,16 @@ class _HardCurve(Function):
         peak = work.amax(1, keepdim=True)
         mass = (work - peak).exp_()
         own = mass.gather(1, index)
-        others = mass.scatter_(1, index, 0.0).sum(1, keepdim=True)
+        # Others whose mass underflows count as the smallest normal number: 1 - p stays positive, and nothing is NaN.
+        others = mass.scatter_(1, index, torch.finfo(mass.dtype).tiny).sum(1, keepdim=True)
         mass.scatter_(1, index, -others)
         total = own.add_(others)
-        # log of the odds of the target, exact also where its probability underflows; where the others' mass does,
-        # 1 - p is kept a positive float64
-        odds = (work.gather(1, index) - peak).double().sub_(others.double().log_()).clamp_(max=690.0)
+        # log of the odds of the target, in float64; exact also where its probability underflows
+        odds = (work.gather(1, index) - peak) - others.double().log_()
         log_p = logsigmoid(odds)
         value, slope = curve(log_p, log_p - odds)  # log(1 - p): to 1e-13 absolute, which is what its powers need
         ctx.curve, ctx.one_buffer = curve, one_buffer
-        scale = (slope / total).to(mass.dtype)
+        scale = torch.div(slope, total, out=total)
         if one_buffer:
             ctx.mass, ctx.scale, ctx.dtype = mass, scale, logits.dtype
         else:

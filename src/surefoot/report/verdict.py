@@ -77,5 +77,5 @@ def advice(evaluation: Evaluation) -> str:
 
 
 def _named(evaluation: Evaluation) -> str:
-    learnt = f" with T = {evaluation.temperature:.2f}" if evaluation.temperature is not None else ""
+    learnt = f" with T = {evaluation.temperature:.3g}" if evaluation.temperature is not None else ""
     return f"the {evaluation.method} map{learnt}, learnt on {evaluation.fitted_on:,} other rows"
