@@ -55,7 +55,7 @@ def _as_table(values: ArrayLike, what: str) -> np.ndarray:
 
 def are_distributions(table: np.ndarray) -> bool:
     """Whether every row is a probability distribution: no negative value, sum one."""
-    return bool((table.min() >= 0) and np.abs(table.sum(1, dtype=np.float64) - 1).max() <= 1e-5)
+    return bool(table.min() >= 0 and table.max() <= 1.001 and np.abs(table.sum(1, dtype=np.float64) - 1).max() <= 1e-5)
 
 
 def check_logits(logits: ArrayLike) -> Logits:

@@ -1,0 +1,44 @@
+"""Files are written whole or not at all."""
+
+import json
+
+import pytest
+
+from surefoot.core.errors import FileError
+from surefoot.core.files import read_json, whole_file, write_json, write_text
+
+
+def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail():
+        with whole_file(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_json_has_no_nan_and_folders_are_made(tmp_path):
+    write_json(tmp_path / "new" / "a.json", {"a": 1})
+    assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"a": 1}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "b.json", float("nan"))
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_places_that_cannot_be_written_or_read_are_named(tmp_path):
+    with pytest.raises(FileError, match="it is a folder"):
+        write_text(tmp_path, "x")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FileError, match="cannot write"):
+        write_text(tmp_path / "file" / "inside.txt", "x")
+    with pytest.raises(FileError, match="cannot read"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_bytes(b"\xff{")
+    with pytest.raises(FileError, match="not a JSON file"):
+        read_json(tmp_path / "bad.json")

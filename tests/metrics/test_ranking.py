@@ -1,0 +1,69 @@
+"""KS by brute force and by its law; what happens beyond the capacity."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+
+from surefoot.metrics.ranking import (
+    CAPACITY,
+    Ranking,
+    observe_ranked_confidence,
+    read_auroc,
+    read_ks,
+    read_ks_pvalue,
+)
+
+
+@given(seed=st.integers(0, 1000), ties=st.booleans())
+def test_ks_by_brute_force(seed, ties):
+    rng = np.random.default_rng(seed)
+    s = rng.random(30).round(1 if ties else 15)
+    y = rng.random(30) < s
+    steps = [abs((s[s <= edge] - y[s <= edge]).sum()) / 30 for edge in s]
+    assert read_ks(observe_ranked_confidence(s, y)) == pytest.approx(max(steps))
+
+
+@pytest.mark.parametrize(("x", "p"), [(2.2414, 0.05), (2.807, 0.01), (3.9, 1.924e-4)])
+def test_ks_pvalue_is_the_law_of_the_maximum(x, p):
+    n = 1_000_000
+    hits = n / 2 - x * math.sqrt(n / 4)  # one tie block of fair coins, x standard deviations below
+    tally = Ranking(True, *(np.array([v]) for v in (0.5, float(n), hits, n / 2)))
+    assert read_ks_pvalue(tally) == pytest.approx(p, rel=1e-3)
+    series = sum((-1) ** j / (2 * j + 1) * math.exp(-((math.pi * (2 * j + 1)) ** 2) / (8 * x * x)) for j in range(50))
+    assert read_ks_pvalue(tally) == pytest.approx(1 - 4 / math.pi * series, abs=1e-9)
+    assert read_ks_pvalue(tally) == pytest.approx(4 * (norm.sf(x) - norm.sf(3 * x) + norm.sf(5 * x)), abs=1e-5)
+
+
+def test_ks_test_rejects_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    rejected = 0
+    for _ in range(600):
+        s = rng.beta(8, 1.2, 500)
+        rejected += read_ks_pvalue(observe_ranked_confidence(s, rng.random(500) < s)) < 0.05
+    assert 0.02 < rejected / 600 < 0.07
+
+
+def test_ranking_beyond_its_capacity_stays_within_its_bound():
+    rng = np.random.default_rng(2)
+    s = np.concatenate([rng.random(CAPACITY), 1 - 10.0 ** -rng.uniform(1, 12, CAPACITY)])
+    y = rng.random(2 * CAPACITY) < s**1.5
+    exact, coarse = (observe_ranked_confidence(s[i : i + CAPACITY], y[i : i + CAPACITY]) for i in (0, CAPACITY))
+    both = exact + coarse
+    assert exact.exact
+    assert not both.exact
+    assert len(both.cell) <= CAPACITY
+    order = np.argsort(s)
+    truth = np.abs(np.cumsum((s - y)[order])).max() / len(s)
+    assert abs(read_ks(both) - truth) <= both.slack < 1e-4
+    assert read_auroc(both) == pytest.approx(roc_auc_score(y, s), abs=1e-4)
+    assert both.confidence.sum() == pytest.approx(s.sum())
+    again = observe_ranked_confidence(s, y)
+    assert np.array_equal(again.cell, both.cell)
+    assert np.array_equal(again.count, both.count)
+    means = both.confidence / both.count
+    assert (np.diff(means) > 0).all()

@@ -1,0 +1,19 @@
+"""Tables show all there is."""
+
+from models_that_err import sample
+from surefoot.report.comparison import compare
+from surefoot.report.evaluation import evaluate
+from surefoot.report.tables import comparison_tables, readings_table, show
+from surefoot.report.verdict import percent
+
+
+def test_tables_show_all_and_wide_enough(capsys):
+    evaluation, _ = evaluate(sample())
+    table = readings_table(evaluation.before.readings, "m")
+    assert table.row_count == len(evaluation.before.readings)
+    comparison = compare({"a": [sample()], "b": [sample(0.5)]})
+    before, after = comparison_tables(comparison)
+    assert before.row_count == after.row_count == 3
+    assert show("ece", float("nan")) == "–"
+    assert percent(0.1234) == "12.3%"
+    assert percent(0.01234) == "1.23%"

@@ -1,0 +1,72 @@
+"""Training one network: what it leaves, and what it refuses to load."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.predictions import load_predictions
+from surefoot.data import load_data
+from surefoot.models import MODELS
+from surefoot.train import (
+    Cell,
+    Recipe,
+    load_model,
+    predict,
+    run_cell,
+    save_model,
+)
+from training import QUIET, SHORT
+
+
+def test_divergence_is_an_error_and_leaves_no_predictions(tmp_path):
+    recipe = Recipe(epochs=2, learning_rate=1e30)
+    with pytest.raises(InputError, match="training diverged"):
+        run_cell(Cell("digits", "mlp", "ce", recipe, 0), tmp_path, QUIET)
+    assert not (tmp_path / "predictions.parquet").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", None])
+def test_damaged_models_are_refused(tmp_path, damage):
+    path = tmp_path / "model.pt"
+    save_model(MODELS["mlp"]((1, 8, 8), 10), "mlp", (1, 8, 8), 10, path)
+    path.write_bytes(path.read_bytes()[:-500] if damage is None else damage)
+    with pytest.raises(FileError, match=r"model\.pt"):
+        load_model(path)
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    torch.save({"name": "mlp", "state": Bomb()}, tmp_path / "model.pt")
+    with pytest.raises(FileError):
+        load_model(tmp_path / "model.pt")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_seeds_decide_and_a_saved_model_predicts_the_same(tmp_path):
+    a, b, c = (
+        run_cell(Cell("digits", "mlp", "fl-3", SHORT, s), tmp_path / f, QUIET)
+        for s, f in ((0, "a"), (0, "b"), (1, "c"))
+    )
+    assert np.array_equal(a.scores, b.scores)
+    assert not np.array_equal(a.scores, c.scores)
+    assert np.array_equal(a.labels, c.labels)  # the rows measured are the same for every seed
+    data = load_data("digits")
+    again = predict(load_model(tmp_path / "a" / "model.pt"), data.test)
+    assert np.array_equal(again, a.part("test").scores)
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one_process_group(tmp_path):
+    options = ["--devices", "2", "--accelerator", "cpu", "--epochs", "2", "--model", "mlp", "--loss", "adafocal"]
+    subprocess.run(
+        [sys.executable, "-m", "surefoot.cli.main", "train", "-o", str(tmp_path / "run"), *options], check=True
+    )
+    assert load_predictions(tmp_path / "run" / "predictions.parquet").n == 720
