@@ -89,7 +89,8 @@ def check_probs(probs: ArrayLike) -> Probs:
     surefoot.core.errors.InputError: probs row 1 is not a distribution (sum 1, min -1); these look like logits: ...
     """
     table = _as_table(probs, "probs")
-    sums = table.sum(1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        sums = table.sum(1, dtype=np.float64)
     tolerance = _SUM_TOLERANCE.get(table.dtype.itemsize, 1e-3)
     if not (table.min() >= 0 and np.abs(sums - 1).max() <= tolerance):
         lows = table.min(1)
