@@ -68,8 +68,9 @@ def test_readings_stay_in_range_and_ignore_names_and_order(name, seed, ties):
     metric = METRICS[name]
     probs, labels = table(seed, ties=ties)
     value = metric.read(metric.observe(probs, labels))
-    low, high = {"nll": (0, 710), "brier": (0, 2), "overconfidence": (-1, 1)}.get(name, (0, 1))
-    assert np.isnan(value) or low <= value <= high
+    assert np.isnan(value) or metric.span[0] <= value <= metric.span[1]
+    reading = measure([(probs, labels)], [metric], floors=False)[name]
+    assert np.isnan(reading.low) or metric.span[0] <= reading.low <= reading.value <= reading.high <= metric.span[1]
     rng = np.random.default_rng(seed)
     rename, shuffle = rng.permutation(4), rng.permutation(40)
     other = metric.read(metric.observe(probs[shuffle], labels[shuffle]))

@@ -22,12 +22,12 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "measure": Entry("measure", "", "Measure calibration from a table of logits or probabilities and labels."),
-    "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; write it, and apply it."),
-    "report": Entry("report", "report", "Measure, recalibrate, and write one HTML page that says what to do."),
-    "compare": Entry("compare", "train,report", "Train losses side by side and print the paper's table."),
-    "train": Entry("train", "train", "Train one network with one loss; leave weights and predictions."),
-    "predict": Entry("predict", "train", "Predict with a trained network; leave a table of logits."),
+    "measure": Entry("measure", "", "Measure the calibration of a table of predictions."),
+    "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
+    "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
+    "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
+    "train": Entry("train", "train", "Train one network with one loss."),
+    "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
 _EXTRAS = {"lightning", "joblib", "jinja2", "plotly"}
 

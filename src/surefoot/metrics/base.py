@@ -40,6 +40,7 @@ class Metric(Generic[T]):
         better: which way is better; `none` for a p-value, or a difference whose sign matters.
         observe: one batch of (n, k) probabilities and (n,) labels to a tally.
         read: one tally to one number; NaN where it is not defined.
+        span: least and greatest value a reading can have.
     """
 
     name: str
@@ -47,3 +48,4 @@ class Metric(Generic[T]):
     better: Literal["lower", "higher", "none"]
     observe: Callable[[Probs, Labels], T]
     read: Callable[[T], float]
+    span: tuple[float, float] = (0.0, 1.0)

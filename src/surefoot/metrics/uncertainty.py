@@ -177,7 +177,7 @@ def _replicate(tallies: Sequence[Tally], seed: int) -> list[Tally]:
 
 def _reading(metric: Metric, tally: Tally, replicates: Sequence[Tally], floors: Sequence[Tally]) -> Reading:
     value = metric.read(tally)
-    low, high = interval(value, [metric.read(t) for t in replicates])
+    low, high = np.clip(interval(value, [metric.read(t) for t in replicates]), *metric.span).tolist()
     if metric.better == "none" or not floors:
         return Reading(value, low, high)
     chance = [metric.read(t) for t in floors]
