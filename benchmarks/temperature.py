@@ -91,7 +91,7 @@ def main() -> None:
             fits = name not in ("chunked logsumexp", "one of its passes")
             excess = f"{nll(logits, labels, ways[name]()) - least:.0e}" if fits else ""
             peak = f"{peak_of_numpy(ways[name]) / 1e6:.1f}" if name == "TemperatureScaling" else ""
-            asked = "12 passes, 1e-9" if name == "TemperatureScaling" else ""
+            asked = "12 passes, 1e-9" if name == "TemperatureScaling" and n == 50_000 else ""
             results.add(f"{n:,} x {k:,}", name, f"{1e3 * seconds:.1f}", f"{seconds / unit:.1f}", excess, peak, asked)
     results.write()
 

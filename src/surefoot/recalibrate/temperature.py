@@ -44,7 +44,7 @@ def _minimise(logits: Logits, labels: Labels, beta: float, low: float, high: flo
         newton = low <= new <= high and step % 8 != 7  # now and then halve the bracket, whatever Newton says
         new = new if newton else float(np.sqrt(low * high))
         # A Newton step leaves an error of the order of its square: stop once that is nothing.
-        if abs(new - beta) <= (1e-5 if newton else 1e-12) * beta:
+        if abs(new - beta) <= (2e-4 if newton else 1e-12) * beta:
             return new
         beta = new
     return beta
