@@ -98,21 +98,20 @@ class ByConfidence(GammaPolicy):
             raise InputError(f"thresholds must increase, between 0 and 1, got {self.thresholds}")
 
     @functools.cached_property
-    def _steps(self) -> list[tuple[Tensor, Tensor]]:
-        """Gamma and offset of each step: the offset adds up the jumps at the thresholds above it."""
+    def _jumps(self) -> list[float]:
+        """What the loss jumps by at each threshold: added to every p below it."""
         pairs = zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
-        jumps = [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in pairs]
-        offsets = [sum(jumps[i:], 0.0) for i in range(len(self.gammas))]
-        steps = torch.tensor([self.gammas, offsets], dtype=torch.float64).unbind(1)
-        return [(step[0], step[1]) for step in steps]
+        return [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in pairs]
 
     def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
         """Look gamma up; p equal to a threshold takes the gamma above it."""
-        gamma, offset = self._steps[0]
-        for threshold, step in zip(self.thresholds, self._steps[1:], strict=True):
-            above = log_p >= math.log(threshold)
-            gamma, offset = torch.where(above, step[0], gamma), torch.where(above, step[1], offset)
-        return gamma.to(log_p.dtype), offset.to(log_p.dtype) if self.continuous else 0.0
+        gamma: Exponent = float(self.gammas[-1])
+        offset: Exponent = 0.0  # a number stays one where there is nothing to add
+        for i in reversed(range(len(self.thresholds))):  # from above: below each threshold, one step and one jump more
+            below = (log_p < math.log(self.thresholds[i])).to(log_p.dtype)
+            gamma = below * (self.gammas[i] - self.gammas[i + 1]) + gamma
+            offset = below * self._jumps[i] + offset
+        return gamma, offset if self.continuous else 0.0
 
 
 @dataclass(frozen=True)
