@@ -15,6 +15,8 @@ def test_a_clear_winner_is_marked_and_equals_are_not():
     assert rows["good"].before["ece"].best
     assert rows["good"].before["nll"].best
     assert not rows["bad"].before["ece"].best
+    single = compare({"good": good[:1], "bad": bad[:1]})
+    assert not single.rows[0].before["ece"].best  # one training each: no winner can be told
     twins = compare({"a": good, "b": [sample(1.0, seed=s + 9, noise=0.2) for s in range(3)]})
     marked = [c for row in twins.rows for c in COLUMNS if row.before[c].best or row.after[c].best]
     assert marked == []

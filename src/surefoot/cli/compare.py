@@ -69,7 +69,7 @@ def command(
         print()
         return
     printer = Console(width=max(Console().width, 112))  # the widest table, whole also in a pipe
-    printer.print(f"\n[bold]{title}[/bold], {len(names)} losses, {seeds} seeds each\n")
+    printer.print(f"\n[bold]{title}[/bold], {len(names)} losses, {seeds} seed{'s' * (seeds > 1)} each\n")
     for table in comparison_tables(comparison):
         printer.print(table)
     printer.print(footnote(comparison), "\n")

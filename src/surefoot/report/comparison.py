@@ -23,7 +23,7 @@ STAGES = ("before", "after")
 class Value:
     """A column's number for one loss: mean over seeds, half-width of its 95% interval, mean noise floor.
 
-    `best` says that it beats every other loss at 5% in paired tests, corrected for their number.
+    `best` says that it beats every other loss at 5% in paired tests, corrected for their number; never with one seed.
     """
 
     mean: float
@@ -158,6 +158,8 @@ def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) ->
 
 def _beats_all(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> bool:
     others = [name for name in cells if name != loss]
+    if len(cells[loss]) < 2:  # one training says nothing of how another would have ended
+        return False
     return bool(others) and all(pvalue(cells[loss], cells[o], stage, column) < 0.05 / len(others) for o in others)
 
 

@@ -104,7 +104,7 @@ def format_floors(comparison: Comparison, stage: str, column: str) -> str:
 def footnote(comparison: Comparison) -> str:
     """Explain the table in one paragraph."""
     seeds = comparison.rows[0].seeds
-    plural = f"{seeds} seeds" if seeds > 1 else "one seed (the interval knows nothing of other seeds)"
+    plural = f"{seeds} seeds" if seeds > 1 else "one seed, from which no winner can be told,"
     bold = any(value.best for row in comparison.rows for stage in STAGES for value in row.at(stage).values())
     told = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
