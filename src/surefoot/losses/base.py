@@ -148,19 +148,14 @@ def flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[LogitRow
             f"logits must have shape (n, k) or (n, k, ...) with at least two classes, got {tuple(logits.shape)}"
         )
     outer = logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else torch.Size([])
-    rows = logits if logits.ndim == 2 else logits.movedim(min(logits.ndim - 1, 1), -1).reshape(-1, k)
+    rows = _as_rows(logits, k)
     if target.is_floating_point():
         if target.shape != logits.shape:
             raise InputError(
                 f"soft targets must have the shape of the logits, {tuple(logits.shape)}, got {tuple(target.shape)}; "
                 f"class indices must be integers, shape {tuple(outer)}"
             )
-        return (
-            rows,
-            target if target.ndim == 2 else target.movedim(min(logits.ndim - 1, 1), -1).reshape(-1, k),
-            outer,
-            True,
-        )
+        return rows, _as_rows(target, k), outer, True
     if target.shape != outer:
         raise InputError(
             f"class indices for logits of shape {tuple(logits.shape)} must have shape {tuple(outer)}, "
@@ -174,6 +169,10 @@ def flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[LogitRow
             _refuse_class(target, k, ignore_index)
         all_kept = not low <= ignore_index <= high
     return rows, target, outer, all_kept
+
+
+def _as_rows(x: Tensor, k: int) -> Float[Tensor, "n k"]:
+    return x if x.ndim == 2 else x.movedim(min(x.ndim - 1, 1), -1).reshape(-1, k)
 
 
 def _refuse_class(target: Tensor, k: int, ignore_index: int) -> None:

@@ -9,7 +9,7 @@ weighted sum of shards. So one pass serves every metric, memory stays constant, 
 seed are paired row by row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from surefoot.metrics.base import Metric, Tally
 SHARDS = 100
 DRAWS = 400
 FLOOR_DRAWS = 50
+MANY_CLASSES_FLOOR_DRAWS = 20  # each draw is dear, and its mean is steadier
 LEVEL = 0.95
 
 
@@ -102,11 +103,28 @@ def interval(value: float, replicates: Sequence[float], level: float = LEVEL) ->
     return value + min(float(low), 0.0), value + max(float(high), 0.0)
 
 
-def draw_labels(probs: Probs, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-    """Draw one label a row from the row's own distribution: what a perfectly calibrated model would meet."""
+def draw_labels(probs: Probs, rng: np.random.Generator, times: int) -> Iterator[Int[np.ndarray, " n"]]:
+    """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet."""
     cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
-    u = rng.random(len(probs)) * cumulative[:, -1]
-    return np.minimum((cumulative <= u[:, None]).sum(1), probs.shape[1] - 1)
+    for _ in range(times):
+        u = rng.random(len(probs)) * cumulative[:, -1]
+        yield np.minimum((cumulative <= u[:, None]).sum(1), probs.shape[1] - 1)
+
+
+class Drawn:
+    """Tallies of the same probabilities with labels drawn from them, draw by draw; grows batch by batch."""
+
+    def __init__(self, observers: Sequence[Callable[[Probs, Labels], Tally]], seed: int = 0) -> None:
+        self._rng = np.random.default_rng([seed, 1])
+        self.tallies: dict[Callable[[Probs, Labels], Tally], list[Tally]] = {observe: [] for observe in observers}
+
+    def add(self, probs: Probs) -> None:
+        """Draw labels for a batch, and tally them."""
+        times = FLOOR_DRAWS if probs.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
+        for draw, labels in enumerate(draw_labels(probs, self._rng, times)):
+            for observe, seen in self.tallies.items():
+                tally = observe(probs, labels)
+                seen[draw : draw + 1] = [seen[draw] + tally if draw < len(seen) else tally]
 
 
 def measure(
@@ -122,8 +140,8 @@ def measure(
     Arguments:
         batches: the rows, in any division; all with the same k.
         metrics: what to read; metrics that share an observation share its tally.
-        intervals, floors: whether to compute them (NaN if not). Floors cost `FLOOR_DRAWS` further observations, fewer
-            for more than a million probabilities a batch.
+        intervals, floors: whether to compute them (NaN if not). Floors cost `FLOOR_DRAWS` further observations, or
+            `MANY_CLASSES_FLOOR_DRAWS` from 100 classes on.
         seed: of the shards, the bootstrap and the drawn labels: the same seed gives the same numbers.
 
     Raises:
@@ -136,8 +154,7 @@ def measure(
     metrics = list(metrics)
     observers = list(dict.fromkeys(m.observe for m in metrics))
     sharded = {observe: Sharded(observe, seed) for observe in observers}
-    floor_tallies: dict[Callable[..., Tally], list[Tally]] = {}
-    rng = np.random.default_rng([seed, 1])
+    drawn = Drawn(observers if floors else [], seed)
     k = None
     for probs, labels in batches:
         table = check_probs(probs)
@@ -148,25 +165,11 @@ def measure(
         for shard in sharded.values():
             shard.add(table, target)
         if floors:
-            draws = _floor_draws(k)
-            for draw in range(draws):
-                drawn = draw_labels(table, rng)
-                for observe in observers:
-                    seen = floor_tallies.setdefault(observe, [])
-                    tally = observe(table, drawn)
-                    if draw < len(seen):
-                        seen[draw] = seen[draw] + tally
-                    else:
-                        seen.append(tally)
-    replicates = {o: _replicate(s.tallies, seed) if intervals else [] for o, s in sharded.items()}
+            drawn.add(table)
     sums = {o: total(s.tallies) for o, s in sharded.items()}
-    return {
-        m.name: _reading(m, sums[m.observe], replicates[m.observe], floor_tallies.get(m.observe, [])) for m in metrics
-    }
-
-
-def _floor_draws(k: int) -> int:
-    return FLOOR_DRAWS if k < 100 else 20  # many classes: each draw is dear, and its mean is steadier
+    replicates = {o: _replicate(s.tallies, seed) if intervals else [] for o, s in sharded.items()}
+    chance = {o: drawn.tallies.get(o, []) for o in observers}
+    return {m.name: _reading(m, sums[m.observe], replicates[m.observe], chance[m.observe]) for m in metrics}
 
 
 def _replicate(tallies: Sequence[Tally], seed: int) -> list[Tally]:
