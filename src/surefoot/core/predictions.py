@@ -24,6 +24,7 @@ Kind: TypeAlias = Literal["logits", "probs"]
 
 _SPLIT_CODES = {0: "validation", 1: "test"}
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
+_GROUP_VALUES = 1 << 21
 _LABEL_NAMES = ("label", "labels", "target")
 
 
@@ -135,7 +136,10 @@ def save_predictions(predictions: Predictions, path: Path | str) -> None:
         raise InputError(f"predictions are written as .parquet or .npz, got {path}")
     with whole_file(path) as temporary:
         if suffix == ".parquet":
-            parquet.write_table(_to_table(predictions), temporary)
+            # groups of rows are what a reader must hold at once
+            parquet.write_table(
+                _to_table(predictions), temporary, row_group_size=max(1, _GROUP_VALUES // predictions.k)
+            )
         else:
             np.savez_compressed(temporary, **_to_arrays(predictions))  # type: ignore[arg-type]
 
@@ -179,7 +183,7 @@ def load_predictions(path: Path | str, labels: Path | str | None = None, kind: K
 
 
 def iter_predictions(
-    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, values: int = 1 << 23
+    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, values: int = 1 << 22
 ) -> Iterator[Predictions]:
     """Read a table in batches of about `values` scores (Parquet; other formats come as one), with constant memory."""
     path = Path(path)
@@ -216,7 +220,7 @@ def _read_parquet(path: Path, values: int) -> Iterator[Predictions]:
     width = getattr(table.schema.field(kind).type, "list_size", 10)
     rows = max(1, values // max(width, 1))
     seen, k = 0, None
-    for batch in table.to_batches(columns=columns, batch_size=rows):
+    for batch in table.to_batches(columns=columns, batch_size=rows, batch_readahead=1, fragment_readahead=1):
         if not batch.num_rows:
             continue
         names = about.get("class_names")
