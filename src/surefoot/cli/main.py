@@ -11,6 +11,7 @@ from surefoot import __version__
 from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
+INTERRUPTED = 130
 
 
 class Entry(NamedTuple):
@@ -45,7 +46,7 @@ def _top(version: _Version = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
     Commands take and leave files. Exit codes: 0 done, 2 bad input, 3 a file that cannot be read or written,
-    4 an optional dependency is missing.
+    4 an optional dependency is missing, 130 interrupted (the same command goes on).
     """
 
 
@@ -81,6 +82,10 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except SurefootError as error:
         print(f"surefoot: {error}", file=sys.stderr)
         sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except SystemExit as done:
+        if done.code == INTERRUPTED:
+            print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
+        raise
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         sys.exit(0)

@@ -64,13 +64,16 @@ def fit(
         **options,
     )
     last = folder / "checkpoints" / "last.ckpt"
-    runner.fit(
-        module,
-        shuffled(data.train, recipe.batch_size, seed),
-        in_order(data.validation),
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=True,  # a checkpoint is data: nothing in it is run
-    )
+    try:
+        runner.fit(
+            module,
+            shuffled(data.train, recipe.batch_size, seed),
+            in_order(data.validation),
+            ckpt_path=str(last) if last.exists() else None,
+            weights_only=True,  # a checkpoint is data: nothing in it is run
+        )
+    except SystemExit as stopped:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from stopped
     return model.cpu().eval()
 
 
