@@ -84,3 +84,12 @@ def test_masked_classes_of_minus_infinity_get_no_gradient():
     FocalLoss(2.0)(logits, torch.tensor([0])).backward()
     assert torch.isfinite(logits.grad).all()
     assert logits.grad[0, 2] == 0
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 3.0])
+def test_the_gradient_that_has_a_gradient_is_as_exact(gamma):
+    logits = torch.tensor([[m, 0.0, -1.0] for m in MARGINS], dtype=torch.float64, requires_grad=True)
+    loss = FocalLoss(gamma, reduction="sum")(logits, torch.zeros(len(MARGINS), dtype=torch.long))
+    (plain,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    (spelt,) = torch.autograd.grad(loss, logits, create_graph=True)
+    torch.testing.assert_close(spelt, plain, rtol=1e-9, atol=0.0)

@@ -15,7 +15,7 @@ from surefoot.core.files import write_json
 from surefoot.core.predictions import Predictions
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
-from surefoot.recalibrate import RECALIBRATORS
+from surefoot.recalibrate import RECALIBRATORS, find_recalibrator
 from surefoot.report.comparison import compare
 from surefoot.report.evaluation import plain
 from surefoot.report.page import write_page
@@ -50,8 +50,7 @@ def command(
     names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
     if not names:
         raise InputError("--losses names no loss")
-    if method not in RECALIBRATORS:
-        raise InputError(f"no recalibrator is called {method!r}; there are: {', '.join(RECALIBRATORS)}")
+    find_recalibrator(method)  # a wrong name is refused before anything is trained
     matrix = cells([data], [model], names, find_recipe(recipe, epochs), range(seeds))
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:

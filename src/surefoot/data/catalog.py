@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from surefoot.core.errors import InputError
+from surefoot.core.catalog import look_up
 from surefoot.data.arrays import arrays
 from surefoot.data.digits import digits
 from surefoot.data.splits import Data
@@ -18,6 +18,4 @@ def load_data(name: str, seed: int = 0) -> Data:
     """
     if name.endswith(".npz"):
         return arrays(name, seed)
-    if name not in DATA:
-        raise InputError(f"no data set is called {name!r}; there are: {', '.join(DATA)}, or a file x.npz with x and y")
-    return DATA[name](seed)
+    return look_up(DATA, "data set", name, ", or a file x.npz with x and y")(seed)

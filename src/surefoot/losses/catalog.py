@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from surefoot.core.errors import InputError
+from surefoot.core.catalog import look_up
 from surefoot.losses.adaptive import AdaFocalLoss
 from surefoot.losses.base import Loss
 from surefoot.losses.batch import MDCALoss, MMCELoss, WeightedMMCELoss
@@ -40,6 +40,4 @@ def find_loss(name: str) -> Callable[..., Loss]:
     Raises:
         InputError: there is no such loss; the message lists those there are.
     """
-    if name not in LOSSES:
-        raise InputError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}")
-    return LOSSES[name]
+    return look_up(LOSSES, "loss", name)

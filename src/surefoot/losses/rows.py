@@ -65,11 +65,14 @@ class _HardCurve(Function):
 
 
 def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: Curve) -> Tensor:
-    onehot = torch.zeros_like(logits).scatter_(1, target.unsqueeze(1), 1.0)
-    log_p = logits.double().log_softmax(1)
-    others = log_p.masked_fill(onehot.bool(), -torch.inf).logsumexp(1)
-    slope = curve(log_p.gather(1, target.unsqueeze(1)).squeeze(1), others)[1]
-    return ((grad * slope).unsqueeze(1) * (log_p.exp() - onehot)).to(logits.dtype)
+    """Spell the gradient out in differentiable steps, with the same care for the mass of the others."""
+    z, index = logits.double(), target.unsqueeze(1)
+    is_target = torch.zeros_like(z, dtype=torch.bool).scatter_(1, index, True)
+    own, others = z.gather(1, index), z.masked_fill(is_target, -torch.inf).logsumexp(1, keepdim=True)
+    odds = (own - others).clamp(max=690.0)
+    log_p, log_u = logsigmoid(odds), logsigmoid(-odds)
+    residual = torch.where(is_target, -log_u.exp(), (z - torch.logaddexp(own, others)).exp())
+    return (grad.unsqueeze(1) * curve(log_p, log_u)[1] * residual).to(logits.dtype)
 
 
 class _SoftCurve(Function):

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from surefoot.core.errors import InputError
+from surefoot.core.catalog import look_up
 from surefoot.models.mlp import MLP
 from surefoot.models.resnet import BottleneckResNet, CifarResNet
 from surefoot.models.small_cnn import SmallCNN
@@ -29,6 +29,4 @@ def find_model(name: str) -> Callable[..., nn.Module]:
     Raises:
         InputError: there is no such network; the message lists those there are.
     """
-    if name not in MODELS:
-        raise InputError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
-    return MODELS[name]
+    return look_up(MODELS, "model", name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from surefoot.core.errors import InputError
+from surefoot.core.catalog import look_up
 from surefoot.recalibrate.affine import MatrixScaling, VectorScaling
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.focal import FocalUndo, FocalUndoTemperature
@@ -26,6 +26,4 @@ def find_recalibrator(name: str) -> Callable[..., Recalibrator]:
     Raises:
         InputError: there is no such recalibrator; the message lists those there are.
     """
-    if name not in RECALIBRATORS:
-        raise InputError(f"no recalibrator is called {name!r}; there are: {', '.join(RECALIBRATORS)}")
-    return RECALIBRATORS[name]
+    return look_up(RECALIBRATORS, "recalibrator", name)

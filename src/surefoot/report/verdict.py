@@ -1,6 +1,5 @@
 """What the numbers say, in two plain sentences: is the model over- or under-confident, and what to do."""
 
-from surefoot.metrics import Reading
 from surefoot.report.evaluation import Evaluation, Measured
 
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
@@ -31,8 +30,11 @@ def diagnosis(measured: Measured) -> str:
     """Say in one sentence whether the model's confidence can be believed on these rows."""
     r = measured.readings
     accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value
-    ece = f"its ECE is {percent(r['ece'].value)}, {_against_floor(r['ece'])}"
-    facts = f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; {ece}"
+    ece = r["ece"]
+    facts = (
+        f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; its ECE is {percent(ece.value)}, "
+        f"where a perfectly calibrated model would show about {percent(ece.floor)} (up to {percent(ece.floor_high)})"
+    )
     rows = f"On these {measured.n:,} rows"
     match direction(measured):
         case "over-confident":
@@ -43,13 +45,6 @@ def diagnosis(measured: Measured) -> str:
             return f"{rows} the model is over-confident in places and under-confident in others: {facts}."
         case _:
             return f"{rows} the model cannot be told from a perfectly calibrated one: {facts}."
-
-
-def _against_floor(reading: Reading) -> str:
-    floor = (
-        f"a perfectly calibrated model would show about {percent(reading.floor)} (up to {percent(reading.floor_high)})"
-    )
-    return f"where {floor}"
 
 
 def advice(evaluation: Evaluation) -> str:

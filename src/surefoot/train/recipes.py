@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from surefoot.core.catalog import look_up
 from surefoot.core.errors import InputError
 
 
@@ -68,6 +69,5 @@ def find_recipe(name: str, epochs: int | None = None) -> Recipe:
     Raises:
         InputError: there is no such recipe; the message lists those there are.
     """
-    if name not in RECIPES:
-        raise InputError(f"no recipe is called {name!r}; there are: {', '.join(RECIPES)}")
-    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+    recipe = look_up(RECIPES, "recipe", name)
+    return recipe if epochs is None else replace(recipe, epochs=epochs)
