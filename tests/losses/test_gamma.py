@@ -75,23 +75,23 @@ def test_flsd_53_jump_is_that_of_the_spec():
 
 def test_threshold_itself_takes_the_gamma_above():
     log_p = torch.tensor([math.log(0.2)], dtype=torch.float64)
-    assert ByConfidence().exponent(log_p, 0.0)[0].item() == 3.0
+    assert ByConfidence().at(0.0)(log_p)[0].item() == 3.0
 
 
 def test_schedule_switches_at_the_papers_epochs():
     loss, seen = FocalLoss(Scheduled()), []
     for epoch in range(350):
         loss.begin_epoch(epoch, 350)
-        seen.append(loss.policy.exponent(torch.zeros(1), loss.progress)[0])
+        seen.append(loss.curve.gamma(torch.zeros(1))[0])
     assert [seen.index(g) for g in (5.0, 3.0, 1.0)] == [0, 100, 250]
 
 
 def test_solved_gives_gamma_star_of_each_sample():
     p = torch.tensor([0.05, 0.2, 0.25, 0.45, 0.5, 0.9, 1.0], dtype=torch.float64)
-    gamma = Solved().exponent(p.log(), 0.0)[0]
+    gamma = Solved().at(0.0)(p.log())[0]
     assert gamma.tolist() == pytest.approx([gamma_star(float(x)) for x in p], abs=1e-9)
-    assert Solved(largest=7.0).exponent(p.log(), 0.0)[0][0] == 7.0
-    assert torch.isfinite(Solved(1e300).exponent(torch.tensor([-1e4]), 0.0)[0]).all()
+    assert Solved(largest=7.0).at(0.0)(p.log())[0][0] == 7.0
+    assert torch.isfinite(Solved(1e300).at(0.0)(torch.tensor([-1e4]))[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import PointwiseLoss, Reduction, check_number
-from surefoot.losses.focal import focal_curve, inverse_focal_curve
+from surefoot.losses.curves import focal_curve, inverse_focal_curve
 
 
 class AdaFocalLoss(PointwiseLoss):

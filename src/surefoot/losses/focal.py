@@ -6,28 +6,8 @@ from torch import Tensor
 from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import PointwiseLoss, Reduction, check_number
-from surefoot.losses.gamma import Exponent, GammaPolicy, as_policy
-
-_TINY = torch.finfo(torch.float32).tiny
-
-
-def focal_curve(log_p: Tensor, log_u: Tensor, gamma: Exponent) -> tuple[Tensor, Tensor]:
-    """Compute u^gamma l and its slope in l, u^gamma (1 + gamma p l / u), for l = -log p and u = 1 - p."""
-    surprise = -log_p
-    damping = (log_u * gamma).exp()
-    value = damping * surprise
-    if log_p.dtype == torch.float64:  # rows: odds are at most e^690, so that p l / u does not overflow
-        ratio = (log_p - log_u).exp() * value
-    else:  # the same as l / (e^l - 1), which is 1 at l = 0
-        ratio = (surprise + _TINY) / (surprise.expm1() + _TINY) * damping
-    return value, torch.add(damping, ratio, alpha=gamma) if isinstance(gamma, float) else damping + gamma * ratio
-
-
-def inverse_focal_curve(log_p: Tensor, log_u: Tensor, gamma: Exponent) -> tuple[Tensor, Tensor]:
-    """Compute (1 + p)^gamma l and its slope in l, (1 + p)^gamma (1 - gamma p l / (1 + p))."""
-    p = log_p.exp()
-    weight = (1 + p) ** gamma
-    return weight * -log_p, weight * (1 - gamma * p * -log_p / (1 + p))
+from surefoot.losses.curves import FocalCurve, inverse_focal_curve
+from surefoot.losses.gamma import GammaPolicy, as_policy
 
 
 class FocalLoss(PointwiseLoss):
@@ -64,17 +44,11 @@ class FocalLoss(PointwiseLoss):
         super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
         self.policy = as_policy(gamma)
         self.one_buffer = one_buffer
-        self.progress = 0.0
+        self.curve = FocalCurve(self.policy.at(0.0))
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Move a scheduled gamma on."""
-        self.progress = epoch / max(epochs, 1)
-
-    def curve(self, log_p: Tensor, log_u: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute loss and slope at log p; gamma is a constant, as in the paper."""
-        gamma, offset = self.policy.exponent(log_p.detach(), self.progress)
-        value, slope = focal_curve(log_p, log_u, gamma)
-        return (value if isinstance(offset, float) else value + offset), slope
+        self.curve = FocalCurve(self.policy.at(epoch / max(epochs, 1)))
 
     def per_sample(self, logits: LogitRows, target: Targets) -> PerSample:
         """Compute -(1 - p_y)^gamma log p_y."""

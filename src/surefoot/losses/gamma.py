@@ -1,15 +1,18 @@
 """How strongly focal loss looks away from what is already right: gamma as a value.
 
-A policy maps the target's probability p (and training progress) to an exponent. Gamma is a constant in the backward
-pass, as in the paper; the offset is what must be added so that the loss stays continuous where gamma jumps.
+A policy gives, at each moment of training, a rule from the target's probability p to an exponent. Gamma is a constant
+in the backward pass, as in the paper; the offset is what must be added so that the loss stays continuous where gamma
+jumps.
 """
 
 import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,15 +21,40 @@ from surefoot.core.errors import InputError
 Exponent: TypeAlias = float | Tensor
 
 
+# log p -> gamma, and what to add to the loss; numbers where they are the same for every p
+GammaRule: TypeAlias = Callable[[Tensor], tuple[Exponent, Exponent]]
+
+
 class GammaPolicy(ABC):
-    """A rule that gives gamma for a probability of the target class at a moment of training."""
+    """How gamma depends on the target's probability and on the progress of training."""
 
     @abstractmethod
-    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
-        """Compute gamma from log p, and the offset that keeps the loss continuous (0.0 where nothing jumps).
+    def at(self, progress: float) -> GammaRule:
+        """Return the rule for a moment of training: `progress` is the fraction done, 0 to 1."""
 
-        `progress` is the fraction of training done, 0 to 1.
-        """
+
+@dataclass(frozen=True)
+class Steps:
+    """A rule in steps: `gammas[i]` for log p from `edges[i - 1]` up to `edges[i]`, where `offsets[i]` is added."""
+
+    edges: tuple[float, ...]
+    gammas: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    def __call__(self, log_p: Tensor) -> tuple[Exponent, Exponent]:
+        """Look gamma and offset up; log p equal to an edge takes the gamma above it."""
+        gamma: Exponent = self.gammas[-1]
+        offset: Exponent = self.offsets[-1]
+        for i in reversed(range(len(self.edges))):  # from above: below each edge, one step more
+            below = (log_p < self.edges[i]).to(log_p.dtype)
+            gamma = below * (self.gammas[i] - self.gammas[i + 1]) + gamma
+            offset = below * (self.offsets[i] - self.offsets[i + 1]) + offset
+        return gamma, offset
+
+    @functools.cached_property
+    def table(self) -> np.ndarray:
+        """Edges (the last one infinite), gammas and offsets as the compiled loop reads them, (3, steps)."""
+        return np.array([(*self.edges, math.inf), self.gammas, self.offsets], dtype=np.float64)
 
 
 def _check_gammas(*gammas: float) -> None:
@@ -45,9 +73,9 @@ class Fixed(GammaPolicy):
         """Refuse what is not an exponent."""
         _check_gammas(self.value)
 
-    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
+    def at(self, progress: float) -> Steps:
         """Return the one gamma."""
-        return float(self.value), 0.0
+        return Steps((), (float(self.value),), (0.0,))
 
 
 @dataclass(frozen=True)
@@ -68,10 +96,10 @@ class Scheduled(GammaPolicy):
         if list(self.starts) != sorted(set(self.starts)):
             raise InputError(f"the starts of a schedule must increase, got {self.starts}")
 
-    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
+    def at(self, progress: float) -> Steps:
         """Return the gamma whose time it is; at any one time nothing jumps in p."""
         reached = [g for g, start in zip(self.gammas, self.starts, strict=True) if progress >= start - 1e-9]
-        return float(reached[-1]), 0.0
+        return Steps((), (float(reached[-1]),), (0.0,))
 
 
 @dataclass(frozen=True)
@@ -97,21 +125,13 @@ class ByConfidence(GammaPolicy):
         if list(self.thresholds) != sorted(set(self.thresholds)) or not all(0 < t < 1 for t in self.thresholds):
             raise InputError(f"thresholds must increase, between 0 and 1, got {self.thresholds}")
 
-    @functools.cached_property
-    def _jumps(self) -> list[float]:
-        """What the loss jumps by at each threshold: added to every p below it."""
+    def at(self, progress: float) -> Steps:
+        """Return the steps; every p below a threshold is lifted by what the loss would jump by there."""
         pairs = zip(self.thresholds, self.gammas, self.gammas[1:], strict=False)
-        return [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in pairs]
-
-    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
-        """Look gamma up; p equal to a threshold takes the gamma above it."""
-        gamma: Exponent = float(self.gammas[-1])
-        offset: Exponent = 0.0  # a number stays one where there is nothing to add
-        for i in reversed(range(len(self.thresholds))):  # from above: below each threshold, one step and one jump more
-            below = (log_p < math.log(self.thresholds[i])).to(log_p.dtype)
-            gamma = below * (self.gammas[i] - self.gammas[i + 1]) + gamma
-            offset = below * self._jumps[i] + offset
-        return gamma, offset if self.continuous else 0.0
+        jumps = [((1 - t) ** above - (1 - t) ** below) * -math.log(t) for t, below, above in pairs]
+        offsets = [sum(jumps[i:]) if self.continuous else 0.0 for i in range(len(self.gammas))]
+        edges = tuple(math.log(t) for t in self.thresholds)
+        return Steps(edges, tuple(float(g) for g in self.gammas), tuple(float(x) for x in offsets))
 
 
 @dataclass(frozen=True)
@@ -130,8 +150,11 @@ class Solved(GammaPolicy):
         """Refuse a cap that is not an exponent."""
         _check_gammas(self.largest)
 
-    def exponent(self, log_p: Tensor, progress: float) -> tuple[Exponent, Exponent]:
-        """Solve for gamma row by row, without leaving the device."""
+    def at(self, progress: float) -> GammaRule:
+        """Return the solution, row by row, without leaving the device."""
+        return self._solve
+
+    def _solve(self, log_p: Tensor) -> tuple[Exponent, Exponent]:
         return solve_gamma(log_p).clamp(max=self.largest), 0.0
 
 

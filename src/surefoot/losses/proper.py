@@ -9,6 +9,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import Loss, PointwiseLoss, Reduction, check_number
+from surefoot.losses.curves import CROSS_ENTROPY
 
 
 class CrossEntropy(PointwiseLoss):
@@ -26,15 +27,11 @@ class CrossEntropy(PointwiseLoss):
 
     def per_sample(self, logits: LogitRows, target: Targets) -> PerSample:
         """Compute -log p_y."""
-        return rows.hard(logits, target, _identity)
+        return rows.hard(logits, target, CROSS_ENTROPY)
 
     def per_sample_soft(self, logits: LogitRows, target: SoftTargets) -> PerSample:
         """Compute -sum_k q_k log p_k."""
-        return rows.soft(logits, target, _identity)
-
-
-def _identity(log_p: Tensor, log_u: Tensor) -> tuple[Tensor, Tensor]:
-    return -log_p, torch.ones_like(log_p)
+        return rows.soft(logits, target, CROSS_ENTROPY)
 
 
 class LabelSmoothingLoss(Loss):
@@ -139,8 +136,8 @@ class MarginSmoothingLoss(PointwiseLoss):
 
     def per_sample(self, logits: LogitRows, target: Targets) -> PerSample:
         """Compute -log p_y and the hinge."""
-        return rows.hard(logits, target, _identity) + self._hinge(logits)
+        return rows.hard(logits, target, CROSS_ENTROPY) + self._hinge(logits)
 
     def per_sample_soft(self, logits: LogitRows, target: SoftTargets) -> PerSample:
         """Compute -sum_k q_k log p_k and the hinge, which does not depend on the target."""
-        return rows.soft(logits, target, _identity) + target.sum(1) * self._hinge(logits)
+        return rows.soft(logits, target, CROSS_ENTROPY) + target.sum(1) * self._hinge(logits)

@@ -6,8 +6,7 @@ The n x k part is one buffer of exponentials in which the target's own entry is 
 others: that mass is summed, never computed as 1 - p, so no digit is lost however confident a row is.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,12 +14,43 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import logsigmoid
 
-# (log p, log(1 - p)) -> (loss, slope in l = -log p); elementwise, differentiable, any shape, float64 rows.
-Curve: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
+from surefoot.core import native
+from surefoot.losses.curves import Curve, FocalCurve
+from surefoot.losses.gamma import Steps
 
 def _working_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
+
+
+def _forward(logits: Tensor, target: Tensor, curve: Curve) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the loss of each row, and its gradient in two parts: a table (n, k) and a factor a row, (n, 1)."""
+    in_steps = isinstance(curve, FocalCurve) and isinstance(curve.gamma, Steps)
+    if in_steps and logits.dtype != torch.float64 and native.serves(logits):
+        return native.focal(logits, target, curve.gamma.table)
+    mass, log_p, log_u, over = _spread(logits, target)
+    value, slope = curve(log_p, log_u)
+    return value.to(mass.dtype), mass, (slope * over).to(mass.dtype).unsqueeze(1)
+
+
+def _spread(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute the gradient but for one factor a row, (n, k); then log p, log(1 - p) and that factor at slope 1, (n,).
+
+    The buffer holds the exponentials of the other classes and minus their sum S at the target; the factor is (1 - p)/S.
+    """
+    # A small batch costs what its operations cost to call: there are as few of them as can be, in place.
+    index = target.unsqueeze(1)
+    work = logits.to(_working_dtype(logits))
+    mass = work.scatter(1, index, -torch.inf)
+    limits = torch.finfo(mass.dtype)
+    peak = mass.amax(1, keepdim=True).clamp_(min=limits.min)
+    mass.sub_(peak).exp_()
+    # Others whose mass underflows count as the smallest normal number: 1 - p stays positive, and nothing is NaN.
+    others = mass.sum(1, keepdim=True).clamp_(min=limits.tiny)
+    mass.scatter_(1, index, -others)
+    others = others.double()
+    odds = ((work.gather(1, index).double() - peak) - others.log()).clamp_(max=690.0).squeeze(1)
+    log_p, log_u = logsigmoid(odds), logsigmoid(-odds)
+    return mass, log_p, log_u, log_u.exp() / others.squeeze(1)
 
 
 class _HardCurve(Function):
@@ -28,27 +58,13 @@ class _HardCurve(Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, one_buffer: bool) -> Tensor:
-        # A small batch costs what its operations cost to call: there are as few of them as can be, in place.
-        index = target.unsqueeze(1)
-        work = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
-        peak = work.amax(1, keepdim=True)
-        mass = (work - peak).exp_()
-        own = mass.gather(1, index)
-        # Others whose mass underflows count as the smallest normal number: 1 - p stays positive, and nothing is NaN.
-        others = mass.scatter_(1, index, torch.finfo(mass.dtype).tiny).sum(1, keepdim=True)
-        mass.scatter_(1, index, -others)
-        total = own.add_(others)
-        # log of the odds of the target, in float64; exact also where its probability underflows
-        odds = (work.gather(1, index) - peak) - others.double().log_()
-        log_p = logsigmoid(odds)
-        value, slope = curve(log_p, log_p - odds)  # log(1 - p): to 1e-13 absolute, which is what its powers need
+        value, mass, scale = _forward(logits, target, curve)
         ctx.curve, ctx.one_buffer = curve, one_buffer
-        scale = torch.div(slope, total, out=total)
         if one_buffer:
             ctx.mass, ctx.scale, ctx.dtype = mass, scale, logits.dtype
         else:
             ctx.save_for_backward(logits, target, mass, scale)
-        return value.squeeze(1).to(mass.dtype)
+        return value
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
