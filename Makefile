@@ -24,7 +24,7 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/temperature.py
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@

@@ -22,14 +22,17 @@ if not _KEEP_MEMORY.items() <= os.environ.items():
 
 
 def medians(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Run every way in turn, `repeats` times after one warm-up, and return the median CPU seconds of each."""
+    """Run every way in turn, `repeats` times, and return the median CPU seconds of each.
+
+    Each run follows an untimed one of the same way: none pays for the caches that the one before it left cold.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for round_number in range(repeats + 1):
+    for _ in range(repeats):
         for name, way in ways.items():
+            way()
             start = time.process_time()
             way()
-            if round_number:
-                times[name].append(time.process_time() - start)
+            times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

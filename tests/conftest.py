@@ -1,12 +1,15 @@
 """Settings for every test: shapes are checked at run time, Hypothesis is repeatable, shared data may be absent."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from surefoot.core import native
 
 # Shapes are types; here, and only here, they are checked on every call.
 install_import_hook(
@@ -27,3 +30,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not at hand: {folder} does not exist (set SUREFOOT_DATA to its folder)")
     return folder
+
+
+@pytest.fixture(scope="module", params=["compiled", "plain"])
+def loops(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a module's tests with the compiled loops and without: `pytestmark = pytest.mark.usefixtures("loops")`."""
+    if request.param == "compiled" and native.LIBRARY is None:
+        pytest.skip("there was no C compiler when surefoot was installed")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "plain":
+            patch.setattr(native, "LIBRARY", None)
+        yield

@@ -12,6 +12,8 @@ from surefoot.core.errors import InputError
 from surefoot.losses import LOSSES, PointwiseLoss
 from surefoot.losses.batch import BatchLoss
 
+pytestmark = pytest.mark.usefixtures("loops")  # both paths
+
 ALL = sorted(LOSSES)
 POINTWISE = [name for name in ALL if not issubclass(type(LOSSES[name]()), BatchLoss)]
 

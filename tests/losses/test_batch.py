@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from surefoot.losses import MDCALoss, MMCELoss, WeightedMMCELoss
 from surefoot.losses.batch import laplace_energy
 
+pytestmark = pytest.mark.usefixtures("loops")  # both paths
+
 
 def kernel(a, b):
     return torch.exp(-(a[:, None] - b[None, :]).abs() / 0.4)

@@ -11,6 +11,8 @@ from scipy.special import lambertw
 from surefoot.core.errors import InputError
 from surefoot.losses import ByConfidence, Fixed, FocalLoss, Scheduled, Solved, gamma_star
 
+pytestmark = pytest.mark.usefixtures("loops")  # both paths
+
 TABLE = {0.05: 37.8448, 0.10: 14.9240, 0.15: 8.0320, 0.19: 5.3370, 0.20: 4.8506, 0.25: 3.0702, 0.30: 1.9572}
 TABLE |= {0.35: 1.2092, 0.40: 0.6805, 0.45: 0.2927, 0.5: 0.0, 0.7: 0.0, 1.0: 0.0}
 

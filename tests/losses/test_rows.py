@@ -7,6 +7,8 @@ import torch
 from surefoot.losses import ByConfidence, CrossEntropy, FocalLoss, InverseFocalLoss
 from surefoot.losses.focal import DualFocalLoss
 
+pytestmark = pytest.mark.usefixtures("loops")  # both paths
+
 MARGINS = [-200, -100, -30.5, -5, -1, -0.01, 0, 0.3, 1, 4, 8, 12, 15, 17, 20, 33, 47, 60]
 TINY = 1.2e-38  # below this float32 has no digits left to be right in
 

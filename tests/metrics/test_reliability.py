@@ -15,6 +15,8 @@ from surefoot.metrics.ranking import (
 )
 from surefoot.metrics.reliability import observe_confidence, read_debiased_ece, read_ece, read_mce, read_rmsce
 
+pytestmark = pytest.mark.usefixtures("loops")  # both paths
+
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

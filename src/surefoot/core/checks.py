@@ -42,7 +42,8 @@ def _as_table(values: ArrayLike, what: str) -> np.ndarray:
     if table.dtype.kind in "iu":
         table = table.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        total = table.sum(dtype=np.float64)  # one cheap pass; look closer only when it fails
+        # one cheap pass, which may overflow; look closer only when it fails
+        total = table.sum(dtype=np.result_type(table, np.float32))
     if not np.isfinite(total):
         bad = ~np.isfinite(table)
         if bad.any():
@@ -89,8 +90,8 @@ def check_probs(probs: ArrayLike) -> Probs:
     surefoot.core.errors.InputError: probs row 1 is not a distribution (sum 1, min -1); these look like logits: ...
     """
     table = _as_table(probs, "probs")
-    with np.errstate(over="ignore"):
-        sums = table.sum(1, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = table.sum(1, dtype=np.result_type(table, np.float32))  # pairwise: its error is far below the tolerance
     tolerance = _SUM_TOLERANCE.get(table.dtype.itemsize, 1e-3)
     if not (table.min() >= 0 and np.abs(sums - 1).max() <= tolerance):
         lows = table.min(1)

@@ -8,6 +8,7 @@ import importlib.util
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def _load() -> ctypes.CDLL | None:
     return library
 
 
-LIBRARY = _load()
+LIBRARY: Any = _load()
 
 
 def serves(x: Tensor) -> bool:

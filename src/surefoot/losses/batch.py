@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from surefoot.core import native
 from surefoot.core.errors import InputError
 from surefoot.core.types import LogitRows, PerSample, Scalar
 from surefoot.losses.base import Loss, check_number, check_reduction, flatten
@@ -64,18 +65,10 @@ class _LaplaceGram(Function):
     def forward(ctx: Any, f: Tensor, r: Tensor, width: float) -> Tensor:
         r_sorted, order = r.double().sort()
         f_sorted = f.double()[:, order]
-        _, block, sizes = torch.unique_consecutive(r_sorted, return_inverse=True, return_counts=True)
-        ends = sizes.cumsum(0)
-        left, right = (ends - sizes)[block], ends[block]  # where each one's block of ties begins and ends
-        grow = (r_sorted / width).exp()
-        shrink = grow.reciprocal()
-        below = shrink * _prefix(f_sorted * grow)[:, left]
-        rising = _prefix(f_sorted * shrink)
-        above = grow * (rising[:, -1:] - rising[:, right])
-        flat = _prefix(f_sorted)
-        field = below + above + flat[:, right] - flat[:, left]
+        fields = native.laplace if native.serves(f) else _laplace_fields
+        field, tilt = fields(f_sorted, r_sorted, width)
         ctx.dtype = f.dtype
-        ctx.save_for_backward(order, f_sorted, field, (above - below) / width)
+        ctx.save_for_backward(order, f_sorted, field, tilt)
         return (f_sorted @ field.T).to(f.dtype)
 
     @staticmethod
@@ -83,9 +76,25 @@ class _LaplaceGram(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         order, f, field, tilt = ctx.saved_tensors
         both = (grad + grad.T).double()
-        for_f, for_r = both @ field, (f * (both @ tilt)).sum(0)
-        back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        return for_f[:, back].to(ctx.dtype), for_r[back].to(ctx.dtype), None
+        for_f, for_r = both @ field, (f * (both @ tilt)).sum(0, keepdim=True)
+        unsorted = torch.cat([for_f, for_r]).to(ctx.dtype)
+        unsorted = torch.empty_like(unsorted).index_copy_(1, order, unsorted)
+        return unsorted[:-1], unsorted[-1], None
+
+
+def _laplace_fields(f: Tensor, r: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Compute field_i = sum_j f_j exp(-|r_i - r_j| / width), for f (m, n) and rising r (n,), and its slope in r_i."""
+    _, block, sizes = torch.unique_consecutive(r, return_inverse=True, return_counts=True)
+    ends = sizes.cumsum(0)
+    left, right = (ends - sizes)[block], ends[block]  # where each one's block of ties begins and ends
+    grow = (r / width).exp()
+    shrink = grow.reciprocal()
+    below = shrink * _prefix(f * grow)[:, left]
+    rising = _prefix(f * shrink)
+    above = grow * (rising[:, -1:] - rising[:, right])
+    flat = _prefix(f)
+    field = below + above + flat[:, right] - flat[:, left]
+    return field, (above - below) / width
 
 
 def _prefix(values: Tensor) -> Tensor:
@@ -190,15 +199,15 @@ class WeightedMMCELoss(BatchLoss):
     def penalty(self, probs: LogitRows, target: LogitRows) -> Scalar:
         """Compute MMCE_w."""
         r, c = _top(probs, target)
-        right, wrong = c * (1 - r), (1 - c) * r
-        m, n = c.sum().detach(), (1 - c).sum().detach()
+        kinds = torch.stack([c, 1 - c])  # right, wrong
+        f = kinds * torch.stack([1 - r, -r])
+        counts = kinds.detach().sum(1)
         if self.variant == "published":
-            return _root(laplace_energy(right / m.clamp(min=1) - wrong / n.clamp(min=1), r))
+            return _root(laplace_energy((f / counts.clamp(min=1).unsqueeze(1)).sum(0), r))
         # As in the reference: a mean over pairs, divided once more by their number; zero unless both kinds are there.
-        mm, nn, mn = (m * m).clamp(min=1), (n * n).clamp(min=1), (m * n).clamp(min=1)
-        gram = laplace_gram(torch.stack([right, wrong]), r)
-        energy = gram[0, 0] / mm / (mm + 1e-5) + gram[1, 1] / nn / (nn + 1e-5) - 2 * gram[0, 1] / mn / (mn + 1e-5)
-        return torch.where((m > 0) & (n > 0), _root(energy), 0.0)
+        pairs = torch.outer(counts, counts).clamp(min=1)
+        energy = (laplace_gram(f, r) / (pairs * (pairs + 1e-5))).sum()
+        return torch.where((counts > 0).all(), _root(energy), 0.0)
 
 
 class MDCALoss(BatchLoss):

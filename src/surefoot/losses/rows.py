@@ -18,15 +18,16 @@ from surefoot.core import native
 from surefoot.losses.curves import Curve, FocalCurve
 from surefoot.losses.gamma import Steps
 
+
 def _working_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
 def _forward(logits: Tensor, target: Tensor, curve: Curve) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the loss of each row, and its gradient in two parts: a table (n, k) and a factor a row, (n, 1)."""
-    in_steps = isinstance(curve, FocalCurve) and isinstance(curve.gamma, Steps)
-    if in_steps and logits.dtype != torch.float64 and native.serves(logits):
-        return native.focal(logits, target, curve.gamma.table)
+    steps = curve.gamma if isinstance(curve, FocalCurve) else None
+    if isinstance(steps, Steps) and logits.dtype != torch.float64 and native.serves(logits):
+        return native.focal(logits, target, steps.table)
     mass, log_p, log_u, over = _spread(logits, target)
     value, slope = curve(log_p, log_u)
     return value.to(mass.dtype), mass, (slope * over).to(mass.dtype).unsqueeze(1)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from surefoot.core.bins import bin_index
+from surefoot.core import native
+from surefoot.core.bins import bin_edges, bin_index
 from surefoot.core.checks import check_bins, check_confidences, check_labels, check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Confidences, Labels, Probs
@@ -57,6 +58,14 @@ def observe_confidence(confidence: ArrayLike, hits: ArrayLike, bins: int = BINS)
     bins = check_bins(bins)
     right = check_hits(hits)
     scores = check_confidences(confidence, len(right))
+    count, right_count, total = _tally(scores, right, bins).T.copy()
+    return Reliability(count, right_count, total)
+
+
+def _tally(scores: Confidences, right: np.ndarray, bins: int) -> Float[np.ndarray, "b 3"]:
+    """Count rows and hits, and sum scores, by bin."""
+    if native.LIBRARY is not None and scores.dtype in (np.float32, np.float64):
+        return native.tally(scores, right, bin_edges(bins, scores.dtype))
     cells = 2 * (bins + 1)
     count, total = np.zeros(cells), np.zeros(cells)
     for start in range(0, len(scores), _CHUNK):
@@ -67,7 +76,7 @@ def observe_confidence(confidence: ArrayLike, hits: ArrayLike, bins: int = BINS)
         count += np.bincount(index, minlength=cells)
         total += np.bincount(index, weights=chunk, minlength=cells)
     count, total = count.reshape(-1, 2), total.reshape(-1, 2)
-    return Reliability(count.sum(1), count[:, 1].copy(), total.sum(1))
+    return np.stack([count.sum(1), count[:, 1], total.sum(1)], 1)
 
 
 def check_hits(hits: ArrayLike) -> np.ndarray:
