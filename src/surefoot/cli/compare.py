@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from surefoot.cli.options import Json
+from surefoot.cli.options import DataFolder, DataName, Json, Keep, TrainRows
 from surefoot.core.errors import InputError
 from surefoot.core.files import write_json
 from surefoot.core.predictions import Predictions
@@ -27,12 +27,15 @@ _PAPER = "ce,brier,mmce-w-ref,ls,fl-3,flsd-53"  # the reference variant is what 
 
 
 def command(
-    data: Annotated[str, typer.Option(help="digits, or an .npz file with arrays x and y.")] = "digits",
+    data: DataName = "digits",
+    folder: DataFolder = None,
+    train_rows: TrainRows = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "small-cnn",
     losses: Annotated[str, typer.Option(help=f"Separated by commas, of: {', '.join(LOSSES)}.")] = _PAPER,
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss.")] = 3,
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    keep: Keep = None,
     method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),
@@ -51,7 +54,8 @@ def command(
     if not names:
         raise InputError("--losses names no loss")
     find_recalibrator(method)  # a wrong name is refused before anything is trained
-    matrix = cells([data], [model], names, find_recipe(recipe, epochs), range(seeds))
+    how = find_recipe(recipe, epochs, keep)
+    matrix = cells([data], [model], names, how, range(seeds), folder=folder and str(folder), train_rows=train_rows)
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))

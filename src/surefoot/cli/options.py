@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from surefoot.data import DATA
+
 TablePath = Annotated[
     Path,
     typer.Argument(
@@ -16,6 +18,29 @@ LabelsPath = Annotated[Optional[Path], typer.Option("--labels", help="The labels
 Scores = Annotated[
     Optional[Literal["logits", "probs"]],  # noqa: UP045
     typer.Option("--scores", help="What the scores are, where the file does not say: never guessed from the values."),
+]
+DataName = Annotated[
+    str,
+    typer.Option(
+        help=f"One of: {', '.join(DATA)}; or your own: x.npz with x and y, texts.csv with text and label, or a folder "
+        "of folders of pictures."
+    ),
+]
+DataFolder = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--folder", help="Where the files of a published set are; without it they come from the Hugging Face hub."
+    ),
+]
+TrainRows = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--train-rows", min=1, help="Train on so many rows only, every class in the same proportions."),
+]
+Keep = Annotated[
+    Optional[Literal["best", "last"]],  # noqa: UP045
+    typer.Option(
+        help="Which epoch's weights: best by held-out NLL after temperature, or the last. Default: the recipe's."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random: the same seed, the same output.")]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from surefoot.cli.options import DataFolder, DataName
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import save_predictions
 from surefoot.data import load_data
@@ -13,7 +14,8 @@ from surefoot.train import load_model, predictions_of
 
 def command(
     model: Annotated[Path, typer.Argument(help="The `model.pt` of a run.")],
-    data: Annotated[str, typer.Option(help="digits, or an .npz file with arrays x and y.")] = "digits",
+    data: DataName = "digits",
+    folder: DataFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write (.parquet or .npz).")] = Path(
         "predictions.parquet"
     ),
@@ -25,7 +27,7 @@ def command(
     Example: surefoot predict runs/mine/model.pt -o predictions.parquet
     """
     network = load_model(model)
-    rows = load_data(data)
+    rows = load_data(data, folder=folder)
     try:
         predictions = predictions_of(network, rows, {"model": str(model), "data": data})
     except RuntimeError as error:  # PyTorch's own words on shapes that do not fit

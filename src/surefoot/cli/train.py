@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from surefoot.cli.options import Json, Seed
+from surefoot.cli.options import DataFolder, DataName, Json, Keep, Seed, TrainRows
 from surefoot.losses import LOSSES
 from surefoot.metrics import METRICS, measure
 from surefoot.models import MODELS
@@ -16,17 +16,23 @@ from surefoot.train import RECIPES, cells, find_recipe, run_cell
 
 
 def command(
-    data: Annotated[str, typer.Option(help="digits, or an .npz file with arrays x and y.")] = "digits",
+    data: DataName = "digits",
+    folder: DataFolder = None,
+    train_rows: TrainRows = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "small-cnn",
     loss: Annotated[str, typer.Option(help=f"One of: {', '.join(LOSSES)}.")] = "flsd-53",
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    keep: Keep = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path("runs/train"),
     accelerator: Annotated[str, typer.Option(help="As lightning.Trainer's.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="As lightning.Trainer's.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="As lightning.Trainer's num_nodes.")] = 1,
-    precision: Annotated[str, typer.Option(help="As lightning.Trainer's: 32-true, bf16-mixed, ...")] = "32-true",
+    precision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="As lightning.Trainer's: 32-true, bf16-mixed, ... Default: the recipe's."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train one network with one loss; leave weights and predictions.
@@ -36,12 +42,13 @@ def command(
 
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
-    (cell,) = cells([data], [model], [loss], find_recipe(recipe, epochs), [seed])
+    how = find_recipe(recipe, epochs, keep)
+    (cell,) = cells([data], [model], [loss], how, [seed], folder=folder and str(folder), train_rows=train_rows)
     options = {
         "accelerator": accelerator,
         "devices": devices,
         "num_nodes": nodes,
-        "precision": precision,
+        "precision": precision or how.precision,
         "enable_progress_bar": sys.stderr.isatty() and not as_json,
     }
     predictions = run_cell(cell, out, options)

@@ -2,6 +2,7 @@
 
 from surefoot.data.catalog import DATA as DATA
 from surefoot.data.catalog import load_data as load_data
+from surefoot.data.prepare import Prepare as Prepare
 from surefoot.data.splits import Data as Data
 from surefoot.data.splits import Part as Part
 from surefoot.data.splits import divide as divide

@@ -6,9 +6,13 @@ from functools import partial
 from torch import nn
 
 from surefoot.core.catalog import look_up
+from surefoot.models.densenet import DenseNet
 from surefoot.models.mlp import MLP
+from surefoot.models.pooling_cnn import PoolingCNN
 from surefoot.models.resnet import BottleneckResNet, CifarResNet
 from surefoot.models.small_cnn import SmallCNN
+from surefoot.models.tree_lstm import TreeLSTM
+from surefoot.models.wide_resnet import WideResNet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
@@ -20,6 +24,11 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet110": partial(CifarResNet, depth=110),
     "resnet50": BottleneckResNet,
     "resnet110-paper": partial(BottleneckResNet, stages=(3, 4, 26, 3)),
+    "resnet50-tiny": partial(BottleneckResNet, pool=2),
+    "wrn-26-10": WideResNet,
+    "densenet121": DenseNet,
+    "pooling-cnn": PoolingCNN,
+    "tree-lstm": TreeLSTM,
 }
 
 

@@ -81,7 +81,8 @@ class CifarResNet(nn.Module):
 class BottleneckResNet(nn.Module):
     """The focal-calibration paper's ResNet: ImageNet's bottleneck stages behind a 3x3 stem, for 32x32 images.
 
-    (3, 4, 6, 3) is its ResNet-50; (3, 4, 26, 3) is what it calls ResNet-110.
+    (3, 4, 6, 3) is its ResNet-50; (3, 4, 26, 3) is what it calls ResNet-110. For Tiny-ImageNet's 64x64 images its
+    ResNet-50 pools to 2x2 (`pool=2`) and gives all four cells to the last layer.
 
     Reference: Mukhoti et al. 2020, section 5 and code; He et al. 2016, table 1.
 
@@ -89,7 +90,7 @@ class BottleneckResNet(nn.Module):
     23520842
     """
 
-    def __init__(self, shape: Sequence[int], classes: int, stages: Sequence[int] = (3, 4, 6, 3)) -> None:
+    def __init__(self, shape: Sequence[int], classes: int, stages: Sequence[int] = (3, 4, 6, 3), pool: int = 1) -> None:
         super().__init__()
         inputs = 64
         layers: list[nn.Module] = [_Conv(shape[0], 64, 3), nn.ReLU()]
@@ -97,7 +98,8 @@ class BottleneckResNet(nn.Module):
             for i in range(blocks):
                 layers.append(_Bottleneck(inputs, width, stride if i == 0 else 1))
                 inputs = width * _Bottleneck.expansion
-        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+        head = (nn.AdaptiveAvgPool2d(pool), nn.Flatten(), nn.Linear(inputs * pool**2, classes))
+        self.layers = nn.Sequential(*layers, *head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (n, k) from images (n, c, h, w)."""

@@ -17,11 +17,11 @@ from torch import nn
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
 from surefoot.core.predictions import Predictions
-from surefoot.data import Data, Part
+from surefoot.data import Data, Part, Prepare
 from surefoot.losses import Loss
 from surefoot.models import find_model
 from surefoot.train.batches import in_order, shuffled
-from surefoot.train.module import Classifier
+from surefoot.train.module import REFINED, Classifier
 from surefoot.train.recipes import Recipe
 
 
@@ -38,27 +38,32 @@ def fit(
     """Train a network on the train part; resume from the last epoch if `folder` holds an unfinished run.
 
     Arguments:
-        folder: gets `checkpoints/last.ckpt` each epoch and `log/metrics.csv`.
+        folder: gets `checkpoints/last.ckpt` each epoch, `best.ckpt` if the recipe keeps the best, `log/metrics.csv`.
         trainer: further arguments of `lightning.Trainer`: devices, num_nodes, precision, accelerator, ...
 
     Returns:
-        The same network, trained, on the CPU, in evaluation mode.
+        The same network, trained, with the weights of the epoch the recipe keeps, on the CPU, in evaluation mode.
     """
     _quieten()
     folder = Path(folder)
-    module = Classifier(model, loss, recipe, seed)
-    # one file, replaced whole at the end of each epoch, after validation has spoken
-    checkpoint = ModelCheckpoint(
-        folder / "checkpoints", "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
-    )
-    options: dict[str, Any] = {"enable_progress_bar": True, "accelerator": "auto", "devices": 1} | dict(trainer or {})
+    if recipe.channels_last and len(data.shape) == 3:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = Classifier(model, loss, recipe, seed, data.prepare)
+    # Files that are replaced whole at the end of an epoch, after validation has spoken; the last one knows the best.
+    keep: dict[str, Any] = {"save_top_k": 1, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    checkpoints = [ModelCheckpoint(folder / "checkpoints", "last", **keep)]
+    if recipe.keep == "best":
+        best = ModelCheckpoint(folder / "checkpoints", "best", monitor=REFINED, save_weights_only=True, **keep)
+        checkpoints.insert(0, best)
+    options: dict[str, Any] = {"enable_progress_bar": True, "accelerator": "auto", "devices": 1}
+    options |= {"precision": recipe.precision} | dict(trainer or {})
     progress = [TQDMProgressBar(leave=False)] if options["enable_progress_bar"] else []
     runner = L.Trainer(
         max_epochs=recipe.epochs,
         gradient_clip_val=recipe.clip_norm,
         default_root_dir=folder,
         logger=CSVLogger(folder, name="log", version=""),
-        callbacks=[checkpoint, *progress],
+        callbacks=[*checkpoints, *progress],
         enable_model_summary=False,
         num_sanity_val_steps=0,
         **options,
@@ -74,6 +79,9 @@ def fit(
         )
     except SystemExit as stopped:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stopped
+    if recipe.keep == "best":
+        weights = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        model.load_state_dict({k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")})
     return model.cpu().eval()
 
 
@@ -90,13 +98,13 @@ def forget_checkpoints(folder: Path | str) -> None:
     shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)
 
 
-def predict(model: nn.Module, part: Part, batch_size: int = 512) -> np.ndarray:
+def predict(model: nn.Module, part: Part, prepare: Prepare | None = None, batch_size: int = 512) -> np.ndarray:
     """Compute logits (n, k) of a part, in float32, in evaluation mode."""
-    device = next(model.parameters()).device
+    device, prepare = next(model.parameters()).device, prepare or Prepare()
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        logits = [model(x.to(device)).float().cpu() for x, _ in in_order(part, batch_size)]
+        logits = [model(prepare(x.to(device))).float().cpu() for x, _ in in_order(part, batch_size)]
     model.train(was_training)
     return torch.cat(logits).numpy()
 
@@ -108,7 +116,7 @@ def predictions_of(model: nn.Module, data: Data, provenance: Mapping[str, str]) 
         InputError: the network gives NaN or infinite logits: it diverged.
     """
     parts = {"validation": data.validation, "test": data.test}
-    logits = np.concatenate([predict(model, part) for part in parts.values()])
+    logits = np.concatenate([predict(model, part, data.prepare) for part in parts.values()])
     if not np.isfinite(logits).all():
         raise InputError("the network gives logits that are not finite: training diverged; lower the learning rate")
     labels = np.concatenate([part.y.numpy() for part in parts.values()])

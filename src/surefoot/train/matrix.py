@@ -29,6 +29,8 @@ class Cell:
     loss: str
     recipe: Recipe
     seed: int
+    folder: str | None = None
+    train_rows: int | None = None
 
     @property
     def name(self) -> str:
@@ -37,7 +39,14 @@ class Cell:
 
 
 def cells(
-    data: Sequence[str], models: Sequence[str], losses: Sequence[str], recipe: Recipe, seeds: Sequence[int]
+    data: Sequence[str],
+    models: Sequence[str],
+    losses: Sequence[str],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    folder: str | None = None,
+    train_rows: int | None = None,
 ) -> list[Cell]:
     """List the cells of a matrix; unknown names and unreadable data are refused before anything is trained."""
     for model in models:
@@ -45,8 +54,8 @@ def cells(
     for loss in losses:
         find_loss(loss)
     for name in data:
-        load_data(name)
-    return [Cell(d, m, loss, recipe, s) for d, m, loss, s in product(data, models, losses, seeds)]
+        load_data(name, 0, folder, train_rows)
+    return [Cell(d, m, loss, recipe, s, folder, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
 
 
 def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
@@ -67,7 +76,7 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     if finished.exists():
         return load_predictions(finished)
     write_json(record, {"cell": settings})
-    data = load_data(cell.data)
+    data = load_data(cell.data, 0, cell.folder, cell.train_rows)
     torch.manual_seed(cell.seed)
     model = find_model(cell.model)(data.shape, len(data.class_names))
     loss = find_loss(cell.loss)(reduction=cell.recipe.reduction_for(cell.loss))

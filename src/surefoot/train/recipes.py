@@ -1,5 +1,6 @@
 """How to optimise, as values. Reduction and clipping belong to a recipe: they decide what a learning rate means."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,16 +10,24 @@ from torch import nn
 from surefoot.core.catalog import look_up
 from surefoot.core.errors import InputError
 
+_WARM_UP = 0.2  # of a one-cycle schedule
+
 
 @dataclass(frozen=True)
 class Recipe:
     """An optimiser, its schedule, and what the loss is reduced and clipped to.
 
     Attributes:
-        drops: fractions of the epochs at which the learning rate is multiplied by 0.1.
+        schedule: `steps` multiplies the learning rate by 0.1 at each of `drops`, fractions of the epochs; `one-cycle`
+            raises it from 0 over the first fifth of the steps and brings it back to 0 along a cosine.
         reduction: `mean`, or `sum` as in the paper's code, which makes each early step one of a fixed length.
         clip_norm: largest norm of the gradient; None for no clipping.
         mean_losses: losses that keep the mean though the others are summed (Brier, in the paper's code).
+        keep: which epoch's weights: `best` by held-out NLL after a temperature fitted to it (refine, then calibrate:
+            an over-confident network is not stopped early for what a temperature repairs), or `last`, as the paper.
+        precision: as `lightning.Trainer`'s.
+        channels_last: memory format of networks for images.
+        compile: compile the network where that pays, on a GPU.
     """
 
     epochs: int
@@ -27,10 +36,15 @@ class Recipe:
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    schedule: Literal["steps", "one-cycle"] = "steps"
     drops: tuple[float, ...] = ()
     reduction: Literal["mean", "sum"] = "mean"
     clip_norm: float | None = None
     mean_losses: tuple[str, ...] = ()
+    keep: Literal["best", "last"] = "best"
+    precision: str = "32-true"
+    channels_last: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -51,23 +65,43 @@ class Recipe:
             model.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
 
-    def rate_factor(self, epoch: int) -> float:
-        """Return the factor of the learning rate in an epoch."""
+    def rate_in_epoch(self, epoch: int) -> float:
+        """Return the factor of the learning rate in an epoch of a schedule in steps."""
         return 0.1 ** sum(epoch >= round(drop * self.epochs) for drop in self.drops)
+
+    def rate_at(self, done: float) -> float:
+        """Return the factor of the learning rate when a fraction of a one-cycle schedule is done.
+
+        >>> [round(Recipe(1, schedule="one-cycle").rate_at(x), 2) for x in (0.0, 0.1, 0.2, 0.6, 1.0)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+        """
+        if done < _WARM_UP:
+            return done / _WARM_UP
+        return 0.5 * (1 + math.cos(math.pi * min((done - _WARM_UP) / (1 - _WARM_UP), 1.0)))
 
 
 RECIPES: dict[str, Recipe] = {
     "quick": Recipe(epochs=60, batch_size=64, optimiser="adam", learning_rate=3e-3, drops=(0.6, 0.85)),
     # Mukhoti et al. 2020, CIFAR: its scheduler steps first, so the drops come one epoch early, at 149 and 249.
-    "paper": Recipe(epochs=350, drops=(149 / 350, 249 / 350), reduction="sum", clip_norm=2.0, mean_losses=("brier",)),
+    "paper": Recipe(
+        epochs=350, drops=(149 / 350, 249 / 350), reduction="sum", clip_norm=2.0, mean_losses=("brier",), keep="last"
+    ),
+    "fast": Recipe(
+        epochs=30,
+        schedule="one-cycle",
+        clip_norm=5.0,
+        precision="bf16-mixed",
+        channels_last=True,
+        compile=True,
+    ),
 }
 
 
-def find_recipe(name: str, epochs: int | None = None) -> Recipe:
-    """Return the recipe of that name, with other epochs if they are given.
+def find_recipe(name: str, epochs: int | None = None, keep: Literal["best", "last"] | None = None) -> Recipe:
+    """Return the recipe of that name, with other epochs, and keeping other weights, if they are given.
 
     Raises:
         InputError: there is no such recipe; the message lists those there are.
     """
     recipe = look_up(RECIPES, "recipe", name)
-    return recipe if epochs is None else replace(recipe, epochs=epochs)
+    return replace(recipe, epochs=epochs or recipe.epochs, keep=keep or recipe.keep)
