@@ -9,10 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from surefoot.cli.options import DataFolder, DataName, Json, Keep, TrainRows
+from surefoot.cli.options import Cluster, DataFolder, DataName, Json, Keep, TrainRows
 from surefoot.core.errors import InputError
 from surefoot.core.files import write_json
-from surefoot.core.predictions import Predictions
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator
@@ -21,7 +20,7 @@ from surefoot.report.evaluation import plain
 from surefoot.report.page import write_page
 from surefoot.report.tables import comparison_tables, footnote
 from surefoot.report.verdict import advice, diagnosis
-from surefoot.train import RECIPES, cells, find_recipe, run_matrix
+from surefoot.train import RECIPES, cells, find_recipe, results_by_loss, run_matrix
 
 _PAPER = "ce,brier,mmce-w-ref,ls,fl-3,flsd-53"  # the reference variant is what the paper trained
 
@@ -38,6 +37,7 @@ def command(
     keep: Keep = None,
     method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    cluster: Cluster = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),
     as_json: Json = False,
 ) -> None:
@@ -54,17 +54,14 @@ def command(
     if not names:
         raise InputError("--losses names no loss")
     find_recalibrator(method)  # a wrong name is refused before anything is trained
-    how = find_recipe(recipe, epochs, keep)
+    how = find_recipe(recipe, epochs, keep, data)
     matrix = cells([data], [model], names, how, range(seeds), folder=folder and str(folder), train_rows=train_rows)
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))
-        found = run_matrix(matrix, out, jobs, lambda cell: progress.advance(task))
-    results: dict[str, list[Predictions]] = {name: [] for name in names}
-    for cell, predictions in found.items():
-        results[cell.loss].append(predictions)
+        found = run_matrix(matrix, out, jobs, lambda cell: progress.advance(task), cluster)
     title = f"{model} on {Path(data).stem}"
-    comparison = compare(results, method, title)
+    comparison = compare(results_by_loss(found), method, title)
     write_json(out / "comparison.json", plain(comparison))
     write_page(out / "report.html", f"Which loss knows how sure it is? {title}", list(comparison.examples), comparison)
     if as_json:

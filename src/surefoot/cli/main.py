@@ -27,6 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
     "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
+    "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }

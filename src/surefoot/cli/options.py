@@ -42,5 +42,12 @@ Keep = Annotated[
         help="Which epoch's weights: best by held-out NLL after temperature, or the last. Default: the recipe's."
     ),
 ]
+Cluster = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--cluster",
+        help="Address of a Dask scheduler whose workers train instead; they must see data and the folder of runs.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random: the same seed, the same output.")]

@@ -20,7 +20,7 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 
-def part_of(images: np.ndarray, labels: np.ndarray, where: Path) -> Part:
+def part_of(images: np.ndarray, labels: np.ndarray, where: Path | str) -> Part:
     """Make a part of byte images (n, c, h, w) and labels, or say how they do not belong together."""
     if images.ndim != 4 or len(images) != len(labels) or not len(labels):
         raise FileError(f"{where}: images of shape {images.shape} and {len(labels)} labels do not make a data set")

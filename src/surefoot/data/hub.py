@@ -59,7 +59,7 @@ def _bytes_of(cell: dict[str, Any]) -> bytes:
         return file.read()
 
 
-def texts(source: Source, split: str) -> tuple[Sequence[str], Sequence[int]]:
-    """Return a part of a set of texts, and its labels."""
+def texts(source: Source, split: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Return a part of a set of texts, and the names of their classes."""
     rows = table(source, split)
     return rows[source.inputs], rows[source.labels]

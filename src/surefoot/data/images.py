@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.data import formats, hub
@@ -201,6 +202,30 @@ def gaussian_noise(images: np.ndarray, severity: int, seed: int = 0) -> np.ndarr
         raise InputError(f"a severity is 1 to 5, got {severity!r}")
     noise = np.random.default_rng(seed).normal(scale=_NOISE[severity - 1], size=images.shape)
     return (np.clip(images / 255 + noise, 0, 1) * 255).astype(np.uint8)
+
+
+def strange_parts(known: Data, folder: Path | str | None = None) -> dict[str, Part]:
+    """Return inputs that a network trained on `known` has not seen the like of.
+
+    From a folder: SVHN's test part (`test_32x32.mat`), or CIFAR-10-C's Gaussian noise at its five severities. Without
+    one: that noise, made by its published formula on the test part of `known`.
+
+    Raises:
+        FileError: the folder holds neither.
+        InputError: noise for inputs that are no images.
+    """
+    if folder is not None:
+        below = Path(folder)
+        if (below / "gaussian_noise.npy").is_file():
+            return {f"gaussian noise {s}": corrupted(below, "gaussian_noise", s) for s in range(1, 6)}
+        part = _mat(below, "test")
+        if part is None:
+            raise FileError(f"{folder} holds neither SVHN's test_32x32.mat nor CIFAR-10-C's gaussian_noise.npy")
+        return {"svhn": part}
+    if known.test.x.dtype != torch.uint8:
+        raise InputError(f"noise is made for images in bytes; {known.name} has inputs of {known.test.x.dtype}")
+    images, labels = known.test.x.numpy(), known.test.y
+    return {f"noise {s}": Part(torch.from_numpy(gaussian_noise(images, s)), labels) for s in range(1, 6)}
 
 
 def corrupted(folder: Path | str, kind: str, severity: int) -> Part:

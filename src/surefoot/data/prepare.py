@@ -1,4 +1,4 @@
-"""What is done to a batch on the device: bytes to numbers, one normalisation for all parts, augmentation in training."""
+"""What is done to a batch on the device: bytes to numbers, one normalisation, augmentation in training."""
 
 from dataclasses import dataclass
 

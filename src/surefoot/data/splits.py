@@ -1,6 +1,8 @@
 """One rule that divides rows into train, validation (for recalibration) and test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,8 +110,8 @@ def divide_published(
     return _apart(name, every, (*chosen, len(train) + np.arange(len(test))), class_names)
 
 
-def _apart(name: str, every: Part, index: tuple[np.ndarray, ...], class_names: tuple[str, ...]) -> Data:
-    """Make the parts. An image that is in a later part, too, is left out of the earlier: nothing measured was learnt."""
+def _apart(name: str, every: Part, index: Sequence[Any], class_names: tuple[str, ...]) -> Data:
+    """Make the parts. An image that is also in a later part is left out of the earlier: nothing measured was learnt."""
     seen: set[bytes] = set()
     parts = []
     for rows in map(np.sort, reversed(index)):  # test, validation, train

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,9 +42,9 @@ def parse(line: str) -> Tree:
     >>> parse("(3 (2 a) (4 film))")
     Tree(nodes=('a', 'film', (0, 1)), labels=(2, 4, 3))
     """
-    nodes: list[str | tuple[int, int]] = []
+    nodes: list[Any] = []
     labels: list[int] = []
-    stack: list[list] = []  # of open brackets: label, then a word or the places of children
+    stack: list[list[Any]] = []  # of open brackets: label, then a word or the places of children
     tokens = _TOKEN.findall(line)
     for at, token in enumerate(tokens):
         if token == "(":
@@ -58,7 +59,7 @@ def parse(line: str) -> Tree:
             is_word, is_node = bool(kinds) and set(kinds) == {str}, kinds == [int, int]
             if label not in ("0", "1", "2", "3", "4") or not (is_word or is_node):
                 raise ValueError("a node is (label word) or (label left right), label 0 to 4")
-            nodes.append(" ".join(rest) if is_word else (rest[0], rest[1]))  # published files have blanks in words
+            nodes.append(" ".join(rest) if is_word else tuple(rest))  # published files have blanks in words
             labels.append(int(label))
             if stack:
                 stack[-1].append(len(nodes) - 1)

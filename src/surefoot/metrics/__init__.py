@@ -6,6 +6,8 @@ from surefoot.metrics.catalog import METRICS as METRICS
 from surefoot.metrics.classwise import observe_classwise as observe_classwise
 from surefoot.metrics.classwise import read_classwise_ece as read_classwise_ece
 from surefoot.metrics.classwise import read_classwise_ece_parity as read_classwise_ece_parity
+from surefoot.metrics.ood import OOD_SCORES as OOD_SCORES
+from surefoot.metrics.ood import ood_auroc as ood_auroc
 from surefoot.metrics.proper import observe_scores as observe_scores
 from surefoot.metrics.ranking import observe_ranked_confidence as observe_ranked_confidence
 from surefoot.metrics.ranking import observe_ranking as observe_ranking

@@ -37,23 +37,23 @@ class TreeLSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (n, k) from trees (n, nodes, 3)."""
         x = x.long()
-        n, nodes, _ = x.shape
-        left, right, height = x.reshape(n * nodes, 3).unbind(1)
-        first = torch.arange(n, device=x.device).repeat_interleave(nodes) * nodes  # of each node's own tree
+        real = x[:, :, 2] >= 0  # padding is dropped: nodes of all trees in one row, those of a tree together
+        sizes = real.sum(1)
+        first = (sizes.cumsum(0) - sizes)[:, None].expand_as(real)[real]  # where each node's own tree begins
+        left, right, height = x[real].unbind(1)
         words = (height == 0).nonzero().squeeze(1)
         cell, gate = self.leaf(self.embedding(left[words])).chunk(2, 1)
         # hidden state and cell of every node, filled in level by level
-        state = cell.new_zeros(n * nodes, 2 * self.memory)
+        state = cell.new_zeros(len(height), 2 * self.memory)
         state = state.index_copy(0, words, torch.cat([gate.sigmoid() * cell.tanh(), cell], 1))
-        order = height.argsort(stable=True)
-        counts = torch.bincount(height + 1).tolist()  # padding, words, then each level: one wait for the device
-        for level in order.split(counts)[2:]:
-            state = state.index_copy(0, level, self._node(state, first[level], left[level], right[level]))
-        root = first[::nodes] + (x[:, :, 2] >= 0).sum(1) - 1
-        return self.head(state[root, : self.memory])
+        counts = torch.bincount(height).tolist()  # words, then each level: one wait for the device
+        for level in height.argsort(stable=True).split(counts)[1:]:
+            state = state.index_copy(0, level, self._node(state, (first + left)[level], (first + right)[level]))
+        return self.head(state[sizes.cumsum(0) - 1, : self.memory])
 
-    def _node(self, state: Tensor, first: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        (h_left, c_left), (h_right, c_right) = (state[first + child].chunk(2, 1) for child in (left, right))
+    def _node(self, state: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        h_left, c_left = state[left].chunk(2, 1)
+        h_right, c_right = state[right].chunk(2, 1)
         i, f_left, f_right, o, u = self.compose(torch.cat([h_left, h_right], 1)).chunk(5, 1)
         cell = i.sigmoid() * u.tanh() + f_left.sigmoid() * c_left + f_right.sigmoid() * c_right
         return torch.cat([o.sigmoid() * cell.tanh(), cell], 1)

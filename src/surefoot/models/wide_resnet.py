@@ -29,8 +29,8 @@ class _Block(nn.Module):
 class WideResNet(nn.Module):
     """Wide ResNet: three stages of (depth - 4) / 6 pre-activation blocks, 16, 32, 64 channels times `widen`.
 
-    The paper's WRN-26-10 is `depth=28` here: Zagoruyko counts convolutions on the longest path, the paper does not count
-    the projections of shortcuts; both have four blocks a stage.
+    The paper's WRN-26-10 is `depth=28` here: Zagoruyko counts all layers, the paper leaves the projections of shortcuts
+    out; both have four blocks a stage.
 
     Reference: Zagoruyko and Komodakis 2016, table 1; Mukhoti et al. 2020, section 5.
 

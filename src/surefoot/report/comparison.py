@@ -49,13 +49,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paper's table, and for each loss the evaluation of its first seed for the figures."""
+    """The paper's table, and for each loss the evaluation of its first seed for the figures.
+
+    `pvalues[stage][a][b]` is the paired one-sided test that loss a has the lower ECE.
+    """
 
     title: str
     method: str
     n: int
     rows: tuple[Row, ...]
     examples: tuple[Evaluation, ...]
+    pvalues: dict[str, dict[str, dict[str, float]]]
 
 
 def _metric(column: str) -> Metric:
@@ -130,9 +134,13 @@ def compare(results: Mapping[str, Sequence[Predictions]], method: str = "tempera
         if len(cells[a]) != len(cells[b]):
             raise InputError(f"{a!r} has {len(cells[a])} seeds, {b!r} has {len(cells[b])}; a comparison is paired")
     rows = tuple(_row(loss, cells) for loss in cells)
-    return Comparison(
-        title, method, first.evaluation.before.n, rows, tuple(row[0].evaluation for row in cells.values())
-    )
+    examples = tuple(row[0].evaluation for row in cells.values())
+    several = [loss for loss in cells if len(cells[loss]) > 1]  # one training says nothing of how another would end
+    pvalues = {
+        stage: {a: {b: pvalue(cells[a], cells[b], stage, "ece") for b in several if b != a} for a in several}
+        for stage in STAGES
+    }
+    return Comparison(title, method, first.evaluation.before.n, rows, examples, pvalues)
 
 
 def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:

@@ -7,6 +7,7 @@ from surefoot.train.fit import predictions_of as predictions_of
 from surefoot.train.fit import save_model as save_model
 from surefoot.train.matrix import Cell as Cell
 from surefoot.train.matrix import cells as cells
+from surefoot.train.matrix import results_by_loss as results_by_loss
 from surefoot.train.matrix import run_cell as run_cell
 from surefoot.train.matrix import run_matrix as run_matrix
 from surefoot.train.recipes import RECIPES as RECIPES

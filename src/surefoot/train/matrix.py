@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
-from surefoot.core.errors import FileError
+from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.core.files import read_json, write_json
 from surefoot.core.predictions import Predictions, load_predictions, save_predictions
 from surefoot.data import load_data
@@ -92,6 +93,14 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     return predictions
 
 
+def results_by_loss(runs: Mapping[Cell, Predictions]) -> dict[str, list[Predictions]]:
+    """Group the predictions of a matrix by loss, in the order of the cells."""
+    found: dict[str, list[Predictions]] = {}
+    for cell, predictions in runs.items():
+        found.setdefault(cell.loss, []).append(predictions)
+    return found
+
+
 def _as_json(cell: Cell) -> dict[str, Any]:
     settings = asdict(cell)
     settings["recipe"] = {k: list(v) if isinstance(v, tuple) else v for k, v in settings["recipe"].items()}
@@ -99,21 +108,56 @@ def _as_json(cell: Cell) -> dict[str, Any]:
 
 
 def run_matrix(
-    matrix: Sequence[Cell], folder: Path | str, jobs: int = 1, done: Callable[[Cell], None] | None = None
+    matrix: Sequence[Cell],
+    folder: Path | str,
+    jobs: int = 1,
+    done: Callable[[Cell], None] | None = None,
+    cluster: str | None = None,
 ) -> dict[Cell, Predictions]:
-    """Run cells, `jobs` at a time, each on one thread when there are several; call `done` as each one ends."""
-    trainer = {"enable_progress_bar": jobs == 1 and done is None}
-    tasks = (delayed(_in_worker)(cell, Path(folder) / cell.name, trainer, jobs) for cell in matrix)
-    results: Iterator[tuple[Cell, Predictions]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)  # type: ignore[assignment]
+    """Run cells, `jobs` at a time, each on one thread when there are several; call `done` as each one ends.
+
+    Arguments:
+        cluster: address of a Dask scheduler, whose workers run the cells instead; `folder` must be one that all of
+            them see, as must the data. A cell whose worker dies goes on elsewhere from its last epoch.
+    """
+    trainer = {"enable_progress_bar": jobs == 1 and cluster is None and done is None}
+    alone = jobs == 1 and cluster is None
+    tasks = (delayed(_in_worker)(cell, Path(folder).resolve() / cell.name, trainer, alone) for cell in matrix)
     found = {}
-    for cell, predictions in results:
-        found[cell] = predictions
-        if done is not None:
-            done(cell)
+    with _backend(cluster):
+        run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
+        results: Iterator[tuple[Cell, Predictions]] = run(tasks)  # type: ignore[assignment]
+        for cell, predictions in results:
+            found[cell] = predictions
+            if done is not None:
+                done(cell)
     return {cell: found[cell] for cell in matrix}
 
 
-def _in_worker(cell: Cell, folder: Path, trainer: Mapping[str, Any], jobs: int) -> tuple[Cell, Predictions]:
-    if jobs > 1:
+@contextmanager
+def _backend(cluster: str | None) -> Iterator[None]:
+    """Send joblib's tasks to a Dask cluster, if there is an address.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        InputError: nothing answers at the address.
+    """
+    if cluster is None:
+        yield
+        return
+    try:
+        from distributed import Client  # noqa: PLC0415  (an extra)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a cluster needs Dask: pip install 'surefoot[cluster]'") from error
+    try:
+        client = Client(cluster, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {cluster!r}: {error}") from error
+    with client, parallel_config("dask"):
+        yield
+
+
+def _in_worker(cell: Cell, folder: Path, trainer: Mapping[str, Any], alone: bool) -> tuple[Cell, Predictions]:
+    if not alone:
         torch.set_num_threads(1)
     return cell, run_cell(cell, folder, trainer)

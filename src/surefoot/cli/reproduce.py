@@ -1,0 +1,106 @@
+"""`surefoot reproduce`: one of the paper's tables, trained here, beside the published numbers."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+from rich.table import Table
+
+from surefoot.cli.options import Cluster, DataFolder, DataName, Json, TrainRows
+from surefoot.core.errors import InputError
+from surefoot.core.files import write_json
+from surefoot.data import load_data, strange_parts
+from surefoot.models import MODELS
+from surefoot.report.comparison import compare
+from surefoot.report.evaluation import plain
+from surefoot.report.ood import ood_values
+from surefoot.report.published import LOSSES, TABLES
+from surefoot.report.reproduction import Entry, claims_of, entries, values_of
+from surefoot.train import RECIPES, cells, find_recipe, results_by_loss, run_matrix
+
+_CHALLENGERS = ("flsd-53", "fl-3", "dual-focal", "adafocal")
+_BASELINES = ("ce", "brier", "mmce-w-ref", "ls")
+
+
+def command(
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
+    data: DataName = "cifar10",
+    folder: DataFolder = None,
+    train_rows: TrainRows = None,
+    model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "resnet50",
+    losses: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(LOSSES),
+    seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss; the paper has one.")] = 3,
+    recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "paper",
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    strange: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="For ood-auroc: folder of SVHN (test_32x32.mat) or CIFAR-10-C (*.npy); default: made noise."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    cluster: Cluster = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs and table.")] = Path("runs/reproduce"),
+    as_json: Json = False,
+) -> None:
+    """Train what a table of the paper needs, and print it beside the published numbers.
+
+    Each number gets a verdict: reproduced (its interval lies within what two runs of the paper's code lie apart), not
+    reproduced, or cannot be told apart; numbers of another recipe, network or number of rows get none. Below stands
+    what paired tests say of the paper's claim. Runs that are there are not repeated; `surefoot compare` shares them.
+
+    Example: surefoot reproduce ece --data cifar10 --folder cifar-10-batches-py --jobs 2
+    """
+    if table not in TABLES:
+        raise InputError(f"no table is called {table!r}; there are: {', '.join(TABLES)}")
+    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
+    how = find_recipe(recipe, epochs, data=data)
+    matrix = cells([data], [model], names, how, range(seeds), folder=folder and str(folder), train_rows=train_rows)
+    with Progress(
+        *Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(f"training {len(matrix)} networks", total=len(matrix))
+        found = run_matrix(matrix, out, jobs, lambda cell: bar.advance(task), cluster)
+    same_recipe = recipe == "paper" and epochs is None and train_rows is None
+    claims = []
+    if table == "ood-auroc":
+        known = load_data(data, 0, folder)
+        parts = strange_parts(known, strange)
+        values = ood_values(found, out, parts, known.prepare)
+        rows = {
+            f"{table} against {name} by {score}": entries(
+                table, data, model, values[name, score], same_recipe, comparable=(name, score) == ("svhn", "entropy")
+            )
+            for name, score in values
+        }
+    else:
+        comparison = compare(results_by_loss(found), "temperature", f"{model} on {data}")
+        claims = claims_of(comparison, _CHALLENGERS, _BASELINES)
+        rows = {table: entries(table, data, model, values_of(comparison, table), same_recipe)}
+    result = {"table": table, "data": data, "model": model, "rows": plain(rows)}
+    result["claims"] = [plain(claim) | {"sentence": claim.sentence} for claim in claims]
+    write_json(out / f"{table}.json", result)
+    if as_json:
+        json.dump(result, sys.stdout, indent=2, allow_nan=False)
+        print()
+        return
+    console = Console(width=max(Console().width, 100))
+    for title, part in rows.items():
+        console.print(_table(table, part, f"{title}: {model} on {data}, {seeds} seeds"))
+    for claim in claims:
+        console.print(f"- {claim.sentence}")
+
+
+def _table(name: str, rows: list[Entry], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in ("loss", "temperature", "here", "published", "verdict"):
+        table.add_column(heading, justify="right" if heading in ("here", "published") else "left")
+    digits = 3 if name == "nll" else 2
+    for row in rows:
+        half = "" if np.isnan(row.half_width) else f"±{row.half_width:.{digits}f}"
+        target = "–" if row.published is None else f"{row.published:.{digits}f}{' (from memory)' * row.from_memory}"
+        table.add_row(row.loss, row.stage, f"{row.mean:.{digits}f}{half}", target, row.verdict)
+    return table

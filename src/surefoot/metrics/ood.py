@@ -1,0 +1,52 @@
+"""Telling inputs of another kind from those a classifier was trained on, by how sure it is."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp, softmax
+from scipy.stats import rankdata
+
+from surefoot.core.checks import check_logits
+from surefoot.core.types import ArrayLike, Logits
+
+
+def entropy(logits: Logits) -> Float[np.ndarray, " n"]:
+    """Compute the entropy of the softmax, in nats: -sum_k p_k log p_k."""
+    log_p = logits - logsumexp(logits, 1, keepdims=True)
+    return -(np.exp(log_p) * log_p).sum(1)
+
+
+def max_probability(logits: Logits) -> Float[np.ndarray, " n"]:
+    """Compute one minus the largest probability, summed from the others so that no digit is lost near one."""
+    p = softmax(logits, 1)
+    np.put_along_axis(p, logits.argmax(1)[:, None], 0.0, 1)
+    return p.sum(1)
+
+
+def energy(logits: Logits) -> Float[np.ndarray, " n"]:
+    """Compute the free energy, -log sum_k exp z_k. Reference: Liu et al. 2020, eq. 4, temperature 1."""
+    return -logsumexp(logits, 1)
+
+
+# The greater a score, the stranger the input.
+OOD_SCORES: dict[str, Callable[[Logits], np.ndarray]] = {
+    "entropy": entropy,
+    "max-probability": max_probability,
+    "energy": energy,
+}
+
+
+def ood_auroc(known: ArrayLike, strange: ArrayLike, score: str = "entropy") -> float:
+    """Compute how often a strange input scores above a known one, from logits (n, k) and (m, k); ties count half.
+
+    Raises:
+        InputError: tables that are not logits.
+
+    >>> ood_auroc([[4.0, 0.0], [0.0, 5.0]], [[0.1, 0.0], [0.0, 0.2]])
+    1.0
+    """
+    parts = [OOD_SCORES[score](check_logits(part).astype(np.float64)) for part in (known, strange)]
+    n, m = map(len, parts)
+    ranks = rankdata(np.concatenate(parts))[n:]
+    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))

@@ -1,0 +1,45 @@
+"""How well trained networks tell strange inputs from known ones, before and after their temperature."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from surefoot.core.predictions import Predictions
+from surefoot.data import Part, Prepare
+from surefoot.metrics import OOD_SCORES, ood_auroc
+from surefoot.recalibrate import TemperatureScaling
+from surefoot.train import Cell, load_model, predict
+
+# Of one set of strange inputs and one score: loss -> stage -> mean over seeds in percent, and half its 95% interval.
+Values = dict[str, dict[str, tuple[float, float]]]
+
+
+def ood_values(
+    runs: Mapping[Cell, Predictions], folder: Path, strange: Mapping[str, Part], prepare: Prepare
+) -> dict[tuple[str, str], Values]:
+    """Compute the AUROC of every network of a matrix against each set of strange inputs, by each score."""
+    found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
+    for cell, predictions in runs.items():
+        network = load_model(folder / cell.name / "model.pt")
+        held_out, known = predictions.part("validation"), predictions.part("test").scores
+        temperature = TemperatureScaling().fit(held_out.scores, held_out.labels).temperature_
+        for name, part in strange.items():
+            logits = predict(network, part, prepare)
+            for score in OOD_SCORES:
+                stages = found.setdefault((name, score), {}).setdefault(cell.loss, {})
+                for stage, t in (("before", 1.0), ("after", temperature)):
+                    stages.setdefault(stage, []).append(100 * ood_auroc(known / t, logits / t, score))
+    return {
+        key: {loss: {stage: mean_and_half_width(x) for stage, x in stages.items()} for loss, stages in losses.items()}
+        for key, losses in found.items()
+    }
+
+
+def mean_and_half_width(values: list[float]) -> tuple[float, float]:
+    """Compute a mean over seeds and half its 95% interval; NaN from one seed."""
+    n = len(values)
+    if n < 2:
+        return values[0], float("nan")
+    return float(np.mean(values)), float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
