@@ -28,6 +28,7 @@ COMMANDS: dict[str, Entry] = {
     "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
     "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),
+    "explain": Entry("explain", "report", "Say why a training became miscalibrated; write its page."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }

@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from surefoot.report.evaluation import Curve
+from surefoot.report.training import TrainingLog
 
 BEFORE, AFTER, _GREY = "#d1495b", "#2a7fba", "#8a8f98"
 
@@ -79,3 +80,52 @@ def _histogram(figure: go.Figure, curve: Curve, colour: str) -> None:
         x=centres, y=list(curve.count), width=widths, marker={"color": colour}, opacity=0.75, hovertemplate=hover
     )
     figure.add_trace(bars, row=2, col=1)
+
+
+_TRAINING: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (  # title, unit, (column, name, colour)
+    (
+        "NLL",
+        "nats",
+        (
+            ("train_nll", "trained on", BEFORE),
+            ("val_nll", "held out", AFTER),
+            ("val_refined_nll", "held out, after a temperature", _GREY),
+        ),
+    ),
+    ("error", "share", (("train_error", "trained on", BEFORE), ("val_error", "held out", AFTER))),
+    ("entropy", "nats", (("train_entropy", "trained on", BEFORE), ("val_entropy", "held out", AFTER))),
+    (
+        "confidence, held out",
+        "mean",
+        (("val_confidence_right", "of right answers", AFTER), ("val_confidence_wrong", "of wrong answers", BEFORE)),
+    ),
+    (
+        "confidence, trained on",
+        "mean",
+        (("train_confidence_right", "of right answers", AFTER), ("train_confidence_wrong", "of wrong answers", BEFORE)),
+    ),
+    (
+        "norms",
+        "norm",
+        (("last_layer_norm", "weights of the last layer", AFTER), ("gradient_norm", "gradient", BEFORE)),
+    ),
+)
+
+
+def training_figures(log: TrainingLog) -> list[go.Figure]:
+    """Draw what each epoch of a training did."""
+    figures = []
+    for title, unit, lines in _TRAINING:
+        figure = go.Figure()
+        for column, name, colour in lines:
+            epochs = list(range(1, log.epochs + 1))
+            figure.add_scatter(x=epochs, y=log.columns[column], name=name, mode="lines", line={"color": colour})
+        figure.update_layout(
+            title={"text": title, "font": {"size": 15}, "x": 0.5}, height=360, hovermode="x unified",
+            margin={"l": 60, "r": 12, "t": 40, "b": 45}, legend={"orientation": "h", "y": -0.2},
+            paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        )  # fmt: skip
+        figure.update_xaxes(title_text="epoch")
+        figure.update_yaxes(title_text=unit)
+        figures.append(figure)
+    return figures

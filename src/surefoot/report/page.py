@@ -3,8 +3,8 @@
 import json
 import math
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import plotly.io
@@ -15,8 +15,9 @@ from surefoot.core.files import write_text
 from surefoot.metrics import METRICS
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison
 from surefoot.report.evaluation import Evaluation, Measured, plain
-from surefoot.report.figures import AFTER, BEFORE, figure_of
+from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
 from surefoot.report.tables import footnote, format_floors, format_temperature, format_value, show
+from surefoot.report.training import TrainingLog, sentences_of
 from surefoot.report.verdict import advice, diagnosis, direction
 
 _COLUMN_TITLES = {"error": "error"} | {c: METRICS[c].title for c in COLUMNS if c != "error"}
@@ -37,34 +38,49 @@ def write_page(
     path: Path | str, title: str, evaluations: list[Evaluation], comparison: Comparison | None = None
 ) -> None:
     """Write the page of one or several evaluated models, with the comparison's table on top if there is one."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("surefoot.report").joinpath("page.html").read_text(encoding="utf-8"))
     sections = [_section(evaluation, number) for number, evaluation in enumerate(evaluations)]
     results = {"title": title, "evaluations": plain(evaluations), "comparison": plain(comparison)}
-    text = template.render(
-        title=title,
-        version=__version__,
-        plotly=get_plotlyjs(),
+    _render(
+        path,
+        "page.html",
+        title,
+        results,
         sections=sections,
         stages=_stages(comparison) if comparison else None,
         columns=[_COLUMN_TITLES[c] for c in COLUMNS],
         method=evaluations[0].method if evaluations else "",
         footnote=footnote(comparison) if comparison else "",
-        results=json.dumps(results, allow_nan=False).replace("<", "\\u003c"),
+    )
+
+
+def write_training_page(path: Path | str, title: str, log: TrainingLog) -> None:
+    """Write the page of one training run: what NLL, entropy, confidence and norms did, and when over-fitting began."""
+    figures = [_html(figure, f"figure-{i}") for i, figure in enumerate(training_figures(log))]
+    results = {"title": title, "log": plain(log.columns)}
+    _render(path, "training.html", title, results, sentences=sentences_of(log), figures=figures)
+
+
+def _render(path: Path | str, template: str, title: str, results: dict[str, Any], **parts: Any) -> None:
+    loader = jinja2.PackageLoader("surefoot", "report")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    data = json.dumps(results, allow_nan=False).replace("<", "\\u003c")
+    text = environment.get_template(template).render(
+        title=title, version=__version__, plotly=get_plotlyjs(), results=data, **parts
     )
     write_text(path, text)
 
 
+def _html(figure: Any, name: str) -> str:
+    config = {"responsive": True, "displaylogo": False, "displayModeBar": False}
+    return plotly.io.to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=config)
+
+
 def _section(evaluation: Evaluation, number: int) -> _Section:
     stages = ((evaluation.before, "as it is", BEFORE), (evaluation.after, f"after {evaluation.method}", AFTER))
-    config = {"responsive": True, "displaylogo": False, "displayModeBar": False}
     figures = [
-        plotly.io.to_html(
-            figure_of(measured.curve, title, colour), full_html=False, include_plotlyjs=False,
-            div_id=f"figure-{number}-{stage}", config=config,
-        )
+        _html(figure_of(measured.curve, title, colour), f"figure-{number}-{stage}")
         for stage, (measured, title, colour) in enumerate(stages)
-    ]  # fmt: skip
+    ]
     readings = [_reading(name, evaluation.before, evaluation.after) for name in METRICS]
     sentences = (diagnosis(evaluation.before), advice(evaluation))
     return _Section(evaluation.title, direction(evaluation.before), sentences, figures, readings)
