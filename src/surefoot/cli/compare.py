@@ -73,6 +73,7 @@ def command(
     for table in comparison_tables(comparison):
         printer.print(table)
     printer.print(footnote(comparison), "\n")
+    printer.print(f"{comparison.recommendation.sentence}\n")
     for example in comparison.examples:
         printer.print(f"[bold]{example.title}[/bold]: {diagnosis(example.before)} {advice(example)}")
     printer.print(f"\nPage: {out / 'report.html'}")

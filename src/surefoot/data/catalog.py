@@ -1,6 +1,7 @@
 """Every data set by name: feeds the command line. A path is a user's own file or folder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from surefoot.core.catalog import look_up
@@ -16,6 +17,7 @@ DATA: dict[str, Callable[..., Data]] = {
     "digits": digits,
     **{spec.name: spec for spec in IMAGE_SETS},
     "20news": newsgroups,
+    "20news-200": partial(newsgroups, length=200),  # the first 200 words: for machines without a GPU
     "sst": sentiment,
 }
 # What a path may lead to, by its suffix; a folder has none.

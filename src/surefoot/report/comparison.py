@@ -14,6 +14,7 @@ from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, Metric
 from surefoot.metrics.uncertainty import Sharded, bootstrap_weights
 from surefoot.report.evaluation import Evaluation, divide, evaluate
+from surefoot.report.remedy import Recommendation, recommend
 
 COLUMNS = ("error", "ece", "ada_ece", "classwise_ece", "ks", "nll")
 STAGES = ("before", "after")
@@ -51,7 +52,8 @@ class Row:
 class Comparison:
     """The paper's table, and for each loss the evaluation of its first seed for the figures.
 
-    `pvalues[stage][a][b]` is the paired one-sided test that loss a has the lower ECE.
+    `pvalues[stage][a][b]` is the paired one-sided test that loss a has the lower ECE; `recommendation` looks at the
+    held-out part alone.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Comparison:
     rows: tuple[Row, ...]
     examples: tuple[Evaluation, ...]
     pvalues: dict[str, dict[str, dict[str, float]]]
+    recommendation: Recommendation
 
 
 def _metric(column: str) -> Metric:
@@ -140,7 +143,9 @@ def compare(results: Mapping[str, Sequence[Predictions]], method: str = "tempera
         stage: {a: {b: pvalue(cells[a], cells[b], stage, "ece") for b in several if b != a} for a in several}
         for stage in STAGES
     }
-    return Comparison(title, method, first.evaluation.before.n, rows, examples, pvalues)
+    held_out = {loss: [divide(table, None)[0] for table in tables] for loss, tables in results.items()}
+    n = first.evaluation.before.n
+    return Comparison(title, method, n, rows, examples, pvalues, recommend(held_out))
 
 
 def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:

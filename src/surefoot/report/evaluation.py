@@ -13,6 +13,7 @@ from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, Reading, measure, observe_reliability
 from surefoot.metrics.reliability import Reliability, zero_in_first
 from surefoot.recalibrate import Recalibrator, find_recalibrator
+from surefoot.report.remedy import Remedy, find_remedy
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Evaluation:
         method: the recalibrator's name.
         temperature: what it learnt, if it is a temperature.
         fitted_on: number of rows the recalibrator was fitted on.
+        remedy: the map that suits those rows best.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Evaluation:
     temperature: float | None
     fitted_on: int
     provenance: dict[str, str]
+    remedy: Remedy
 
 
 def curve_of(tally: Reliability) -> Curve:
@@ -113,7 +116,8 @@ def evaluate(
     before = measure_all(tested.probs(), tested.labels, seed)
     after = measure_all(recalibrator.predict_proba(tested.logits()), tested.labels, seed)
     temperature = getattr(recalibrator, "temperature_", None)
-    return Evaluation(title, before, after, method, temperature, fitted_on.n, table.provenance), recalibrator
+    remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
+    return Evaluation(title, before, after, method, temperature, fitted_on.n, table.provenance, remedy), recalibrator
 
 
 def plain(value: Any) -> Any:

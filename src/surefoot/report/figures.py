@@ -121,7 +121,7 @@ def training_figures(log: TrainingLog) -> list[go.Figure]:
             epochs = list(range(1, log.epochs + 1))
             figure.add_scatter(x=epochs, y=log.columns[column], name=name, mode="lines", line={"color": colour})
         figure.update_layout(
-            title={"text": title, "font": {"size": 15}, "x": 0.5}, height=360, hovermode="x unified",
+            title={"text": title, "font": {"size": 15}, "x": 0.5}, height=440, hovermode="x unified",
             margin={"l": 60, "r": 12, "t": 40, "b": 45}, legend={"orientation": "h", "y": -0.2},
             paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         )  # fmt: skip

@@ -50,6 +50,7 @@ def write_page(
         columns=[_COLUMN_TITLES[c] for c in COLUMNS],
         method=evaluations[0].method if evaluations else "",
         footnote=footnote(comparison) if comparison else "",
+        recommendation=comparison.recommendation.sentence if comparison else "",
     )
 
 

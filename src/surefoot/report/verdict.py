@@ -60,15 +60,29 @@ def advice(evaluation: Evaluation) -> str:
         return f"Use its probabilities as they are; {name} does not improve them ({effect})."
     if now >= was:
         return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
-    hint = ""
-    if direction(before) == "under-confident" and evaluation.provenance.get("loss", "").startswith(_FOCAL):
-        hint = (
-            " Focal training is under-confident by a known amount: the focal-undo map, a smaller gamma or cross "
-            "entropy are worth a try."
-        )
+    hint = _hint(evaluation)
     if is_miscalibrated(after):
         return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
     return f"Apply {name}: what is left cannot be told from perfect calibration ({effect}).{hint}"
+
+
+def _hint(evaluation: Evaluation) -> str:
+    """Name another map if held-out rows prefer it; for focal training gone under-confident, what else there is."""
+    remedy, hint = evaluation.remedy, ""
+    if remedy.method not in ("none", evaluation.method) and evaluation.method in remedy.nll:
+        hint = (
+            f" Held-out rows prefer {remedy.method}: NLL {remedy.best:.4f} against "
+            f"{remedy.nll[evaluation.method]:.4f} for {evaluation.method}."
+        )
+    if direction(evaluation.before) != "under-confident" or not evaluation.provenance.get("loss", "").startswith(
+        _FOCAL
+    ):
+        return hint
+    tried = ", ".join(f"{name} {nll:.4f}" for name, nll in remedy.nll.items() if name != "none")
+    return (
+        f"{hint} Focal training is under-confident by a known amount (held-out NLL after {tried}): a smaller gamma or "
+        f"cross entropy are worth a try, too."
+    )
 
 
 def _named(evaluation: Evaluation) -> str:
