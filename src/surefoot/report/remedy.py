@@ -20,7 +20,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True)
 class Remedy:
-    """The map of least held-out NLL, unless a simpler one is within one standard error of it; and what each one gets."""
+    """The map of least held-out NLL, unless a simpler one is within one standard error of it; the NLL of each."""
 
     method: str
     nll: dict[str, float]
