@@ -194,3 +194,27 @@ def test_a_missing_extra_is_named(capsys, monkeypatch, table):
     code, _, err = call(capsys, "report", table)
     assert code == 4
     assert "pip install 'surefoot[report]'" in err
+
+
+def test_reproduce_prints_a_table_beside_the_papers(tmp_path, capsys):
+    options = ["--data", "digits", "--model", "mlp", "--losses", "ce,flsd-53", "--seeds", "2", "--recipe", "quick"]
+    options += ["--epochs", "2", "-o", str(tmp_path)]
+    found = json.loads(call(capsys, "reproduce", "ece", *options, "--json")[1])
+    assert [row["verdict"] for row in found["rows"]["ece"]] == ["no published number"] * 4
+    assert len(found["claims"]) == 2
+    assert json.loads((tmp_path / "ece.json").read_text()) == found
+    printed = call(capsys, "reproduce", "error", *options)[1]  # the same runs, another table
+    assert "flsd-53" in printed
+    code, _, err = call(capsys, "reproduce", "mce", *options)
+    assert (code, "no table is called 'mce'" in err) == (2, True)
+
+
+def test_explain_says_what_a_training_did(tmp_path, capsys):
+    call(capsys, "train", "--model", "mlp", "--epochs", "3", "-o", str(tmp_path))
+    said = call(capsys, "explain", str(tmp_path))[1]
+    assert "verfitting of NLL" in said
+    assert (tmp_path / "training.html").exists()
+    found = json.loads(call(capsys, "explain", str(tmp_path), "--json")[1])
+    assert len(found["log"]["val_nll"]) == 3
+    code, _, err = call(capsys, "explain", tmp_path / "none")
+    assert (code, err.count("\n")) == (3, 1)

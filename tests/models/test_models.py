@@ -1,11 +1,13 @@
 """Networks: parameter counts of the literature, shapes, and real published weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.models import MODELS, CifarResNet, find_model
+from surefoot.models import MODELS, CifarResNet, DenseNet, WideResNet, find_model
 
 COUNTS = {
     "resnet20": 269_722,
@@ -15,6 +17,8 @@ COUNTS = {
     "resnet110": 1_727_962,  # He's "1.7M"
     "resnet50": 23_520_842,  # the paper's 23.5M
     "resnet110-paper": 45_864_522,  # the paper's "ResNet-110": 45.9M
+    "wrn-26-10": 36_479_194,  # 36.5M
+    "densenet121": 6_956_298,  # 6.96M
 }
 
 
@@ -23,6 +27,26 @@ def test_parameter_counts(name, count):
     with torch.device("meta"):
         model = find_model(name)((3, 32, 32), 10)
     assert sum(p.numel() for p in model.parameters()) == count
+
+
+def test_the_tiny_imagenet_resnet_has_the_papers_size():
+    with torch.device("meta"):
+        model = find_model("resnet50-tiny")((3, 64, 64), 200)
+    assert sum(p.numel() for p in model.parameters()) == 25_138_952  # 25.1M
+
+
+@pytest.mark.parametrize("depth", [27, 11])
+def test_wide_resnets_of_impossible_depth_are_refused(depth):
+    with pytest.raises(InputError, match="6 m"):
+        WideResNet((3, 32, 32), 10, depth=depth)
+
+
+@pytest.mark.parametrize("make", [partial(WideResNet, depth=10, widen=1), partial(DenseNet, blocks=(2, 2), growth=4)])
+def test_deep_networks_halve_the_image_and_give_logits(make):
+    model = make((3, 32, 32), 7)
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+    model(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize("name", ["mlp", "small-cnn", "resnet20"])

@@ -1,5 +1,9 @@
 """Cells of a comparison: done once, in parallel, refused early."""
 
+import os
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,3 +47,27 @@ def test_unknown_names_are_refused_before_anything_is_trained(tmp_path):
         cells(["digits"], ["vgg"], ["ce"], SHORT, [0])
     with pytest.raises(InputError, match="no recipe"):
         find_recipe("slow")
+
+
+def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
+    matrix = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=12), [0, 1])
+    here = run_matrix(matrix, tmp_path / "here", jobs=2)
+    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        victims = [nanny.pid for nanny in cluster.workers.values()]
+
+        def kill_one(cell):
+            if victims:
+                os.kill(victims.pop(), signal.SIGKILL)
+                victims.clear()
+
+        there = run_matrix(matrix, tmp_path / "there", done=kill_one, cluster=cluster.scheduler_address)
+    assert not victims
+    for cell in matrix:
+        assert np.array_equal(here[cell].scores, there[cell].scores)
+
+
+def test_an_address_where_nothing_answers_is_refused(tmp_path):
+    pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        run_matrix([Cell("digits", "mlp", "ce", SHORT, 0)], tmp_path, cluster="tcp://127.0.0.1:9")

@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from surefoot.core.predictions import load_predictions
-from surefoot.losses import LOSSES
-from surefoot.train import (
-    Cell,
-    run_cell,
-)
+from surefoot.data import load_data
+from surefoot.losses import LOSSES, CrossEntropy
+from surefoot.models import find_model
+from surefoot.report.training import read_log
+from surefoot.train import Cell, Recipe, fit, predict, run_cell
+from surefoot.train.module import refined_nll
 from training import QUIET, SHORT
 
 KILLED = """
@@ -53,3 +56,42 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     subprocess.run([*command, str(killed), "100"], check=True, env=environment)
     a, b = (load_predictions(f / "predictions.parquet") for f in (whole, killed))
     assert np.array_equal(a.scores, b.scores)
+
+
+def test_the_log_has_what_the_paper_looks_at(tmp_path):
+    predictions = run_cell(Cell("digits", "mlp", "ce", replace(SHORT, keep="last"), 0), tmp_path, QUIET)
+    log = read_log(tmp_path).columns
+    assert len(log["val_nll"]) == SHORT.epochs
+    held_out = predictions.part("validation")
+    probs, labels = held_out.probs(), held_out.labels
+    right = probs.argmax(1) == labels
+    truth = {
+        "val_nll": -np.log(probs[np.arange(len(labels)), labels]).mean(),
+        "val_error": 1 - right.mean(),
+        "val_entropy": -(probs * np.log(probs)).sum(1).mean(),
+        "val_confidence_right": probs.max(1)[right].mean(),
+        "val_confidence_wrong": probs.max(1)[~right].mean(),
+    }
+    for name, value in truth.items():
+        assert log[name][-1] == pytest.approx(value, rel=1e-4), name
+    weights = torch.load(tmp_path / "model.pt", weights_only=True)["state"]
+    last = [w for w in weights.values() if w.ndim > 1][-1]
+    assert log["last_layer_norm"][-1] == pytest.approx(float(last.norm()), rel=1e-4)
+    assert all(norm > 0 for norm in log["gradient_norm"])
+
+
+def test_the_best_epoch_is_kept_by_what_the_network_knows(tmp_path):
+    # a rate that ruins the network in its second half
+    recipe = Recipe(epochs=6, batch_size=64, learning_rate=0.1, drops=(), keep="best")
+    data = load_data("digits")
+    model = find_model("mlp")(data.shape, 10)
+    fit(model, CrossEntropy(), data, recipe, tmp_path, trainer=QUIET)
+    logits = torch.from_numpy(predict(model, data.validation))
+    kept = refined_nll(logits, data.validation.y)
+    assert kept == pytest.approx(min(read_log(tmp_path).columns["val_refined_nll"]), rel=1e-4)
+
+
+def test_refined_nll_does_not_see_the_scale_of_logits():
+    logits, labels = torch.randn(200, 3), torch.randint(3, (200,))
+    assert refined_nll(7 * logits, labels) == pytest.approx(refined_nll(logits, labels), rel=1e-6)
+    assert refined_nll(torch.full((2, 2), torch.nan), torch.tensor([0, 1])) == float("inf")

@@ -1,5 +1,6 @@
 """Data sets by name, and one rule that divides them."""
 
+from surefoot.data.arrays import from_datasets as from_datasets
 from surefoot.data.catalog import DATA as DATA
 from surefoot.data.catalog import load_data as load_data
 from surefoot.data.images import gaussian_noise as gaussian_noise

@@ -90,19 +90,20 @@ def divide_published(
 ) -> Data:
     """Keep a published test part, and take validation from the published training part if there is none of its own.
 
-    A tenth of the training rows, every class in the same proportions, by a seed. An image that is also in the test
-    part is not trained on.
+    A tenth of the training rows (at least one a class), every class in the same proportions, by a seed. An image that
+    is also in the test part is not trained on.
 
     Raises:
         InputError: too few rows of some class.
     """
     labels = train.y.numpy()
-    counts = np.bincount(labels, minlength=len(class_names))
-    if validation is None and counts[counts > 0].min() < 2:
-        scarce = int(np.argmin(np.where(counts > 0, counts, counts.max() + 1)))
-        raise InputError(f"{name}: class {scarce} has one row to train on; at least 2 are needed for a validation part")
     if validation is None:
-        chosen = train_test_split(np.arange(len(labels)), test_size=VALIDATION, random_state=seed, stratify=labels)
+        counts = np.bincount(labels, minlength=len(class_names))
+        if counts[counts > 0].min() < 2:
+            scarce = int(np.argmin(np.where(counts > 0, counts, counts.max() + 1)))
+            raise InputError(f"{name}: class {scarce} has one row to train on; at least 2 are needed to hold one out")
+        held_out = max(round(VALIDATION * len(labels)), int((counts > 0).sum()))  # a row of every class at least
+        chosen = train_test_split(np.arange(len(labels)), test_size=held_out, random_state=seed, stratify=labels)
     else:
         chosen = np.arange(len(labels)), len(labels) + np.arange(len(validation))
         train = Part(torch.cat([train.x, validation.x]), torch.cat([train.y, validation.y]))

@@ -2,7 +2,11 @@
 
 from surefoot.models.catalog import MODELS as MODELS
 from surefoot.models.catalog import find_model as find_model
+from surefoot.models.densenet import DenseNet as DenseNet
 from surefoot.models.mlp import MLP as MLP
+from surefoot.models.pooling_cnn import PoolingCNN as PoolingCNN
 from surefoot.models.resnet import BottleneckResNet as BottleneckResNet
 from surefoot.models.resnet import CifarResNet as CifarResNet
 from surefoot.models.small_cnn import SmallCNN as SmallCNN
+from surefoot.models.tree_lstm import TreeLSTM as TreeLSTM
+from surefoot.models.wide_resnet import WideResNet as WideResNet

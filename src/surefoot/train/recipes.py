@@ -118,4 +118,4 @@ def find_recipe(
     recipe = look_up(RECIPES, "recipe", name)
     if name == "paper":
         recipe = PAPER.get(data, recipe)
-    return replace(recipe, epochs=epochs or recipe.epochs, keep=keep or recipe.keep)
+    return replace(recipe, epochs=recipe.epochs if epochs is None else epochs, keep=keep or recipe.keep)

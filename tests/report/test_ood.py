@@ -1,0 +1,33 @@
+"""AUROC against strange inputs, for trained networks."""
+
+import numpy as np
+import pytest
+import torch
+
+from surefoot.data import Part, load_data
+from surefoot.metrics import ood_auroc
+from surefoot.report.ood import mean_and_half_width, ood_values
+from surefoot.train import cells, load_model, predict, run_matrix
+from training import SHORT
+
+
+def test_values_are_those_of_the_networks_that_were_left(tmp_path):
+    data = load_data("digits")
+    runs = run_matrix(cells(["digits"], ["mlp"], ["ce", "fl-3"], SHORT, [0, 1]), tmp_path)
+    strange = {"nonsense": Part(torch.rand(100, 1, 8, 8), torch.zeros(100, dtype=torch.long))}
+    found = ood_values(runs, tmp_path, strange, data.prepare)
+    assert {name for name, _ in found} == {"nonsense"}
+    cell = next(iter(runs))
+    logits = predict(load_model(tmp_path / cell.name / "model.pt"), strange["nonsense"])
+    known = runs[cell].part("test").scores
+    values = [100 * ood_auroc(run.part("test").scores, x, "energy") for run, x in ((runs[cell], logits),)]
+    assert values[0] == pytest.approx(100 * ood_auroc(known, logits, "energy"))
+    mean, half = found["nonsense", "energy"]["ce"]["before"]
+    assert abs(mean - values[0]) <= half + 1e-9 or half >= 0
+    assert 50 < found["nonsense", "entropy"]["ce"]["before"][0] <= 100
+
+
+def test_an_interval_needs_two_seeds():
+    assert np.isnan(mean_and_half_width([0.5])[1])
+    mean, half = mean_and_half_width([1.0, 2.0, 3.0])
+    assert (mean, half) == (2.0, pytest.approx(2.484, abs=1e-3))  # t(2) 4.303 / sqrt(3)

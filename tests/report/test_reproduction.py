@@ -1,0 +1,65 @@
+"""Verdicts on published numbers, and what paired tests say of the paper's claim."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models_that_err import sample
+from surefoot.core.errors import InputError
+from surefoot.losses import LOSSES
+from surefoot.models import MODELS
+from surefoot.report.comparison import compare
+from surefoot.report.published import FROM_MEMORY, RERUN, TABLES, published
+from surefoot.report.reproduction import claims_of, entries, judge, values_of
+
+
+def test_published_numbers_are_those_of_the_paper():
+    assert published("ece", "cifar10", "resnet50", "ce") == (4.35, 1.35)
+    assert published("ece", "sst", "tree-lstm", "flsd-53") == (9.19, 1.83)
+    assert published("error", "cifar100", "resnet50", "flsd-53") == (23.22, 23.22)
+    assert published("ada-ece", "cifar10", "resnet50", "fl-3") is None
+    with pytest.raises(InputError, match="no table"):
+        published("mce", "cifar10", "resnet50", "ce")
+
+
+def test_every_published_name_is_one_that_can_be_trained():
+    for name, table in TABLES.items():
+        assert len(RERUN[name]) == 2
+        for (_, model), row in table.items():
+            assert model in MODELS
+            assert set(row) <= set(LOSSES)
+    assert {name for name, _, _ in FROM_MEMORY} <= set(TABLES)
+
+
+@given(mean=st.floats(0, 50), half=st.floats(0, 20), target=st.floats(0, 50), tolerance=st.floats(0.01, 5))
+def test_a_verdict_follows_from_where_the_interval_lies(mean, half, target, tolerance):
+    inside = target - tolerance <= mean - half and mean + half <= target + tolerance
+    outside = mean - half > target + tolerance or mean + half < target - tolerance
+    verdict = judge(mean, half, target, tolerance)
+    if abs(abs(mean - target) + half - tolerance) > 1e-9 and abs(abs(mean - target) - half - tolerance) > 1e-9:
+        assert (verdict == "reproduced") == inside
+        assert (verdict == "not reproduced") == outside
+    assert judge(mean, half, None, tolerance) == "no published number"
+    assert judge(mean, half, target, tolerance, same_recipe=False) == "another recipe"
+
+
+def test_one_run_is_judged_by_its_number_alone():
+    assert judge(4.4, float("nan"), 4.35, 0.3) == "reproduced"
+
+
+def test_a_table_and_its_claims_come_from_a_comparison():
+    good, bad = [[sample(t, seed=s, noise=0.1) for s in range(3)] for t in (1.0, 0.4)]
+    comparison = compare({"ce": bad, "fl-3": good, "flsd-53": good})
+    values = values_of(comparison, "ece")
+    assert values["ce"]["before"][0] == pytest.approx(100 * comparison.rows[0].before["ece"].mean)
+    rows = entries("ece", "cifar10", "resnet50", values, same_recipe=True)
+    assert [r.verdict for r in rows if r.loss == "ce" and r.stage == "before"] == ["not reproduced"]
+    assert all(r.published is None for r in entries("ece", "cifar10", "resnet50", values, True, comparable=False))
+    claims = claims_of(comparison, ("fl-3", "flsd-53"), ("ce", "brier"))
+    assert len(claims) == 4  # two challengers, one baseline that was trained, before and after
+    before = [c.sentence for c in claims if c.stage == "before"]
+    assert all("the claim holds here" in sentence for sentence in before)
+    turned = claims_of(comparison, ("ce",), ("fl-3",))
+    assert "the claim fails here" in turned[0].sentence
+    twins = claims_of(comparison, ("fl-3",), ("flsd-53",))
+    assert all("the data cannot tell" in c.sentence for c in twins)
