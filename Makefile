@@ -23,6 +23,7 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/temperature.py
+	$(BIN)/python benchmarks/training.py
 
 .venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
 	$(PYTHON) -m venv .venv

@@ -71,9 +71,15 @@ class Classifier(L.LightningModule):
     def _is_mean(self) -> bool:
         return getattr(self.loss, "reduction", "mean") == "mean"
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Keep the norm of the gradient, before it is clipped."""
-        self._norms.append(nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the recipe; keep the norm that the gradient had before."""
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        self._norms.append(nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf"), foreach=True))
 
     def on_train_epoch_end(self) -> None:
         """Log what the epoch did."""

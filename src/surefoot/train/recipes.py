@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -58,14 +58,15 @@ class Recipe:
         return "mean" if loss_name in self.mean_losses else self.reduction
 
     def make_optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Make the optimiser of a model's parameters."""
-        if self.optimiser == "adam":
-            return torch.optim.AdamW(model.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        if self.optimiser == "adagrad":
-            return torch.optim.Adagrad(model.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            model.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
-        )
+        """Make the optimiser of a model's parameters; all of them a step, not one after the other."""
+        shared: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay, "foreach": True}
+        match self.optimiser:
+            case "adam":
+                return torch.optim.AdamW(model.parameters(), **shared)
+            case "adagrad":
+                return torch.optim.Adagrad(model.parameters(), **shared)
+            case "sgd":
+                return torch.optim.SGD(model.parameters(), momentum=self.momentum, **shared)
 
     def rate_in_epoch(self, epoch: int) -> float:
         """Return the factor of the learning rate in an epoch of a schedule in steps."""
