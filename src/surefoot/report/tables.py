@@ -8,7 +8,7 @@ from rich.table import Table
 from surefoot.metrics import METRICS, Reading
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison, Row, Value
 
-_TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
+TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
 _IN_PERCENT = {
     "accuracy",
     "error",
@@ -55,7 +55,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         table = Table(title=f"{stage} {comparison.method}", title_justify="left")
         table.add_column("loss", no_wrap=True)
         for column in COLUMNS:
-            table.add_column(_TITLES[column] + ("" if column == "nll" else " %"), justify="right", no_wrap=True)
+            table.add_column(TITLES[column] + ("" if column == "nll" else " %"), justify="right", no_wrap=True)
         if stage == "after":
             table.add_column("T", justify="right", no_wrap=True)
         for row in comparison.rows:

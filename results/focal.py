@@ -1,0 +1,167 @@
+"""Run, or go on with, the trainings behind results/*.md and write what they say.
+
+    python results/focal.py cifar10 --data ../shared/data --runs runs/results --jobs 2
+
+A matrix that was stopped goes on; a finished one is only read. Nothing here is timed but the trainings themselves.
+"""
+
+import argparse
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from surefoot.core.files import read_json, write_text
+from surefoot.data import load_data, strange_parts
+from surefoot.report.comparison import COLUMNS, STAGES, Comparison, compare
+from surefoot.report.ood import ood_values
+from surefoot.report.page import write_page
+from surefoot.report.reproduction import claims_of
+from surefoot.report.tables import TITLES, format_floors, format_temperature, format_value
+from surefoot.report.training import read_log, sentences_of
+from surefoot.report.verdict import direction
+from surefoot.train import Cell, Recipe, cells, find_recipe, results_by_loss, run_matrix
+
+PAPER = ("ce", "brier", "ls", "mmce-w-ref", "fl-3", "flsd-53")
+CHALLENGERS = ("fl-3", "flsd-53", "dual-focal", "adafocal")
+BASELINES = ("ce", "brier", "ls", "mmce-w-ref")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One matrix: what is trained, on what, how."""
+
+    data: str
+    folder: str
+    model: str
+    losses: tuple[str, ...]
+    recipe: Recipe
+    train_rows: int | None = None
+
+    def cells(self, shared: Path) -> list[Cell]:
+        """List its trainings: three seeds of each loss."""
+        folder = str((shared / self.folder).resolve())
+        return cells(
+            [self.data], [self.model], self.losses, self.recipe, range(3), folder=folder, train_rows=self.train_rows
+        )
+
+
+STUDIES = {
+    "cifar10": Study(
+        "cifar10", "images/cifar10", "resnet20", (*PAPER, "dual-focal", "mdca", "adafocal"),
+        find_recipe("fast", 20, "last"), train_rows=10_000,
+    ),
+    "sst": Study("sst", "text/sst", "tree-lstm", PAPER, find_recipe("quick", 3, "last")),
+    "20news": Study(
+        "20news-200", "text/20news-bydate", "pooling-cnn", PAPER, find_recipe("paper", 5, "last", "20news")
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Read arguments, train what is missing, write the page and the Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and text/")
+    parser.add_argument("--runs", type=Path, default=Path("runs/results"))
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    study, out = STUDIES[options.study], options.runs / options.study
+    matrix = study.cells(options.data)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(options.study, total=len(matrix))
+        found = run_matrix(matrix, out, options.jobs, lambda cell: progress.advance(task))
+    comparison = compare(results_by_loss(found), "temperature", f"{study.model} on {study.data}")
+    write_page(
+        out / "report.html",
+        f"Which loss knows how sure it is? {comparison.title}",
+        list(comparison.examples),
+        comparison,
+    )
+    sections = [
+        heading(options.study, study, out, matrix),
+        tables(comparison),
+        verdict(comparison),
+        training(out, matrix),
+    ]
+    if study.data == "cifar10":
+        known = load_data(study.data, 0, matrix[0].folder)
+        values = ood_values(found, out, strange_parts(known), known.prepare)
+        sections.append(noise(values))
+    write_text(Path(__file__).parent / f"{options.study}.md", "\n\n".join(sections) + "\n")
+
+
+def heading(name: str, study: Study, out: Path, matrix: list[Cell]) -> str:
+    """Say what was run, by which command, where, and how long it took."""
+    seconds = [read_json(out / cell.name / "run.json")["seconds"] for cell in matrix]
+    rows = f"{study.train_rows:,} of its images" if study.train_rows else "all of its rows"
+    return (
+        f"# {study.model} on {study.data}\n\n"
+        f"`python results/focal.py {name} --data ../shared/data`, {len(matrix)} trainings (three seeds a loss), two at "
+        f"a time on one core each of {processor()}, torch {torch.__version__}; {sum(seconds) / 60:.0f} core-minutes by "
+        f"the clock, with other work beside them.\n\nTrained on {rows}, {study.recipe.epochs} epochs, recipe "
+        f"`{study.recipe}`. The weights of the last epoch are kept, as the paper did."
+    )
+
+
+def processor() -> str:
+    """Name the processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def tables(comparison: Comparison) -> str:
+    """Lay the paper's table out as Markdown, before and after the temperature."""
+    parts = []
+    for stage in STAGES:
+        after = stage == "after"
+        heads = ["loss", *(TITLES[c] + ("" if c == "nll" else " %") for c in COLUMNS), *(["T"] if after else [])]
+        lines = [f"## {'After temperature' if after else 'As trained'}", "", "| " + " | ".join(heads) + " |"]
+        lines.append("|" + "---|" * len(heads))
+        for row in comparison.rows:
+            values = row.at(stage)
+            texts = [format_value(c, values[c]) + (" **best**" if values[c].best else "") for c in COLUMNS]
+            lines.append(f"| {row.loss} | " + " | ".join(texts + ([format_temperature(row)] if after else [])) + " |")
+        floors = [format_floors(comparison, stage, c) for c in COLUMNS]
+        lines.append("| *noise floor* | " + " | ".join(floors + ([""] if after else [])) + " |")
+        parts.append("\n".join(lines))
+    note = f"Mean over three seeds on {comparison.n:,} test rows, ± half the 95% interval over seeds and rows."
+    return "\n\n".join([*parts, note])
+
+
+def verdict(comparison: Comparison) -> str:
+    """Say what the numbers say of the paper's claim, of each loss's direction, and of what to use."""
+    lines = ["## What it says about the claim", ""]
+    lines += [f"- {claim.sentence}" for claim in claims_of(comparison, CHALLENGERS, BASELINES)]
+    lines += ["", "First seed of each loss, as trained: "]
+    directions = [f"{e.title} {direction(e.before)}" for e in comparison.examples]
+    lines[-1] += ", ".join(directions) + "."
+    return "\n".join([*lines, "", comparison.recommendation.sentence])
+
+
+def training(out: Path, matrix: list[Cell]) -> str:
+    """Say when over-fitting began, from the first seed's log of cross entropy and of FLSD-53."""
+    lines = ["## What happened in training (`surefoot explain`, first seed)", ""]
+    for cell in matrix:
+        if cell.seed == 0 and cell.loss in ("ce", "flsd-53"):
+            lines.append(f"- {cell.loss}: " + " ".join(sentences_of(read_log(out / cell.name))))
+    return "\n".join(lines)
+
+
+def noise(values: dict) -> str:
+    """Lay out the AUROC against the Gaussian noise of CIFAR-10-C."""
+    lines = ["## AUROC against the same images with Gaussian noise (formula of CIFAR-10-C), by entropy, %", ""]
+    names = [name for name, score in values if score == "entropy"]
+    lines += ["| loss | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
+    for loss in values[names[0], "entropy"]:
+        cells = [values[name, "entropy"][loss]["before"] for name in names]
+        lines.append(f"| {loss} | " + " | ".join(f"{mean:.1f}±{half:.1f}" for mean, half in cells) + " |")
+    return "\n".join([*lines, "", "Against SVHN: not yet run (the data are not to be had here)."])
+
+
+if __name__ == "__main__":
+    main()
