@@ -11,10 +11,12 @@ import torch
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import load_predictions
 from surefoot.data import load_data
+from surefoot.losses import CrossEntropy
 from surefoot.models import MODELS
 from surefoot.train import (
     Cell,
     Recipe,
+    fit,
     load_model,
     predict,
     run_cell,
@@ -61,6 +63,15 @@ def test_seeds_decide_and_a_saved_model_predicts_the_same(tmp_path):
     data = load_data("digits")
     again = predict(load_model(tmp_path / "a" / "model.pt"), data.test)
     assert np.array_equal(again, a.part("test").scores)
+
+
+def test_a_network_that_does_not_fit_the_data_is_refused_before_training(tmp_path):
+    data = load_data("digits")
+    with pytest.raises(InputError, match=r"does not take inputs of digits, shape \(1, 8, 8\)"):
+        fit(torch.nn.Linear(3, 10), CrossEntropy(), data, SHORT, tmp_path, trainer=QUIET)
+    with pytest.raises(InputError, match=r"logits of shape \(4,\), but digits has 10 classes"):
+        fit(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4)), CrossEntropy(), data, SHORT, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -41,10 +41,14 @@ def fit(
         folder: gets `checkpoints/last.ckpt` each epoch, `best.ckpt` if the recipe keeps the best, `log/metrics.csv`.
         trainer: further arguments of `lightning.Trainer`: devices, num_nodes, precision, accelerator, ...
 
+    Raises:
+        InputError: the network does not take the data's inputs.
+
     Returns:
         The same network, trained, with the weights of the epoch the recipe keeps, on the CPU, in evaluation mode.
     """
     _quieten()
+    check_fits(model, data)
     folder = Path(folder)
     if recipe.channels_last and len(data.shape) == 3:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -83,6 +87,21 @@ def fit(
         weights = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
         model.load_state_dict({k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")})
     return model.cpu().eval()
+
+
+def check_fits(model: nn.Module, data: Data) -> None:
+    """Refuse a network that does not take the data's inputs, or does not give a logit a class, before it is trained.
+
+    Raises:
+        InputError: it does not.
+    """
+    part, k = data.validation.rows(np.arange(min(2, len(data.validation)))), len(data.class_names)
+    try:
+        logits = predict(model, part, data.prepare)
+    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+        raise InputError(f"the network does not take inputs of {data.name}, shape {data.shape}: {error}") from error
+    if logits.shape != (len(part), k):
+        raise InputError(f"the network gives logits of shape {logits.shape[1:]}, but {data.name} has {k} classes")
 
 
 def _quieten() -> None:
