@@ -6,10 +6,9 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
+from PIL import Image
 from scipy.io import savemat
 
-pillow = pytest.importorskip("PIL.Image", reason="pictures need Pillow: pip install 'surefoot[data]'")
 RNG = np.random.default_rng(0)
 
 
@@ -25,7 +24,7 @@ def idx(array):
 def png(image):
     buffer = io.BytesIO()
     picture = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-    pillow.fromarray(picture).save(buffer, "PNG")
+    Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from image_files import write_pictures
 from surefoot.cli.main import COMMANDS, run
 from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, load_predictions, save_predictions
@@ -218,3 +219,14 @@ def test_explain_says_what_a_training_did(tmp_path, capsys):
     assert len(found["log"]["val_nll"]) == 3
     code, _, err = call(capsys, "explain", tmp_path / "none")
     assert (code, err.count("\n")) == (3, 1)
+
+
+def test_reproduce_measures_strange_inputs(tmp_path, capsys):
+    write_pictures(tmp_path / "mine")
+    options = ["--data", tmp_path / "mine", "--model", "mlp", "--losses", "ce", "--seeds", "1", "--recipe", "quick"]
+    code, out, _ = call(capsys, "reproduce", "ood-auroc", *options, "--epochs", "1", "-o", tmp_path / "runs", "--json")
+    rows = json.loads(out)["rows"]
+    assert code == 0
+    assert len(rows) == 15  # five severities of noise, three scores
+    assert all(0 <= row["mean"] <= 100 for part in rows.values() for row in part)
+    assert json.loads((tmp_path / "runs" / "ood-auroc.json").read_text())["rows"] == rows

@@ -5,12 +5,11 @@ import sys
 import types
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from surefoot.core.errors import FileError, MissingExtra
 from surefoot.data import load_data
-
-pillow = pytest.importorskip("PIL.Image", reason="pictures need Pillow: pip install 'surefoot[data]'")
 
 
 class Image:
@@ -58,7 +57,7 @@ def hub(monkeypatch):
 
 def png(image):
     buffer = io.BytesIO()
-    pillow.fromarray(image).save(buffer, "PNG")
+    PIL.Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
 
 

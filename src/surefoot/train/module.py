@@ -64,12 +64,9 @@ class Classifier(L.LightningModule):
         x, y = batch
         logits = self.model(self.prepare(x, augment=True))
         loss = self.loss(logits, y)
-        self._observe("train", logits.detach().float(), y, loss.detach() * (len(y) if self._is_mean else 1))
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(y))
+        self._observe("train", logits.detach().float(), y)
         return loss
-
-    @property
-    def _is_mean(self) -> bool:
-        return getattr(self.loss, "reduction", "mean") == "mean"
 
     def configure_gradient_clipping(
         self,
@@ -108,21 +105,21 @@ class Classifier(L.LightningModule):
             confidence, predicted = logits.softmax(1).max(1)
             self.loss.observe_validation(confidence, predicted == labels)
 
-    def _observe(self, part: str, logits: Tensor, y: Tensor, loss: Tensor | None = None) -> None:
-        """Add a batch to the sums of an epoch: rows, loss, NLL, entropy, hits, confidence of hits and of misses."""
+    def _observe(self, part: str, logits: Tensor, y: Tensor) -> None:
+        """Add a batch to the sums of an epoch: rows, NLL, entropy, hits, confidence of hits and of misses."""
         log_p = logits.log_softmax(1)
         confidence, predicted = log_p.max(1)
         confidence, hit = confidence.exp(), (predicted == y).float()
         nll = -log_p.gather(1, y.unsqueeze(1)).sum()
         entropy = -(log_p.exp() * log_p.clamp(min=-1e4)).sum()
-        sums = [torch.ones_like(nll) * len(y), nll if loss is None else loss.float(), nll, entropy]
-        both = torch.stack([*sums, hit.sum(), (confidence * hit).sum(), (confidence * (1 - hit)).sum()]).double()
-        self._sums[part] = self._sums[part] + both if part in self._sums else both
+        rows, right, wrong = torch.ones_like(hit).sum(), (confidence * hit).sum(), (confidence * (1 - hit)).sum()
+        sums = torch.stack([rows, nll, entropy, hit.sum(), right, wrong]).double()
+        self._sums[part] = self._sums[part] + sums if part in self._sums else sums
 
     def _report(self, part: str) -> None:
         sums: Any = self.all_gather(self._sums.pop(part))
-        n, loss, nll, entropy, hits, right, wrong = sums.reshape(-1, 7).sum(0).float()
-        values = {"loss": loss / n, "error": 1 - hits / n, "nll": nll / n, "entropy": entropy / n}
+        n, nll, entropy, hits, right, wrong = sums.reshape(-1, 6).sum(0).float()
+        values = {"error": 1 - hits / n, "nll": nll / n, "entropy": entropy / n}
         values |= {"confidence_right": right / hits.clamp(min=1), "confidence_wrong": wrong / (n - hits).clamp(min=1)}
         shown = ("error", "nll") if part == "val" else ()
         for name, value in values.items():
