@@ -7,10 +7,9 @@ from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 
+from surefoot.cli.matrix import names_in, run_with_bar
 from surefoot.cli.options import Cluster, DataFolder, DataName, Json, Keep, TrainRows
-from surefoot.core.errors import InputError
 from surefoot.core.files import write_json
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
@@ -20,7 +19,7 @@ from surefoot.report.evaluation import plain
 from surefoot.report.page import write_page
 from surefoot.report.tables import comparison_tables, footnote
 from surefoot.report.verdict import advice, diagnosis
-from surefoot.train import RECIPES, cells, find_recipe, results_by_loss, run_matrix
+from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
 
 _PAPER = "ce,brier,mmce-w-ref,ls,fl-3,flsd-53"  # the reference variant is what the paper trained
 
@@ -50,16 +49,11 @@ def command(
 
     Example: surefoot compare --losses ce,flsd-53 --seeds 2 --jobs 2
     """
-    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
-    if not names:
-        raise InputError("--losses names no loss")
+    names = names_in(losses)
     find_recalibrator(method)  # a wrong name is refused before anything is trained
     how = find_recipe(recipe, epochs, keep, data)
-    matrix = cells([data], [model], names, how, range(seeds), folder=folder and str(folder), train_rows=train_rows)
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))
-        found = run_matrix(matrix, out, jobs, lambda cell: progress.advance(task), cluster)
+    matrix = cells([data], [model], names, how, range(seeds), folder=folder, train_rows=train_rows)
+    found = run_with_bar(matrix, out, jobs, cluster)
     title = f"{model} on {Path(data).stem}"
     comparison = compare(results_by_loss(found), method, title)
     write_json(out / "comparison.json", plain(comparison))

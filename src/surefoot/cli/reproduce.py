@@ -8,9 +8,9 @@ from typing import Annotated, Optional
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
+from surefoot.cli.matrix import names_in, run_with_bar
 from surefoot.cli.options import Cluster, DataFolder, DataName, Json, TrainRows
 from surefoot.core.errors import InputError
 from surefoot.core.files import write_json
@@ -21,7 +21,7 @@ from surefoot.report.evaluation import plain
 from surefoot.report.ood import ood_values
 from surefoot.report.published import LOSSES, TABLES
 from surefoot.report.reproduction import Entry, claims_of, entries, values_of
-from surefoot.train import RECIPES, cells, find_recipe, results_by_loss, run_matrix
+from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
 
 _CHALLENGERS = ("flsd-53", "fl-3", "dual-focal", "adafocal")
 _BASELINES = ("ce", "brier", "mmce-w-ref", "ls")
@@ -56,19 +56,14 @@ def command(
     """
     if table not in TABLES:
         raise InputError(f"no table is called {table!r}; there are: {', '.join(TABLES)}")
-    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
     how = find_recipe(recipe, epochs, data=data)
-    matrix = cells([data], [model], names, how, range(seeds), folder=folder and str(folder), train_rows=train_rows)
-    with Progress(
-        *Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task(f"training {len(matrix)} networks", total=len(matrix))
-        found = run_matrix(matrix, out, jobs, lambda cell: bar.advance(task), cluster)
+    matrix = cells([data], [model], names_in(losses), how, range(seeds), folder=folder, train_rows=train_rows)
+    known = load_data(data, 0, folder)
+    parts = strange_parts(known, strange) if table == "ood-auroc" else {}
+    found = run_with_bar(matrix, out, jobs, cluster)
     same_recipe = recipe == "paper" and epochs is None and train_rows is None
     claims = []
-    if table == "ood-auroc":
-        known = load_data(data, 0, folder)
-        parts = strange_parts(known, strange)
+    if parts:
         values = ood_values(found, out, parts, known.prepare)
         rows = {
             f"{table} against {name} by {score}": entries(

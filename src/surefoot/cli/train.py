@@ -43,7 +43,7 @@ def command(
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
     how = find_recipe(recipe, epochs, keep, data)
-    (cell,) = cells([data], [model], [loss], how, [seed], folder=folder and str(folder), train_rows=train_rows)
+    (cell,) = cells([data], [model], [loss], how, [seed], folder=folder, train_rows=train_rows)
     options = {
         "accelerator": accelerator,
         "devices": devices,

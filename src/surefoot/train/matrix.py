@@ -46,7 +46,7 @@ def cells(
     recipe: Recipe,
     seeds: Sequence[int],
     *,
-    folder: str | None = None,
+    folder: Path | str | None = None,
     train_rows: int | None = None,
 ) -> list[Cell]:
     """List the cells of a matrix; unknown names and unreadable data are refused before anything is trained."""
@@ -56,7 +56,8 @@ def cells(
         find_loss(loss)
     for name in data:
         load_data(name, 0, folder, train_rows)
-    return [Cell(d, m, loss, recipe, s, folder, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
+    where = None if folder is None else str(folder)
+    return [Cell(d, m, loss, recipe, s, where, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
 
 
 def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:

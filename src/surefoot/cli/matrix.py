@@ -1,0 +1,34 @@
+"""What the commands that train a matrix share: names separated by commas, and a bar while it runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import Predictions
+from surefoot.train import Cell, run_matrix
+
+
+def names_in(losses: str) -> list[str]:
+    """Split names at commas, each one once.
+
+    Raises:
+        InputError: there is none.
+
+    >>> names_in("ce, fl-3,ce")
+    ['ce', 'fl-3']
+    """
+    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
+    if not names:
+        raise InputError("--losses names no loss")
+    return names
+
+
+def run_with_bar(matrix: Sequence[Cell], out: Path, jobs: int, cluster: str | None) -> dict[Cell, Predictions]:
+    """Train what is missing of a matrix, with a progress bar on the terminal's error stream."""
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))
+        return run_matrix(matrix, out, jobs, lambda cell: progress.advance(task), cluster)
