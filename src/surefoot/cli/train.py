@@ -9,9 +9,11 @@ import typer
 
 from surefoot.cli.options import DataFolder, DataName, Json, Keep, Seed, TrainRows
 from surefoot.losses import LOSSES
-from surefoot.metrics import METRICS, measure
+from surefoot.metrics import METRICS, Reading, measure
 from surefoot.models import MODELS
+from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
 from surefoot.report.evaluation import plain
+from surefoot.report.tables import show
 from surefoot.train import RECIPES, cells, find_recipe, run_cell
 
 
@@ -20,10 +22,11 @@ def command(
     folder: DataFolder = None,
     train_rows: TrainRows = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "small-cnn",
-    loss: Annotated[str, typer.Option(help=f"One of: {', '.join(LOSSES)}.")] = "flsd-53",
+    loss: Annotated[str, typer.Option(help=f"One of: {', '.join(LOSSES)}.")] = "ce",
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
     keep: Keep = None,
+    method: Annotated[str, typer.Option(help=f"The map to learn: {', '.join(RECALIBRATORS)}.")] = "temperature",
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path("runs/train"),
     accelerator: Annotated[str, typer.Option(help="As lightning.Trainer's.")] = "auto",
@@ -35,13 +38,16 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train one network with one loss; leave weights and predictions.
+    """Train one network with one loss, and learn the map that repairs its confidence.
 
     Leaves in the folder: `predictions.parquet` (validation and test part, for `measure`, `recalibrate`, `report`),
-    `model.pt` (for `predict`), `run.json`, `log/metrics.csv`. A run that was stopped goes on from its last epoch.
+    `model.pt` (for `predict`), `map.json` (for `measure --map`), `run.json`, `log/metrics.csv` (for `explain`). A run
+    that was stopped goes on from its last epoch. Why cross entropy and a temperature are the defaults:
+    docs/decisions/0009.
 
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
+    recalibrator = find_recalibrator(method)()
     how = find_recipe(recipe, epochs, keep, data)
     (cell,) = cells([data], [model], [loss], how, [seed], folder=folder, train_rows=train_rows)
     options = {
@@ -52,11 +58,18 @@ def command(
         "enable_progress_bar": sys.stderr.isatty() and not as_json,
     }
     predictions = run_cell(cell, out, options)
-    test = predictions.part("test")
+    held_out, test = predictions.part("validation"), predictions.part("test")
+    save_recalibrator(recalibrator.fit(held_out.logits(), held_out.labels), out / "map.json")
     wanted = [METRICS[name] for name in ("accuracy", "nll", "ece")]
-    readings = measure([(test.probs(), test.labels)], wanted)
+    before = measure([(test.probs(), test.labels)], wanted)
+    after = measure([(recalibrator.predict_proba(test.logits()), test.labels)], wanted)
+    files = {"predictions": str(out / "predictions.parquet"), "map": str(out / "map.json")}
     if as_json:
-        print(json.dumps({"n": test.n, "k": test.k, "predictions": str(out / "predictions.parquet")} | plain(readings)))
+        print(json.dumps({"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}))
         return
-    found = ", ".join(f"{METRICS[name].title} {r.value:.4f}" for name, r in readings.items())
-    print(f"{loss} on {cell.data}: {found} on {test.n:,} test rows. Predictions: {out / 'predictions.parquet'}")
+    print(f"{loss} on {cell.data}, {test.n:,} test rows: {_shown(before)}; after {method}: {_shown(after)}.")
+    print(f"Predictions: {files['predictions']}. Map: {files['map']}.")
+
+
+def _shown(readings: dict[str, Reading]) -> str:
+    return ", ".join(f"{METRICS[name].title} {show(name, r.value)}" for name, r in readings.items())
