@@ -139,6 +139,13 @@ def test_compare_train_predict_from_end_to_end(capsys, tmp_path):
         (["compare", "--data", "imagenet"], 2, "there are: digits"),
         (["train", "--model", "vgg"], 2, "no model is called"),
         (["train", "--data", "none.npz"], 3, "cannot read none.npz"),
+        (["train", "--data", "cifar10", "--folder", "none"], 3, "there is no such folder"),
+        (["train", "--data", "digits", "--folder", "in"], 2, "a folder is for the files of a published set"),
+        (["train", "--model", "pooling-cnn"], 2, "this network is for texts"),
+        (["compare", "--train-rows", "3"], 2, "3 of them cannot be chosen from every class"),
+        (["compare", "--model", "mlp", "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler answers"),
+        (["reproduce", "mce"], 2, "no table is called 'mce'; there are: ece"),
+        (["explain", "in"], 3, "name the folder that `surefoot train` left"),
         (["predict", "none.pt"], 3, "no such file"),
     ],
 )

@@ -28,7 +28,7 @@ def names_in(losses: str) -> list[str]:
 
 def run_with_bar(matrix: Sequence[Cell], out: Path, jobs: int, cluster: str | None) -> dict[Cell, Predictions]:
     """Train what is missing of a matrix, with a progress bar on the terminal's error stream."""
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns, console = (*Progress.get_default_columns(), TimeElapsedColumn()), Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"training {len(matrix)} networks", total=len(matrix))
         return run_matrix(matrix, out, jobs, lambda cell: progress.advance(task), cluster)
