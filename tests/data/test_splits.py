@@ -29,6 +29,7 @@ def test_published_parts_are_kept_and_a_tenth_of_training_is_held_out():
     assert torch.equal(data.test.x, test.x)
     assert as_set(data.train) | as_set(data.validation) == as_set(train)
     assert torch.bincount(data.validation.y).tolist() == [10, 10]
+    assert data.division == "published test part; 20 rows of the training part held out by class, seed 3"
     again = divide_published("d", train, test, ("a", "b"), seed=3)
     assert torch.equal(again.validation.x, data.validation.x)
     other = divide_published("d", train, test, ("a", "b"), seed=4)

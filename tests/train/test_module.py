@@ -35,6 +35,7 @@ def test_every_loss_trains(tmp_path, loss):
     assert predictions.parts == ("test", "validation")
     assert (predictions.scores.argmax(1) == predictions.labels).mean() > 0.25  # chance is 0.1
     assert predictions.provenance["loss"] == loss
+    assert predictions.provenance["division"] == "60 : 15 : 25 by class, seed 0"
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):

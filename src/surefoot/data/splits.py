@@ -38,6 +38,7 @@ class Data:
 
     Attributes:
         prepare: what is done to a batch before a network sees it; the same for all parts, but for augmentation.
+        division: how rows came into their parts, in words; goes into the Predictions file.
         vocabulary: the words that inputs of whole numbers stand for; empty for images.
     """
 
@@ -47,6 +48,7 @@ class Data:
     test: Part
     class_names: tuple[str, ...]
     prepare: Prepare = field(default_factory=Prepare)
+    division: str = ""
     vocabulary: tuple[str, ...] = ()
 
     @property
@@ -67,7 +69,8 @@ class Data:
         if not len(self.class_names) <= rows < n - len(self.class_names):
             raise InputError(f"{self.name} has {n} rows to train on; {rows} of them cannot be chosen from every class")
         chosen, _ = train_test_split(np.arange(n), train_size=rows, random_state=seed, stratify=self.train.y.numpy())
-        return replace(self, train=self.train.rows(np.sort(chosen)))
+        division = f"{self.division}; trained on {rows} of the {n} other rows, seed {seed}"
+        return replace(self, train=self.train.rows(np.sort(chosen)), division=division)
 
 
 def divide(name: str, x: Tensor, y: Tensor, class_names: tuple[str, ...], seed: int = 0) -> Data:
@@ -82,7 +85,8 @@ def divide(name: str, x: Tensor, y: Tensor, class_names: tuple[str, ...], seed: 
         raise InputError(f"class {scarce} has {counts[scarce]} rows; at least 7 are needed to be in all three parts")
     rest, test = train_test_split(np.arange(len(y)), test_size=0.25, random_state=seed, stratify=y.numpy())
     train, validation = train_test_split(rest, test_size=0.2, random_state=seed, stratify=y.numpy()[rest])
-    return _apart(name, Part(x, y), (train, validation, test), class_names)
+    division = f"60 : 15 : 25 by class, seed {seed}"
+    return _apart(name, Part(x, y), (train, validation, test), class_names, division)
 
 
 def divide_published(
@@ -104,14 +108,16 @@ def divide_published(
             raise InputError(f"{name}: class {scarce} has one row to train on; at least 2 are needed to hold one out")
         held_out = max(round(VALIDATION * len(labels)), int((counts > 0).sum()))  # a row of every class at least
         chosen = train_test_split(np.arange(len(labels)), test_size=held_out, random_state=seed, stratify=labels)
+        division = f"published test part; {held_out} rows of the training part held out by class, seed {seed}"
     else:
         chosen = np.arange(len(labels)), len(labels) + np.arange(len(validation))
+        division = "published parts"
         train = Part(torch.cat([train.x, validation.x]), torch.cat([train.y, validation.y]))
     every = Part(torch.cat([train.x, test.x]), torch.cat([train.y, test.y]))
-    return _apart(name, every, (*chosen, len(train) + np.arange(len(test))), class_names)
+    return _apart(name, every, (*chosen, len(train) + np.arange(len(test))), class_names, division)
 
 
-def _apart(name: str, every: Part, index: Sequence[Any], class_names: tuple[str, ...]) -> Data:
+def _apart(name: str, every: Part, index: Sequence[Any], class_names: tuple[str, ...], division: str) -> Data:
     """Make the parts. An image that is also in a later part is left out of the earlier: nothing measured was learnt."""
     seen: set[bytes] = set()
     parts = []
@@ -123,4 +129,4 @@ def _apart(name: str, every: Part, index: Sequence[Any], class_names: tuple[str,
             seen.update(contents)
         parts.append(part)
     test, validation, train = parts
-    return Data(name, train, validation, test, class_names)
+    return Data(name, train, validation, test, class_names, division=division)

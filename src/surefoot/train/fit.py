@@ -140,7 +140,8 @@ def predictions_of(model: nn.Module, data: Data, provenance: Mapping[str, str]) 
         raise InputError("the network gives logits that are not finite: training diverged; lower the learning rate")
     labels = np.concatenate([part.y.numpy() for part in parts.values()])
     split = np.concatenate([np.full(len(part), name) for name, part in parts.items()])
-    return Predictions(logits, "logits", labels, split, data.class_names, dict(provenance))
+    about = {"division": data.division, **provenance}
+    return Predictions(logits, "logits", labels, split, data.class_names, about)
 
 
 def save_model(model: nn.Module, name: str, shape: tuple[int, ...], classes: int, path: Path | str) -> None:
