@@ -56,7 +56,7 @@ STUDIES = {
         "cifar10", "images/cifar10", "resnet20", (*PAPER, "dual-focal", "mdca", "adafocal"),
         find_recipe("fast", 20, "last"), train_rows=10_000,
     ),
-    "sst": Study("sst", "text/sst", "tree-lstm", PAPER, find_recipe("quick", 3, "last")),
+    "sst": Study("sst", "text/sst", "tree-lstm", PAPER, find_recipe("quick", 2, "last")),
     "20news": Study(
         "20news-200", "text/20news-bydate", "pooling-cnn", PAPER, find_recipe("paper", 5, "last", "20news")
     ),
