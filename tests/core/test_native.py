@@ -8,25 +8,9 @@ import torch
 
 from surefoot.core import native
 from surefoot.losses import ByConfidence, FocalLoss
-from surefoot.losses.batch import _laplace_fields
 
 pytestmark = pytest.mark.skipif(native.LIBRARY is None, reason="there was no C compiler when surefoot was installed")
 STEPS = ByConfidence().at(0.0).table
-
-
-def test_laplace_fields_are_the_sums_over_pairs_with_and_without_ties():
-    generator = torch.Generator().manual_seed(0)
-    for n in (1, 2, 5, 100):
-        for cells in (0, 10, 3, 1):
-            r = torch.rand(n, generator=generator, dtype=torch.float64)
-            r = ((r * cells).round() / cells if cells else r).sort()[0]
-            f = torch.randn(2, n, generator=generator, dtype=torch.float64)
-            gaps = r[:, None] - r[None]
-            kernel = (-gaps.abs() / 0.4).exp()
-            for fields in (native.laplace, _laplace_fields):
-                field, tilt = fields(f, r, 0.4)
-                torch.testing.assert_close(field, f @ kernel)
-                torch.testing.assert_close(tilt, f @ (-gaps.sign() * kernel / 0.4).T)
 
 
 @pytest.mark.parametrize("wrong", [-1, 5, -100, 2**62])

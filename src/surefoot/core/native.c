@@ -119,40 +119,6 @@ int64_t surefoot_focal(const float *logits, const int64_t *target, int64_t n, in
     return n;
 }
 
-/* field_i = sum_j f_j exp(-|r_i - r_j| / width) and tilt_i = d field_i / d r_i, for m rows of f and r in rising order.
-   Both are running sums that decay from one r to the next; equal r have no slope towards each other. */
-void surefoot_laplace(const double *f, const double *r, int64_t m, int64_t n, double width, double *field,
-                      double *tilt) {
-    for (int64_t row = 0; row < m; row++, f += n, field += n, tilt += n) {
-        double below = 0.0, same = 0.0; /* of r less than this one; equal to it */
-        for (int64_t i = 0; i < n; i++) {
-            if (i && r[i] != r[i - 1]) {
-                below = (below + same) * exp((r[i - 1] - r[i]) / width);
-                same = 0.0;
-            }
-            field[i] = below;
-            tilt[i] = -below;
-            same += f[i];
-        }
-        double above = 0.0;
-        same = 0.0;
-        for (int64_t i = n; i-- > 0;) {
-            if (i + 1 < n && r[i] != r[i + 1]) {
-                above = (above + same) * exp((r[i] - r[i + 1]) / width);
-                same = 0.0;
-            }
-            int64_t end = i + 1;
-            same += f[i];
-            field[i] += above;
-            tilt[i] += above;
-            if (i && r[i] == r[i - 1]) continue; /* the block of equals goes on: its sum is not known yet */
-            for (; end < n && r[end] == r[i]; end++) field[end] += same;
-            field[i] += same;
-            for (int64_t j = i; j < end; j++) tilt[j] /= width;
-        }
-    }
-}
-
 /* Rows, hits and sum of scores in each bin; see surefoot_tally_f32. Four sets of sums, so that rows which follow each
    other in one bin need not wait for each other. */
 #define TALLY(NAME, REAL)                                                                                              \

@@ -28,7 +28,6 @@ def _load() -> ctypes.CDLL | None:
     pointer, count = ctypes.c_void_p, ctypes.c_int64
     library.surefoot_focal.argtypes = [pointer, pointer, count, count, *[pointer] * 6]
     library.surefoot_focal.restype = count
-    library.surefoot_laplace.argtypes = [pointer, pointer, count, count, ctypes.c_double, pointer, pointer]
     for tally in (library.surefoot_tally_f32, library.surefoot_tally_f64):
         tally.argtypes = [pointer, pointer, count, pointer, count, pointer]
     return library
@@ -85,15 +84,6 @@ def focal(logits: Tensor, target: Tensor, steps: np.ndarray) -> tuple[Tensor, Te
         if row != end:
             raise IndexError(f"target {row} is class {int(target[row])}, outside 0 to {k - 1}")
     return value, mass, scale
-
-
-def laplace(f: Tensor, r: Tensor, width: float) -> tuple[Tensor, Tensor]:
-    """Compute field_i = sum_j f_j exp(-|r_i - r_j| / width), for f (m, n) and rising r (n,), and its slope in r_i."""
-    f, r = f.contiguous(), r.contiguous()
-    field, tilt = torch.empty_like(f), torch.empty_like(f)
-    m, n = f.shape
-    LIBRARY.surefoot_laplace(f.data_ptr(), r.data_ptr(), m, n, width, field.data_ptr(), tilt.data_ptr())
-    return field, tilt
 
 
 def tally(scores: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from surefoot.core import native
 from surefoot.core.errors import InputError
 from surefoot.core.types import LogitRows, PerSample, Scalar
 from surefoot.losses.base import Loss, check_number, check_reduction, flatten
@@ -65,8 +64,7 @@ class _LaplaceGram(Function):
     def forward(ctx: Any, f: Tensor, r: Tensor, width: float) -> Tensor:
         r_sorted, order = r.double().sort()
         f_sorted = f.double()[:, order]
-        fields = native.laplace if native.serves(f) else _laplace_fields
-        field, tilt = fields(f_sorted, r_sorted, width)
+        field, tilt = _laplace_fields(f_sorted, r_sorted, width)
         ctx.dtype = f.dtype
         ctx.save_for_backward(order, f_sorted, field, tilt)
         return (f_sorted @ field.T).to(f.dtype)
