@@ -49,39 +49,60 @@ def focal_optimum(eta, gamma=3.0):
     return solve(eta * factor[:, None])
 
 
+def mixed(z):
+    return z @ (2 * np.eye(4) + 0.5 * np.ones((4, 4)) * [1, 0, 0, 0]) + [1.0, 0.0, -1.0, 0.5]
+
+
+def moved(z):
+    return z * [3.0, 2.0, 1.0, 2.0] + [1.0, 0.0, -1.0, 0.5]
+
+
+def focused(z):
+    return np.log(focal_optimum(softmax(z)))
+
+
+# What each map is made to heal, and what share of the error it may leave on 6,000 rows. The others: logits times three.
 DISTORTIONS = {
-    "temperature": lambda z: 3 * z,
-    "temperature-grid-ece": lambda z: 3 * z,
-    "temperature-grid-nll": lambda z: 3 * z,
-    "focal-undo": lambda z: np.log(focal_optimum(softmax(z))),
-    "focal-undo-temperature": lambda z: np.log(focal_optimum(softmax(z))),
-    "vector": lambda z: z * [3.0, 2.0, 1.0, 2.0] + [1.0, 0.0, -1.0, 0.5],
-    "matrix": lambda z: z @ (2 * np.eye(4) + 0.5 * np.ones((4, 4)) * [1, 0, 0, 0]) + [1.0, 0.0, -1.0, 0.5],
+    "focal-undo": (focused, 1e-8),  # exact, not fitted
+    "focal-undo-temperature": (focused, 0.2),
+    "vector": (moved, 0.2),
+    "matrix": (mixed, 0.2),
+    "dirichlet": (lambda z: mixed(z - z.mean(1, keepdims=True)), 0.2),
+    "structured": (lambda z: mixed(z - z.mean(1, keepdims=True)), 0.2),
 }
+ROUGH = {"isotonic", "histogram", "bbq", "scaling-binning", "venn-abers", "spline"}  # curves that bins or steps make
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [n for n in ALL if n != "none"])
 def test_heals_the_distortion_it_is_made_for(name):
     logits, labels = sample(0, n=6000)
-    truth, distorted = softmax(logits), DISTORTIONS[name](logits)
+    rough = any(word in name for word in ROUGH)
+    distort, share = DISTORTIONS.get(name, (lambda z: 3 * z, 0.4 if rough else 0.2))
+    truth, distorted = softmax(logits), distort(logits)
     healed = RECALIBRATORS[name]().fit(distorted, labels).predict_proba(distorted)
-    before, after = np.abs(softmax(distorted) - truth).mean(), np.abs(healed - truth).mean()
-    assert after < 0.2 * before
-    if name == "focal-undo":
-        assert after < 1e-9  # exact, not fitted
+    at = np.arange(len(labels)), truth.argmax(1)
+    here = at if name == "spline" or name.startswith("top-") else slice(None)  # what a map of the top label heals
+    before, after = np.abs(softmax(distorted) - truth)[here].mean(), np.abs(healed - truth)[here].mean()
+    assert after < share * before
+
+
+def rows_for(name, n):
+    """Return n, or as many rows as a spline insists on."""
+    return max(n, 200) if "spline" in name else n
 
 
 @pytest.mark.parametrize("name", ALL)
 @given(seed=st.integers(0, 500), scale=st.sampled_from([1e-6, 0.1, 1.0, 30.0, 1e4]), k=st.integers(2, 5))
 def test_rows_are_distributions_and_accuracy_is_kept_as_claimed(name, seed, scale, k):
-    logits, labels = sample(seed, n=30, k=k, scale=scale)
+    n = rows_for(name, 30)
+    logits, labels = sample(seed, n=n, k=k, scale=scale)
     recalibrator = RECALIBRATORS[name]().fit(logits, labels)
     probs = recalibrator.predict_proba(logits)
     assert np.isfinite(probs).all()
     assert (probs >= 0).all()
     assert np.abs(probs.sum(1) - 1).max() < 1e-12
     if recalibrator.keeps_accuracy:
-        top = probs[np.arange(30), logits.argmax(1)]
+        top = probs[np.arange(n), logits.argmax(1)]
         assert (top >= probs.max(1) - 1e-12).all()
     affine = recalibrator.as_affine()
     if affine is not None:
@@ -107,8 +128,8 @@ def test_clone_refit_pickle_and_file_agree(name, tmp_path):
 
 @pytest.mark.parametrize("name", ALL)
 def test_order_of_rows_does_not_matter(name):
-    if name == "matrix":
-        pytest.skip("its held-out fifth is every fifth row; what the order may change is only the penalty's size")
+    if name in ("matrix", "dirichlet", "auto"):
+        pytest.skip("what it holds out depends on the order, and with that the penalty's size or the choice")
     logits, labels = sample(2)
     probs = RECALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
     other = RECALIBRATORS[name]().fit(logits[::-1], labels[::-1]).predict_proba(logits)
@@ -139,6 +160,10 @@ def test_not_fitted_is_an_error_never_a_guess(name, tmp_path):
     ],
 )
 def test_hard_cases_give_finite_distributions(name, logits, labels):
+    if "spline" in name:
+        with pytest.raises(InputError, match="a spline needs at least 200 rows to learn from, got"):
+            RECALIBRATORS[name]().fit(logits, labels)
+        logits, labels = np.tile(logits, (200, 1)), np.tile(labels, 200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         probs = RECALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
@@ -178,9 +203,16 @@ def test_damaged_files_are_refused(name, tmp_path):
         path.read_text()[:-10],
         "{}",
         "[]",
-        json.dumps(whole | {"version": 2}),
+        json.dumps(whole | {"version": 1}),
         json.dumps(whole | {"name": "Oracle"}),
-        json.dumps(whole | {"learnt": {}}),
+        json.dumps(whole | {"steps": []}),
+        json.dumps(whole | {"steps": [{"step": "softmax", "more": 1}]}),
+        json.dumps(whole | {"steps": [{"step": "exec"}]}),
+        json.dumps(
+            whole | {"steps": [{"step": "affine", "weight": [1.0, 2.0, 3.0], "bias": 0.0}, {"step": "softmax"}]}
+        ),
+        json.dumps(whole | {"steps": [{"step": "affine", "weight": float("nan"), "bias": 0.0}, {"step": "softmax"}]}),
+        json.dumps(whole | {"classes": 7, "steps": [{"step": "curves", "curves": []}]}),
         json.dumps(whole | {"settings": {"beta": 1}}),
         json.dumps(whole | {"learnt": whole["learnt"] | {"__class__": 1}}),
     ]

@@ -1,14 +1,34 @@
 """Recalibration: scikit-learn estimators from held-out logits to probabilities that can be trusted."""
 
+from surefoot.recalibrate.affine import DirichletCalibration as DirichletCalibration
 from surefoot.recalibrate.affine import MatrixScaling as MatrixScaling
+from surefoot.recalibrate.affine import StructuredMatrixScaling as StructuredMatrixScaling
 from surefoot.recalibrate.affine import VectorScaling as VectorScaling
+from surefoot.recalibrate.auto import Auto as Auto
+from surefoot.recalibrate.auto import Choice as Choice
+from surefoot.recalibrate.auto import Identity as Identity
+from surefoot.recalibrate.auto import choose as choose
 from surefoot.recalibrate.base import AffineMap as AffineMap
 from surefoot.recalibrate.base import Recalibrator as Recalibrator
+from surefoot.recalibrate.binary import BBQ as BBQ
+from surefoot.recalibrate.binary import Beta as Beta
+from surefoot.recalibrate.binary import BinaryCalibrator as BinaryCalibrator
+from surefoot.recalibrate.binary import Histogram as Histogram
+from surefoot.recalibrate.binary import Isotonic as Isotonic
+from surefoot.recalibrate.binary import Platt as Platt
+from surefoot.recalibrate.binary import ScalingBinning as ScalingBinning
+from surefoot.recalibrate.binary import VennAbers as VennAbers
+from surefoot.recalibrate.catalog import BINARY as BINARY
 from surefoot.recalibrate.catalog import RECALIBRATORS as RECALIBRATORS
 from surefoot.recalibrate.catalog import find_recalibrator as find_recalibrator
 from surefoot.recalibrate.files import load_recalibrator as load_recalibrator
 from surefoot.recalibrate.files import save_recalibrator as save_recalibrator
 from surefoot.recalibrate.focal import FocalUndo as FocalUndo
 from surefoot.recalibrate.focal import FocalUndoTemperature as FocalUndoTemperature
+from surefoot.recalibrate.reductions import OneVsRest as OneVsRest
+from surefoot.recalibrate.reductions import TopLabel as TopLabel
+from surefoot.recalibrate.spline import Spline as Spline
+from surefoot.recalibrate.temperature import EnsembleTemperatureScaling as EnsembleTemperatureScaling
 from surefoot.recalibrate.temperature import GridTemperatureScaling as GridTemperatureScaling
+from surefoot.recalibrate.temperature import ParameterizedTemperatureScaling as ParameterizedTemperatureScaling
 from surefoot.recalibrate.temperature import TemperatureScaling as TemperatureScaling

@@ -2,18 +2,20 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, TypeAlias, TypeVar, final
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.checks import check_labels, check_logits
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
+from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
 R = TypeVar("R", bound="Recalibrator")
+Map: TypeAlias = tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,17 @@ class AffineMap:
     bias: Float[np.ndarray, " k"]
 
 
-class Recalibrator(BaseEstimator, ABC):
-    """A map from logits to probabilities, learnt on held-out data. Settings in `__init__`, learnt values end in `_`."""
+class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
+    """A map from logits to probabilities, learnt on held-out data.
+
+    Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `map_`: steps that are applied, written
+    to a file and translated to ONNX without this class.
+    """
 
     n_classes_: int
+    n_features_in_: int
+    classes_: np.ndarray
+    map_: Map
 
     @final
     def fit(self: R, logits: ArrayLike, target: ArrayLike) -> R:
@@ -38,8 +47,14 @@ class Recalibrator(BaseEstimator, ABC):
         """
         table = check_logits(logits)
         labels = check_labels(target, *table.shape)
-        self._learn(table, labels)
-        self.n_classes_ = table.shape[1]
+        return self.set_map(self._learn(table, labels), table.shape[1])
+
+    @final
+    def set_map(self: R, steps: Map, classes: int) -> R:
+        """Take a map that was learnt before, of so many classes."""
+        self.map_ = steps
+        self.n_classes_ = self.n_features_in_ = classes
+        self.classes_ = np.arange(classes)
         return self
 
     @final
@@ -50,16 +65,25 @@ class Recalibrator(BaseEstimator, ABC):
             NotFittedError: `fit` was not called.
             InputError: not logits, or another number of classes than in `fit`.
         """
-        check_is_fitted(self, "n_classes_")
+        check_is_fitted(self, "map_")
         table = check_logits(logits)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
-        return self._apply(table)
+        return apply(self.map_, table)
 
     @final
     def predict(self, logits: ArrayLike) -> Labels:
         """Compute the most probable class of each row."""
         return self.predict_proba(logits).argmax(1)
+
+    @final
+    def as_affine(self) -> AffineMap | None:
+        """Return the fitted map as an affine one before the softmax, or None where it is not."""
+        check_is_fitted(self, "map_")
+        if not (len(self.map_) == 2 and isinstance(self.map_[0], Affine) and isinstance(self.map_[1], Softmax)):
+            return None
+        weight, k = self.map_[0].weight, self.n_classes_
+        return AffineMap(weight if weight.ndim == 2 else np.eye(k) * weight, np.zeros(k) + self.map_[0].bias)
 
     @property
     @abstractmethod
@@ -67,16 +91,8 @@ class Recalibrator(BaseEstimator, ABC):
         """Whether the most probable class is always that of the logits."""
 
     @abstractmethod
-    def as_affine(self) -> AffineMap | None:
-        """Return the fitted map as an affine one before the softmax, or None where it is not."""
-
-    @abstractmethod
-    def _learn(self, logits: Logits, labels: Labels) -> None:
-        """Set what is learnt, from checked arrays."""
-
-    @abstractmethod
-    def _apply(self, logits: Logits) -> Probs:
-        """Compute probabilities, from checked logits."""
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
+        """Learn from checked arrays; numbers worth reading may be set as attributes that end in `_`."""
 
     def __sklearn_tags__(self) -> Any:
         """Say that labels are needed."""

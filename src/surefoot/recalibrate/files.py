@@ -1,4 +1,4 @@
-"""A fitted recalibrator as a JSON file that a person can read, and that runs nothing when it is loaded."""
+"""A fitted recalibrator as a JSON file that a person can read, any language can apply, and that runs nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,35 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.errors import FileError
 from surefoot.core.files import read_json, write_json
 from surefoot.recalibrate.base import Recalibrator
-from surefoot.recalibrate.catalog import RECALIBRATORS
+from surefoot.recalibrate.binary import BinaryCalibrator
+from surefoot.recalibrate.catalog import BINARY, RECALIBRATORS
+from surefoot.recalibrate.steps import from_plain, to_plain
 
-_FORMAT = "surefoot recalibrator"
-_VERSION = 1
+FORMAT = "surefoot recalibrator"
+VERSION = 2
+_KNOWN_ELSEWHERE = {"map_", "n_classes_", "n_features_in_", "classes_"}
 
 
 def save_recalibrator(recalibrator: Recalibrator, path: Path | str) -> None:
-    """Write name, settings and learnt values.
+    """Write the map (its steps), and by which recalibrator with which settings it was learnt.
+
+    The schema is in docs/guide/recalibrating.md.
 
     Raises:
         NotFittedError: there is nothing learnt to write.
     """
-    check_is_fitted(recalibrator, "n_classes_")
-    learnt = {name: _plain(value) for name, value in vars(recalibrator).items() if name.endswith("_")}
-    settings = {name: _plain(value) for name, value in recalibrator.get_params().items()}
-    name = type(recalibrator).__name__
-    write_json(path, {"format": _FORMAT, "version": _VERSION, "name": name, "settings": settings, "learnt": learnt})
+    check_is_fitted(recalibrator, "map_")
+    learnt = {n: v for n, v in vars(recalibrator).items() if n.endswith("_") and n not in _KNOWN_ELSEWHERE}
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": type(recalibrator).__name__,
+        "settings": {name: _plain(value) for name, value in recalibrator.get_params(deep=False).items()},
+        "learnt": {name: _plain(value) for name, value in learnt.items()},
+        "classes": recalibrator.n_classes_,
+        "steps": to_plain(recalibrator.map_),
+    }
+    write_json(path, record)
 
 
 def load_recalibrator(path: Path | str) -> Recalibrator:
@@ -35,30 +47,39 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
         FileError: the file is missing, not of this format, of a newer version, or damaged.
     """
     record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
-        raise FileError(f"{path} is not a recalibrator file (no 'format': '{_FORMAT}' in it)")
-    if record.get("version") != _VERSION:
-        raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads version {_VERSION}")
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise FileError(f"{path} is not a recalibrator file (no 'format': '{FORMAT}' in it)")
+    if record.get("version") != VERSION:
+        raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads version {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in RECALIBRATORS.values()}
     if record.get("name") not in classes:
         raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
     try:
-        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in record["settings"].items()}
-        recalibrator = classes[record["name"]](**settings)
-        n_classes = int(record["learnt"]["n_classes_"])
+        recalibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})
+        k = int(record["classes"])
+        recalibrator.set_map(tuple(from_plain(step) for step in record["steps"]), k)
         for key, value in record["learnt"].items():
-            if not (key.isidentifier() and key.endswith("_") and not key.startswith("_")):
+            if not (key.isidentifier() and key.endswith("_") and not key.startswith("_")) or key in _KNOWN_ELSEWHERE:
                 raise ValueError(f"{key!r} is not a learnt value")
             setattr(recalibrator, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
-        probe = recalibrator.predict_proba(np.arange(2.0 * n_classes).reshape(2, n_classes) - 1)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        probe = recalibrator.predict_proba(np.arange(2.0 * k).reshape(2, k) - 1)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise FileError(f"{path} is damaged: {error}") from error
-    if not np.isfinite(probe).all():
+    if probe.shape != (2, k) or not np.isfinite(probe).all() or not np.allclose(probe.sum(1), 1):
         raise FileError(f"{path} is damaged: its map does not give probabilities")
     return recalibrator
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, BinaryCalibrator):
+        return {"name": type(value).__name__} | vars(value)
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     return list(value) if isinstance(value, tuple) else value
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = {k: v for k, v in value.items() if k != "name"}
+        return {made.__name__: made for made in BINARY.values()}[value["name"]](**fields)
+    return tuple(value) if isinstance(value, list) else value

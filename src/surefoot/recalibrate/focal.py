@@ -3,16 +3,19 @@
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import log_probs_and_complements, softmax
-from surefoot.core.types import Labels, Logits, Probs
-from surefoot.recalibrate.base import AffineMap, Recalibrator
+from surefoot.core.types import Labels, Logits
+from surefoot.recalibrate import steps
+from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.temperature import TemperatureScaling
 
 
-def undo_logits(logits: Logits, gamma: float | tuple[float, ...], thresholds: tuple[float, ...] = ()) -> Logits:
-    """Compute log v - log g(v, gamma) for v = softmax(logits): logits of the distribution that focal training saw.
+def undo(gamma: float | tuple[float, ...], thresholds: tuple[float, ...] = ()) -> steps.FocalUndo:
+    """Return the step log v - log g(v, gamma), v = softmax(z): logits of the distribution that focal training saw.
 
     g(v, gamma) = (1 - v)^gamma (1 + gamma r), r = -v log v / (1 - v): the slope of focal loss over cross entropy's.
+
+    Raises:
+        InputError: gammas or thresholds that make no sense.
     """
     gammas = gamma if isinstance(gamma, tuple | list) else (gamma,)
     valid = all(isinstance(g, int | float) and np.isfinite(g) and g >= 0 for g in gammas)
@@ -21,11 +24,7 @@ def undo_logits(logits: Logits, gamma: float | tuple[float, ...], thresholds: tu
             f"gamma must be a finite number of at least 0, or one more of them than thresholds between 0 and 1; "
             f"got gamma={gamma!r}, thresholds={thresholds!r}"
         )
-    log_p, log_u = log_probs_and_complements(logits)
-    exponent = np.array(gammas)[np.searchsorted(np.log(np.array(thresholds)), log_p, side="right")]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(log_u > -600, np.exp(np.minimum(log_p - log_u, 700)) * -log_p, 1.0)
-    return log_p - exponent * log_u - np.log1p(exponent * ratio)
+    return steps.FocalUndo(np.array(gammas, dtype=np.float64), np.array(thresholds, dtype=np.float64))
 
 
 class FocalUndo(Recalibrator):
@@ -52,15 +51,8 @@ class FocalUndo(Recalibrator):
         """True for one gamma; where gamma jumps, so does the map."""
         return not self.thresholds
 
-    def _learn(self, logits: Logits, labels: Labels) -> None:
-        undo_logits(logits[:1], self.gamma, self.thresholds)  # settings are checked here, not at the first use
-
-    def _apply(self, logits: Logits) -> Probs:
-        return softmax(undo_logits(logits, self.gamma, self.thresholds))
-
-    def as_affine(self) -> AffineMap | None:
-        """Return None: the map is not affine (unless gamma is 0)."""
-        return None
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
+        return (undo(self.gamma, self.thresholds), steps.Softmax())
 
 
 class FocalUndoTemperature(Recalibrator):
@@ -85,13 +77,7 @@ class FocalUndoTemperature(Recalibrator):
         """True for one gamma; where gamma jumps, so does the map."""
         return not self.thresholds
 
-    def _learn(self, logits: Logits, labels: Labels) -> None:
-        undone = undo_logits(logits, self.gamma, self.thresholds)
-        self.temperature_ = TemperatureScaling().fit(undone, labels).temperature_
-
-    def _apply(self, logits: Logits) -> Probs:
-        return softmax(undo_logits(logits, self.gamma, self.thresholds) / self.temperature_)
-
-    def as_affine(self) -> AffineMap | None:
-        """Return None: the map is not affine."""
-        return None
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
+        first = undo(self.gamma, self.thresholds)
+        self.temperature_ = TemperatureScaling().fit(first(logits), labels).temperature_
+        return (first, *steps.scaling(self.temperature_))

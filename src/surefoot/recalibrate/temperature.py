@@ -1,14 +1,20 @@
 """Temperature scaling: by convex search on the likelihood, and by the paper's grid."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import minimize
+from torch import Tensor
 
 from surefoot.core.bins import bin_index
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import log_softmax, softmax
+from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
-from surefoot.recalibrate.base import AffineMap, Recalibrator
+from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
@@ -90,7 +96,7 @@ class TemperatureScaling(Recalibrator):
         """True: the order of classes does not change."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> None:
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
         table = logits if logits.dtype.itemsize >= 4 else logits.astype(np.float32)
         peak = max(float(table.max()), -float(table.min()))
         unit = 1.0
@@ -102,13 +108,7 @@ class TemperatureScaling(Recalibrator):
         if scale > 0:  # else all logits are equal, and every temperature gives the same answer
             beta, self.at_bound_ = _best_inverse(table, labels, 1e-3 / scale, 1e3 / scale)
             self.temperature_ = unit / beta
-
-    def _apply(self, logits: Logits) -> Probs:
-        return softmax(np.divide(logits, self.temperature_, dtype=np.float64))
-
-    def as_affine(self) -> AffineMap:
-        """Return z / T."""
-        return AffineMap(np.eye(self.n_classes_) / self.temperature_, np.zeros(self.n_classes_))
+        return scaling(self.temperature_)
 
 
 class GridTemperatureScaling(Recalibrator):
@@ -133,7 +133,7 @@ class GridTemperatureScaling(Recalibrator):
         """True: the order of classes does not change."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> None:
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
         if self.objective not in ("ece", "nll"):
             raise InputError(f"objective must be 'ece' or 'nll', got {self.objective!r}")
         best, temperature = np.inf, 0.1
@@ -144,13 +144,116 @@ class GridTemperatureScaling(Recalibrator):
             if score < best:
                 best, self.temperature_ = score, temperature
             temperature += 0.1
+        return scaling(self.temperature_)
 
-    def _apply(self, logits: Logits) -> Probs:
-        return softmax(np.divide(logits, self.temperature_, dtype=np.float64))
 
-    def as_affine(self) -> AffineMap:
-        """Return z / T."""
-        return AffineMap(np.eye(self.n_classes_) / self.temperature_, np.zeros(self.n_classes_))
+class EnsembleTemperatureScaling(Recalibrator):
+    """Mix the probabilities after a temperature, as they are, and uniform: p = w1 softmax(z/T) + w2 softmax(z) + w3/k.
+
+    T by least NLL first, then the weights, at least 0 with sum 1, by least NLL (convex).
+
+    Property: keeps every row's order of classes. Three parameters.
+    Reference: Zhang, Kailkhura, Han 2020, *Mix-n-Match*, eq. 8.
+
+    >>> z = np.array([[3.0, 0.0], [3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    >>> EnsembleTemperatureScaling().fit(z, [0, 0, 1, 1]).weights_.shape
+    (3,)
+    """
+
+    temperature_: float
+    weights_: Float[np.ndarray, " 3"]
+
+    @property
+    def keeps_accuracy(self) -> bool:
+        """True: the order of classes does not change."""
+        return True
+
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
+        self.temperature_ = TemperatureScaling().fit(logits, labels).temperature_
+        k = logits.shape[1]
+        parts = [_own(logits, labels, scale) for scale in (1 / self.temperature_, 1.0)]
+        own = np.stack([*parts, np.full(len(labels), 1 / k)], 1)
+        self.weights_ = _mixture(own)
+        return (Mix(self.weights_[:2], (scaling(self.temperature_), (Softmax(),))),)
+
+
+def _own(logits: Logits, labels: Labels, scale: float) -> np.ndarray:
+    """Compute the probability of each row's label after a scale."""
+    rows = np.arange(len(labels))
+    return np.exp(scale * logits[rows, labels].astype(np.float64) - row_log_sums(logits, scale))
+
+
+def _mixture(own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
+    """Find the weights on the simplex of least mean -log(own weights), by expectation-maximisation."""
+    weights = np.full(own.shape[1], 1 / own.shape[1])
+    for _ in range(500):
+        before = weights
+        weights = weights * (own / np.maximum(own @ weights, 1e-300)[:, None]).mean(0)
+        weights = weights / weights.sum()
+        if np.abs(weights - before).max() < 1e-7:
+            break
+    return weights
+
+
+class ParameterizedTemperatureScaling(Recalibrator):
+    """Give every row a temperature of its own, computed by a small network from its ten largest logits.
+
+    Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
+    `l2` rows on the weights.
+
+    Property: keeps every row's order of classes. About a hundred parameters.
+    Reference: Tomani, Cremers, Buettner 2022, *Parameterized Temperature Scaling*, section 3.
+
+    >>> z = np.random.default_rng(0).normal(size=(50, 3))
+    >>> ParameterizedTemperatureScaling().fit(z, z.argmax(1)).predict_proba(z).shape
+    (50, 3)
+    """
+
+    def __init__(self, l2: float = 1.0, seed: int = 0) -> None:
+        self.l2 = l2
+        self.seed = seed
+
+    @property
+    def keeps_accuracy(self) -> bool:
+        """True: a row is divided by one number."""
+        return True
+
+    def _learn(self, logits: Logits, labels: Labels) -> Map:
+        temperature = TemperatureScaling().fit(logits, labels).temperature_
+        z = torch.from_numpy(np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64)))
+        y, x = torch.from_numpy(labels.copy()), torch.from_numpy(RowTemperature.top(z.numpy()))
+        rng = np.random.default_rng(self.seed)
+        sizes = [(5, x.shape[1]), (5,), (5, 5), (5,), (5,), ()]
+        start = [rng.normal(size=s) / np.sqrt(s[-1]) if len(s) == 2 else np.zeros(s) for s in sizes]
+        start[-1] = np.array(np.log(np.expm1(1.0)))  # softplus of it is 1: the single temperature
+        parameters = [torch.tensor(v, requires_grad=True) for v in start]
+
+        def objective() -> Tensor:
+            w1, b1, w2, b2, w3, b3 = parameters
+            hidden = torch.relu(torch.relu(x @ w1.T + b1) @ w2.T + b2)
+            warmth = torch.nn.functional.softplus(hidden @ w3 + b3)
+            nll = torch.nn.functional.cross_entropy(
+                z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum"
+            )
+            return (nll + self.l2 / 2 * sum((w**2).sum() for w in (w1, w2, w3))) / len(y)
+
+        fitted = _lbfgs(objective, parameters)
+        return (Affine(np.array(1 / temperature), np.array(0.0)), RowTemperature(*fitted), Softmax())
+
+
+def _lbfgs(objective: Callable[[], Tensor], parameters: list[Tensor]) -> list[np.ndarray]:
+    """Minimise by SciPy's L-BFGS with PyTorch's gradients."""
+    cuts = np.cumsum([p.numel() for p in parameters])[:-1]
+
+    def flat(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        for p, v in zip(parameters, np.split(theta, cuts), strict=True):
+            p.data = torch.from_numpy(v.reshape(p.shape).copy())
+        value = objective()
+        return value.item(), np.concatenate([g.ravel().numpy() for g in torch.autograd.grad(value, parameters)])
+
+    start = np.concatenate([p.detach().numpy().ravel() for p in parameters])
+    found = minimize(flat, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(found.x, cuts), strict=True)]
 
 
 def _ece(probs: Probs, labels: Labels) -> float:

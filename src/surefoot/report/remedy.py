@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions
 from surefoot.losses import LOSSES, FocalLoss
 from surefoot.losses.gamma import Steps
-from surefoot.recalibrate import FocalUndo, FocalUndoTemperature, Recalibrator, TemperatureScaling
-
-_FOLDS = 5
-_TINY = 1e-300
+from surefoot.recalibrate import FocalUndo, FocalUndoTemperature, Identity, Recalibrator, TemperatureScaling, choose
+from surefoot.recalibrate.auto import score_rows
 
 
 @dataclass(frozen=True)
@@ -31,15 +28,15 @@ class Remedy:
         return self.nll[self.method]
 
 
-def maps_for(loss: str) -> dict[str, Callable[[], Recalibrator] | None]:
-    """Return the maps worth a try for a network trained with a loss, the simplest first; None is no map.
+def maps_for(loss: str) -> dict[str, Callable[[], Recalibrator]]:
+    """Return the maps worth a try for a network trained with a loss, the simplest first.
 
     For focal losses, the undo of their own gamma.
 
     >>> list(maps_for("ce")), list(maps_for("fl-3"))
     (['none', 'temperature'], ['none', 'temperature', 'focal-undo', 'focal-undo-temperature'])
     """
-    found: dict[str, Callable[[], Recalibrator] | None] = {"none": None, "temperature": TemperatureScaling}
+    found: dict[str, Callable[[], Recalibrator]] = {"none": Identity, "temperature": TemperatureScaling}
     made = LOSSES[loss]() if loss in LOSSES else None
     rule = made.policy.at(1.0) if isinstance(made, FocalLoss) else None
     if isinstance(rule, Steps):
@@ -52,23 +49,10 @@ def maps_for(loss: str) -> dict[str, Callable[[], Recalibrator] | None]:
 def find_remedy(held_out: Predictions, loss: str = "") -> Remedy:
     """Choose a map for a model from held-out rows, by five-fold cross-fitting."""
     logits, labels = held_out.logits(), held_out.labels
-    rows = {name: _losses(make, logits, labels) for name, make in maps_for(loss).items()}
-    means = {name: float(values.mean()) for name, values in rows.items()}
-    best = min(means, key=lambda name: means[name])
-    for name, values in rows.items():  # from the simplest on
-        gap = values - rows[best]
-        if gap.mean() <= gap.std() / math.sqrt(len(gap)):
-            return Remedy(name, means)
-    return Remedy(best, means)
-
-
-def _losses(make: Callable[[], Recalibrator] | None, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute the NLL of each row under a map that was learnt on other rows."""
-    probs = softmax(logits)
-    if make is not None and len(labels) >= 2 * _FOLDS:
-        for fitted_on, judged in KFold(_FOLDS, shuffle=True, random_state=0).split(logits):
-            probs[judged] = make().fit(logits[fitted_on], labels[fitted_on]).predict_proba(logits[judged])
-    return -np.log(np.maximum(probs[np.arange(len(labels)), labels], _TINY))
+    choice = choose(maps_for(loss), logits, labels)
+    if not choice.scores:  # too few rows to hold any out
+        return Remedy("none", {"none": float(score_rows(softmax(logits), labels, "nll").mean())})
+    return Remedy(choice.method, choice.scores)
 
 
 @dataclass(frozen=True)

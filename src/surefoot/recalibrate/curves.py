@@ -1,0 +1,99 @@
+"""Curves: fitted maps of one score in [0, 1] to another. Values that a few lines of any language can apply."""
+
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit
+
+from surefoot.core.types import Confidences
+
+_LEAST = 2.0**-53  # scores nearer to 0 or 1 than float64 can tell from 1 count as this far away
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Linear between the points (x, y), constant beyond the first and the last; x increases strictly.
+
+    >>> Line(np.array([0.2, 0.6]), np.array([0.0, 1.0]))(np.array([0.1, 0.5, 0.9])).round(3)
+    array([0.  , 0.75, 1.  ])
+    """
+
+    x: Float[np.ndarray, " m"]
+    y: Float[np.ndarray, " m"]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such line."""
+        _numbers(self)
+        if len(self.x) != len(self.y) or not len(self.x) or (np.diff(self.x) <= 0).any():
+            raise ValueError("a line needs as many x as y, at least one, and x that increases strictly")
+
+    def __call__(self, score: Confidences) -> Confidences:
+        """Interpolate."""
+        return np.interp(score, self.x, self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Stairs:
+    """Constant between edges: values[i] for edges[i-1] < score <= edges[i]; one more value than edges.
+
+    >>> Stairs(np.array([0.5]), np.array([0.1, 0.8]))(np.array([0.5, 0.6]))
+    array([0.1, 0.8])
+    """
+
+    edges: Float[np.ndarray, " m"]
+    values: Float[np.ndarray, " m1"]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such staircase."""
+        _numbers(self)
+        if len(self.values) != len(self.edges) + 1 or (np.diff(self.edges) <= 0).any():
+            raise ValueError("stairs need one more value than edges, and edges that increase strictly")
+
+    def __call__(self, score: Confidences) -> Confidences:
+        """Look up."""
+        return self.values[np.searchsorted(self.edges, score, side="left")]
+
+
+@dataclass(frozen=True, eq=False)
+class LogOdds:
+    """sigmoid(a log s - b log(1 - s) + c): Platt's curve where a = b, else the beta curve.
+
+    Scores nearer to 0 or 1 than 2^-53 count as that.
+
+    >>> LogOdds(1.0, 1.0, 0.0)(np.array([0.25, 0.75]))
+    array([0.25, 0.75])
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number."""
+        _numbers(self)
+
+    def __call__(self, score: Confidences) -> Confidences:
+        """Compute it."""
+        s = np.clip(score, _LEAST, 1 - _LEAST)
+        return expit(self.a * np.log(s) - self.b * np.log1p(-s) + self.c)
+
+
+Curve: TypeAlias = Line | Stairs | LogOdds
+CURVES: dict[str, type[Line] | type[Stairs] | type[LogOdds]] = {"line": Line, "stairs": Stairs, "log-odds": LogOdds}
+
+
+def identity() -> Line:
+    """Return the curve that changes nothing."""
+    return Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+
+
+def _numbers(curve: object) -> None:
+    """Turn every field into finite float64 of its rank."""
+    for field in fields(curve):  # type: ignore[arg-type]
+        rank = 0 if field.type is float else 1
+        value = np.asarray(getattr(curve, field.name), dtype=np.float64)
+        if value.ndim != rank or not np.isfinite(value).all():
+            raise ValueError(f"{type(curve).__name__}.{field.name} must be finite numbers of rank {rank}")
+        object.__setattr__(curve, field.name, value if rank else float(value))

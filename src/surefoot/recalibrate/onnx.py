@@ -1,0 +1,346 @@
+"""Maps, and networks with their maps, as ONNX graphs: calibrated probabilities without Python.
+
+Each step becomes a few nodes in float64, whatever the type of the logits; the output is float32.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.utils.validation import check_is_fitted
+
+from surefoot.core.errors import InputError
+from surefoot.core.files import whole_file
+from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
+from surefoot.recalibrate.steps import (
+    LEAST_TEMPERATURE,
+    TOP_SCORES,
+    Affine,
+    Curves,
+    FocalUndo,
+    LogSoftmax,
+    Mix,
+    Normalise,
+    Reweigh,
+    RowTemperature,
+    Softmax,
+    Step,
+    TopCurve,
+)
+
+_OPSET = 18
+_LEAST = 2.0**-53
+
+
+class _Writer:
+    """Collects nodes and constants; each method adds a node and gives the name of its output."""
+
+    def __init__(self, classes: int) -> None:
+        self.k = classes
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._count = 0
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"map_{self._count}"
+
+    def node(self, op: str, *inputs: "str | float | np.ndarray", **attributes: Any) -> str:
+        """Add a node; numbers among the inputs become float64 constants."""
+        name = self._name()
+        names = [x if isinstance(x, str) else self.constant(np.asarray(x, dtype=np.float64)) for x in inputs]
+        self.nodes.append(helper.make_node(op, names, [name], **attributes))
+        return name
+
+    def constant(self, value: np.ndarray) -> str:
+        """Add a constant of its own type."""
+        name = self._name()
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant of int64."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def sum(self, x: str) -> str:
+        """Sum over classes, kept as a column."""
+        return self.node("ReduceSum", x, self.integers(1), keepdims=1)
+
+    def max(self, x: str) -> str:
+        """Take the largest over classes, kept as a column."""
+        return self.node("ReduceMax", x, self.integers(1), keepdims=1)
+
+    def top(self, x: str) -> str:
+        """Return a mask (n, k), 1 at the first largest class, in float64."""
+        at = self.node("ArgMax", x, axis=1, keepdims=1)
+        return self.node("Cast", self.node("Equal", at, self.integers(*range(self.k))), to=TensorProto.DOUBLE)
+
+    def log_sums(self, x: str) -> tuple[str, str, str]:
+        """Return log softmax, log of one minus softmax, and the mask of the top; see `log_probs_and_complements`."""
+        mask = self.top(x)
+        shifted = self.node("Sub", x, self.max(x))
+        mass = self.node("Mul", self.node("Exp", shifted), self.node("Sub", 1.0, mask))
+        others = self.sum(mass)
+        log_total = self._log1p(others)
+        log_p = self.node("Sub", shifted, log_total)
+        p = self.node("Exp", self.node("Min", log_p, 0.0))
+        below = self.node("Log", self.node("Max", self.node("Sub", 1.0, p), 1e-300))
+        runner_up = self.max(self.node("Sub", shifted, self.node("Mul", mask, 1e308)))
+        summed = self.node("Log", self.node("Max", others, 1e-300))
+        empty = self.node("LessOrEqual", others, 1e-300)
+        top_log = self.node("Sub", self.node("Where", empty, runner_up, summed), log_total)
+        is_top = self.node("Greater", mask, 0.5)
+        return log_p, self.node("Where", is_top, top_log, below), mask
+
+    def _log1p(self, x: str) -> str:
+        """Compute log(1 + x) for x >= 0 to the last digits: log(u) x / (u - 1), u = 1 + x."""
+        u = self.node("Add", x, 1.0)
+        small = self.node("LessOrEqual", u, 1.0)
+        gap = self.node("Where", small, 1.0, self.node("Sub", u, 1.0))
+        return self.node("Where", small, x, self.node("Div", self.node("Mul", self.node("Log", u), x), gap))
+
+    def below(self, x: str, edges: np.ndarray, strictly: bool) -> str:
+        """Count the edges below each value of a column (n, 1): int64, (n,)."""
+        op = "Less" if strictly else "LessOrEqual"
+        passed = self.node("Cast", self.node(op, edges[None, :], x), to=TensorProto.INT64)
+        return self.node("ReduceSum", passed, self.integers(1), keepdims=0)
+
+    def pick(self, table: np.ndarray, index: str) -> str:
+        """Look values up: (n,) indices to a column (n, 1)."""
+        values = self.node("Gather", self.constant(table.astype(np.float64)), index)
+        return self.node("Unsqueeze", values, self.integers(1))
+
+
+def _curve(w: _Writer, curve: Curve, x: str) -> str:
+    """Apply a curve to a column (n, 1)."""
+    match curve:
+        case Line():
+            if len(curve.x) == 1:
+                return w.node("Add", w.node("Mul", x, 0.0), float(curve.y[0]))
+            inner = w.below(x, curve.x[1:-1], strictly=False)
+            x0, y0 = w.pick(curve.x[:-1], inner), w.pick(curve.y[:-1], inner)
+            rise = w.pick(np.diff(curve.y) / np.diff(curve.x), inner)
+            inside = w.node("Max", w.node("Min", x, float(curve.x[-1])), float(curve.x[0]))
+            return w.node("Add", y0, w.node("Mul", w.node("Sub", inside, x0), rise))
+        case Stairs():
+            return w.pick(curve.values, w.below(x, curve.edges, strictly=True))
+        case LogOdds():
+            s = w.node("Max", w.node("Min", x, 1 - _LEAST), _LEAST)
+            left = w.node("Mul", w.node("Log", s), curve.a)
+            right = w.node("Mul", w.node("Log", w.node("Sub", 1.0, s)), curve.b)
+            return w.node("Sigmoid", w.node("Add", w.node("Sub", left, right), curve.c))
+        case _:
+            assert_never(curve)
+
+
+def _step(w: _Writer, step: Step, x: str) -> str:  # noqa: PLR0911  (one case a step)
+    """Apply a step to rows (n, k)."""
+    match step:
+        case Affine():
+            moved = w.node("MatMul", x, step.weight.T) if step.weight.ndim == 2 else w.node("Mul", x, step.weight)
+            return w.node("Add", moved, step.bias)
+        case Softmax():
+            return _shares(w, w.node("Exp", w.node("Sub", x, w.max(x))))
+        case LogSoftmax():
+            return w.log_sums(x)[0]
+        case FocalUndo():
+            return _focal_undo(w, step, x)
+        case RowTemperature():
+            return _row_temperature(w, step, x)
+        case Curves():
+            return _curves(w, step, x)
+        case TopCurve():
+            return _top_curve(w, step, x)
+        case Normalise():
+            return _shares(w, x)
+        case Reweigh():
+            return _shares(w, w.node("Mul", x, step.factors))
+        case Mix():
+            left = max(1.0 - float(step.weights.sum()), 0.0) / w.k
+            total = w.node("Add", w.node("Mul", x, 0.0), left)
+            for weight, part in zip(step.weights, step.parts, strict=True):
+                total = w.node("Add", total, w.node("Mul", _steps(w, part, x), float(weight)))
+            return total
+        case _:
+            assert_never(step)
+
+
+def _shares(w: _Writer, x: str) -> str:
+    """Divide rows by their sums; equal parts where a sum is 0."""
+    total = w.sum(x)
+    some = w.node("Greater", total, 0.0)
+    return w.node("Where", some, w.node("Div", x, w.node("Where", some, total, 1.0)), 1.0 / w.k)
+
+
+def _focal_undo(w: _Writer, step: FocalUndo, x: str) -> str:
+    log_p, log_u, _ = w.log_sums(x)
+    exponent: str | float = float(step.gammas[0])
+    for gamma, edge in zip(step.gammas[1:], np.log(step.thresholds), strict=True):
+        exponent = w.node("Where", w.node("GreaterOrEqual", log_p, float(edge)), float(gamma), exponent)
+    odds = w.node("Exp", w.node("Min", w.node("Sub", log_p, log_u), 700.0))
+    ratio = w.node("Mul", odds, w.node("Neg", log_p))
+    ratio = w.node("Where", w.node("Greater", log_u, -600.0), ratio, 1.0)
+    undone = w.node("Sub", log_p, w.node("Mul", log_u, exponent))
+    return w.node("Sub", undone, w.node("Log", w.node("Add", w.node("Mul", ratio, exponent), 1.0)))
+
+
+def _row_temperature(w: _Writer, step: RowTemperature, x: str) -> str:
+    size = w.integers(min(TOP_SCORES, w.k))
+    largest, at = w._name(), w._name()
+    w.nodes.append(helper.make_node("TopK", [x, size], [largest, at], axis=1, largest=1, sorted=1))
+    top = w.node("Sub", largest, w.max(x))
+    for weight, bias in ((step.w1, step.b1), (step.w2, step.b2)):
+        top = w.node("Relu", w.node("Add", w.node("MatMul", top, weight.T), bias))
+    raw = w.node("Add", w.node("MatMul", top, step.w3[:, None]), step.b3)
+    warm = w.node("Add", w.node("Max", raw, 0.0), w._log1p(w.node("Exp", w.node("Neg", w.node("Abs", raw)))))
+    return w.node("Div", x, w.node("Max", warm, LEAST_TEMPERATURE))
+
+
+def _curves(w: _Writer, step: Curves, x: str) -> str:
+    if len(step.curves) == 1:
+        flat = w.node("Reshape", x, w.integers(-1, 1))
+        return w.node("Reshape", _curve(w, step.curves[0], flat), w.integers(-1, w.k))
+    columns = [
+        _curve(w, curve, w.node("Slice", x, w.integers(j), w.integers(j + 1), w.integers(1)))
+        for j, curve in enumerate(step.curves)
+    ]
+    return w.node("Concat", *columns, axis=1)
+
+
+def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
+    mask = w.top(x)
+    other = w.node("Sub", 1.0, mask)
+    score = w.sum(w.node("Mul", x, mask))
+    if len(step.curves) == 1:
+        wanted = _curve(w, step.curves[0], score)
+    else:
+        columns = w.node("Concat", *(_curve(w, curve, score) for curve in step.curves), axis=1)
+        wanted = w.sum(w.node("Mul", columns, mask))
+    others = w.node("Mul", x, other)
+    rest = w.sum(others)
+    some = w.node("Greater", rest, 0.0)
+    shares = w.node("Div", others, w.node("Where", some, rest, 1.0))
+    shares = w.node("Where", some, shares, w.node("Div", other, w.k - 1.0))
+    runner_up = w.max(shares)
+    kept = w.node("Max", wanted, w.node("Div", runner_up, w.node("Add", runner_up, 1.0)))
+    kept = w.node("Min", kept, 1.0)
+    shares = w.node("Mul", shares, w.node("Sub", 1.0, kept))
+    return w.node("Add", shares, w.node("Mul", mask, w.node("Max", kept, w.max(shares))))
+
+
+def _steps(w: _Writer, steps: Map, x: str) -> str:
+    for step in steps:
+        x = _step(w, step, x)
+    return x
+
+
+def map_to_onnx(recalibrator: Recalibrator, dtype: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """Return a graph from `logits` (n, k) to `probs` (n, k, float32).
+
+    Property: equals `predict_proba` to float32's rounding (tested against ONNX Runtime).
+
+    Raises:
+        NotFittedError: there is nothing learnt to write.
+    """
+    check_is_fitted(recalibrator, "map_")
+    k = recalibrator.n_classes_
+    w = _Writer(k)
+    result = _steps(w, recalibrator.map_, w.node("Cast", "logits", to=TensorProto.DOUBLE))
+    w.nodes.append(helper.make_node("Cast", [result], ["probs"], to=TensorProto.FLOAT))
+    graph = helper.make_graph(
+        w.nodes, "surefoot_map",
+        [helper.make_tensor_value_info("logits", dtype, ["n", k])],
+        [helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["n", k])],
+        initializer=w.constants,
+    )  # fmt: skip
+    return _finished(graph, _OPSET)
+
+
+def model_to_onnx(
+    model: "torch.nn.Module | onnx.ModelProto | Path | str", recalibrator: Recalibrator,
+    example: torch.Tensor | None = None,
+) -> onnx.ModelProto:  # fmt: skip
+    """Return one graph from the network's input to calibrated `probs`.
+
+    Arguments:
+        model: a network whose output is logits (n, k); or the ONNX graph of one, or its file.
+        recalibrator: fitted on the logits of that network.
+        example: an input (n, ...) of a PyTorch network, on its device; the first dimension is free in the graph.
+
+    Raises:
+        InputError: no example for a PyTorch network, or a graph with another output than logits (n, k).
+    """
+    check_is_fitted(recalibrator, "map_")
+    if isinstance(model, torch.nn.Module):
+        if example is None:
+            raise InputError("exporting a PyTorch network needs an example input: example=torch.zeros(1, ...)")
+        network = _export(model, example)
+    else:
+        network = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+    if len(network.graph.output) != 1:
+        raise InputError(f"the network must have one output, its logits; it has {len(network.graph.output)}")
+    output = network.graph.output[0]
+    k = recalibrator.n_classes_
+    shape = [d.dim_value for d in output.type.tensor_type.shape.dim]
+    if len(shape) != 2 or shape[1] not in (0, k):
+        raise InputError(f"the network's output has shape {shape}, the map was fitted on logits (n, {k})")
+    opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
+    if opset < _OPSET:
+        network = onnx.version_converter.convert_version(network, _OPSET)
+    combined = onnx.compose.merge_models(
+        network, _same_opset(map_to_onnx(recalibrator, output.type.tensor_type.elem_type), network),
+        io_map=[(output.name, "logits")], prefix1="", prefix2="surefoot/",
+    )  # fmt: skip
+    for node in combined.graph.node:
+        for i, name in enumerate(node.output):
+            if name == "surefoot/probs":
+                node.output[i] = "probs"
+    combined.graph.output[0].name = "probs"
+    onnx.checker.check_model(combined)
+    return combined
+
+
+def _same_opset(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
+    """Declare the opset of another graph: the nodes used here mean the same from opset 18 on."""
+    del model.opset_import[:]
+    model.opset_import.extend(o for o in like.opset_import if o.domain in ("", "ai.onnx"))
+    model.ir_version = like.ir_version
+    return model
+
+
+def _export(model: torch.nn.Module, example: torch.Tensor) -> onnx.ModelProto:
+    """Export a network in evaluation mode, its first dimension free."""
+    was = model.training
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, about PyTorch
+            program = torch.onnx.export(
+                model.eval(), (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), verbose=False
+            )
+    finally:
+        model.train(was)
+    return program.model_proto  # type: ignore[union-attr]
+
+
+def _finished(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="surefoot")
+    model.ir_version = 10
+    onnx.checker.check_model(model)
+    return model
+
+
+def save_onnx(model: onnx.ModelProto, path: Path | str) -> None:
+    """Write a graph, whole or not at all.
+
+    Raises:
+        InputError: the name does not end in .onnx.
+    """
+    if Path(path).suffix != ".onnx":
+        raise InputError(f"an ONNX graph is written as .onnx, got {path}")
+    with whole_file(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
