@@ -46,8 +46,8 @@ def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:
 _CHUNK_VALUES = 1 << 17  # values at a time: half a megabyte stays in the cache
 
 
-def top_scores(logits: Logits) -> tuple[Confidences, Labels]:
-    """Compute the largest softmax probability of each row in float64, and its class, without a copy of the table.
+def top_scores(logits: Logits, scale: float = 1.0) -> tuple[Confidences, Labels]:
+    """Compute the largest probability of softmax(scale z), and its class, row by row without a copy of the table.
 
     1 / (1 + sum of the others): the sum keeps its digits where the probability is near 1.
 
@@ -62,6 +62,8 @@ def top_scores(logits: Logits) -> tuple[Confidences, Labels]:
         at = chunk.argmax(1)
         rows = np.arange(len(chunk))
         mass = np.subtract(chunk, chunk[rows, at][:, None], dtype=np.result_type(chunk, np.float32))
+        if scale != 1:
+            mass *= mass.dtype.type(scale)
         np.exp(mass, out=mass)
         mass[rows, at] = 0
         score[start : start + step] = 1 / (1 + mass.sum(1, dtype=np.float64))

@@ -1,18 +1,18 @@
 """Affine maps of the logits, fitted by penalised likelihood: vector, matrix, Dirichlet, structured matrix scaling."""
 
 import numpy as np
-from jaxtyping import Float
 from scipy.optimize import minimize
 from sklearn.model_selection import StratifiedKFold
 
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import log_softmax
-from surefoot.core.types import Labels, Logits
+from surefoot.core.numerics import log_softmax, softmax
+from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.steps import LogSoftmax, affine
 from surefoot.recalibrate.temperature import TemperatureScaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
+_PAIRED_ROWS = 1000
 _PATH = 10.0 ** np.arange(1, -9, -1)  # penalties from the strongest on, where one is to be chosen
 
 
@@ -249,8 +249,8 @@ class StructuredMatrixScaling(Recalibrator):
 
     Scales, mixing weights and shifts each have a normal prior around the best temperature. The variance of each prior
     is estimated in one pass, from how far the likelihood's slopes at the temperature exceed what chance gives them:
-    with g the slopes and h the curvatures, var = sum(g^2 - h) / sum(h^2). Where there is nothing to learn, the map
-    is the temperature's.
+    with g the slopes and H the Hessian, var = (|g|^2 - tr H) / |H|^2. Where there is nothing to learn, the map is the
+    temperature's.
 
     Property: can change the predicted class. Nothing to choose.
     Reference: Berta, Holzmueller, Jordan, Bach 2025, *Structured matrix scaling* (the structure; the priors' variances
@@ -281,9 +281,10 @@ class StructuredMatrixScaling(Recalibrator):
         _, g_weight, g_bias = rows.value(*centre)
         h_weight, h_bias = rows.curvature(*centre)
         diagonal = np.eye(k, dtype=bool)
-        scale = _spread(g_weight[diagonal], h_weight[diagonal])
-        mixing = _spread(g_weight[~diagonal], h_weight[~diagonal])
-        shift = _spread(g_bias, h_bias)
+        norms = _squared_norms(scaled, softmax(scaled + middle))
+        scale = _spread(g_weight[diagonal], h_weight[diagonal], norms[0])
+        mixing = _spread(g_weight[~diagonal], h_weight[~diagonal], norms[1])
+        shift = _spread(g_bias, h_bias, norms[2])
         self.scale_spread_, self.mixing_spread_, self.shift_spread_ = (
             float(np.sqrt(v)) for v in (scale, mixing, shift)
         )
@@ -292,8 +293,37 @@ class StructuredMatrixScaling(Recalibrator):
         return (LogSoftmax(), *affine(weight / temperature, bias - weight @ middle))
 
 
-def _spread(slopes: Float[np.ndarray, " m"], curvatures: Float[np.ndarray, " m"]) -> float:
-    """Estimate the variance of parameters by moments from the slopes and curvatures of their likelihood at zero."""
+def _squared_norms(x: Logits, p: Probs) -> tuple[float, float, float]:
+    """Estimate the squared Frobenius norms of the Hessian's blocks: scales, mixing weights, shifts.
+
+    The Hessian is the sum over rows of (diag p - p p^T) times x x^T; its squared norm is a sum over pairs of rows, here
+    estimated from the pairs of a thousand evenly spread ones.
+    """
+    n = len(x)
+    kept = np.linspace(0, n - 1, min(n, _PAIRED_ROWS)).astype(np.intp)
+    x, p = x[kept].astype(np.float64), p[kept]
+
+    def gram(d: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return <diag d_n - v_n v_n^T, diag d_m - v_m v_m^T> for all pairs of rows."""
+        cross = d @ (v**2).T
+        return d @ d.T - cross - cross.T + (v @ v.T) ** 2
+
+    def over_all(pairs: np.ndarray) -> float:
+        m, own = len(pairs), float(np.trace(pairs))
+        others = (float(pairs.sum()) - own) / max(m * (m - 1), 1)
+        return max(n * own / m + n * (n - 1) * others, 0.0)
+
+    shift = gram(p, p)
+    scale = over_all(gram(p * x**2, p * x))
+    return scale, max(over_all(shift * (x @ x.T) ** 2) - scale, 0.0), over_all(shift)
+
+
+def _spread(slopes: np.ndarray, curvatures: np.ndarray, squared_norm: float) -> float:
+    """Estimate the variance of parameters by moments from the slopes and curvatures of their likelihood at zero.
+
+    With Hessian H and parameters of variance v around zero, E[g g^T] = H + v H^2.
+    """
     least = 1e-8
-    squares = float((curvatures**2).sum())
-    return min(max(float((slopes**2 - curvatures).sum()) / squares, least), 1.0) if squares > 0 else least
+    if squared_norm <= 0:
+        return least
+    return min(max(float((slopes**2 - curvatures).sum()) / squared_norm, least), 1.0)

@@ -129,31 +129,54 @@ class Beta(BinaryCalibrator):
         s = _clipped(blocks.score)
         columns = [np.log(s), -np.log1p(-s)]
         target = blocks.hits / blocks.count
-        slopes = [0.0, 0.0]
-        for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out, then the better of the rest
+        best, least = LogOdds(0.0, 0.0, 0.0), np.inf
+        for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)
             *found, shift = _logistic(design, target, blocks.count, 1e-3)
-            if all(a >= 0 for a in found):
-                for i, a in zip(used, found, strict=True):
-                    slopes[i] = float(a)
-                return LogOdds(slopes[0], slopes[1], float(shift))
-        raise AssertionError("the constant always fits")
+            if any(a < 0 for a in found):
+                continue
+            slopes = [0.0, 0.0]
+            for i, a in zip(used, found, strict=True):
+                slopes[i] = float(a)
+            z = design @ [*found, shift]
+            value = float(blocks.count @ (np.logaddexp(0, z) - target * z))
+            if value < least:
+                best, least = LogOdds(slopes[0], slopes[1], float(shift)), value
+            if len(used) == 2:
+                break
+        return best
+
+
+def _shares(count: np.ndarray, hits: np.ndarray, pseudo_rows: float) -> np.ndarray:
+    """Compute shares of hits, each bin with so many rows more that hit as often as all rows together."""
+    if not (isinstance(pseudo_rows, int | float) and pseudo_rows >= 0):
+        raise InputError(f"pseudo_rows must be a number of at least 0, got {pseudo_rows!r}")
+    base = (hits.sum() + 0.5) / (count.sum() + 1)
+    return (hits + pseudo_rows * base) / (count + pseudo_rows)
 
 
 @dataclass(frozen=True)
 class Isotonic(BinaryCalibrator):
     """Fit the non-decreasing curve of least squares; linear between the scores it was learnt on.
 
+    Every level then gets `pseudo_rows` rows more that hit as often as all rows do together: without them whole ranges
+    of scores become impossible (0) or certain (1), and one such row that turns out otherwise makes the NLL infinite.
+
     Reference: Zadrozny and Elkan 2002; the regression itself is SciPy's.
 
-    >>> Isotonic().fit(np.array([0.2, 0.4, 0.6]), np.array([True, False, True]))(np.array([0.3, 0.5]))
+    >>> Isotonic(0).fit(np.array([0.2, 0.4, 0.6]), np.array([True, False, True]))(np.array([0.3, 0.5]))
     array([0.5 , 0.75])
     """
+
+    pseudo_rows: float = 1.0
 
     def fit(self, score: Confidences, hits: Hits) -> Curve:
         """Learn the curve."""
         blocks = blocks_of(score, hits)
-        y = isotonic_regression(blocks.hits / blocks.count, weights=blocks.count).x
+        found = isotonic_regression(blocks.hits / blocks.count, weights=blocks.count)
+        first, sizes = found.blocks[:-1], np.diff(found.blocks)
+        count, right = np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.hits, first)
+        y = np.repeat(isotonic_regression(_shares(count, right, self.pseudo_rows), weights=count).x, sizes)
         corner = np.r_[True, (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:]), True][: len(y)]
         return Line(blocks.score[corner], y[corner])
 
@@ -162,17 +185,19 @@ class Isotonic(BinaryCalibrator):
 class Histogram(BinaryCalibrator):
     """Give every score the share of hits of its bin; bins of equal mass, or of equal width.
 
-    Rows of equal score stay together. An empty bin of equal width keeps its middle.
+    Rows of equal score stay together. An empty bin of equal width keeps its middle. `pseudo_rows` as in `Isotonic`.
 
     Property: within every bin calibrated up to sqrt(log(2 / a) / (2 n_b)) with confidence 1 - a. Can tie scores.
     Reference: Zadrozny and Elkan 2001; Gupta and Ramdas 2021 (distribution-free, uniform mass).
 
-    >>> Histogram(2).fit(np.array([0.1, 0.2, 0.7, 0.8]), np.array([False, True, True, True]))(np.array([0.0, 0.9]))
+    >>> score, hits = np.array([0.1, 0.2, 0.7, 0.8]), np.array([False, True, True, True])
+    >>> Histogram(2, pseudo_rows=0).fit(score, hits)(np.array([0.0, 0.9]))
     array([0.5, 1. ])
     """
 
     bins: int = 15
     equal_mass: bool = True
+    pseudo_rows: float = 1.0
 
     def fit(self, score: Confidences, hits: Hits) -> Curve:
         """Learn the curve."""
@@ -183,9 +208,9 @@ class Histogram(BinaryCalibrator):
             at = np.searchsorted(edges, blocks.score, side="left")
             count, right = (np.bincount(at, weights=w, minlength=self.bins) for w in (blocks.count, blocks.hits))
             middle = (np.arange(self.bins) + 0.5) / self.bins
-            return Stairs(edges, np.where(count > 0, right / np.maximum(count, 1), middle))
+            return Stairs(edges, np.where(count > 0, _shares(count, right, self.pseudo_rows), middle))
         edges, count, right = mass_bins(blocks, self.bins)
-        return Stairs(edges, right / count)
+        return Stairs(edges, _shares(count, right, self.pseudo_rows))
 
     @property
     def rises(self) -> bool:

@@ -56,7 +56,7 @@ RECALIBRATORS: dict[str, Callable[..., Recalibrator]] = {
     "beta": partial(OneVsRest, Beta()),
     "isotonic": partial(OneVsRest, Isotonic()),
     "isotonic-temperature": partial(OneVsRest, Isotonic(), temperature=True),
-    "histogram": partial(OneVsRest, Histogram()),
+    "histogram": partial(OneVsRest, Histogram(equal_mass=False)),
     "bbq": partial(OneVsRest, BBQ()),
     "scaling-binning": partial(OneVsRest, ScalingBinning()),
     "venn-abers": partial(OneVsRest, VennAbers()),

@@ -222,6 +222,10 @@ def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
         columns = w.node("Concat", *(_curve(w, curve, score) for curve in step.curves), axis=1)
         wanted = w.sum(w.node("Mul", columns, mask))
     others = w.node("Mul", x, other)
+    if step.power != 1:
+        peak = w.max(others)
+        scaled = w.node("Div", others, w.node("Where", w.node("Greater", peak, 0.0), peak, 1.0))
+        others = w.node("Mul", w.node("Pow", scaled, step.power), other)
     rest = w.sum(others)
     some = w.node("Greater", rest, 0.0)
     shares = w.node("Div", others, w.node("Where", some, rest, 1.0))

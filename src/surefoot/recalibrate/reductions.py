@@ -11,7 +11,16 @@ from surefoot.recalibrate.steps import Affine, Curves, Normalise, Softmax, TopCu
 from surefoot.recalibrate.temperature import TemperatureScaling
 
 _COLUMNS = 16  # classes at a time: a cache line of float32 logits
+_FEW = 10  # wrong rows below which nothing is learnt from them
 _ENOUGH = 100  # rows from which a class gets a top-label curve of its own
+
+
+def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Map, float]:
+    """Return the step that divides by the best temperature, if one is wanted, and its factor."""
+    if not temperature:
+        return (), 1.0
+    scale = 1 / TemperatureScaling().fit(logits, labels).temperature_
+    return (Affine(np.array(scale), np.array(0.0)),), scale
 
 
 class OneVsRest(Recalibrator):
@@ -23,7 +32,7 @@ class OneVsRest(Recalibrator):
     Reference: Zadrozny and Elkan 2002; Zhang, Kailkhura, Han 2020 (after a temperature).
 
     >>> z = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.5]])
-    >>> OneVsRest(Isotonic()).fit(z, [0, 0, 1, 0]).predict_proba(z)[3]
+    >>> OneVsRest(Isotonic(0)).fit(z, [0, 0, 1, 0]).predict_proba(z)[3]
     array([1., 0.])
     """
 
@@ -37,10 +46,7 @@ class OneVsRest(Recalibrator):
         return False
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
-        first, scale = (), 1.0
-        if self.temperature:
-            scale = 1 / TemperatureScaling().fit(logits, labels).temperature_
-            first = (Affine(np.array(scale), np.array(0.0)),)
+        first, scale = _before(self.temperature, logits, labels)
         sums = row_log_sums(logits, scale)
         curves: list[Curve] = []
         for start in range(0, logits.shape[1], _COLUMNS):
@@ -54,6 +60,9 @@ class OneVsRest(Recalibrator):
 class TopLabel(Recalibrator):
     """Recalibrate the largest probability against whether it is right; the others share the rest as before.
 
+    How the others share what is left matters in the rows that are wrong: with `fit_rest` the others' odds are raised to
+    the power of least NLL in those rows (if there are ten), without it they stay as they are, as published.
+
     With `per_class`, each predicted class has a curve of its own, learnt on the rows that predict it (where they are
     fewer than 100, the curve of all rows): top-label calibration, by reduction to binary problems.
 
@@ -61,13 +70,19 @@ class TopLabel(Recalibrator):
     Reference: Gupta and Ramdas 2022, *Top-label calibration and multiclass-to-binary reductions*, algorithms 1 and 3.
 
     >>> z = np.array([[2.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0]])
-    >>> TopLabel(Isotonic()).fit(z, [0, 0, 1, 0]).predict_proba(z[:1])
+    >>> TopLabel(Isotonic(0)).fit(z, [0, 0, 1, 0]).predict_proba(z[:1])
     array([[1., 0., 0.]])
     """
 
-    def __init__(self, calibrator: BinaryCalibrator = Histogram(), per_class: bool = False) -> None:  # noqa: B008
+    def __init__(
+        self,
+        calibrator: BinaryCalibrator = Histogram(),  # noqa: B008
+        per_class: bool = False,
+        fit_rest: bool = True,
+    ) -> None:
         self.calibrator = calibrator
         self.per_class = per_class
+        self.fit_rest = fit_rest
 
     @property
     def keeps_accuracy(self) -> bool:
@@ -77,12 +92,24 @@ class TopLabel(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         score, top = top_scores(logits)
         hits = top == labels
+        power = _power_of_rest(logits[~hits], labels[~hits], top[~hits]) if self.fit_rest else np.array(1.0)
         shared = self.calibrator.fit(score, hits)
         if not self.per_class:
-            return (Softmax(), TopCurve((shared,)))
+            return (Softmax(), TopCurve((shared,), power))
         own = [top == j for j in range(logits.shape[1])]
         fitted = [self.calibrator.fit(score[o], hits[o]) if o.sum() >= self._enough() else shared for o in own]
-        return (Softmax(), TopCurve(tuple(fitted)))
+        return (Softmax(), TopCurve(tuple(fitted), power))
 
     def _enough(self) -> int:
         return max(_ENOUGH, getattr(self.calibrator, "least_rows", 0))
+
+
+def _power_of_rest(logits: Logits, labels: Labels, top: Labels) -> np.ndarray:
+    """Find the inverse temperature of least NLL among the classes that were not predicted, in rows that are wrong."""
+    n, k = logits.shape
+    if n < _FEW or k < 3:
+        return np.array(1.0)
+    kept = np.arange(k) != top[:, None]
+    others = logits[kept].reshape(n, k - 1)
+    temperature = TemperatureScaling().fit(others, labels - (labels > top))
+    return np.array(1 / temperature.temperature_)

@@ -53,7 +53,8 @@ class Spline(BinaryCalibrator):
 
     h is fitted by least squares with equally spaced knots on [0, 1] and h(0) = 0. Rows of equal score are one step, and
     get its average slope. A score that holds 2% of the rows (and 50) or more is an atom: it gets its own share of
-    hits, and the spline the other rows. The curve is then made non-decreasing by projection, and cut to [0, 1].
+    hits, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that neither s
+    nor 1 - s shrinks below a hundredth of itself.
 
     Attributes:
         knots: their number, at least 3; or "cv", chosen from 4 to 14 by the held-out Brier score of five folds.
@@ -122,7 +123,8 @@ def _fit(blocks: Blocks, knots: int, clock: str) -> Line:
     x, y, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
     x, first = np.unique(x, return_index=True)
     monotone = isotonic_regression(y[first], weights=weight[first]).x
-    return Line(x, np.clip(monotone, 0.0, 1.0))
+    # nothing becomes impossible or certain: neither the score nor its complement shrinks below a hundredth
+    return Line(x, np.clip(monotone, 0.01 * x, 1 - 0.01 * (1 - x)))
 
 
 def _smooth(blocks: Blocks, knots: int, clock: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -117,13 +117,14 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class TopCurve:
-    """Replace the largest p by curves[its class](p), but keep it the largest; the others share the rest as before.
+    """Replace the largest p by curves[its class](p), but keep it the largest; the others share the rest as p^power.
 
     One curve alone serves all classes. With c the new value and r the largest of the others over their sum:
     c is at least r / (1 + r), at which the two tie.
     """
 
     curves: tuple[Curve, ...]
+    power: np.ndarray
 
     def __call__(self, rows: Rows) -> Rows:
         """Apply the curves to the largest values."""
@@ -131,6 +132,9 @@ class TopCurve:
         at, top = np.arange(n), rows.argmax(1)
         others = np.array(rows, dtype=np.float64)
         others[at, top] = 0.0
+        if self.power != 1:
+            peak = others.max(1, keepdims=True)
+            others = (others / np.where(peak > 0, peak, 1.0)) ** self.power
         rest = others.sum(1)
         score = rows[at, top]
         if len(self.curves) == 1:
