@@ -72,7 +72,7 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
         seconds = time.process_time() - start
         found[name] = {c: METRICS[c].read(METRICS[c].observe(probs, judged.labels)) for c in COLUMNS}
         observe, read = METRICS["ece"].observe, METRICS["ece"].read
-        drawn = draw_labels(probs, np.random.default_rng(seed), FLOOR_DRAWS)
+        drawn = draw_labels(probs, seed, FLOOR_DRAWS)
         found[name]["floor"] = float(np.mean([read(observe(probs, labels)) for labels in drawn]))
         found[name]["seconds"] = seconds
         if name == "auto":
@@ -94,8 +94,8 @@ def page(found: dict[str, dict]) -> str:
         f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all maps; two "
         f"processes on {processor()}, {minutes:.0f} minutes by the clock.",
         "A number is the mean over the divisions; the floor is the mean ECE of a perfectly calibrated model with the "
-        "same probabilities; the share is of divisions in which the KS test rejects at 5% (a calibrated map shows about "
-        "5%). Divisions of one table overlap: their scatter understates the uncertainty of the table itself.",
+        "same probabilities; the share is of divisions in which the KS test rejects at 5% (calibrated: about 5%). "
+        "Divisions of one table overlap: their scatter understates the uncertainty of the table itself.",
         "## Over all tables",
         summary(found),
     ]

@@ -1,20 +1,23 @@
 """Measuring: batches, seeds, drawn labels."""
 
 import math
+from dataclasses import astuple
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probability_tables import table
 from surefoot.metrics import METRICS
-from surefoot.metrics.uncertainty import draw_labels, measure
+from surefoot.metrics.uncertainty import Measuring, draw_labels, measure, shard_of
 
 
 def test_drawn_labels_follow_their_rows():
-    rng = np.random.default_rng(0)
     probs = np.tile([0.2, 0.0, 0.7, 0.1], (20000, 1))
-    shares = np.bincount(next(draw_labels(probs, rng, 1)), minlength=4) / 20000
+    shares = np.bincount(next(draw_labels(probs, 0, 1)), minlength=4) / 20000
     assert shares == pytest.approx([0.2, 0.0, 0.7, 0.1], abs=0.015)
 
 
@@ -37,3 +40,30 @@ def test_one_row_has_no_interval():
     reading = measure([([[0.9, 0.1]], [0])], [METRICS["ece"]])["ece"]
     assert reading.value == pytest.approx(0.1)
     assert math.isnan(reading.low)
+
+
+@given(cuts=st.lists(st.integers(1, 898), min_size=1, max_size=6, unique=True), seed=st.integers(0, 3))
+@settings(max_examples=5)
+def test_all_numbers_are_the_same_whatever_the_division(cuts, seed):
+    probs, labels = table(1, n=900)
+    metrics = [m for m in METRICS.values() if m.name != "ks_classwise_pvalue"]  # its tally is ks_classwise's
+    edges = [0, *sorted(cuts), 900]
+    pieces = [slice(a, b) for a, b in pairwise(edges)]
+    whole, parts = Measuring(metrics, seed=seed), []
+    whole.add(probs, labels)
+    for piece in pieces:
+        parts.append(Measuring(metrics, seed=seed))
+        parts[-1].add(probs[piece], labels[piece], piece.start)
+    merged = Measuring(metrics, seed=seed)
+    for part in np.random.default_rng(seed).permutation(np.array(parts, dtype=object)):
+        merged.merge(part)
+    found = merged.readings()
+    for name, reading in whole.readings().items():
+        assert astuple(found[name]) == pytest.approx(astuple(reading), rel=1e-12, abs=1e-12, nan_ok=True)
+
+
+@given(start=st.integers(0, 10_000), n=st.integers(1, 500))
+def test_shards_are_balanced_and_belong_to_the_row(start, n):
+    shard = shard_of(7, start, n)
+    assert (shard == shard_of(7, 0, start + n)[start:]).all()
+    assert np.bincount(shard_of(7, 0, 100 * 5), minlength=100).tolist() == [5] * 100

@@ -24,6 +24,10 @@ class Tally(ABC):
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
         """Add m tallies up d times, each time with other non-negative whole weights: sums and bootstrap draws alike."""
 
+    @abstractmethod
+    def bounded(self: T, share: int) -> T:
+        """Return the tally at its bounded size, where this is one of `share` that are kept side by side."""
+
     @final
     def __add__(self: T, other: T) -> T:
         """Return the tally of both lots of rows."""

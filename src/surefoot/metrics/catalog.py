@@ -2,10 +2,27 @@
 
 import math
 
+from surefoot.core.catalog import look_up
 from surefoot.metrics.base import Metric
 from surefoot.metrics.classwise import observe_classwise, read_classwise_ece
-from surefoot.metrics.proper import observe_scores, read_accuracy, read_brier, read_nll
-from surefoot.metrics.ranking import observe_ranking, read_adaptive_ece, read_auroc, read_ks, read_ks_pvalue
+from surefoot.metrics.proper import (
+    observe_scores,
+    read_accuracy,
+    read_brier,
+    read_nll,
+    read_spiegelhalter_pvalue,
+)
+from surefoot.metrics.ranking import (
+    observe_classes,
+    observe_ranking,
+    observe_second,
+    observe_within_two,
+    read_adaptive_ece,
+    read_auroc,
+    read_cross_validated_ece,
+    read_ks,
+    read_ks_pvalue,
+)
 from surefoot.metrics.reliability import (
     observe_reliability,
     read_debiased_ece,
@@ -14,6 +31,7 @@ from surefoot.metrics.reliability import (
     read_overconfidence,
     read_rmsce,
 )
+from surefoot.metrics.smooth import observe_smooth, read_smooth_ece
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -31,5 +49,24 @@ METRICS: dict[str, Metric] = {
         Metric("ks", "KS error", "lower", observe_ranking, read_ks),
         Metric("ks_pvalue", "KS p-value", "none", observe_ranking, read_ks_pvalue),
         Metric("auroc", "AUROC of correctness", "higher", observe_ranking, read_auroc),
+        Metric("spiegelhalter_pvalue", "Spiegelhalter p-value", "none", observe_scores, read_spiegelhalter_pvalue),
+        Metric("smooth_ece", "smooth ECE", "lower", observe_smooth, read_smooth_ece),
+        Metric("cross_validated_ece", "ECE, cross-validated", "lower", observe_ranking, read_cross_validated_ece),
+        Metric("ks_second", "KS error, second class", "lower", observe_second, read_ks),
+        Metric("ks_within_two", "KS error, first two", "lower", observe_within_two, read_ks),
+        Metric("ks_classwise", "KS error, classwise", "lower", observe_classes, read_ks),
+        Metric("ks_classwise_pvalue", "KS p-value, classwise", "none", observe_classes, read_ks_pvalue),
     )
 }
+
+# What is read where nothing else is asked for: it needs four tallies of a few kilobytes.
+STANDARD: tuple[Metric, ...] = tuple(list(METRICS.values())[:14])
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        InputError: there is no such metric; the message lists those there are.
+    """
+    return look_up(METRICS, "metric", name)

@@ -33,6 +33,10 @@ class Classwise(Tally):
         stack = np.array([(t.confidence, t.hits) for t in tallies])  # type: ignore[attr-defined]
         return [Classwise(float(m), *sums) for m, sums in zip(n, np.tensordot(weights, stack, 1), strict=True)]
 
+    def bounded(self, share: int) -> "Classwise":
+        """Return itself: its size is fixed."""
+        return self
+
 
 def observe_classwise(probs: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Classwise:
     """Tally every class's probabilities and hits by bin.

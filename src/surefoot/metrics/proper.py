@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from surefoot.core.checks import check_labels, check_probs
 from surefoot.core.types import ArrayLike
@@ -13,36 +14,48 @@ from surefoot.metrics.base import Tally
 
 @dataclass(frozen=True)
 class Scores(Tally):
-    """Sums over rows, in float64."""
+    """Sums over rows, in float64; the last two are mean and variance of `squares` if the probabilities are true."""
 
     n: float
     hits: float
     surprise: float
     squares: float
+    expected: float
+    variance: float
 
     @staticmethod
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
         """Add up with weights."""
         return [Scores(*row) for row in (weights @ np.array([astuple(t) for t in tallies])).tolist()]  # type: ignore[call-overload]
 
+    def bounded(self, share: int) -> "Scores":
+        """Return itself: its size is fixed."""
+        return self
+
 
 def observe_scores(probs: ArrayLike, labels: ArrayLike) -> Scores:
-    """Sum hits, -log p_y and squared distances over a batch.
+    """Sum hits, -log p_y and squared distances over a batch, and what squared distances are under calibration.
 
     A probability of exactly 0 counts as the smallest normal number of the array's own dtype: what the dtype could not
     hold, not what nobody claimed. -log of it is 87.3 in float32 and 708.4 in float64.
 
-    >>> observe_scores([[0.5, 0.5], [0.0, 1.0]], [0, 1])
-    Scores(n=2.0, hits=2.0, surprise=0.6931471805599453, squares=0.5)
+    >>> tally = observe_scores([[0.5, 0.5], [0.0, 1.0]], [0, 1])
+    >>> tally.n, tally.hits, tally.squares, tally.expected
+    (2.0, 2.0, 0.5, 0.5)
     """
     table = check_probs(probs)
     target = check_labels(labels, *table.shape)
     rows = np.arange(len(table))
     own = table[rows, target].astype(np.float64)
     surprise = -np.log(np.maximum(own, np.finfo(table.dtype).smallest_normal)).sum()
-    squares = np.einsum("nk,nk->n", table, table, dtype=np.float64) - 2 * own + 1
+    second = np.einsum("nk,nk->n", table, table, dtype=np.float64)
+    third = np.einsum("nk,nk,nk->n", table, table, table, dtype=np.float64)
+    squares = second - 2 * own + 1
     hits = np.count_nonzero(table.argmax(1) == target)
-    return Scores(float(len(table)), float(hits), float(surprise), float(np.maximum(squares, 0.0).sum()))
+    return Scores(
+        float(len(table)), float(hits), float(surprise), float(np.maximum(squares, 0.0).sum()),
+        float((1 - second).sum()), float(4 * np.maximum(third - second**2, 0.0).sum()),
+    )  # fmt: skip
 
 
 def read_accuracy(tally: Scores) -> float:
@@ -58,3 +71,22 @@ def read_nll(tally: Scores) -> float:
 def read_brier(tally: Scores) -> float:
     """Read the mean of sum_k (p_k - y_k)^2, 0 to 2. Property: proper. Reference: Brier 1950."""
     return tally.squares / tally.n
+
+
+def read_spiegelhalter_pvalue(tally: Scores) -> float:
+    """Read how often a calibrated model's Brier score is at least this far from what its own probabilities expect.
+
+    z = (B - E B) / sqrt(Var B), where with true probabilities E B = sum(1 - |p|^2) and
+    Var B = 4 sum(sum_k p_k^3 - |p|^4); two-sided, by the normal law.
+
+    Property: a test of the full vector's calibration, blind to errors that cancel in the Brier score. For two classes
+    it is Spiegelhalter's.
+    Reference: Spiegelhalter 1986, section 4; for several classes by the same steps.
+
+    >>> round(read_spiegelhalter_pvalue(observe_scores([[0.5, 0.5], [0.9, 0.1]], [0, 1])), 4)
+    0.0027
+    """
+    gap = tally.squares - tally.expected
+    if tally.variance <= 1e-12 * tally.n:  # nothing was left to chance
+        return 1.0 if abs(gap) < 1e-9 * tally.n else 0.0
+    return float(2 * ndtr(-abs(gap) / np.sqrt(tally.variance)))

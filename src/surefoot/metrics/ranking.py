@@ -1,32 +1,37 @@
 """Readings of the whole order of confidences: KS error, adaptive ECE, AUROC of correctness."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
 from surefoot.core.checks import check_confidences, check_labels, check_probs
+from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.base import Tally
 from surefoot.metrics.reliability import BINS, check_hits, top_label
 
 CAPACITY = 1 << 18  # distinct confidences kept exactly
-_CELLS_PER_OCTAVE = 1 << 10
+_FINE, _COARSE = 1 << 10, 1 << 6  # cells an octave: for one event, and for one a class
 _OCTAVES = 60
 
 
 @dataclass(frozen=True)
 class Ranking(Tally):
-    """Rows, hits and sum of confidences for each distinct confidence, in increasing order.
+    """Rows, hits and sum of confidences for each distinct confidence, in increasing order, event by event.
 
-    Exact up to `CAPACITY` distinct values. Beyond, confidences share cells of relative width 2^-10 in the smaller of
-    s and 1 - s, so that what saturates at 1 keeps its order; `slack` bounds what the KS error can lose by it.
+    There is one event, such as "the predicted class is right", or one a class. Exact up to `CAPACITY` distinct values.
+    Beyond, confidences share cells of relative width 1 / `per_octave` in the smaller of s and 1 - s, so that what
+    saturates at 1 keeps its order; `slack` bounds what the KS error can lose by it.
     """
 
     exact: bool
+    per_octave: int
+    event: Int[np.ndarray, " c"]
     cell: Float[np.ndarray, " c"]
     count: Float[np.ndarray, " c"]
     hits: Float[np.ndarray, " c"]
@@ -40,24 +45,28 @@ class Ranking(Tally):
         if not exact:
             parts = [t.coarse() for t in parts]
         owner = np.repeat(np.arange(len(parts)), [len(t.cell) for t in parts])
-        cells, index = np.unique(np.concatenate([t.cell for t in parts]), return_inverse=True)
-        columns = [np.concatenate([getattr(t, name) for t in parts]) for name in ("count", "hits", "confidence")]
+        columns = [np.concatenate([getattr(t, name) for t in parts]) for name in _COLUMNS]
+        events, cells, index = _distinct(*columns[:2])
         results: list[Tally] = []
         for row in weights:
             factor = row[owner]
-            sums = [np.bincount(index, weights=column * factor, minlength=len(cells)) for column in columns]
+            sums = [np.bincount(index, weights=column * factor, minlength=len(cells)) for column in columns[2:]]
             kept = sums[0] > 0
-            total = Ranking(exact, cells[kept], *(s[kept] for s in sums))
-            results.append(total if not exact or len(total.cell) <= CAPACITY else total.coarse())
+            total = Ranking(exact, parts[0].per_octave, events[kept], cells[kept], *(s[kept] for s in sums))
+            results.append(total.bounded(1))
         return results
+
+    def bounded(self, share: int) -> "Ranking":
+        """Return itself, or in cells, where there are more distinct confidences than its share of the capacity."""
+        return self if len(self.cell) <= CAPACITY // share else self.coarse()
 
     def coarse(self) -> "Ranking":
         """Return the same rows in cells of bounded number."""
         if not self.exact:
             return self
-        cells, index = np.unique(_cell(self.cell), return_inverse=True)
-        sums = (np.bincount(index, weights=x, minlength=len(cells)) for x in (self.count, self.hits, self.confidence))
-        return Ranking(False, cells, *sums)
+        events, cells, index = _distinct(self.event, _cell(self.cell, self.per_octave))
+        sums = (np.bincount(index, weights=getattr(self, name), minlength=len(cells)) for name in _COLUMNS[2:])
+        return Ranking(False, self.per_octave, events, cells, *sums)
 
     @property
     def slack(self) -> float:
@@ -66,17 +75,44 @@ class Ranking(Tally):
             return 0.0
         mean = self.confidence / self.count
         rise, fall = (self.count - self.hits) * mean, self.hits * (1 - mean)
-        return float(np.maximum(rise, fall).max() / self.count.sum()) * (1 + 2 / _CELLS_PER_OCTAVE)
+        return float(np.maximum(rise, fall).max() / self.rows) * (1 + 2 / self.per_octave)
+
+    @property
+    def rows(self) -> float:
+        """The number of rows: each is counted once in every event."""
+        return float(self.count[self.event == self.event[0]].sum())
+
+    def events(self) -> "Iterator[Ranking]":
+        """Give the events one by one."""
+        starts = np.flatnonzero(np.r_[True, self.event[1:] != self.event[:-1], True])
+        for start, end in pairwise(starts.tolist()):
+            part = slice(start, end)
+            yield Ranking(self.exact, self.per_octave, *(getattr(self, name)[part] for name in _COLUMNS))
 
 
-def _cell(scores: np.ndarray) -> np.ndarray:
+_COLUMNS = ("event", "cell", "count", "hits", "confidence")
+
+
+def _distinct(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct pairs of event and cell in their order, and which of them each entry is."""
+    if not len(event) or event.min() == event.max():
+        cells, index = np.unique(cell, return_inverse=True)
+        return np.full(len(cells), event[0] if len(event) else 0), cells, index
+    order = np.lexsort((cell, event))
+    first = np.r_[True, (np.diff(event[order]) != 0) | (np.diff(cell[order]) != 0)]
+    index = np.empty(len(cell), dtype=np.intp)
+    index[order] = np.cumsum(first) - 1
+    return event[order][first], cell[order][first], index
+
+
+def _cell(scores: np.ndarray, per_octave: int) -> np.ndarray:
     """Number the cells in the order of the scores."""
     upper = scores > 0.5
     small = np.where(upper, 1 - scores, scores)
     mantissa, exponent = np.frexp(small)
     octave = np.maximum(exponent + _OCTAVES, 0)  # 0 for all that is below 2^-60
-    inner = np.where(octave > 0, np.floor((mantissa - 0.5) * 2 * _CELLS_PER_OCTAVE), 0)
-    rank = octave * _CELLS_PER_OCTAVE + inner + 1
+    inner = np.where(octave > 0, np.floor((mantissa - 0.5) * 2 * per_octave), 0)
+    rank = octave * per_octave + inner + 1
     return np.where(small == 0, 0.0, rank) * np.where(upper, -1, 1) + np.where(upper, 4.0 * _OCTAVES * 1024, 0.0)
 
 
@@ -91,30 +127,104 @@ def observe_ranked_confidence(confidence: ArrayLike, hits: ArrayLike) -> Ranking
     """Tally confidences (n,) and hits (n,) by value."""
     right = check_hits(hits)
     scores = check_confidences(confidence, len(right)).astype(np.float64)
-    cells, index, count = np.unique(scores, return_inverse=True, return_counts=True)
+    return _tally(scores[None, :], right[None, :], _FINE)
+
+
+def _tally(scores: Float[np.ndarray, "e n"], hits: Bool[np.ndarray, "e n"], per_octave: int) -> Ranking:
+    """Tally the scores and hits of each event by value."""
+    events, n = scores.shape
+    flat, right = scores.ravel(), hits.ravel().astype(np.float64)
+    event, cells, index = _distinct(np.repeat(np.arange(events), n), flat)
+    count = np.bincount(index, minlength=len(cells)).astype(np.float64)
     right_in = np.bincount(index, weights=right, minlength=len(cells))
-    tally = Ranking(True, cells, count.astype(np.float64), right_in, cells * count)
-    return tally if len(cells) <= CAPACITY else tally.coarse()
+    return Ranking(True, per_octave, event, cells, count, right_in, cells * count).bounded(1)
+
+
+def observe_classes(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+    """Tally each class's probabilities against whether it is the label: one event a class."""
+    table = check_probs(probs)
+    target = check_labels(labels, *table.shape)
+    columns = np.minimum(table.T.astype(np.float64), 1.0)
+    return _tally(columns, np.arange(table.shape[1])[:, None] == target, _COARSE)
+
+
+def observe_second(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+    """Tally the second largest probability of each row against whether its class is the label."""
+    return observe_top(probs, labels, 2)
+
+
+def observe_within_two(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+    """Tally the sum of the two largest probabilities of each row against whether the label is one of theirs."""
+    return observe_within(probs, labels, 2)
+
+
+def observe_top(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
+    """Tally the r-th largest probability of each row (of equals, the first class is the larger one) and its hits.
+
+    Reference: Gupta et al. 2021, section 3.1.
+
+    >>> observe_top([[0.5, 0.3, 0.2]], [1], 2).hits
+    array([1.])
+    """
+    table, target, order = _largest(probs, labels, r)
+    at = np.arange(len(table))
+    score = table[at, order[:, -1]].astype(np.float64)
+    return _tally(np.minimum(score, 1.0)[None, :], (order[:, -1] == target)[None, :], _FINE)
+
+
+def observe_within(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
+    """Tally the sum of the r largest probabilities of each row, and whether the label is among their classes.
+
+    Reference: Gupta et al. 2021, section 3.1.
+
+    >>> observe_within([[0.5, 0.3, 0.2]], [1], 2).confidence
+    array([0.8])
+    """
+    table, target, order = _largest(probs, labels, r)
+    score = np.take_along_axis(table, order, 1).sum(1, dtype=np.float64)
+    return _tally(np.minimum(score, 1.0)[None, :], (order == target[:, None]).any(1)[None, :], _FINE)
+
+
+def _largest(probs: ArrayLike, labels: ArrayLike, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the checked table and labels, and the classes of each row's r largest probabilities in falling order."""
+    table = check_probs(probs)
+    target = check_labels(labels, *table.shape)
+    if isinstance(r, bool) or not isinstance(r, int | np.integer) or not 1 <= r <= table.shape[1]:
+        raise InputError(f"r must be a whole number from 1 to {table.shape[1]}, the number of classes, got {r!r}")
+    if r > 2:
+        return table, target, np.argsort(-table, axis=1, kind="stable")[:, :r]
+    found, rest = [], table
+    for _ in range(r):
+        found.append(rest.argmax(1))
+        rest = rest.copy()
+        rest[np.arange(len(rest)), found[-1]] = -1
+    return table, target, np.stack(found, 1)
 
 
 def read_ks(tally: Ranking) -> float:
     """Read the KS error: max_i |sum_{j<=i} (s_j - y_j)| / n over rows in the order of their confidence.
 
-    Equal confidences count as one step, so the reading does not depend on the order of the rows.
+    Equal confidences count as one step, so the reading does not depend on the order of the rows. Of several events, the
+    mean.
     Property: no bins; equals the expected gap where the sign of miscalibration is constant, else less.
     Reference: Gupta et al. 2021, eq. 4.
 
     >>> round(read_ks(observe_ranked_confidence([0.5, 0.9, 0.9], [0, 1, 0])), 6)
     0.433333
     """
-    return float(np.abs(np.cumsum(tally.confidence - tally.hits)).max() / tally.count.sum())
+    return float(np.mean([_distance(event) / event.count.sum() for event in tally.events()]))
+
+
+def _distance(event: Ranking) -> float:
+    return float(np.abs(np.cumsum(event.confidence - event.hits)).max())
 
 
 def read_ks_pvalue(tally: Ranking) -> float:
     """Read how often a calibrated model of these confidences has a KS error at least this large.
 
     Under calibration n KS / sqrt(sum s (1 - s)) tends to the largest |B(t)| of a Brownian motion, 0 <= t <= 1:
-    P(sup |B| > x) = 4 sum_k (-1)^k Q((2k + 1) x), with Q the normal tail.
+    P(sup |B| > x) = 4 sum_k (-1)^k Q((2k + 1) x), with Q the normal tail. Of several events, the least, times their
+    number (Bonferroni).
 
     Property: asymptotic; at 500 rows a nominal 5% test rejects about 4%.
     Reference: Tygert 2023; Feller 1951 for the law of the maximum.
@@ -122,8 +232,11 @@ def read_ks_pvalue(tally: Ranking) -> float:
     >>> round(read_ks_pvalue(observe_ranked_confidence([0.5] * 100, [1] * 61 + [0] * 39)), 3)
     0.056
     """
-    spread = math.sqrt(_variance(tally))
-    distance = read_ks(tally) * tally.count.sum()
+    found = [_pvalue(_distance(event), math.sqrt(_variance(event))) for event in tally.events()]
+    return min(1.0, min(found) * len(found))
+
+
+def _pvalue(distance: float, spread: float) -> float:
     if spread == 0:  # every confidence is 0 or 1: any miss at all is impossible under calibration
         return 1.0 if distance < 1e-9 else 0.0
     x = distance / spread
@@ -182,3 +295,30 @@ def read_auroc(tally: Ranking) -> float:
         return float("nan")
     below = np.cumsum(misses) - misses / 2
     return float(tally.hits @ below / (misses.sum() * tally.hits.sum()))
+
+
+def read_cross_validated_ece(tally: Ranking, most: int = 100) -> float:
+    """Read ECE over as many bins of equal mass as predict best: the number of least leave-one-out squared error.
+
+    Bins that are too many follow noise and bias ECE upwards, too few hide what cancels in them. A row that is left out
+    of a bin with m rows and h hits is predicted by the other m - 1.
+
+    Reference: Kaengsepp, Valk, Kull 2022 (fit on the test); leave-one-out in closed form is ours.
+
+    >>> rng = np.random.default_rng(0)
+    >>> s = rng.random(2000) / 2 + 0.5
+    >>> read_cross_validated_ece(observe_ranked_confidence(s, rng.random(2000) < s)) < 0.03
+    True
+    """
+    n = tally.count.sum()
+    middle = np.cumsum(tally.count) - (tally.count + 1) / 2
+    best, least = 1, np.inf
+    for bins in range(1, max(2, min(most, int(n // 4)) + 1)):
+        index = np.clip(np.ceil(middle * bins / n - 1e-9).astype(np.intp) - 1, 0, bins - 1)
+        m, h = (np.bincount(index, weights=w, minlength=bins) for w in (tally.count, tally.hits))
+        others = np.maximum(m - 1, 1)
+        missed = (m - h) * (h / others) ** 2 + h * (1 - (h - 1) / others) ** 2
+        missed = np.where(m > 1, missed, m)  # nothing left to predict from
+        if missed.sum() < least - 1e-12 * n:
+            best, least = bins, float(missed.sum())
+    return read_adaptive_ece(tally, best)

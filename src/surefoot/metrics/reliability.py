@@ -32,6 +32,10 @@ class Reliability(Tally):
         stack = np.array([(t.count, t.hits, t.confidence) for t in tallies])  # type: ignore[attr-defined]
         return [Reliability(*sums) for sums in np.tensordot(weights, stack, 1)]
 
+    def bounded(self, share: int) -> "Reliability":
+        """Return itself: its size is fixed."""
+        return self
+
 
 def top_label(probs: Probs, labels: Labels) -> tuple[Confidences, np.ndarray]:
     """Return the largest probability of each row, and whether its class (the first, among equals) is the label."""

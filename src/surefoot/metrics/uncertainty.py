@@ -6,7 +6,8 @@ floor is no evidence of miscalibration.
 
 Rows are dealt out to `SHARDS` random shards, each with its own tally; since tallies add, a bootstrap draw is a
 weighted sum of shards. So one pass serves every metric, memory stays constant, and two models measured with the same
-seed are paired row by row.
+seed are paired row by row. Everything random comes from streams that are indexed by the row's number: shards of files
+measured on many machines give the same numbers as one pass.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,27 +46,54 @@ class Reading:
     floor_high: float = float("nan")
 
 
+def uniforms(seed: Sequence[int], start: int, n: int) -> Float[np.ndarray, " n"]:
+    """Compute numbers start to start + n of a stream of uniform ones: any part of it, without what comes before.
+
+    >>> bool((uniforms([0], 3, 5) == uniforms([0], 0, 8)[3:]).all())
+    True
+    """
+    stream = np.random.Philox(np.random.SeedSequence(seed))
+    skipped, before = divmod(start, 4)  # Philox makes four numbers at a time
+    stream.advance(skipped)
+    return np.random.Generator(stream).random(before + n)[before:]
+
+
+def shard_of(seed: int, start: int, n: int, shards: int = SHARDS) -> Int[np.ndarray, " n"]:
+    """Assign rows start to start + n to shards: every block of `shards` rows once to each, in random order."""
+    first, last = start // shards, -(-(start + n) // shards)
+    u = uniforms([seed, 0], first * shards, (last - first) * shards).reshape(-1, shards)
+    return u.argsort(1).ravel()[start - first * shards :][:n]
+
+
 class Sharded:
-    """Tallies of one observation over random shards of the rows; grows batch by batch."""
+    """Tallies of one observation over random shards of the rows; grows batch by batch.
 
-    def __init__(self, observe: Callable[[Probs, Labels], Tally], seed: int = 0, shards: int = SHARDS) -> None:
+    A row's shard depends on the seed and on its number alone, not on how the rows came.
+    """
+
+    def __init__(self, observe: Callable[[Probs, Labels], Tally], seed: int = 0) -> None:
         self._observe = observe
-        self._rng = np.random.default_rng(seed)
-        self._shards = shards
+        self._seed = seed
         self._tallies: dict[int, Tally] = {}
-        self._seen = 0
 
-    def add(self, probs: Probs, labels: Labels) -> None:
-        """Deal the rows of a batch out to the shards."""
-        shard = (self._rng.permutation(len(labels)) + self._seen) % self._shards
-        self._seen += len(labels)
+    def add(self, probs: Probs, labels: Labels, start: int = 0) -> None:
+        """Deal a batch, whose first row is number `start`, out to the shards."""
+        shard = shard_of(self._seed, start, len(labels))
         order = np.argsort(shard, kind="stable")
-        starts = np.searchsorted(shard[order], np.arange(self._shards + 1))
-        for s in range(self._shards):
+        starts = np.searchsorted(shard[order], np.arange(SHARDS + 1))
+        for s in range(SHARDS):
             rows = order[starts[s] : starts[s + 1]]
             if len(rows):
-                tally = self._observe(probs[rows], labels[rows])
-                self._tallies[s] = self._tallies[s] + tally if s in self._tallies else tally
+                self._put(s, self._observe(probs[rows], labels[rows]))
+
+    def merge(self, other: "Sharded") -> None:
+        """Add what another one has seen of other rows."""
+        for s, tally in other._tallies.items():
+            self._put(s, tally)
+
+    def _put(self, s: int, tally: Tally) -> None:
+        tally = self._tallies[s] + tally if s in self._tallies else tally
+        self._tallies[s] = tally.bounded(SHARDS)
 
     @property
     def tallies(self) -> list[Tally]:
@@ -103,11 +131,14 @@ def interval(value: float, replicates: Sequence[float], level: float = LEVEL) ->
     return value + min(float(low), 0.0), value + max(float(high), 0.0)
 
 
-def draw_labels(probs: Probs, rng: np.random.Generator, times: int) -> Iterator[Int[np.ndarray, " n"]]:
-    """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet."""
+def draw_labels(probs: Probs, seed: int, times: int, start: int = 0) -> Iterator[Int[np.ndarray, " n"]]:
+    """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet.
+
+    What is drawn for a row depends on the seed and on its number, `start` for the first, alone.
+    """
     cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
-    for _ in range(times):
-        u = rng.random(len(probs)) * cumulative[:, -1]
+    for draw in range(times):
+        u = uniforms([seed, 1, draw], start, len(probs)) * cumulative[:, -1]
         yield np.minimum((cumulative <= u[:, None]).sum(1), probs.shape[1] - 1)
 
 
@@ -115,16 +146,86 @@ class Drawn:
     """Tallies of the same probabilities with labels drawn from them, draw by draw; grows batch by batch."""
 
     def __init__(self, observers: Sequence[Callable[[Probs, Labels], Tally]], seed: int = 0) -> None:
-        self._rng = np.random.default_rng([seed, 1])
+        self._seed = seed
         self.tallies: dict[Callable[[Probs, Labels], Tally], list[Tally]] = {observe: [] for observe in observers}
 
-    def add(self, probs: Probs) -> None:
-        """Draw labels for a batch, and tally them."""
+    def add(self, probs: Probs, start: int = 0) -> None:
+        """Draw labels for a batch, whose first row is number `start`, and tally them."""
         times = FLOOR_DRAWS if probs.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
-        for draw, labels in enumerate(draw_labels(probs, self._rng, times)):
+        for draw, labels in enumerate(draw_labels(probs, self._seed, times, start)):
             for observe, seen in self.tallies.items():
-                tally = observe(probs, labels)
-                seen[draw : draw + 1] = [seen[draw] + tally if draw < len(seen) else tally]
+                self._put(seen, draw, observe(probs, labels))
+
+    def merge(self, other: "Drawn") -> None:
+        """Add what another one has drawn for other rows."""
+        for observe, seen in self.tallies.items():
+            for draw, tally in enumerate(other.tallies[observe]):
+                self._put(seen, draw, tally)
+
+    @staticmethod
+    def _put(seen: list[Tally], draw: int, tally: Tally) -> None:
+        if draw < len(seen):
+            tally = seen[draw] + tally
+        seen[draw : draw + 1] = [tally.bounded(FLOOR_DRAWS)]
+
+
+class Measuring:
+    """What `measure` keeps of the rows: grows batch by batch, and merges with that of other rows, in any order.
+
+    The numbers do not depend on how rows are divided into batches and states, as long as each batch says which row is
+    its first.
+    """
+
+    def __init__(
+        self, metrics: Iterable[Metric], *, intervals: bool = True, floors: bool = True, seed: int = 0
+    ) -> None:
+        self._metrics = list(metrics)
+        self._intervals, self._seed = intervals, seed
+        observers = list(dict.fromkeys(m.observe for m in self._metrics))
+        self._sharded = {observe: Sharded(observe, seed) for observe in observers}
+        self._drawn = Drawn(observers if floors else [], seed)
+        self.n, self.k = 0, 0
+
+    def add(self, probs: ArrayLike, labels: ArrayLike, start: int | None = None) -> None:
+        """Tally a batch of probabilities (n, k) and labels (n,); its first row is number `start`, or the next.
+
+        Raises:
+            InputError: a row that is not a distribution, a label out of range, another number of classes than before.
+        """
+        table = check_probs(probs)
+        target = check_labels(labels, *table.shape)
+        self._check_classes(table.shape[1])
+        start = self.n if start is None else start
+        for shard in self._sharded.values():
+            shard.add(table, target, start)
+        if self._drawn.tallies:
+            self._drawn.add(table, start)
+        self.n += len(table)
+
+    def merge(self, other: "Measuring") -> None:
+        """Add the state of other rows."""
+        if other.n:
+            self._check_classes(other.k)
+            for observe, shard in self._sharded.items():
+                shard.merge(other._sharded[observe])
+            self._drawn.merge(other._drawn)
+            self.n += other.n
+
+    def _check_classes(self, k: int) -> None:
+        if self.n and k != self.k:
+            raise InputError(f"a batch has {k} classes, those before it had {self.k}")
+        self.k = k
+
+    def readings(self) -> dict[str, Reading]:
+        """Read all metrics.
+
+        Raises:
+            InputError: no row was seen.
+        """
+        sums = {o: total(s.tallies) for o, s in self._sharded.items()}
+        replicates = {o: _replicate(s.tallies, self._seed) if self._intervals else [] for o, s in self._sharded.items()}
+        chance = {o: self._drawn.tallies.get(o, []) for o in sums}
+        return {m.name: _reading(m, sums[m.observe], replicates[m.observe], chance[m.observe]) for m in self._metrics}
 
 
 def measure(
@@ -151,25 +252,10 @@ def measure(
     >>> measure([([[0.8, 0.2], [0.6, 0.4]], [0, 1])], [METRICS["accuracy"]])["accuracy"].value
     0.5
     """
-    metrics = list(metrics)
-    observers = list(dict.fromkeys(m.observe for m in metrics))
-    sharded = {observe: Sharded(observe, seed) for observe in observers}
-    drawn = Drawn(observers if floors else [], seed)
-    k = None
+    state = Measuring(metrics, intervals=intervals, floors=floors, seed=seed)
     for probs, labels in batches:
-        table = check_probs(probs)
-        target = check_labels(labels, *table.shape)
-        if k not in (None, table.shape[1]):
-            raise InputError(f"a batch has {table.shape[1]} classes, those before it had {k}")
-        k = table.shape[1]
-        for shard in sharded.values():
-            shard.add(table, target)
-        if floors:
-            drawn.add(table)
-    sums = {o: total(s.tallies) for o, s in sharded.items()}
-    replicates = {o: _replicate(s.tallies, seed) if intervals else [] for o, s in sharded.items()}
-    chance = {o: drawn.tallies.get(o, []) for o in observers}
-    return {m.name: _reading(m, sums[m.observe], replicates[m.observe], chance[m.observe]) for m in metrics}
+        state.add(probs, labels)
+    return state.readings()
 
 
 def _replicate(tallies: Sequence[Tally], seed: int) -> list[Tally]:

@@ -10,7 +10,7 @@ from scipy.stats import beta
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.types import Labels, Probs
-from surefoot.metrics import METRICS, Reading, measure, observe_reliability
+from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
 from surefoot.metrics.reliability import Reliability, zero_in_first
 from surefoot.recalibrate import Recalibrator, find_recalibrator
 from surefoot.report.remedy import Remedy, find_remedy
@@ -75,8 +75,8 @@ def curve_of(tally: Reliability) -> Curve:
 
 
 def measure_all(probs: Probs, labels: Labels, seed: int = 0) -> Measured:
-    """Read every metric of the catalogue, with intervals and floors, and the curve."""
-    readings = measure([(probs, labels)], METRICS.values(), seed=seed)
+    """Read the standard metrics, with intervals and floors, and the curve."""
+    readings = measure([(probs, labels)], STANDARD, seed=seed)
     n, k = probs.shape
     return Measured(n, k, readings, curve_of(observe_reliability(probs, labels)))
 
