@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probability_tables import table
 from surefoot.metrics import METRICS
-from surefoot.metrics.uncertainty import Measuring, draw_labels, measure, shard_of
+from surefoot.metrics.uncertainty import Measuring, Rows, draw_labels, measure, shard_of
 
 
 def test_drawn_labels_follow_their_rows():
@@ -53,7 +53,7 @@ def test_all_numbers_are_the_same_whatever_the_division(cuts, seed):
     whole.add(probs, labels)
     for piece in pieces:
         parts.append(Measuring(metrics, seed=seed))
-        parts[-1].add(probs[piece], labels[piece], piece.start)
+        parts[-1].add(probs[piece], labels[piece], Rows(piece.start, piece.stop - piece.start))
     merged = Measuring(metrics, seed=seed)
     for part in np.random.default_rng(seed).permutation(np.array(parts, dtype=object)):
         merged.merge(part)

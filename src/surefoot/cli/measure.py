@@ -1,21 +1,20 @@
 """`surefoot measure`: every reading of a table, with its interval and noise floor."""
 
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
-from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
-from surefoot.core.errors import InputError
-from surefoot.core.predictions import Predictions, iter_predictions
-from surefoot.core.types import Labels, Probs
-from surefoot.metrics import METRICS, measure
+from surefoot.cli.options import Cluster, Json, LabelsPath, Scores, Seed, TablePath
+from surefoot.metrics import METRICS, STANDARD, find_metric
 from surefoot.recalibrate import load_recalibrator
 from surefoot.report.evaluation import plain
-from surefoot.report.tables import readings_table
+from surefoot.report.measuring import Group, Plan, measure_table, worst_group
+from surefoot.report.tables import groups_table, readings_table, show
 
 
 def command(
@@ -23,46 +22,72 @@ def command(
     labels: LabelsPath = None,
     scores: Scores = None,
     split: Annotated[Optional[str], typer.Option(help="Measure only this part, such as test.")] = None,  # noqa: UP045
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Measure each value of this column alone, too, and name the worst."),
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(help=f"Names between commas, `standard`, or `all`. There are: {', '.join(METRICS)}."),
+    ] = "standard",
     recalibrator: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--map", help="Apply this map first (a file that `surefoot recalibrate` wrote)."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave intervals and noise floors out.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that read pieces of a Parquet table.")] = 1,
+    cluster: Cluster = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure calibration from a table of logits or probabilities and labels.
 
     Prints accuracy, NLL, Brier score, ECE (15 bins, open below, closed above; also debiased), adaptive and classwise
-    ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness: each with a 95% bootstrap interval and the noise
-    floor, what a perfectly calibrated model with the same confidences would show on as many rows. Parquet is read in
-    batches, in constant memory. Fractions in JSON, percent in the table; NaN is null.
+    ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness, Spiegelhalter's test: each with a 95% bootstrap
+    interval and the noise floor, what a perfectly calibrated model with the same confidences would show on as many
+    rows. Parquet (any number of files, also in an object store, s3://bucket/folder) is read piece by piece, in constant
+    memory; the numbers do not depend on the division into files, jobs or machines. Fractions in JSON, percent in the
+    table; NaN is null.
 
-    Example: surefoot measure predictions.parquet --split test --json
+    Example: surefoot measure predictions.parquet --split test --by site --json
     """
-    size = {"n": 0, "k": 0}
-
-    def batches() -> Iterator[tuple[Probs, Labels]]:
-        for batch in iter_predictions(table, labels, scores):
-            part = _part(batch, split)
-            if part is not None:
-                size["n"], size["k"] = size["n"] + part.n, part.k
-                yield (loaded.predict_proba(part.logits()) if loaded else part.probs()), part.labels
-
+    wanted = _wanted(metrics)
     loaded = load_recalibrator(recalibrator) if recalibrator else None
-    try:
-        readings = measure(batches(), METRICS.values(), intervals=not fast, floors=not fast, seed=seed)
-    except InputError as error:
-        if split is not None and not size["n"]:
-            raise InputError(f"{table}: no row belongs to the part {split!r}") from error
-        raise
+    plan = Plan(wanted, split, by, loaded, not fast, not fast, seed, labels, scores)
+    quiet = as_json or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        task = progress.add_task("measuring", total=None)
+        groups = measure_table(
+            table, plan, jobs=jobs, cluster=cluster,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    worst = {m.name: worst_group(groups, m) for m in wanted if m.better != "none"} if by else {}
     if as_json:
-        print(json.dumps(size | plain(readings), indent=2, allow_nan=False))
-    else:
-        Console().print(readings_table(readings, f"{table.name} — {size['n']:,} rows, {size['k']} classes"))
+        print(json.dumps(_as_json(groups, by, worst), indent=2, allow_nan=False))
+        return
+    whole, console = groups[""], Console()
+    name = str(table).rstrip("/").rsplit("/", 1)[-1]
+    console.print(readings_table(whole.readings, f"{name} — {whole.n:,} rows, {whole.k} classes"))
+    if by:
+        console.print(groups_table(groups, by))
+        found = [
+            f"{METRICS[m].title}: {g} ({show(m, groups[g].readings[m].value)}, all rows "
+            f"{show(m, whole.readings[m].value)})"
+            for m, g in worst.items() if g is not None
+        ]  # fmt: skip
+        console.print(f"Worst by {by}: {'; '.join(found) if found else 'no group that can be told from all rows'}.")
 
 
-def _part(batch: Predictions, split: str | None) -> Predictions | None:
-    if split is None:
-        return batch
-    return batch.part(split) if split in batch.parts else None
+def _wanted(names: str) -> tuple:
+    if names in ("standard", "all"):
+        return STANDARD if names == "standard" else tuple(METRICS.values())
+    return tuple(find_metric(name.strip()) for name in names.split(","))
+
+
+def _as_json(groups: dict[str, Group], by: str | None, worst: dict[str, str | None]) -> dict:
+    whole = groups[""]
+    found = {"n": whole.n, "k": whole.k} | plain(whole.readings)
+    if by:
+        each = {name: {"n": g.n} | plain(g.readings) for name, g in groups.items() if name}
+        found |= {"by": by, "groups": each, "worst": worst}
+    return found

@@ -8,9 +8,10 @@ import typer
 from surefoot.data import DATA
 
 TablePath = Annotated[
-    Path,
+    str,
     typer.Argument(
-        help="Predictions: .parquet or a folder of them (columns `logits` or `probs`, and `label`), .npz (arrays "
+        help="Predictions: .parquet or a folder of them, also in an object store (columns `logits` or `probs`, and "
+        "`label`), .npz (arrays "
         "`logits` or `probs`, and `labels`), .csv (columns `logit_0`, ... or `prob_0`, ..., and `label`), or .npy."
     ),
 ]
@@ -46,7 +47,7 @@ Cluster = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--cluster",
-        help="Address of a Dask scheduler whose workers train instead; they must see data and the folder of runs.",
+        help="Address of a Dask scheduler whose workers do it instead; they must see the same files.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]

@@ -41,7 +41,7 @@ def command(
     """
     predictions = load_predictions(table, labels, scores)
     held_out = load_predictions(calibration, None, scores) if calibration is not None else None
-    name = title or table.stem
+    name = title or Path(table).stem
     evaluation, _ = evaluate(predictions, method, held_out, name, seed)
     write_page(out, f"How sure is {name}?", [evaluation])
     sentences = [diagnosis(evaluation.before), advice(evaluation)]

@@ -6,13 +6,14 @@ files, `.npz` (arrays `logits` or `probs`, `labels`, optionally `split`), `.csv`
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, dataset, parquet
+from pyarrow import csv, fs, parquet
 
 from surefoot.core.checks import check_labels, check_logits, check_probs
 from surefoot.core.errors import FileError, InputError
@@ -39,6 +40,7 @@ class Predictions:
         split: the part each row belongs to, such as `validation` or `test`; None when it is all one.
         class_names: one name a class, or None.
         provenance: who made this: model, data, loss, seed, command.
+        group: what each row belongs to, such as a site, if a column was asked for; as text.
 
     Raises:
         InputError: any of it does not fit; the message says which row.
@@ -50,6 +52,7 @@ class Predictions:
     split: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     provenance: dict[str, str] = field(default_factory=dict)
+    group: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check everything at the door."""
@@ -62,6 +65,11 @@ class Predictions:
             raise InputError(f"{self.k} classes but {len(self.class_names)} class names")
         if self.split is not None:
             object.__setattr__(self, "split", _check_split(self.split, self.n))
+        if self.group is not None:
+            names = np.asarray(self.group).astype(str)
+            if names.shape != (self.n,):
+                raise InputError(f"{self.n} rows but the column of groups has shape {names.shape}")
+            object.__setattr__(self, "group", names)
 
     @property
     def n(self) -> int:
@@ -106,8 +114,8 @@ class Predictions:
 
     def rows(self, which: np.ndarray) -> "Predictions":
         """Return the rows of a mask or an index array."""
-        split = None if self.split is None else self.split[which]
-        return replace(self, scores=self.scores[which], labels=self.labels[which], split=split)
+        split, group = (None if x is None else x[which] for x in (self.split, self.group))
+        return replace(self, scores=self.scores[which], labels=self.labels[which], split=split, group=group)
 
 
 def _check_split(split: np.ndarray, n: int) -> np.ndarray:
@@ -163,81 +171,191 @@ def _to_arrays(p: Predictions) -> dict[str, np.ndarray]:
     return arrays | {"provenance": np.array(json.dumps(p.provenance))}
 
 
-def load_predictions(path: Path | str, labels: Path | str | None = None, kind: Kind | None = None) -> Predictions:
+def load_predictions(
+    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None
+) -> Predictions:
     """Read a table of predictions whole; see the module for the formats.
 
     Arguments:
         path: the table. For a `.npy` file of scores also `labels`, and what the scores are as `kind`.
         kind: `logits` or `probs`, where the file does not say (`.npy`, or a CSV of bare columns).
+        by: a column (Parquet, CSV) or array (npz) that says what group each row belongs to.
 
     Raises:
         FileError: missing, damaged, or of a kind that is not read.
         InputError: its content is not predictions; the message names the file and the row.
     """
-    parts = list(iter_predictions(path, labels, kind))
+    parts = [part for piece in pieces_of(path) for part in read_piece(piece, labels, kind, by)]
     if len(parts) == 1:
         return parts[0]
-    split = None if parts[0].split is None else np.concatenate([p.split for p in parts])  # type: ignore[misc]
+    if not parts:
+        raise InputError(f"{path}: the table has no rows")
+    split, group = (
+        None if getattr(parts[0], name) is None else np.concatenate([getattr(p, name) for p in parts])
+        for name in ("split", "group")
+    )
     scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
-    return replace(parts[0], scores=scores, labels=targets, split=split)
+    return replace(parts[0], scores=scores, labels=targets, split=split, group=group)
 
 
 def iter_predictions(
     path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, values: int = 1 << 22
 ) -> Iterator[Predictions]:
     """Read a table in batches of about `values` scores (Parquet; other formats come as one), with constant memory."""
-    path = Path(path)
-    if not path.exists():
-        raise FileError(f"cannot read {path}: there is no such file or folder")
+    for piece in pieces_of(path):
+        yield from read_piece(piece, labels, kind, values=values)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a table that can be read alone: a group of rows of a Parquet file, or any other file whole.
+
+    Attributes:
+        path: the file; a URI for an object store.
+        rows: how many there are; None where that is known only after reading.
+        first: the number of its first row in the whole table.
+        group: which group of rows of the file, for Parquet.
+    """
+
+    path: str
+    rows: int | None = None
+    first: int = 0
+    group: int | None = None
+
+
+def pieces_of(path: Path | str) -> list[Piece]:
+    """List the pieces of a table: from Parquet files only their footers are read.
+
+    Arguments:
+        path: a file, a folder of Parquet files (also deeper in it), or a URI of either that Arrow can open, such as
+            `s3://bucket/predictions` or `gs://bucket/predictions.parquet`.
+
+    Raises:
+        FileError: missing, damaged, or of a kind that is not read.
+        InputError: the Parquet files differ in what they hold.
+    """
+    if "://" in str(path):
+        names = _list_store(str(path))
+    else:
+        path = Path(path)
+        if not path.exists():
+            raise FileError(f"cannot read {path}: there is no such file or folder")
+        if path.is_file() and path.suffix != ".parquet":
+            return [Piece(str(path))]
+        names = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
+    if not names:
+        raise FileError(f"{path} is a folder without any .parquet file in it")
+    found, first, kind = [], 0, None
+    for name in names:
+        with _opened(name) as file:
+            own = _only_kind(file.schema_arrow.names, name)
+            if kind not in (None, own):
+                raise InputError(f"{name} holds {own}, the files before it {kind}; a table is one of both")
+            kind = own
+            for group in range(file.metadata.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if rows:
+                    found.append(Piece(name, rows, first, group))
+                    first += rows
+    if not found:
+        raise InputError(f"{path}: the table has no rows")
+    return found
+
+
+def _list_store(uri: str) -> list[str]:
+    """List the Parquet files under a URI, as URIs."""
     try:
-        if path.is_dir() or path.suffix == ".parquet":
-            yield from _read_parquet(path, values)
+        store, inner = fs.FileSystem.from_uri(uri)
+        scheme = uri[: uri.index("://") + 3]
+        about = store.get_file_info(inner)
+        if about.type == fs.FileType.File:
+            return [uri]
+        if about.type == fs.FileType.NotFound:
+            raise FileError(f"cannot read {uri}: there is no such object")
+        names = [f.path for f in store.get_file_info(fs.FileSelector(inner, recursive=True)) if f.is_file]
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f"cannot read {uri}: {error}") from error
+    return sorted(f"{scheme}{name}" for name in names if name.endswith(".parquet"))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[parquet.ParquetFile]:
+    """Open a Parquet file here or in an object store.
+
+    Raises:
+        FileError: it cannot be opened, or reading it fails.
+    """
+    try:
+        if "://" in name:
+            store, inner = fs.FileSystem.from_uri(name)
+            with store.open_input_file(inner) as handle:
+                yield parquet.ParquetFile(handle)
+        else:
+            with parquet.ParquetFile(name) as file:
+                yield file
+    except (InputError, FileError):
+        raise
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise FileError(f"{name} is damaged or not a .parquet file: {error}") from error
+
+
+def read_piece(
+    piece: Piece, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None,
+    values: int = 1 << 22,
+) -> Iterator[Predictions]:  # fmt: skip
+    """Read a piece in batches of about `values` scores (Parquet; other formats come as one).
+
+    Raises:
+        FileError, InputError: as `load_predictions`.
+    """
+    path = Path(piece.path)
+    try:
+        if piece.group is not None:
+            yield from _read_parquet(piece, by, values)
         elif path.suffix == ".npz":
-            yield _read_npz(path)
+            yield _read_npz(path, by)
         elif path.suffix == ".csv":
-            yield _read_csv(path, kind)
+            yield _read_csv(path, kind, by)
         elif path.suffix == ".npy":
+            if by is not None:
+                raise InputError(f"a .npy file has no column {by!r}; use .parquet, .csv or .npz")
             yield _read_npy(path, labels, kind)
         else:
             raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{piece.path}: {error}") from error
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy
-        raise FileError(f"{path} is damaged or not a {path.suffix or 'Parquet folder'} file: {error}") from error
+        raise FileError(f"{piece.path} is damaged or not a {path.suffix} file: {error}") from error
 
 
-def _read_parquet(path: Path, values: int) -> Iterator[Predictions]:
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise FileError(f"{path} is a folder without any .parquet file in it")
-    files = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
-    table = dataset.dataset(files, format="parquet")
-    about = json.loads((table.schema.metadata or {}).get(b"surefoot", b"{}"))
-    kind = _only_kind(table.schema.names)
-    label = _only_label(table.schema.names)
-    columns = [kind, label, *(["split"] if "split" in table.schema.names else [])]
-    width = getattr(table.schema.field(kind).type, "list_size", 10)
-    rows = max(1, values // max(width, 1))
-    seen, k = 0, None
-    for batch in table.to_batches(columns=columns, batch_size=rows, batch_readahead=1, fragment_readahead=1):
-        if not batch.num_rows:
-            continue
-        names = about.get("class_names")
-        try:
-            split = _from_column(batch.column(2), "split") if len(columns) == 3 else None
-            part = Predictions(
-                _from_lists(batch.column(0), kind), kind, _from_column(batch.column(1), label), split,
-                tuple(names) if names else None, about.get("provenance", {}),
-            )  # fmt: skip
-        except InputError as error:
-            raise InputError(f"{error} (rows counted from row {seen})" if seen else str(error)) from error
-        if k not in (None, part.k):
-            raise InputError(f"row {seen} has {part.k} scores, those before it had {k}")
-        seen, k = seen + part.n, part.k
-        yield part
-    if not seen:
-        raise InputError("the table has no rows")
+def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predictions]:
+    with _opened(piece.path) as file:
+        schema = file.schema_arrow
+        about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))
+        kind, label = _only_kind(schema.names), _only_label(schema.names)
+        others = [name for name in ("split", by) if name is not None and name in schema.names]
+        if by is not None and by not in schema.names:
+            raise InputError(f"there is no column {by!r}; there are: {', '.join(schema.names)}")
+        before = sum(file.metadata.row_group(g).num_rows for g in range(piece.group or 0))
+        width = max(getattr(schema.field(kind).type, "list_size", 10), 1)
+        seen, names = 0, about.get("class_names")
+        columns = list(dict.fromkeys([kind, label, *others]))
+        for batch in file.iter_batches(max(1, values // width), row_groups=[piece.group], columns=columns):
+            more = {name: _from_column(batch.column(name), name) for name in others}
+            try:
+                yield Predictions(
+                    _from_lists(batch.column(kind), kind), kind, _from_column(batch.column(label), label),
+                    more.get("split"), tuple(names) if names else None, about.get("provenance", {}),
+                    more[by] if by is not None else None,
+                )  # fmt: skip
+            except InputError as error:
+                start = before + seen
+                raise InputError(
+                    f"{error} (rows counted from row {start} of the file)" if start else str(error)
+                ) from error
+            seen += batch.num_rows
 
 
 def _from_lists(column: pa.Array, name: str) -> np.ndarray:
@@ -265,10 +383,11 @@ def _from_column(column: pa.Array, name: str) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _only_kind(names: list[str]) -> Kind:
+def _only_kind(names: list[str], path: str = "") -> Kind:
     kinds = [name for name in ("logits", "probs") if name in names]
     if len(kinds) != 1:
-        raise InputError(f"exactly one of 'logits' and 'probs' is needed, got {', '.join(names) or 'nothing'}")
+        where = f"{path}: " if path else ""
+        raise InputError(f"{where}exactly one of 'logits' and 'probs' is needed, got {', '.join(names) or 'nothing'}")
     return kinds[0]  # type: ignore[return-value]
 
 
@@ -279,29 +398,34 @@ def _only_label(names: list[str]) -> str:
     return found[0]
 
 
-def _read_npz(path: Path) -> Predictions:
+def _read_npz(path: Path, by: str | None) -> Predictions:
     # opened here, so that it is closed also where NumPy fails to read it
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         names = list(file.files)
+        if by is not None and by not in names:
+            raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
+        group = file[by] if by is not None else None
         blocks = [s for s in ("val", "validation", "test") if f"labels_{s}" in names]
         if blocks:  # one array a part, as some publish them
             kind: Kind = "logits" if f"logits_{blocks[0]}" in names else "probs"
             labels = [file[f"labels_{s}"] for s in blocks]
             split = np.concatenate([np.full(len(y), s) for s, y in zip(blocks, labels, strict=True)])
             return Predictions(
-                np.concatenate([file[f"{kind}_{s}"] for s in blocks]), kind, np.concatenate(labels), split
+                np.concatenate([file[f"{kind}_{s}"] for s in blocks]), kind, np.concatenate(labels), split, group=group
             )
         kind = _only_kind(names)
         class_names = tuple(file["class_names"].tolist()) if "class_names" in names else None
         provenance = json.loads(file["provenance"].item()) if "provenance" in names else {}
         split = file["split"] if "split" in names else None
-        return Predictions(file[kind], kind, file[_only_label(names)], split, class_names, provenance)
+        return Predictions(file[kind], kind, file[_only_label(names)], split, class_names, provenance, group)
 
 
-def _read_csv(path: Path, kind: Kind | None) -> Predictions:
+def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     table = csv.read_csv(path)
+    if by is not None and by not in table.column_names:
+        raise InputError(f"there is no column {by!r}; there are: {', '.join(table.column_names)}")
     label = _only_label(table.column_names)
-    others = [name for name in table.column_names if name not in (label, "split")]
+    others = [name for name in table.column_names if name not in (label, "split", by)]
     named = {k: [name for name in others if name.lower().startswith(k[:-1])] for k in ("logits", "probs")}
     if kind is None:
         kind = _only_kind([k for k, columns in named.items() if columns])
@@ -310,7 +434,9 @@ def _read_csv(path: Path, kind: Kind | None) -> Predictions:
     if not columns:
         raise InputError("the table has no columns of scores")
     split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
-    return Predictions(np.stack(columns, 1), kind, _from_column(table.column(label).combine_chunks(), label), split)
+    group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
+    target = _from_column(table.column(label).combine_chunks(), label)
+    return Predictions(np.stack(columns, 1), kind, target, split, group=group)
 
 
 def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predictions:

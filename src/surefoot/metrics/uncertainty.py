@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from surefoot.core.checks import check_labels, check_probs
 from surefoot.core.errors import InputError
@@ -65,26 +65,43 @@ def shard_of(seed: int, start: int, n: int, shards: int = SHARDS) -> Int[np.ndar
     return u.argsort(1).ravel()[start - first * shards :][:n]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of a table a batch is: `n` from number `start` on, or those of them that are `kept`."""
+
+    start: int
+    n: int
+    kept: Bool[np.ndarray, " n"] | None = None
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Return those of n values that belong to the rows."""
+        return values if self.kept is None else values[self.kept]
+
+
 class Sharded:
     """Tallies of one observation over random shards of the rows; grows batch by batch.
 
     A row's shard depends on the seed and on its number alone, not on how the rows came.
     """
 
-    def __init__(self, observe: Callable[[Probs, Labels], Tally], seed: int = 0) -> None:
+    def __init__(self, observe: Callable[[Probs, Labels], Tally], seed: int = 0, shards: int = SHARDS) -> None:
         self._observe = observe
         self._seed = seed
+        self._shards = shards
         self._tallies: dict[int, Tally] = {}
 
-    def add(self, probs: Probs, labels: Labels, start: int = 0) -> None:
-        """Deal a batch, whose first row is number `start`, out to the shards."""
-        shard = shard_of(self._seed, start, len(labels))
+    def add(self, probs: Probs, labels: Labels, rows: "Rows") -> None:
+        """Deal a batch out to the shards."""
+        if self._shards == 1:
+            self._put(0, self._observe(probs, labels))
+            return
+        shard = rows.of(shard_of(self._seed, rows.start, rows.n, self._shards))
         order = np.argsort(shard, kind="stable")
-        starts = np.searchsorted(shard[order], np.arange(SHARDS + 1))
-        for s in range(SHARDS):
-            rows = order[starts[s] : starts[s + 1]]
-            if len(rows):
-                self._put(s, self._observe(probs[rows], labels[rows]))
+        starts = np.searchsorted(shard[order], np.arange(self._shards + 1))
+        for s in range(self._shards):
+            own = order[starts[s] : starts[s + 1]]
+            if len(own):
+                self._put(s, self._observe(probs[own], labels[own]))
 
     def merge(self, other: "Sharded") -> None:
         """Add what another one has seen of other rows."""
@@ -93,7 +110,7 @@ class Sharded:
 
     def _put(self, s: int, tally: Tally) -> None:
         tally = self._tallies[s] + tally if s in self._tallies else tally
-        self._tallies[s] = tally.bounded(SHARDS)
+        self._tallies[s] = tally.bounded(self._shards)
 
     @property
     def tallies(self) -> list[Tally]:
@@ -131,14 +148,15 @@ def interval(value: float, replicates: Sequence[float], level: float = LEVEL) ->
     return value + min(float(low), 0.0), value + max(float(high), 0.0)
 
 
-def draw_labels(probs: Probs, seed: int, times: int, start: int = 0) -> Iterator[Int[np.ndarray, " n"]]:
+def draw_labels(probs: Probs, seed: int, times: int, rows: Rows | None = None) -> Iterator[Int[np.ndarray, " n"]]:
     """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet.
 
-    What is drawn for a row depends on the seed and on its number, `start` for the first, alone.
+    What is drawn for a row depends on the seed and on its number alone.
     """
+    rows = rows or Rows(0, len(probs))
     cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
     for draw in range(times):
-        u = uniforms([seed, 1, draw], start, len(probs)) * cumulative[:, -1]
+        u = rows.of(uniforms([seed, 1, draw], rows.start, rows.n)) * cumulative[:, -1]
         yield np.minimum((cumulative <= u[:, None]).sum(1), probs.shape[1] - 1)
 
 
@@ -149,10 +167,10 @@ class Drawn:
         self._seed = seed
         self.tallies: dict[Callable[[Probs, Labels], Tally], list[Tally]] = {observe: [] for observe in observers}
 
-    def add(self, probs: Probs, start: int = 0) -> None:
-        """Draw labels for a batch, whose first row is number `start`, and tally them."""
+    def add(self, probs: Probs, rows: Rows) -> None:
+        """Draw labels for a batch, and tally them."""
         times = FLOOR_DRAWS if probs.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
-        for draw, labels in enumerate(draw_labels(probs, self._seed, times, start)):
+        for draw, labels in enumerate(draw_labels(probs, self._seed, times, rows)):
             for observe, seen in self.tallies.items():
                 self._put(seen, draw, observe(probs, labels))
 
@@ -172,8 +190,8 @@ class Drawn:
 class Measuring:
     """What `measure` keeps of the rows: grows batch by batch, and merges with that of other rows, in any order.
 
-    The numbers do not depend on how rows are divided into batches and states, as long as each batch says which row is
-    its first.
+    The numbers do not depend on how rows are divided into batches and states, as long as each batch says which rows it
+    is.
     """
 
     def __init__(
@@ -182,12 +200,13 @@ class Measuring:
         self._metrics = list(metrics)
         self._intervals, self._seed = intervals, seed
         observers = list(dict.fromkeys(m.observe for m in self._metrics))
-        self._sharded = {observe: Sharded(observe, seed) for observe in observers}
+        shards = SHARDS if intervals else 1
+        self._sharded = {observe: Sharded(observe, seed, shards) for observe in observers}
         self._drawn = Drawn(observers if floors else [], seed)
         self.n, self.k = 0, 0
 
-    def add(self, probs: ArrayLike, labels: ArrayLike, start: int | None = None) -> None:
-        """Tally a batch of probabilities (n, k) and labels (n,); its first row is number `start`, or the next.
+    def add(self, probs: ArrayLike, labels: ArrayLike, rows: Rows | None = None) -> None:
+        """Tally a batch of probabilities (n, k) and labels (n,), which are `rows` of the table, or the next ones.
 
         Raises:
             InputError: a row that is not a distribution, a label out of range, another number of classes than before.
@@ -195,11 +214,11 @@ class Measuring:
         table = check_probs(probs)
         target = check_labels(labels, *table.shape)
         self._check_classes(table.shape[1])
-        start = self.n if start is None else start
+        rows = rows or Rows(self.n, len(table))
         for shard in self._sharded.values():
-            shard.add(table, target, start)
+            shard.add(table, target, rows)
         if self._drawn.tallies:
-            self._drawn.add(table, start)
+            self._drawn.add(table, rows)
         self.n += len(table)
 
     def merge(self, other: "Measuring") -> None:

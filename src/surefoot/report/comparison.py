@@ -12,7 +12,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, Metric
-from surefoot.metrics.uncertainty import Sharded, bootstrap_weights
+from surefoot.metrics.uncertainty import Rows, Sharded, bootstrap_weights
 from surefoot.report.evaluation import Evaluation, divide, evaluate
 from surefoot.report.remedy import Recommendation, recommend
 
@@ -100,7 +100,7 @@ def _replicates(probs: Probs, labels: Labels) -> dict[str, np.ndarray]:
         metric = _metric(column)
         if metric.observe not in tallies:
             sharded = Sharded(metric.observe, seed=0)
-            sharded.add(probs, labels)
+            sharded.add(probs, labels, Rows(0, len(labels)))
             shards = sharded.tallies
             tallies[metric.observe] = shards[0].recombine(shards, bootstrap_weights(len(shards)))
         found[column] = _sign(column) * np.array([metric.read(t) for t in tallies[metric.observe]])

@@ -82,7 +82,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
         _html(figure_of(measured.curve, title, colour), f"figure-{number}-{stage}")
         for stage, (measured, title, colour) in enumerate(stages)
     ]
-    readings = [_reading(name, evaluation.before, evaluation.after) for name in METRICS]
+    readings = [_reading(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
     sentences = (diagnosis(evaluation.before), advice(evaluation))
     return _Section(evaluation.title, direction(evaluation.before), sentences, figures, readings)
 

@@ -7,8 +7,10 @@ from rich.table import Table
 
 from surefoot.metrics import METRICS, Reading
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison, Row, Value
+from surefoot.report.measuring import Group
 
 TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
+_OF_GROUPS = ("accuracy", "nll", "ece", "ks", "overconfidence", "ks_pvalue")
 _IN_PERCENT = {
     "accuracy",
     "error",
@@ -20,6 +22,11 @@ _IN_PERCENT = {
     "rmsce",
     "overconfidence",
     "ks",
+    "smooth_ece",
+    "cross_validated_ece",
+    "ks_second",
+    "ks_within_two",
+    "ks_classwise",
 }
 
 
@@ -37,6 +44,18 @@ def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for name, reading in readings.items():
         table.add_row(METRICS[name].title, show(name, reading.value), _interval(name, reading), _floor(name, reading))
+    return table
+
+
+def groups_table(groups: Mapping[str, Group], by: str) -> Table:
+    """Lay out each group's rows and main readings, the first line for all rows."""
+    shown = [name for name in _OF_GROUPS if name in groups[""].readings]
+    table = Table(title=f"by {by}", title_justify="left")
+    for i, heading in enumerate((by, "rows", *(METRICS[name].title for name in shown))):
+        table.add_column(heading, justify="right" if i else "left")
+    for name, group in groups.items():
+        cells = [show(m, group.readings[m].value) for m in shown]
+        table.add_row(name or "all", f"{group.n:,}", *cells)
     return table
 
 

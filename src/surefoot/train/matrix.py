@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 
-from surefoot.core.errors import FileError, InputError, MissingExtra
+from surefoot.core.cluster import workers
+from surefoot.core.errors import FileError
 from surefoot.core.files import read_json, write_json
 from surefoot.core.predictions import Predictions, load_predictions, save_predictions
 from surefoot.data import load_data
@@ -125,7 +125,7 @@ def run_matrix(
     alone = jobs == 1 and cluster is None
     tasks = (delayed(_in_worker)(cell, Path(folder).resolve() / cell.name, trainer, alone) for cell in matrix)
     found = {}
-    with _backend(cluster):
+    with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
         results: Iterator[tuple[Cell, Predictions]] = run(tasks)  # type: ignore[assignment]
         for cell, predictions in results:
@@ -133,29 +133,6 @@ def run_matrix(
             if done is not None:
                 done(cell)
     return {cell: found[cell] for cell in matrix}
-
-
-@contextmanager
-def _backend(cluster: str | None) -> Iterator[None]:
-    """Send joblib's tasks to a Dask cluster, if there is an address.
-
-    Raises:
-        MissingExtra: Dask is not installed.
-        InputError: nothing answers at the address.
-    """
-    if cluster is None:
-        yield
-        return
-    try:
-        from distributed import Client  # noqa: PLC0415  (an extra)
-    except ModuleNotFoundError as error:
-        raise MissingExtra("a cluster needs Dask: pip install 'surefoot[cluster]'") from error
-    try:
-        client = Client(cluster, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler answers at {cluster!r}: {error}") from error
-    with client, parallel_config("dask"):
-        yield
 
 
 def _in_worker(cell: Cell, folder: Path, trainer: Mapping[str, Any], alone: bool) -> tuple[Cell, Predictions]:

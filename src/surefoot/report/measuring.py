@@ -1,0 +1,135 @@
+"""Measuring a table that need not fit into memory: piece by piece, by group, on one machine or many."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from surefoot.core.cluster import workers
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import Kind, Piece, pieces_of, read_piece
+from surefoot.metrics import Metric
+from surefoot.metrics.uncertainty import Measuring, Reading, Rows
+from surefoot.recalibrate import Recalibrator
+
+_TASKS = 200  # at most: what comes back from each is merged here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read of a table, and how.
+
+    Attributes:
+        metrics: what is read.
+        split: only this part.
+        by: also for each value of this column.
+        recalibrator: a map that is applied first.
+        intervals, floors: whether they are computed.
+        seed: of everything random.
+        labels, kind: of a `.npy` table, as `load_predictions` takes them.
+    """
+
+    metrics: tuple[Metric, ...]
+    split: str | None = None
+    by: str | None = None
+    recalibrator: Recalibrator | None = None
+    intervals: bool = True
+    floors: bool = True
+    seed: int = 0
+    labels: Path | str | None = None
+    kind: Kind | None = None
+
+    def state(self) -> Measuring:
+        """Return an empty state."""
+        return Measuring(self.metrics, intervals=self.intervals, floors=self.floors, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The readings of some rows of a table: how many, of how many classes."""
+
+    n: int
+    k: int
+    readings: dict[str, Reading]
+
+
+def measure_table(
+    path: Path | str, plan: Plan, *, jobs: int = 1, cluster: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> dict[str, Group]:  # fmt: skip
+    """Read all metrics of a table; under "" for all its rows, and under each value of the column `by`.
+
+    Arguments:
+        path: whatever `pieces_of` takes.
+        jobs: processes that read pieces, each on its own.
+        cluster: address of a Dask scheduler, whose workers read them instead; they must be able to open the files.
+        progress: called with rows done and rows in all (None where unknown) as pieces are done.
+
+    Property: the same numbers, to rounding, for any division into files, jobs and machines.
+
+    Raises:
+        FileError, InputError: a piece that cannot be read or is no table of predictions (file and row are named); no
+            row of the part.
+    """
+    pieces = pieces_of(path)
+    runs = [pieces[i::_TASKS] for i in range(min(_TASKS, len(pieces)))] if len(pieces) > 1 else [pieces]
+    alone = jobs == 1 and cluster is None
+    if alone:
+        runs = [[piece] for piece in pieces]
+    total = sum(p.rows or 0 for p in pieces) or None
+    states: dict[str, Measuring] = {}
+    done = 0
+    with workers(cluster):
+        run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
+        tasks = run(delayed(_observe)(some, plan) for some in runs)
+        results: Iterator[tuple[int, dict[str, Measuring]]] = tasks  # type: ignore[assignment]
+        for seen, found in results:
+            for name, state in found.items():
+                states.setdefault(name, plan.state()).merge(state)
+            done += seen
+            if progress is not None:
+                progress(done, total)
+    if "" not in states:
+        raise InputError(f"{path}: no row belongs to the part {plan.split!r}")
+    return {name: Group(states[name].n, states[name].k, states[name].readings()) for name in sorted(states)}
+
+
+def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measuring]]:
+    """Read pieces; return the number of rows read, and the state of each group."""
+    states: dict[str, Measuring] = {}
+    read = 0
+    for piece in pieces:
+        first = piece.first
+        for batch in read_piece(piece, plan.labels, plan.kind, plan.by):
+            kept = np.ones(batch.n, dtype=bool)
+            if plan.split is not None:
+                kept &= np.full(batch.n, False) if batch.split is None else batch.split == plan.split
+            groups = {"": kept}
+            if batch.group is not None:
+                groups |= {str(value): kept & (batch.group == value) for value in np.unique(batch.group)}
+            probs = np.empty((0, 0))
+            for name, own in groups.items():
+                if not own.any():
+                    continue
+                if not len(probs):
+                    probs = plan.recalibrator.predict_proba(batch.logits()) if plan.recalibrator else batch.probs()
+                state = states.setdefault(name, plan.state())
+                state.add(probs[own], batch.labels[own], Rows(first, batch.n, None if own.all() else own))
+            first += batch.n
+            read += batch.n
+    return read, states
+
+
+def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
+    """Name the group of the worst reading whose interval lies beyond that of all rows; None where none does."""
+    whole = groups[""].readings[metric.name]
+    sign = 1.0 if metric.better == "lower" else -1.0
+    beyond = {}
+    for name, group in groups.items():
+        r = group.readings[metric.name]
+        edge = r.low if sign > 0 else r.high
+        if name and sign * (edge - whole.value) > 0:
+            beyond[name] = sign * r.value
+    return max(beyond, key=lambda name: beyond[name]) if beyond else None
