@@ -25,6 +25,8 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "measure": Entry("measure", "", "Measure the calibration of a table of predictions."),
     "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
+    "export": Entry("export", "onnx", "Put a map behind a network: one ONNX file."),
+    "contrast": Entry("contrast", "", "Tell maps or models apart on the same rows, with paired tests."),
     "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
     "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),
@@ -32,7 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
-_EXTRAS = {"lightning", "joblib", "jinja2", "plotly"}
+_EXTRAS = {"lightning", "jinja2", "plotly", "onnx", "onnxscript"}
 
 
 def _version(show: bool) -> None:

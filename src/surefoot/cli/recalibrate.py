@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
+from surefoot.cli.onnx import write_map
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import load_predictions, save_predictions
@@ -32,6 +33,10 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Write recalibrated probabilities here (.parquet or .npz)."),
     ] = None,
+    onnx: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write the map as an ONNX graph, too: from `logits` to `probs`."),
+    ] = None,
     labels: LabelsPath = None,
     scores: Scores = None,
     as_json: Json = False,
@@ -39,7 +44,9 @@ def command(
     """Learn a map that repairs confidence; write it, and apply it.
 
     The map is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the network
-    was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it.
+    was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it, `surefoot
+    export` puts it behind a network. `--method auto` tries a ladder of maps on held-out fifths, and takes the simplest
+    that is as good as the best.
 
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
@@ -57,17 +64,24 @@ def command(
         save_predictions(replace(target, scores=repaired, kind="probs", provenance=about), predictions)
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
+    if onnx is not None:
+        write_map(recalibrator, onnx)
     save_recalibrator(recalibrator, out)
     wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
     rows = [held_out.probs(), recalibrator.predict_proba(held_out.logits())]
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
-    temperature = getattr(recalibrator, "temperature_", None)
+    temperature, why = getattr(recalibrator, "temperature_", None), getattr(recalibrator, "why_", None)
     if as_json:
         values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
         print(
-            json.dumps({"method": method, "n": held_out.n, "temperature": temperature, "map": str(out)} | plain(values))
+            json.dumps(
+                {"method": method, "n": held_out.n, "temperature": temperature, "why": why, "map": str(out)}
+                | plain(values)
+            )
         )
         return
     learnt = f", T = {temperature:.4f}" if temperature is not None else ""
     change = "; ".join(f"{METRICS[k].title} {before[k].value:.4f} to {after[k].value:.4f}" for k in before)
+    if why is not None:
+        Console().print(f"Chosen: {why}")
     Console().print(f"{method} learnt on {held_out.n:,} rows{learnt}. On these same rows: {change}. Written: {out}")

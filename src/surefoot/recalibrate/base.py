@@ -39,14 +39,14 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
     map_: Map
 
     @final
-    def fit(self: R, logits: ArrayLike, target: ArrayLike) -> R:
-        """Learn the map from logits (n, k) and labels (n,) that the network was not trained on.
+    def fit(self: R, logits: ArrayLike, y: ArrayLike) -> R:
+        """Learn the map from logits (n, k) and labels y (n,) that the network was not trained on.
 
         Raises:
             InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class.
         """
         table = check_logits(logits)
-        labels = check_labels(target, *table.shape)
+        labels = check_labels(y, *table.shape)
         return self.set_map(self._learn(table, labels), table.shape[1])
 
     @final

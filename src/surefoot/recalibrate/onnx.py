@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.errors import InputError
+from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
@@ -285,7 +285,7 @@ def model_to_onnx(
             raise InputError("exporting a PyTorch network needs an example input: example=torch.zeros(1, ...)")
         network = _export(model, example)
     else:
-        network = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+        network = model if isinstance(model, onnx.ModelProto) else load_onnx(model)
     if len(network.graph.output) != 1:
         raise InputError(f"the network must have one output, its logits; it has {len(network.graph.output)}")
     output = network.graph.output[0]
@@ -348,3 +348,19 @@ def save_onnx(model: onnx.ModelProto, path: Path | str) -> None:
         raise InputError(f"an ONNX graph is written as .onnx, got {path}")
     with whole_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+
+
+def load_onnx(path: Path | str) -> onnx.ModelProto:
+    """Read a graph.
+
+    Raises:
+        FileError: it is missing or damaged.
+    """
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # whatever protobuf and the checker raise
+        raise FileError(f"{path} is not an ONNX graph, or it is damaged: {str(error).splitlines()[0]}") from error
+    return model

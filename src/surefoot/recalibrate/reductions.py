@@ -26,7 +26,8 @@ def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Map, flo
 class OneVsRest(Recalibrator):
     """Recalibrate every class's probability by a binary calibrator of its own, then divide by the sum.
 
-    With `temperature`, the logits are first divided by the best one (for isotonic curves: IROvA-TS).
+    The calibrator is isotonic if none is given. With `temperature`, the logits are first divided by the best one (for
+    isotonic curves: IROvA-TS).
 
     Property: can change the predicted class, and tie classes.
     Reference: Zadrozny and Elkan 2002; Zhang, Kailkhura, Han 2020 (after a temperature).
@@ -36,7 +37,7 @@ class OneVsRest(Recalibrator):
     array([1., 0.])
     """
 
-    def __init__(self, calibrator: BinaryCalibrator = Isotonic(), temperature: bool = False) -> None:  # noqa: B008
+    def __init__(self, calibrator: BinaryCalibrator | None = None, temperature: bool = False) -> None:
         self.calibrator = calibrator
         self.temperature = temperature
 
@@ -48,12 +49,13 @@ class OneVsRest(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         first, scale = _before(self.temperature, logits, labels)
         sums = row_log_sums(logits, scale)
+        calibrator = Isotonic() if self.calibrator is None else self.calibrator
         curves: list[Curve] = []
         for start in range(0, logits.shape[1], _COLUMNS):
             some = np.multiply(logits[:, start : start + _COLUMNS].T, scale, dtype=np.float64)
             some -= sums
             np.minimum(np.exp(some, out=some), 1.0, out=some)
-            curves += [self.calibrator.fit(p, labels == start + j) for j, p in enumerate(some)]
+            curves += [calibrator.fit(p, labels == start + j) for j, p in enumerate(some)]
         return (*first, Softmax(), Curves(tuple(curves)), Normalise())
 
 
@@ -66,6 +68,8 @@ class TopLabel(Recalibrator):
     With `per_class`, each predicted class has a curve of its own, learnt on the rows that predict it (where they are
     fewer than 100, the curve of all rows): top-label calibration, by reduction to binary problems.
 
+    The calibrator is a histogram if none is given.
+
     Property: keeps accuracy: the largest stays the largest.
     Reference: Gupta and Ramdas 2022, *Top-label calibration and multiclass-to-binary reductions*, algorithms 1 and 3.
 
@@ -76,7 +80,7 @@ class TopLabel(Recalibrator):
 
     def __init__(
         self,
-        calibrator: BinaryCalibrator = Histogram(),  # noqa: B008
+        calibrator: BinaryCalibrator | None = None,
         per_class: bool = False,
         fit_rest: bool = True,
     ) -> None:
@@ -93,15 +97,14 @@ class TopLabel(Recalibrator):
         score, top = top_scores(logits)
         hits = top == labels
         power = _power_of_rest(logits[~hits], labels[~hits], top[~hits]) if self.fit_rest else np.array(1.0)
-        shared = self.calibrator.fit(score, hits)
+        calibrator = Histogram() if self.calibrator is None else self.calibrator
+        shared = calibrator.fit(score, hits)
         if not self.per_class:
             return (Softmax(), TopCurve((shared,), power))
+        enough = max(_ENOUGH, getattr(calibrator, "least_rows", 0))
         own = [top == j for j in range(logits.shape[1])]
-        fitted = [self.calibrator.fit(score[o], hits[o]) if o.sum() >= self._enough() else shared for o in own]
+        fitted = [calibrator.fit(score[o], hits[o]) if o.sum() >= enough else shared for o in own]
         return (Softmax(), TopCurve(tuple(fitted), power))
-
-    def _enough(self) -> int:
-        return max(_ENOUGH, getattr(self.calibrator, "least_rows", 0))
 
 
 def _power_of_rest(logits: Logits, labels: Labels, top: Labels) -> np.ndarray:

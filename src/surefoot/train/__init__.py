@@ -2,6 +2,7 @@
 
 from surefoot.train.fit import fit as fit
 from surefoot.train.fit import load_model as load_model
+from surefoot.train.fit import load_model_with_example as load_model_with_example
 from surefoot.train.fit import predict as predict
 from surefoot.train.fit import predictions_of as predictions_of
 from surefoot.train.fit import save_model as save_model

@@ -20,6 +20,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.data import Data, Part, Prepare
 from surefoot.losses import Loss
 from surefoot.models import find_model
+from surefoot.models.tree_lstm import TreeLSTM
 from surefoot.train.batches import in_order, shuffled
 from surefoot.train.module import REFINED, Classifier
 from surefoot.train.recipes import Recipe
@@ -157,6 +158,25 @@ def load_model(path: Path | str) -> nn.Module:
     Raises:
         FileError: the file is missing, damaged, or holds something else.
     """
+    return _load(path)[0]
+
+
+def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:
+    """Read what `save_model` wrote, and make an input that it takes: two rows of zeros.
+
+    Raises:
+        FileError: as `load_model`.
+        InputError: a network whose input is no tensor (trees).
+    """
+    model, shape = _load(path)
+    if isinstance(model, TreeLSTM):
+        raise InputError(f"{path} is a network for trees, whose input is no tensor: it cannot be exported")
+    if any(isinstance(layer, nn.Embedding) for layer in model.modules()):
+        return model, torch.zeros(2, shape[0], dtype=torch.int64)
+    return model, torch.zeros(2, *shape)
+
+
+def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...]]:
     if not Path(path).exists():
         raise FileError(f"cannot read {path}: there is no such file")
     try:
@@ -165,4 +185,4 @@ def load_model(path: Path | str) -> nn.Module:
         model.load_state_dict(about["state"])
     except Exception as error:  # whatever a damaged file makes torch raise
         raise FileError(f"{path} is not a model that surefoot wrote, or it is damaged: {error}") from error
-    return model.eval()
+    return model.eval(), tuple(about["shape"])

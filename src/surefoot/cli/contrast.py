@@ -1,0 +1,79 @@
+"""`surefoot contrast`: which of several maps or models is better on the same rows, and whether that can be told."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from surefoot.cli.options import Json, Seed
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import Predictions, load_predictions
+from surefoot.core.types import Labels, Probs
+from surefoot.metrics import METRICS, find_metric
+from surefoot.recalibrate import find_recalibrator
+from surefoot.report.contrast import Contrast, contrast
+from surefoot.report.evaluation import divide, plain
+from surefoot.report.tables import show
+
+
+def command(
+    tables: Annotated[list[str], typer.Argument(help="One table and --methods, or several tables of the same rows.")],
+    methods: Annotated[
+        str, typer.Option(help="Maps between commas, learnt on the held-out part and compared on the rest.")
+    ] = "",
+    metrics: Annotated[str, typer.Option(help="Names between commas.")] = "nll,brier,ece,ks",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Tell maps or models apart on the same rows.
+
+    Every pair is compared by a paired bootstrap; p-values are adjusted for the number of pairs (Holm). With one table,
+    its maps are learnt on the `validation` part (or a random half) and compared on the other. Several tables are
+    compared as they are, on their `test` parts if they have them.
+
+    Example: surefoot contrast mine.parquet --methods none,temperature,spline,auto
+    """
+    probs, labels = _of_maps(tables[0], methods, seed) if methods else _of_models(tables)
+    found = contrast(probs, labels, [find_metric(name.strip()) for name in metrics.split(",")], seed)
+    if as_json:
+        print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
+        return
+    console = Console()
+    console.print(_layout(found, len(labels)))
+    console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
+
+
+def _of_maps(table: str, methods: str, seed: int) -> tuple[dict[str, Probs], Labels]:
+    fitted_on, tested = divide(load_predictions(table), None, seed)
+    names = [name.strip() for name in methods.split(",")]
+    made = {name: find_recalibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in names}
+    return {name: m.predict_proba(tested.logits()) for name, m in made.items()}, tested.labels
+
+
+def _of_models(tables: list[str]) -> tuple[dict[str, Probs], Labels]:
+    if len(tables) < 2:
+        raise InputError("one table needs --methods: which maps to compare on it")
+    loaded = {name: _tested(load_predictions(name)) for name in tables}
+    first = loaded[tables[0]]
+    for name, part in loaded.items():
+        if part.n != first.n or (part.labels != first.labels).any():
+            raise InputError(f"{name} is not of the same rows as {tables[0]}: the labels differ")
+    return {name: part.probs() for name, part in loaded.items()}, first.labels
+
+
+def _tested(table: Predictions) -> Predictions:
+    return table.part("test") if "test" in table.parts else table
+
+
+def _layout(found: list[Contrast], n: int) -> Table:
+    table = Table(title=f"{n:,} rows", title_justify="left")
+    for heading in ("metric", "a", "b", "a - b", "95% interval", "p adjusted", "better"):
+        table.add_column(heading, justify="left" if heading in ("metric", "a", "b", "better") else "right")
+    for c in found:
+        interval = f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
+        better = c.better or "cannot be told"
+        title = METRICS[c.metric].title
+        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, f"{c.adjusted:.2g}", better)
+    return table

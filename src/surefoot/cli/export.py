@@ -1,0 +1,48 @@
+"""`surefoot export`: a network and its map as one ONNX file with calibrated probabilities out."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.recalibrate import Identity, load_recalibrator
+from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+
+
+def command(
+    network: Annotated[Path, typer.Argument(help="An .onnx file whose output is logits, or the `model.pt` of a run.")],
+    map_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--map", help="A map that `surefoot recalibrate` wrote. Default: the softmax alone."),
+    ] = None,
+    classes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=2, help="How many classes there are, where neither map nor graph says."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the graph.")] = Path("calibrated.onnx"),
+) -> None:
+    """Put a map behind a network: one ONNX file, from the network's input to calibrated `probs`.
+
+    Any ONNX runtime computes what `surefoot` would, to float32's rounding, without Python.
+
+    Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
+    """
+    example = None
+    if network.suffix == ".pt":
+        from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
+
+        model, example = load_model_with_example(network)
+        classes = classes or model(example).shape[1]
+    elif network.suffix == ".onnx":
+        model = load_onnx(network)
+    else:
+        raise FileError(f"{network} is neither an .onnx file nor the model.pt of a run")
+    if map_file is not None:
+        recalibrator = load_recalibrator(map_file)
+    elif classes is not None:
+        recalibrator = Identity().fit([[0.0] * classes], [0])
+    else:
+        raise InputError("without --map the number of classes must be given: --classes 10")
+    save_onnx(model_to_onnx(model, recalibrator, example), out)
+    print(f"{network} with {type(recalibrator).__name__}, {recalibrator.n_classes_} classes: {out}")

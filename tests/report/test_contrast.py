@@ -1,0 +1,51 @@
+"""Paired comparisons: right size, more power than two intervals, and Holm's adjustment."""
+
+import numpy as np
+import pytest
+
+from surefoot.core.errors import InputError
+from surefoot.core.numerics import softmax
+from surefoot.metrics import METRICS
+from surefoot.report.contrast import contrast
+
+
+def sample(seed, n=1000, k=4):
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, k))
+    return logits, (logits + rng.gumbel(size=(n, k))).argmax(1)
+
+
+def test_what_is_better_is_told_and_what_is_not_is_not():
+    logits, labels = sample(0)
+    tables = {"true": softmax(logits), "sharp": softmax(2 * logits), "same": softmax(1.001 * logits)}
+    found = {(c.metric, c.a, c.b): c for c in contrast(tables, labels, [METRICS["nll"], METRICS["ece"]])}
+    assert len(found) == 6
+    for metric in ("nll", "ece"):
+        assert found[metric, "true", "sharp"].better == "true"
+        assert found[metric, "true", "same"].better is None
+        c = found[metric, "true", "sharp"]
+        assert c.low < c.difference < c.high < 0
+        assert c.adjusted >= c.pvalue
+
+
+def test_equal_models_are_called_different_as_rarely_as_promised():
+    wrong = 0
+    for seed in range(150):
+        logits, labels = sample(seed, n=400)
+        noise = np.random.default_rng(9000 + seed).normal(size=(2, *logits.shape))
+        a, b = (softmax(logits + 0.5 * e) for e in noise)  # as good as each other, on average
+        wrong += contrast({"a": a, "b": b}, labels, [METRICS["nll"]])[0].better is not None
+    assert wrong / 150 < 0.11
+
+
+def test_identical_tables_do_not_differ_and_bad_ones_are_refused():
+    logits, labels = sample(1, 50)
+    probs = softmax(logits)
+    same = contrast({"a": probs, "b": probs}, labels, [METRICS["brier"]])[0]
+    assert (same.difference, same.pvalue, same.better) == (0.0, 1.0, None)
+    with pytest.raises(InputError, match="at least two"):
+        contrast({"a": probs}, labels, [METRICS["nll"]])
+    with pytest.raises(InputError, match=r"a has shape \(50, 4\), b \(50, 3\)"):
+        contrast({"a": probs, "b": probs[:, :3]}, labels, [METRICS["nll"]])
+    with pytest.raises(InputError, match="'accuracy' cannot be compared"):
+        contrast({"a": probs, "b": probs}, labels, [METRICS["accuracy"]])
