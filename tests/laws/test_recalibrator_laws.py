@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
 from surefoot.recalibrate import RECALIBRATORS, load_recalibrator, save_recalibrator
+from surefoot.recalibrate.steps import to_plain
 
 ALL = sorted(RECALIBRATORS)
 
@@ -105,6 +106,8 @@ def test_rows_are_distributions_and_accuracy_is_kept_as_claimed(name, seed, scal
     if recalibrator.keeps_accuracy:
         top = probs[np.arange(n), logits.argmax(1)]
         assert (top >= probs.max(1) - 1e-12).all()
+        if "top-curve" in [step["step"] for step in to_plain(recalibrator.map_)]:
+            assert (probs.argmax(1) == logits.argmax(1)).all()
     affine = recalibrator.as_affine()
     if affine is not None:
         assert np.allclose(softmax(logits @ affine.weight.T + affine.bias), probs, atol=1e-9)

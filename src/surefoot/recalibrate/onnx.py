@@ -3,6 +3,7 @@
 Each step becomes a few nodes in float64, whatever the type of the logits; the output is float32.
 """
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, assert_never
@@ -18,6 +19,7 @@ from surefoot.core.files import whole_file
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 from surefoot.recalibrate.steps import (
+    ABOVE,
     LEAST_TEMPERATURE,
     TOP_SCORES,
     Affine,
@@ -230,11 +232,11 @@ def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
     some = w.node("Greater", rest, 0.0)
     shares = w.node("Div", others, w.node("Where", some, rest, 1.0))
     shares = w.node("Where", some, shares, w.node("Div", other, w.k - 1.0))
-    runner_up = w.max(shares)
+    runner_up = w.node("Mul", w.max(shares), ABOVE)
     kept = w.node("Max", wanted, w.node("Div", runner_up, w.node("Add", runner_up, 1.0)))
     kept = w.node("Min", kept, 1.0)
     shares = w.node("Mul", shares, w.node("Sub", 1.0, kept))
-    return w.node("Add", shares, w.node("Mul", mask, w.node("Max", kept, w.max(shares))))
+    return w.node("Add", shares, w.node("Mul", mask, kept))
 
 
 def _steps(w: _Writer, steps: Map, x: str) -> str:
@@ -319,7 +321,9 @@ def _same_opset(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProt
 
 def _export(model: torch.nn.Module, example: torch.Tensor) -> onnx.ModelProto:
     """Export a network in evaluation mode, its first dimension free."""
-    was = model.training
+    was, about = model.training, logging.getLogger("torch.onnx")
+    level = about.level
+    about.setLevel(logging.ERROR)  # it reports each optional package that is not installed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch, about PyTorch
@@ -327,6 +331,7 @@ def _export(model: torch.nn.Module, example: torch.Tensor) -> onnx.ModelProto:
                 model.eval(), (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), verbose=False
             )
     finally:
+        about.setLevel(level)
         model.train(was)
     return program.model_proto  # type: ignore[union-attr]
 

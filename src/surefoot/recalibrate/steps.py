@@ -20,6 +20,7 @@ from surefoot.recalibrate.curves import CURVES, Curve
 Rows: TypeAlias = Float[np.ndarray, "n k"]
 TOP_SCORES = 10  # the largest logits that `RowTemperature` looks at
 LEAST_TEMPERATURE = 1e-6
+ABOVE = 1 + 1e-6  # by which the largest stays larger than the second
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +120,8 @@ class Curves:
 class TopCurve:
     """Replace the largest p by curves[its class](p), but keep it the largest; the others share the rest as p^power.
 
-    One curve alone serves all classes. With c the new value and r the largest of the others over their sum:
-    c is at least r / (1 + r), at which the two tie.
+    One curve alone serves all classes. With c the new value and r the largest of the others over their sum, times
+    1 + 1e-6: c is at least r / (1 + r), so that the largest stays above the others also in float32.
     """
 
     curves: tuple[Curve, ...]
@@ -148,10 +149,10 @@ class TopCurve:
         others[at, top] = 0.0
         rest = np.where(empty, k - 1.0, rest)
         others /= rest[:, None]
-        runner_up = others.max(1)
+        runner_up = others.max(1) * ABOVE
         kept = np.clip(wanted, runner_up / (1 + runner_up), 1.0)
         others *= (1 - kept)[:, None]
-        others[at, top] = np.maximum(kept, others.max(1))
+        others[at, top] = kept
         return others
 
 

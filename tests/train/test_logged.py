@@ -1,0 +1,92 @@
+"""The torchmetrics face: the same numbers as our own, over batches, resets, processes, and inside Lightning."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from lightning import LightningModule, Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from surefoot.core.errors import InputError
+from surefoot.core.numerics import softmax
+from surefoot.metrics import METRICS
+from surefoot.train import Calibration, calibration_metrics
+
+ALL = tuple(METRICS)
+
+
+def sample(n=300, k=4):
+    rng = np.random.default_rng(0)
+    logits = (2 * rng.normal(size=(n, k))).astype(np.float32)
+    return torch.from_numpy(logits), torch.from_numpy((logits / 2 + rng.gumbel(size=(n, k))).argmax(1))
+
+
+def expected():
+    logits, labels = sample()
+    probs = softmax(logits.numpy())
+    return {name: m.read(m.observe(probs, labels.numpy())) for name, m in METRICS.items()}
+
+
+def test_batches_and_resets_and_shared_tallies():
+    logits, labels = sample()
+    metrics = calibration_metrics(names=ALL)
+    for _ in range(2):
+        for start in range(0, 300, 70):
+            metrics.update(logits[start : start + 70], labels[start : start + 70])
+        found = {name: float(value) for name, value in metrics.compute().items()}
+        assert found == pytest.approx(expected(), rel=1e-6, abs=1e-6, nan_ok=True)
+        metrics.reset()
+    assert len(metrics.compute_groups) < len(ALL)
+
+
+def test_what_it_is_given_is_said_and_checked():
+    with pytest.raises(InputError, match="no metric is called 'sharpness'"):
+        Calibration("sharpness")
+    with pytest.raises(InputError, match="not a distribution"):
+        Calibration("ece", "probs").update(*sample())
+    with pytest.raises(InputError, match="these are probabilities"):
+        Calibration("ece").update(torch.tensor([[0.2, 0.8]]), torch.tensor([0]))
+    with pytest.warns(UserWarning, match="before the ``update``"), pytest.raises(InputError, match="no rows"):
+        Calibration("ece").compute()
+
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.metrics = calibration_metrics(names=("ece", "ks", "nll"))
+
+    def validation_step(self, batch, _):
+        self.metrics.update(*batch)
+        self.log_dict(self.metrics)
+
+
+def test_it_is_logged_inside_lightning(tmp_path):
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    rows = DataLoader(TensorDataset(*sample()), batch_size=64, num_workers=0)
+    (found,) = trainer.validate(Net(), rows, verbose=False)
+    assert found == pytest.approx({name: expected()[name] for name in ("ece", "ks", "nll")}, rel=1e-5)
+
+
+def _worker(rank, folder):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    logits, labels = sample()
+    mine = slice(0, 110) if rank == 0 else slice(110, 300)  # not the same number of rows
+    metrics = calibration_metrics(names=ALL)
+    for start in range(mine.start, mine.stop, 50):
+        end = min(start + 50, mine.stop)
+        metrics.update(logits[start:end], labels[start:end])
+    torch.save({name: float(v) for name, v in metrics.compute().items()}, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_give_the_numbers_of_all_rows(tmp_path):
+    mp.spawn(_worker, (tmp_path,), nprocs=2)
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert found == pytest.approx(expected(), rel=1e-6, abs=1e-6, nan_ok=True)
