@@ -83,8 +83,8 @@ def test_gradient_vanishes_at_the_fit():
     fitted = VectorScaling(l2=1e-6).fit(logits, labels)
     probs = fitted.predict_proba(logits)
     probs[np.arange(len(labels)), labels] -= 1
-    assert np.abs(probs.mean(0)).max() < 1e-4
-    assert np.abs((probs * logits).mean(0)).max() < 1e-3
+    assert np.abs(probs.mean(0)).max() < 5e-4
+    assert np.abs((probs * logits).mean(0)).max() < 3e-3
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,40 @@ INLINE double exponentials(float *z, int64_t n, float peak) {
     return total;
 }
 
+/* The sum of exp(scale (z - peak)), as exponentials does it, but z is left alone. */
+INLINE double sum_of_exponentials(const float *z, int64_t n, float peak, float scale) {
+    double total = 0.0;
+    float sums[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (int l = 0; l < LANES; l++) sums[l] += exponential((z[i + l] - peak) * scale);
+        if (i % BLOCK == BLOCK - LANES)
+            for (int l = 0; l < LANES; l++) total += sums[l], sums[l] = 0.0f;
+    }
+    float rest[LANES];
+    for (int l = 0; l < LANES; l++) rest[l] = i + l < n ? z[i + l] : -INFINITY;
+    for (int l = 0; l < LANES; l++) sums[l] += exponential((rest[l] - peak) * scale);
+    for (int l = 0; l < LANES; l++) total += sums[l];
+    return total;
+}
+
+/* The largest probability of softmax(scale z) of every row of logits (n, k), and its class, the first among equals:
+   score = 1 / (1 + sum of exp(scale (z_j - peak)) over the others), so that no digit is lost near 1. Logits are finite,
+   scale is positive. */
+FOR_EACH_PROCESSOR
+void surefoot_top(const float *logits, int64_t n, int64_t k, float scale, double *score, int64_t *top) {
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * k;
+        float peak = largest(row, k);
+        int64_t at = 0;
+        while (at < k - 1 && row[at] != peak) at++;
+        double others = sum_of_exponentials(row, at, peak, scale);
+        others += sum_of_exponentials(row + at + 1, k - at - 1, peak, scale);
+        score[i] = 1.0 / (1.0 + others);
+        top[i] = at;
+    }
+}
+
 /* Focal loss with gamma in steps of log p, and its gradient but for the upstream factor, for every row of logits (n, k)
    and its target class y. Step j, up to edges[j], has gammas[j], and offsets[j] to add to the loss; edges ends with inf.
      mass[j] = exp(z_j - peak of the others), mass[y] = -(their sum S); mass may be logits

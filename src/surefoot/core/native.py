@@ -28,6 +28,7 @@ def _load() -> ctypes.CDLL | None:
     pointer, count = ctypes.c_void_p, ctypes.c_int64
     library.surefoot_focal.argtypes = [pointer, pointer, count, count, *[pointer] * 6]
     library.surefoot_focal.restype = count
+    library.surefoot_top.argtypes = [pointer, count, count, ctypes.c_float, pointer, pointer]
     for tally in (library.surefoot_tally_f32, library.surefoot_tally_f64):
         tally.argtypes = [pointer, pointer, count, pointer, count, pointer]
     return library
@@ -94,3 +95,12 @@ def tally(scores: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> np.ndarray
     at = [x.ctypes.data for x in (scores, hits, edges, sums)]
     function(at[0], at[1], len(scores), at[2], len(edges) - 1, at[3])
     return sums.sum(0)
+
+
+def top(logits: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the largest probability of softmax(scale z) of each row of float32 logits (n, k), and its class."""
+    work = np.ascontiguousarray(logits)
+    n, k = work.shape
+    score, at = np.empty(n), np.empty(n, dtype=np.int64)
+    LIBRARY.surefoot_top(work.ctypes.data, n, k, scale, score.ctypes.data, at.ctypes.data)
+    return score, at

@@ -83,7 +83,7 @@ class _Likelihood:
             gradient = np.concatenate([by_weight.ravel(), by_bias]) + strength * away
             return (nll + float(strength @ away**2) / 2) / self.n, unit * gradient / self.n
 
-        options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-7}
+        options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-6, "gtol": 1e-6}
         theta = origin + unit * minimize(objective, 0 * unit, jac=True, method="L-BFGS-B", options=options).x
         return theta[:split].reshape(shape), theta[split:]
 
