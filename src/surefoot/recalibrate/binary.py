@@ -152,7 +152,7 @@ def _shares(count: np.ndarray, hits: np.ndarray, pseudo_rows: float) -> np.ndarr
     if not (isinstance(pseudo_rows, int | float) and pseudo_rows >= 0):
         raise InputError(f"pseudo_rows must be a number of at least 0, got {pseudo_rows!r}")
     base = (hits.sum() + 0.5) / (count.sum() + 1)
-    return (hits + pseudo_rows * base) / (count + pseudo_rows)
+    return (hits + pseudo_rows * base) / np.maximum(count + pseudo_rows, 1e-300)
 
 
 @dataclass(frozen=True)
