@@ -50,7 +50,7 @@ def main() -> None:
         record = {"n": about.n, "k": about.k, "seconds": time.perf_counter() - start, "splits": splits}
         write_json(kept, record)
     found = {path.stem: read_json(options.runs / f"{path.stem}.json") for path in tables}
-    write_text(Path(__file__).parent / "recalibration.md", page(found))
+    write_text(Path(__file__).parent / "recalibration.md", page(found, options.jobs))
 
 
 def one_split(path: Path, seed: int) -> dict[str, dict]:
@@ -85,14 +85,14 @@ def column(splits: Sequence[dict], name: str, what: str) -> np.ndarray:
     return np.array([s[name][what] for s in splits])
 
 
-def page(found: dict[str, dict]) -> str:
+def page(found: dict[str, dict], jobs: int) -> str:
     """Write it all down."""
     minutes = sum(record["seconds"] for record in found.values()) / 60
     parts = [
         "# Every map on every real table",
         f"`python results/recalibration.py --data ../shared/data`: {len(found)} tables of real models' outputs, "
-        f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all maps; two "
-        f"processes on {processor()}, {minutes:.0f} minutes by the clock.",
+        f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all maps; "
+        f"{jobs} process(es) on {processor()}, {minutes:.0f} minutes by the clock.",
         "A number is the mean over the divisions; the floor is the mean ECE of a perfectly calibrated model with the "
         "same probabilities; the share is of divisions in which the KS test rejects at 5% (calibrated: about 5%). "
         "Divisions of one table overlap: their scatter understates the uncertainty of the table itself.",

@@ -1,26 +1,19 @@
 """The torchmetrics face: the same numbers as our own, over batches, resets, processes, and inside Lightning."""
 
-import os
-
-import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
+import two_processes
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
 from surefoot.metrics import METRICS
 from surefoot.train import Calibration, calibration_metrics
+from two_processes import sample
 
-ALL = tuple(METRICS)
-
-
-def sample(n=300, k=4):
-    rng = np.random.default_rng(0)
-    logits = (2 * rng.normal(size=(n, k))).astype(np.float32)
-    return torch.from_numpy(logits), torch.from_numpy((logits / 2 + rng.gumbel(size=(n, k))).argmax(1))
+ALL = two_processes.ALL
 
 
 def expected():
@@ -72,21 +65,8 @@ def test_it_is_logged_inside_lightning(tmp_path):
     assert found == pytest.approx({name: expected()[name] for name in ("ece", "ks", "nll")}, rel=1e-5)
 
 
-def _worker(rank, folder):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    logits, labels = sample()
-    mine = slice(0, 110) if rank == 0 else slice(110, 300)  # not the same number of rows
-    metrics = calibration_metrics(names=ALL)
-    for start in range(mine.start, mine.stop, 50):
-        end = min(start + 50, mine.stop)
-        metrics.update(logits[start:end], labels[start:end])
-    torch.save({name: float(v) for name, v in metrics.compute().items()}, folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
 def test_two_processes_give_the_numbers_of_all_rows(tmp_path):
-    mp.spawn(_worker, (tmp_path,), nprocs=2)
+    mp.spawn(two_processes.worker, (tmp_path,), nprocs=2)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert found == pytest.approx(expected(), rel=1e-6, abs=1e-6, nan_ok=True)
