@@ -226,3 +226,42 @@ def test_damaged_files_are_refused(name, tmp_path):
             load_recalibrator(path)
     with pytest.raises(FileError, match="cannot read"):
         load_recalibrator(tmp_path / "none.json")
+
+
+def nasty(k=3, n=200):
+    """Give tables that break what was not thought through: what they are, logits, labels."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(k, size=n)
+    own, base = np.eye(k)[y], rng.normal(size=(n, k))
+    return {
+        "perfect": (10 * own - 5, y),
+        "perfect and huge": (1e6 * own - 1, y),
+        "inverted": (3 - 10 * own, y),
+        "inverted and huge": (3 - 1e6 * own, y),
+        "constant": (np.zeros((n, k)) + 2, y),
+        "one class": (base, np.zeros(n, dtype=int)),
+        "ties everywhere": (np.round(base), y),
+        "huge": (1e6 * base, y),
+        "tiny": (1e-12 * base, y),
+        "one column above all": (base + np.r_[1e4, np.zeros(k - 1)], y),
+        "half precision": ((10 * base).astype(np.float16), y),
+        "whole numbers": (np.round(3 * base).astype(int), y),
+        "two classes, labels true and false": (base[:, :2], y > 0),
+        "columns first": (np.asfortranarray(base), y),
+        "scales from row to row": (base * 10.0 ** rng.integers(-6, 6, size=(n, 1)), y),
+        "far below zero": (base - 1e8, y),
+        "mostly -1e4": (np.where(rng.random((n, k)) < 0.9, -1e4, 5.0), y),
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("what", nasty())
+def test_nasty_tables(name, what):
+    logits, labels = nasty()[what]
+    k = logits.shape[1]
+    recalibrator = RECALIBRATORS[name]().fit(logits, labels)
+    for rows in (logits, 1e6 * np.eye(k) - 3, np.full((1, k), -1.0), 0.5 - 1e6 * np.eye(k)):
+        probs = recalibrator.predict_proba(rows)
+        assert np.isfinite(probs).all()
+        assert (probs >= 0).all()
+        assert np.abs(probs.sum(1) - 1).max() < 1e-9

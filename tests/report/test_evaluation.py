@@ -42,3 +42,12 @@ def test_curve_has_exact_binomial_intervals():
 def test_plain_is_json():
     evaluation, _ = evaluate(sample(n=40))
     assert json.loads(json.dumps(plain(evaluation), allow_nan=False))["before"]["n"] == 20
+
+
+def test_what_auto_chose_is_what_the_page_names():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(2000, 3))
+    table = Predictions(3 * truth, "logits", (truth + rng.gumbel(size=truth.shape)).argmax(1))
+    evaluation, recalibrator = evaluate(table, "auto")
+    assert evaluation.method == recalibrator.method_ == "temperature"
+    assert evaluation.after.readings["ece"].value < evaluation.before.readings["ece"].value

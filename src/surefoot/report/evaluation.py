@@ -12,7 +12,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
 from surefoot.metrics.reliability import Reliability, zero_in_first
-from surefoot.recalibrate import Recalibrator, find_recalibrator
+from surefoot.recalibrate import Auto, Recalibrator, find_recalibrator
 from surefoot.report.remedy import Remedy, find_remedy
 
 
@@ -110,12 +110,17 @@ def evaluate(
     title: str = "",
     seed: int = 0,
 ) -> tuple[Evaluation, Recalibrator]:
-    """Fit a recalibrator on one part of the predictions and measure the other before and after; also return the map."""
+    """Fit a recalibrator on one part of the predictions and measure the other before and after; also return the map.
+
+    With `auto`, the evaluation has the name of the map that was chosen.
+    """
     fitted_on, tested = divide(table, calibration, seed)
     recalibrator = find_recalibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
     before = measure_all(tested.probs(), tested.labels, seed)
     after = measure_all(recalibrator.predict_proba(tested.logits()), tested.labels, seed)
     temperature = getattr(recalibrator, "temperature_", None)
+    if isinstance(recalibrator, Auto):
+        method = recalibrator.method_  # what was chosen is what was done
     remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
     return Evaluation(title, before, after, method, temperature, fitted_on.n, table.provenance, remedy), recalibrator
 
