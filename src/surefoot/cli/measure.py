@@ -75,7 +75,10 @@ def command(
             f"{show(m, whole.readings[m].value)})"
             for m, g in worst.items() if g is not None
         ]  # fmt: skip
-        console.print(f"Worst by {by}: {'; '.join(found) if found else 'no group that can be told from all rows'}.")
+        none = (
+            "told only with intervals, which --fast leaves out" if fast else "no group that can be told from all rows"
+        )
+        console.print(f"Worst by {by}: {'; '.join(found) or none}.")
 
 
 def _wanted(names: str) -> tuple:

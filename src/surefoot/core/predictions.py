@@ -273,6 +273,8 @@ def _list_store(uri: str) -> list[str]:
         if about.type == fs.FileType.NotFound:
             raise FileError(f"cannot read {uri}: there is no such object")
         names = [f.path for f in store.get_file_info(fs.FileSelector(inner, recursive=True)) if f.is_file]
+    except FileError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise FileError(f"cannot read {uri}: {error}") from error
     return sorted(f"{scheme}{name}" for name in names if name.endswith(".parquet"))

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from surefoot.core.checks import check_confidences, check_labels, check_probs
 from surefoot.core.errors import InputError
-from surefoot.core.types import ArrayLike
+from surefoot.core.types import ArrayLike, Confidences
 from surefoot.metrics.base import Tally
 from surefoot.metrics.reliability import BINS, check_hits, top_label
 
@@ -126,8 +126,24 @@ def observe_ranking(probs: ArrayLike, labels: ArrayLike) -> Ranking:
 def observe_ranked_confidence(confidence: ArrayLike, hits: ArrayLike) -> Ranking:
     """Tally confidences (n,) and hits (n,) by value."""
     right = check_hits(hits)
-    scores = check_confidences(confidence, len(right)).astype(np.float64)
-    return _tally(scores[None, :], right[None, :], _FINE)
+    scores = check_confidences(confidence, len(right))
+    first = scores[: 2 * CAPACITY]
+    if len(first) > CAPACITY and len(np.unique(first)) > CAPACITY:
+        return _in_cells(scores, right)
+    return _tally(scores.astype(np.float64)[None, :], right[None, :], _FINE)
+
+
+def _in_cells(scores: Confidences, hits: np.ndarray) -> Ranking:
+    """Tally more distinct scores than are kept exactly: chunk by chunk, without sorting them."""
+    size = 4 * _OCTAVES * _FINE + 1
+    sums = np.zeros((3, size))
+    for start in range(0, len(scores), CAPACITY):
+        part = scores[start : start + CAPACITY].astype(np.float64)
+        cell = _cell(part, _FINE).astype(np.intp)
+        columns = (None, hits[start : start + CAPACITY], part)
+        sums += np.stack([np.bincount(cell, weights=column, minlength=size) for column in columns])
+    kept = np.flatnonzero(sums[0])
+    return Ranking(False, _FINE, np.zeros(len(kept), dtype=np.intp), kept.astype(np.float64), *sums[:, kept])
 
 
 def _tally(scores: Float[np.ndarray, "e n"], hits: Bool[np.ndarray, "e n"], per_octave: int) -> Ranking:

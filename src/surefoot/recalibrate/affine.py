@@ -1,11 +1,13 @@
 """Affine maps of the logits, fitted by penalised likelihood: vector, matrix, Dirichlet, structured matrix scaling."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.model_selection import StratifiedKFold
 
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import log_softmax, softmax
+from surefoot.core.numerics import row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.steps import LogSoftmax, affine
@@ -19,20 +21,48 @@ _PATH = 10.0 ** np.arange(1, -9, -1)  # penalties from the strongest on, where o
 class _Likelihood:
     """The NLL of softmax(W x + b) and its derivatives, chunk by chunk in float32, without a copy of the rows.
 
-    W is a matrix (k, k), or its diagonal (k,). Sums over chunks are in float64.
+    x = scale (z - shift of the row) - middle of the column; W is a matrix (k, k), or its diagonal (k,). Sums over
+    chunks are in float64.
     """
 
-    def __init__(self, x: Logits, labels: Labels) -> None:
-        self.x = x
-        self.labels = labels
-        self.n, self.k = x.shape
+    def __init__(
+        self, logits: Logits, labels: Labels, scale: float = 1.0, shift: np.ndarray | None = None,
+        middle: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.logits, self.labels = logits, labels
+        self.scale, self.shift, self.middle = scale, shift, middle
+        self.n, self.k = logits.shape
 
-    def _chunks(self, weight: np.ndarray, bias: np.ndarray):
-        """Give the rows of each chunk, their probabilities, and the log probabilities of their labels."""
-        w, b = weight.astype(np.float32), bias.astype(np.float32)
+    def rows(self, which: np.ndarray) -> "_Likelihood":
+        """Return the likelihood of some rows."""
+        shift = None if self.shift is None else self.shift[which]
+        return _Likelihood(self.logits[which], self.labels[which], self.scale, shift, self.middle)
+
+    def inputs(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Give x chunk by chunk, in float32."""
+        plain = self.logits.dtype == np.float32 and self.shift is None and self.middle is None
         step = max(1, _CHUNK_VALUES // self.k)
         for start in range(0, self.n, step):
-            x, own = self.x[start : start + step], self.labels[start : start + step]
+            part = slice(start, start + step)
+            z = self.logits[part]
+            if plain:
+                yield part, z * np.float32(self.scale)
+                continue
+            x = z.astype(np.float64)
+            if self.shift is not None:
+                x -= self.shift[part, None]
+            x *= self.scale
+            if self.middle is not None:
+                x -= self.middle
+            yield part, x.astype(np.float32)
+
+    def _chunks(
+        self, weight: np.ndarray, bias: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Give the rows of each chunk, their probabilities, and the log probabilities of their labels."""
+        w, b = weight.astype(np.float32), bias.astype(np.float32)
+        for part, x in self.inputs():
+            own = self.labels[part]
             z = x @ w.T if w.ndim == 2 else x * w
             z += b
             z -= z.max(1, keepdims=True)
@@ -88,10 +118,12 @@ class _Likelihood:
         return theta[:split].reshape(shape), theta[split:]
 
 
-def _in_unit_scale(logits: Logits, labels: Labels) -> tuple[Logits, float]:
-    """Return the logits divided by the best temperature, in float32, and that temperature: where every map starts."""
-    temperature = TemperatureScaling().fit(logits, labels).temperature_
-    return np.divide(logits, temperature, dtype=np.float64).astype(np.float32), temperature
+def _unit_scale(logits: Logits, labels: Labels, shift: np.ndarray | None = None) -> _Likelihood:
+    """Return the likelihood in logits divided by the best temperature, where every map starts."""
+    scale = 1 / TemperatureScaling().fit(logits, labels).temperature_
+    if shift is not None:  # logits so small that they are lost in the sum: more of it is rounding, magnified
+        scale = min(scale, 1e12 / max(float(np.abs(shift).max()), 1e-300))
+    return _Likelihood(logits, labels, scale, shift)
 
 
 def _check_penalty(name: str, value: float | None) -> None:
@@ -124,21 +156,20 @@ class VectorScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         _check_penalty("l2", self.l2)
-        scaled, temperature = _in_unit_scale(logits, labels)
-        k = logits.shape[1]
-        start, strength = (np.ones(k), np.zeros(k)), np.full(k, float(self.l2))
-        weight, bias = _Likelihood(scaled, labels).fit(start, start, (strength, strength))
-        return affine(weight / temperature, bias)
+        rows = _unit_scale(logits, labels)
+        start, strength = (np.ones(rows.k), np.zeros(rows.k)), np.full(rows.k, float(self.l2))
+        weight, bias = rows.fit(start, start, (strength, strength))
+        return affine(weight * rows.scale, bias)
 
 
 def _odir(
-    x: Logits, labels: Labels, off_diagonal: float | None, intercept: float | None
+    whole: _Likelihood, off_diagonal: float | None, intercept: float | None
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Fit W, b with penalties off the diagonal and on the intercept, both per entry as published; choose what is None.
 
     A penalty is chosen on a held-out fifth, both alike, on a path from the strongest on that stops where it gets worse.
     """
-    k = x.shape[1]
+    k, labels = whole.k, whole.labels
 
     def fit_with(
         rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, shift: float
@@ -154,7 +185,7 @@ def _odir(
     chosen = pair(1.0)
     if (off_diagonal is None or intercept is None) and np.bincount(labels, minlength=k).max() >= 10:
         train, held = _fifth(labels)
-        rows, judge = _Likelihood(x[train], labels[train]), _Likelihood(x[held], labels[held])
+        rows, judge = whole.rows(train), whole.rows(held)
         start, least = (np.eye(k), np.zeros(k)), np.inf
         for value in _PATH * k:
             start = fit_with(rows, start, *pair(value))
@@ -162,7 +193,7 @@ def _odir(
             if nll > least:
                 break
             least, chosen = nll, pair(value)
-    weight, bias = fit_with(_Likelihood(x, labels), (np.eye(k), np.zeros(k)), *chosen)
+    weight, bias = fit_with(whole, (np.eye(k), np.zeros(k)), *chosen)
     return weight, bias, *chosen
 
 
@@ -205,9 +236,9 @@ class MatrixScaling(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         _check_penalty("off_diagonal", self.off_diagonal)
         _check_penalty("intercept", self.intercept)
-        scaled, temperature = _in_unit_scale(logits, labels)
-        weight, bias, self.off_diagonal_, self.intercept_ = _odir(scaled, labels, self.off_diagonal, self.intercept)
-        return affine(weight / temperature, bias)
+        rows = _unit_scale(logits, labels)
+        weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
+        return affine(weight * rows.scale, bias)
 
 
 class DirichletCalibration(Recalibrator):
@@ -239,9 +270,9 @@ class DirichletCalibration(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         _check_penalty("off_diagonal", self.off_diagonal)
         _check_penalty("intercept", self.intercept)
-        scaled, temperature = _in_unit_scale(log_softmax(logits), labels)
-        weight, bias, self.off_diagonal_, self.intercept_ = _odir(scaled, labels, self.off_diagonal, self.intercept)
-        return (LogSoftmax(), *affine(weight / temperature, bias))
+        rows = _unit_scale(logits, labels, row_log_sums(logits))
+        weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
+        return (LogSoftmax(), *affine(weight * rows.scale, bias))
 
 
 class StructuredMatrixScaling(Recalibrator):
@@ -271,17 +302,18 @@ class StructuredMatrixScaling(Recalibrator):
         return False
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
-        scaled, temperature = _in_unit_scale(log_softmax(logits), labels)
-        k = scaled.shape[1]
+        rows = _unit_scale(logits, labels, row_log_sums(logits))
+        k = rows.k
         # centred columns: what a scale or a mixing weight does on average is the shift's affair
-        middle = scaled.mean(0, dtype=np.float64)
-        scaled -= middle.astype(np.float32)
-        rows = _Likelihood(scaled, labels)
+        middle = sum((x.sum(0, dtype=np.float64) for _, x in rows.inputs()), np.zeros(k)) / rows.n
+        rows.middle = middle
         centre = np.eye(k), middle
         _, g_weight, g_bias = rows.value(*centre)
         h_weight, h_bias = rows.curvature(*centre)
         diagonal = np.eye(k, dtype=bool)
-        norms = _squared_norms(scaled, softmax(scaled + middle))
+        kept = np.linspace(0, rows.n - 1, min(rows.n, _PAIRED_ROWS)).astype(np.intp)
+        x = np.concatenate([x for _, x in rows.rows(kept).inputs()]).astype(np.float64)
+        norms = _squared_norms(x, softmax(x + middle), rows.n)
         scale = _spread(g_weight[diagonal], h_weight[diagonal], norms[0])
         mixing = _spread(g_weight[~diagonal], h_weight[~diagonal], norms[1])
         shift = _spread(g_bias, h_bias, norms[2])
@@ -290,18 +322,15 @@ class StructuredMatrixScaling(Recalibrator):
         )
         precision = np.where(diagonal, 1 / scale, 1 / mixing)
         weight, bias = rows.fit(centre, centre, (precision, np.full(k, 1 / shift)))
-        return (LogSoftmax(), *affine(weight / temperature, bias - weight @ middle))
+        return (LogSoftmax(), *affine(weight * rows.scale, bias - weight @ middle))
 
 
-def _squared_norms(x: Logits, p: Probs) -> tuple[float, float, float]:
+def _squared_norms(x: Logits, p: Probs, n: int) -> tuple[float, float, float]:
     """Estimate the squared Frobenius norms of the Hessian's blocks: scales, mixing weights, shifts.
 
     The Hessian is the sum over rows of (diag p - p p^T) times x x^T; its squared norm is a sum over pairs of rows, here
-    estimated from the pairs of a thousand evenly spread ones.
+    estimated for n of them from the pairs of those that are given.
     """
-    n = len(x)
-    kept = np.linspace(0, n - 1, min(n, _PAIRED_ROWS)).astype(np.intp)
-    x, p = x[kept].astype(np.float64), p[kept]
 
     def gram(d: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return <diag d_n - v_n v_n^T, diag d_m - v_m v_m^T> for all pairs of rows."""
