@@ -21,7 +21,7 @@ from rich.progress import track
 
 from surefoot.core.errors import InputError
 from surefoot.core.files import read_json, write_json, write_text
-from surefoot.core.predictions import load_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import draw_labels
 from surefoot.recalibrate import RECALIBRATORS

@@ -13,7 +13,8 @@ import pytest
 from image_files import write_pictures
 from surefoot.cli.main import COMMANDS, run
 from surefoot.core.numerics import softmax
-from surefoot.core.predictions import Predictions, load_predictions, save_predictions
+from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.core.tables import load_predictions
 
 JSON_NAMES = ["accuracy", "nll", "brier", "ece", "ada_ece", "classwise_ece", "mce", "ks", "ks_pvalue"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.predictions import load_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
 from surefoot.losses import CrossEntropy
 from surefoot.models import MODELS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.core.predictions import load_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
 from surefoot.losses import LOSSES, CrossEntropy
 from surefoot.models import find_model

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from surefoot.cli.options import Json, Seed
 from surefoot.core.errors import InputError
-from surefoot.core.predictions import Predictions, load_predictions
+from surefoot.core.predictions import Predictions
+from surefoot.core.tables import load_predictions
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, find_metric
 from surefoot.recalibrate import find_recalibrator

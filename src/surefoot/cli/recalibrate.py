@@ -11,7 +11,8 @@ from rich.console import Console
 from surefoot.cli.onnx import write_map
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
-from surefoot.core.predictions import load_predictions, save_predictions
+from surefoot.core.predictions import save_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
 from surefoot.report.evaluation import plain

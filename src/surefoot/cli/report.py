@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
-from surefoot.core.predictions import load_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.recalibrate import RECALIBRATORS
 from surefoot.report.evaluation import evaluate, plain
 from surefoot.report.page import write_page

@@ -9,7 +9,8 @@ from joblib import Parallel, delayed
 
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
-from surefoot.core.predictions import Kind, Piece, pieces_of, read_piece
+from surefoot.core.predictions import Kind
+from surefoot.core.tables import Piece, pieces_of, read_piece
 from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import Measuring, Reading, Rows
 from surefoot.recalibrate import Recalibrator

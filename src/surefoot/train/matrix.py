@@ -13,7 +13,8 @@ from joblib import Parallel, delayed
 from surefoot.core.cluster import workers
 from surefoot.core.errors import FileError
 from surefoot.core.files import read_json, write_json
-from surefoot.core.predictions import Predictions, load_predictions, save_predictions
+from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
 from surefoot.losses import find_loss
 from surefoot.models import find_model

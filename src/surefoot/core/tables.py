@@ -1,0 +1,296 @@
+"""Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv, fs, parquet
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.predictions import Kind, Predictions
+
+_LABEL_NAMES = ("label", "labels", "target")
+
+
+def load_predictions(
+    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None
+) -> Predictions:
+    """Read a table of predictions whole; see the module for the formats.
+
+    Arguments:
+        path: the table. For a `.npy` file of scores also `labels`, and what the scores are as `kind`.
+        kind: `logits` or `probs`, where the file does not say (`.npy`, or a CSV of bare columns).
+        by: a column (Parquet, CSV) or array (npz) that says what group each row belongs to.
+
+    Raises:
+        FileError: missing, damaged, or of a kind that is not read.
+        InputError: its content is not predictions; the message names the file and the row.
+    """
+    parts = [part for piece in pieces_of(path) for part in read_piece(piece, labels, kind, by)]
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        raise InputError(f"{path}: the table has no rows")
+    split, group = (
+        None if getattr(parts[0], name) is None else np.concatenate([getattr(p, name) for p in parts])
+        for name in ("split", "group")
+    )
+    scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
+    return replace(parts[0], scores=scores, labels=targets, split=split, group=group)
+
+
+def iter_predictions(
+    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, values: int = 1 << 22
+) -> Iterator[Predictions]:
+    """Read a table in batches of about `values` scores (Parquet; other formats come as one), with constant memory."""
+    for piece in pieces_of(path):
+        yield from read_piece(piece, labels, kind, values=values)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a table that can be read alone: a group of rows of a Parquet file, or any other file whole.
+
+    Attributes:
+        path: the file; a URI for an object store.
+        rows: how many there are; None where that is known only after reading.
+        first: the number of its first row in the whole table.
+        group: which group of rows of the file, for Parquet.
+    """
+
+    path: str
+    rows: int | None = None
+    first: int = 0
+    group: int | None = None
+
+
+def pieces_of(path: Path | str) -> list[Piece]:
+    """List the pieces of a table: from Parquet files only their footers are read.
+
+    Arguments:
+        path: a file, a folder of Parquet files (also deeper in it), or a URI of either that Arrow can open, such as
+            `s3://bucket/predictions` or `gs://bucket/predictions.parquet`.
+
+    Raises:
+        FileError: missing, damaged, or of a kind that is not read.
+        InputError: the Parquet files differ in what they hold.
+    """
+    if "://" in str(path):
+        names = _list_store(str(path))
+    else:
+        path = Path(path)
+        if not path.exists():
+            raise FileError(f"cannot read {path}: there is no such file or folder")
+        if path.is_file() and path.suffix != ".parquet":
+            return [Piece(str(path))]
+        names = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
+    if not names:
+        raise FileError(f"{path} is a folder without any .parquet file in it")
+    found, first, kind = [], 0, None
+    for name in names:
+        with _opened(name) as file:
+            own = _only_kind(file.schema_arrow.names, name)
+            if kind not in (None, own):
+                raise InputError(f"{name} holds {own}, the files before it {kind}; a table is one of both")
+            kind = own
+            for group in range(file.metadata.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if rows:
+                    found.append(Piece(name, rows, first, group))
+                    first += rows
+    if not found:
+        raise InputError(f"{path}: the table has no rows")
+    return found
+
+
+def _list_store(uri: str) -> list[str]:
+    """List the Parquet files under a URI, as URIs."""
+    try:
+        store, inner = fs.FileSystem.from_uri(uri)
+        scheme = uri[: uri.index("://") + 3]
+        about = store.get_file_info(inner)
+        if about.type == fs.FileType.File:
+            return [uri]
+        if about.type == fs.FileType.NotFound:
+            raise FileError(f"cannot read {uri}: there is no such object")
+        names = [f.path for f in store.get_file_info(fs.FileSelector(inner, recursive=True)) if f.is_file]
+    except FileError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f"cannot read {uri}: {error}") from error
+    return sorted(f"{scheme}{name}" for name in names if name.endswith(".parquet"))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[parquet.ParquetFile]:
+    """Open a Parquet file here or in an object store.
+
+    Raises:
+        FileError: it cannot be opened, or reading it fails.
+    """
+    try:
+        if "://" in name:
+            store, inner = fs.FileSystem.from_uri(name)
+            with store.open_input_file(inner) as handle:
+                yield parquet.ParquetFile(handle)
+        else:
+            with parquet.ParquetFile(name) as file:
+                yield file
+    except (InputError, FileError):
+        raise
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise FileError(f"{name} is damaged or not a .parquet file: {error}") from error
+
+
+def read_piece(
+    piece: Piece, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None,
+    values: int = 1 << 22,
+) -> Iterator[Predictions]:  # fmt: skip
+    """Read a piece in batches of about `values` scores (Parquet; other formats come as one).
+
+    Raises:
+        FileError, InputError: as `load_predictions`.
+    """
+    path = Path(piece.path)
+    try:
+        if piece.group is not None:
+            yield from _read_parquet(piece, by, values)
+        elif path.suffix == ".npz":
+            yield _read_npz(path, by)
+        elif path.suffix == ".csv":
+            yield _read_csv(path, kind, by)
+        elif path.suffix == ".npy":
+            if by is not None:
+                raise InputError(f"a .npy file has no column {by!r}; use .parquet, .csv or .npz")
+            yield _read_npy(path, labels, kind)
+        else:
+            raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
+    except InputError as error:
+        raise InputError(f"{piece.path}: {error}") from error
+    except FileError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy
+        raise FileError(f"{piece.path} is damaged or not a {path.suffix} file: {error}") from error
+
+
+def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predictions]:
+    with _opened(piece.path) as file:
+        schema = file.schema_arrow
+        about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))
+        kind, label = _only_kind(schema.names), _only_label(schema.names)
+        others = [name for name in ("split", by) if name is not None and name in schema.names]
+        if by is not None and by not in schema.names:
+            raise InputError(f"there is no column {by!r}; there are: {', '.join(schema.names)}")
+        before = sum(file.metadata.row_group(g).num_rows for g in range(piece.group or 0))
+        width = max(getattr(schema.field(kind).type, "list_size", 10), 1)
+        seen, names = 0, about.get("class_names")
+        columns = list(dict.fromkeys([kind, label, *others]))
+        for batch in file.iter_batches(max(1, values // width), row_groups=[piece.group], columns=columns):
+            more = {name: _from_column(batch.column(name), name) for name in others}
+            try:
+                yield Predictions(
+                    _from_lists(batch.column(kind), kind), kind, _from_column(batch.column(label), label),
+                    more.get("split"), tuple(names) if names else None, about.get("provenance", {}),
+                    more[by] if by is not None else None,
+                )  # fmt: skip
+            except InputError as error:
+                start = before + seen
+                raise InputError(
+                    f"{error} (rows counted from row {start} of the file)" if start else str(error)
+                ) from error
+            seen += batch.num_rows
+
+
+def _from_lists(column: pa.Array, name: str) -> np.ndarray:
+    fixed = pa.types.is_fixed_size_list(column.type)
+    if not (fixed or pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        raise InputError(f"column {name!r} must hold a list of numbers a row, got {column.type}")
+    if column.null_count:
+        raise InputError(f"column {name!r} has no value in row {_first_null(column)}")
+    lengths = np.array([column.type.list_size]) if fixed else np.unique(column.value_lengths().to_numpy())
+    if len(lengths) > 1:
+        raise InputError(f"column {name!r} must hold lists of one length, got lengths {lengths[:4].tolist()}")
+    flat = column.flatten()
+    if flat.null_count:
+        raise InputError(f"column {name!r} holds a missing value in row {_first_null(flat) // int(lengths[0])}")
+    return flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+
+
+def _first_null(column: pa.Array) -> int:
+    return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+
+
+def _from_column(column: pa.Array, name: str) -> np.ndarray:
+    if column.null_count:
+        raise InputError(f"column {name!r} has no value in row {_first_null(column)}")
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _only_kind(names: list[str], path: str = "") -> Kind:
+    kinds = [name for name in ("logits", "probs") if name in names]
+    if len(kinds) != 1:
+        where = f"{path}: " if path else ""
+        raise InputError(f"{where}exactly one of 'logits' and 'probs' is needed, got {', '.join(names) or 'nothing'}")
+    return kinds[0]  # type: ignore[return-value]
+
+
+def _only_label(names: list[str]) -> str:
+    found = [name for name in _LABEL_NAMES if name in names]
+    if len(found) != 1:
+        raise InputError(f"exactly one of {', '.join(map(repr, _LABEL_NAMES))} is needed, got {', '.join(names)}")
+    return found[0]
+
+
+def _read_npz(path: Path, by: str | None) -> Predictions:
+    # opened here, so that it is closed also where NumPy fails to read it
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+        names = list(file.files)
+        if by is not None and by not in names:
+            raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
+        group = file[by] if by is not None else None
+        blocks = [s for s in ("val", "validation", "test") if f"labels_{s}" in names]
+        if blocks:  # one array a part, as some publish them
+            kind: Kind = "logits" if f"logits_{blocks[0]}" in names else "probs"
+            labels = [file[f"labels_{s}"] for s in blocks]
+            split = np.concatenate([np.full(len(y), s) for s, y in zip(blocks, labels, strict=True)])
+            return Predictions(
+                np.concatenate([file[f"{kind}_{s}"] for s in blocks]), kind, np.concatenate(labels), split, group=group
+            )
+        kind = _only_kind(names)
+        class_names = tuple(file["class_names"].tolist()) if "class_names" in names else None
+        provenance = json.loads(file["provenance"].item()) if "provenance" in names else {}
+        split = file["split"] if "split" in names else None
+        return Predictions(file[kind], kind, file[_only_label(names)], split, class_names, provenance, group)
+
+
+def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
+    table = csv.read_csv(path)
+    if by is not None and by not in table.column_names:
+        raise InputError(f"there is no column {by!r}; there are: {', '.join(table.column_names)}")
+    label = _only_label(table.column_names)
+    others = [name for name in table.column_names if name not in (label, "split", by)]
+    named = {k: [name for name in others if name.lower().startswith(k[:-1])] for k in ("logits", "probs")}
+    if kind is None:
+        kind = _only_kind([k for k, columns in named.items() if columns])
+        others = named[kind]
+    columns = [_from_column(table.column(name).combine_chunks(), name) for name in others]
+    if not columns:
+        raise InputError("the table has no columns of scores")
+    split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
+    group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
+    target = _from_column(table.column(label).combine_chunks(), label)
+    return Predictions(np.stack(columns, 1), kind, target, split, group=group)
+
+
+def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predictions:
+    if labels is None:
+        raise InputError("a .npy file of scores needs the labels beside it: give them with --labels labels.npy")
+    if kind is None:
+        raise InputError("a .npy file does not say what it holds: give --scores logits or --scores probs")
+    if not Path(labels).exists():
+        raise FileError(f"cannot read {labels}: there is no such file")
+    return Predictions(np.load(path, allow_pickle=False), kind, np.load(labels, allow_pickle=False))

@@ -1,0 +1,131 @@
+"""Reading tables: every format gives back what was put in; damaged and foreign files are refused by name."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from prediction_tables import same, sample
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.predictions import save_predictions
+from surefoot.core.tables import iter_predictions, load_predictions
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_written_is_read(tmp_path, suffix, kind, split, dtype):
+    predictions = sample(kind, split=split, dtype=dtype)
+    save_predictions(predictions, tmp_path / f"p{suffix}")
+    loaded = load_predictions(tmp_path / f"p{suffix}")
+    same(loaded, predictions)
+    assert loaded.scores.dtype == dtype
+    assert loaded.class_names == ("a", "b", "c")
+    assert loaded.provenance == {"model": "mlp"}
+
+
+def test_a_folder_of_parquet_is_one_table_read_in_batches(tmp_path):
+    predictions = sample()
+    for i in range(4):
+        save_predictions(predictions.rows(np.arange(5 * i, 5 * i + 5)), tmp_path / "preds" / f"{i}.parquet")
+    same(load_predictions(tmp_path / "preds"), predictions)
+    batches = list(iter_predictions(tmp_path / "preds", values=6))
+    assert [b.n for b in batches] == [2, 2, 1] * 4
+
+
+def test_variable_lists_and_doubles_as_others_write_them(tmp_path):
+    predictions = sample(split=False)
+    columns = {"logits": predictions.scores.astype(float).tolist(), "label": predictions.labels.tolist()}
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    assert np.allclose(load_predictions(tmp_path / "p.parquet").scores, predictions.scores)
+
+
+def test_csv_with_named_columns_or_a_named_kind(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("label,logit_0,logit_1\n0,1.5,-2\n1,0.25,3\n")
+    loaded = load_predictions(path)
+    assert loaded.kind == "logits"
+    assert loaded.scores.tolist() == [[1.5, -2.0], [0.25, 3.0]]
+    path.write_text("cat,dog,label,split\n0.9,0.1,0,val\n0.5,0.5,1,test\n")
+    with pytest.raises(InputError, match="exactly one of 'logits' and 'probs'"):
+        load_predictions(path)
+    loaded = load_predictions(path, kind="probs")
+    assert loaded.parts == ("test", "validation")
+    path.write_text("label,logit_0,logit_1\n0,1.5,\n")
+    with pytest.raises(InputError, match="'logit_1' has no value in row 0"):
+        load_predictions(path)
+
+
+def test_npy_pair(tmp_path):
+    predictions = sample(split=False)
+    np.save(tmp_path / "z.npy", predictions.scores)
+    np.save(tmp_path / "y.npy", predictions.labels)
+    same(load_predictions(tmp_path / "z.npy", tmp_path / "y.npy", "logits"), predictions)
+    with pytest.raises(InputError, match="--labels"):
+        load_predictions(tmp_path / "z.npy")
+    with pytest.raises(InputError, match="--scores"):
+        load_predictions(tmp_path / "z.npy", tmp_path / "y.npy")
+
+
+def test_npz_with_an_array_a_part(tmp_path):
+    predictions = sample()
+    val, test = predictions.part("validation"), predictions.part("test")
+    arrays = {
+        "logits_val": val.scores,
+        "labels_val": val.labels,
+        "logits_test": test.scores,
+        "labels_test": test.labels,
+    }
+    np.savez(tmp_path / "p.npz", **arrays)
+    same(load_predictions(tmp_path / "p.npz"), predictions)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+def test_truncated_files_are_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f"p{suffix}"
+    save_predictions(sample(n=200), path)
+    whole = path.read_bytes()
+    for size in (0, 1, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises((FileError, InputError), match=r"p\."):
+            load_predictions(path)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    (tmp_path / "p.txt").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "p.parquet").write_text("not parquet at all")
+    np.savez(tmp_path / "o.npz", logits=np.array([{"a": 1}], dtype=object), labels=np.zeros(1))
+    np.savez(tmp_path / "w.npz", weights=np.zeros(3))
+    pq.write_table(pa.table({"logits": [[1.0, 2.0], [1.0]], "label": [0, 1]}), tmp_path / "ragged.parquet")
+    pq.write_table(pa.table({"logits": [[1.0, None]], "label": [0]}), tmp_path / "null.parquet")
+    pq.write_table(pa.table({"logits": [1.0], "label": [0]}), tmp_path / "flat.parquet")
+    pq.write_table(pa.table({"logits": [[1.0, 2.0]], "label": ["cat"]}), tmp_path / "names.parquet")
+    pq.write_table(
+        pa.table({"logits": pa.array([], pa.list_(pa.float32())), "label": pa.array([], pa.int64())}),
+        tmp_path / "none.parquet",
+    )
+    names = ["p.txt", "empty", "p.parquet", "o.npz", "w.npz", "ragged.parquet", "null.parquet", "flat.parquet"]
+    for name in [*names, "names.parquet", "none.parquet", "missing.npz"]:
+        with pytest.raises((FileError, InputError), match=name.replace(".", r"\.")):
+            load_predictions(tmp_path / name)
+
+
+def test_a_column_of_groups_is_read_from_every_format(tmp_path):
+    predictions, site = sample(n=4, split=False), np.array(["a", "b", "a", "c"])
+    np.savez(tmp_path / "t.npz", logits=predictions.scores, labels=predictions.labels, site=site)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(predictions.scores.ravel()), 3)
+    table = pa.table({"logits": flat, "label": pa.array(predictions.labels), "site": pa.array(site.tolist())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    rows = [
+        ",".join(map(str, [*row, y, s])) for row, y, s in zip(predictions.scores, predictions.labels, site, strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["logit_0,logit_1,logit_2,label,site", *rows]) + "\n")
+    for name in ("t.npz", "t.parquet", "t.csv"):
+        loaded = load_predictions(tmp_path / name, by="site")
+        assert loaded.group.tolist() == site.tolist()
+        assert loaded.rows(np.array([3, 0])).group.tolist() == ["c", "a"]
+        assert load_predictions(tmp_path / name).group is None or name == "t.npz"
+        with pytest.raises(InputError, match="there is no (column|array) 'place'"):
+            load_predictions(tmp_path / name, by="place")
