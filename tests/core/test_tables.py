@@ -127,5 +127,5 @@ def test_a_column_of_groups_is_read_from_every_format(tmp_path):
         assert loaded.group.tolist() == site.tolist()
         assert loaded.rows(np.array([3, 0])).group.tolist() == ["c", "a"]
         assert load_predictions(tmp_path / name).group is None or name == "t.npz"
-        with pytest.raises(InputError, match="there is no (column|array) 'place'"):
+        with pytest.raises(InputError, match=r"there is no (column|array) 'place'"):
             load_predictions(tmp_path / name, by="place")
