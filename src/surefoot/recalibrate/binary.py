@@ -35,7 +35,7 @@ def blocks_of(score: Confidences, hits: Hits) -> Blocks:
     >>> blocks_of(np.array([0.9, 0.2, 0.9]), np.array([True, False, False])).hits
     array([0., 1.])
     """
-    order = np.argsort(score, kind="stable")
+    order = np.argsort(score)  # not stable, but faster: rows that tie become one
     ordered = score[order].astype(np.float64)
     first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     right = np.add.reduceat(hits[order].astype(np.float64), first)

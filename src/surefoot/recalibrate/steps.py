@@ -113,7 +113,10 @@ class Curves:
         """Apply each curve to its column."""
         if len(self.curves) == 1:
             return self.curves[0](rows)
-        return np.stack([curve(rows[:, j]) for j, curve in enumerate(self.curves)], 1)
+        columns = np.ascontiguousarray(rows.T)  # a column at a time, each in one piece
+        for j, curve in enumerate(self.curves):
+            columns[j] = curve(columns[j])
+        return columns.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +166,10 @@ class Normalise:
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
         total = rows.sum(1, keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(total > 0, rows / total, 1.0 / rows.shape[1])
+        empty = total[:, 0] <= 0
+        shares = np.ascontiguousarray(rows / np.where(empty[:, None], 1.0, total))
+        shares[empty] = 1.0 / rows.shape[1]
+        return shares
 
 
 @dataclass(frozen=True, eq=False)
