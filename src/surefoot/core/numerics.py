@@ -6,6 +6,9 @@ from surefoot.core import native
 from surefoot.core.types import Confidences, Labels, Logits, Probs
 
 
+_CHUNK_VALUES = 1 << 18  # values at a time: a megabyte or two stays in the cache
+
+
 def log_softmax(logits: Logits) -> Logits:
     """Compute log p in float64; exact to rounding also where p rounds to 1."""
     return log_probs_and_complements(logits)[0]
@@ -13,10 +16,15 @@ def log_softmax(logits: Logits) -> Logits:
 
 def softmax(logits: Logits) -> Probs:
     """Compute probabilities in float64, so that confident rows do not tie at exactly 1 as they do in float32."""
-    shifted = np.subtract(logits, logits.max(1, keepdims=True), dtype=np.float64)
-    np.exp(shifted, out=shifted)
-    shifted /= shifted.sum(1, keepdims=True)
-    return shifted
+    n, k = logits.shape
+    probs = np.empty((n, k))
+    step = max(1, _CHUNK_VALUES // k)
+    for start in range(0, n, step):
+        chunk = logits[start : start + step]
+        part = np.subtract(chunk, chunk.max(1, keepdims=True), out=probs[start : start + step], dtype=np.float64)
+        np.exp(part, out=part)
+        part /= part.sum(1, keepdims=True)
+    return probs
 
 
 def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:
@@ -42,9 +50,6 @@ def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:
         runner_up = np.where(others > 0, np.log(others), np.partition(shifted, -2, axis=1)[:, -2])
     log_u[rows, top] = runner_up - log_total
     return log_p, log_u
-
-
-_CHUNK_VALUES = 1 << 18  # values at a time: half a megabyte stays in the cache
 
 
 def top_scores(logits: Logits, scale: float = 1.0) -> tuple[Confidences, Labels]:

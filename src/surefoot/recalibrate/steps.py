@@ -114,8 +114,9 @@ class Curves:
         if len(self.curves) == 1:
             return self.curves[0](rows)
         columns = np.ascontiguousarray(rows.T)  # a column at a time, each in one piece
-        for j, curve in enumerate(self.curves):
-            columns[j] = curve(columns[j])
+        for curve, column in zip(self.curves, columns, strict=True):
+            order = np.argsort(column)  # breakpoints are found twice as fast for scores in order
+            column[order] = curve(column[order])
         return columns.T
 
 
