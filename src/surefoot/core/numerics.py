@@ -5,7 +5,6 @@ import numpy as np
 from surefoot.core import native
 from surefoot.core.types import Confidences, Labels, Logits, Probs
 
-
 _CHUNK_VALUES = 1 << 18  # values at a time: a megabyte or two stays in the cache
 
 
