@@ -1,9 +1,14 @@
 """Maps and metrics against other libraries, in one process; see peers.txt for the environment."""
 
+import importlib.abc
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from typing import Any
+from unittest.mock import MagicMock
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -96,7 +101,10 @@ def maps(results: Results) -> None:
             "surefoot": ours(MatrixScaling),
             "probmetrics, SMS": peer(lambda: get_calibrator("sms")),
         },
-        "Dirichlet (ODIR, penalty chosen)": {"surefoot": ours(DirichletCalibration)},
+        "Dirichlet (ODIR, penalty chosen)": {
+            "surefoot": ours(DirichletCalibration),
+            "torch-uncertainty, penalty 0.1": dirichlet_of_torch_uncertainty(z, y, z_test),
+        },
     }
     for task, ways in groups.items():
         judged = {name: nll(way(), y_test) for name, way in ways.items()}
@@ -105,6 +113,42 @@ def maps(results: Results) -> None:
             ratio = seconds / times["surefoot"]
             peak = f"{peak_of_numpy(lambda m=made[task]: m().fit(z, y)) / 1e6:.1f}" if name == "surefoot" else ""
             results.add("10,000 x 100", task, name, f"{1e3 * seconds:.0f}", f"{ratio:.1f}", f"{judged[name]:.4f}", peak)
+
+
+class _Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands for what torch-uncertainty imports, does not need here, and cannot have: torchvision and its friends."""
+
+    _NAMES = ("torchvision", "timm", "kornia", "seaborn", "glest", "torch_simple_metrics", "matplotlib", "cv2")
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return (
+            ModuleSpec(fullname, self, is_package=True) if fullname.split(".", maxsplit=1)[0] in self._NAMES else None
+        )
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        module = MagicMock()
+        module.__path__, module.__name__, module.__spec__ = [], spec.name, spec
+        return module
+
+    def exec_module(self, module: object) -> None:
+        pass
+
+
+def dirichlet_of_torch_uncertainty(z: np.ndarray, y: np.ndarray, z_test: np.ndarray) -> Callable[[], np.ndarray]:
+    sys.meta_path.append(_Absent())
+    from torch_uncertainty.post_processing import DirichletScaler  # type: ignore[import]  # noqa: PLC0415
+
+    logging.disable(logging.WARNING)
+    rows = torch.utils.data.TensorDataset(torch.from_numpy(z), torch.from_numpy(y))
+    loader = torch.utils.data.DataLoader(rows, batch_size=len(y))
+
+    def run() -> np.ndarray:
+        scaler = DirichletScaler(z.shape[1], model=torch.nn.Identity(), lambda_reg=0.1, mu_reg=0.1)
+        scaler.fit(loader, progress=False)
+        with torch.no_grad():
+            return scaler(torch.from_numpy(z_test)).softmax(1).numpy()
+
+    return run
 
 
 def metrics(results: Results) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.multiprocessing as mp
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 import two_processes
@@ -45,23 +45,13 @@ def test_what_it_is_given_is_said_and_checked():
         Calibration("ece").compute()
 
 
-class Net(LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.metrics = calibration_metrics(names=("ece", "ks", "nll"))
-
-    def validation_step(self, batch, _):
-        self.metrics.update(*batch)
-        self.log_dict(self.metrics)
-
-
 def test_it_is_logged_inside_lightning(tmp_path):
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=tmp_path,
     )  # fmt: skip
     rows = DataLoader(TensorDataset(*sample()), batch_size=64, num_workers=0)
-    (found,) = trainer.validate(Net(), rows, verbose=False)
+    (found,) = trainer.validate(two_processes.Net(), rows, verbose=False)
     assert found == pytest.approx({name: expected()[name] for name in ("ece", "ks", "nll")}, rel=1e-5)
 
 
@@ -70,3 +60,14 @@ def test_two_processes_give_the_numbers_of_all_rows(tmp_path):
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert found == pytest.approx(expected(), rel=1e-6, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.slow
+def test_lightning_on_two_devices_logs_the_numbers_of_all_rows(tmp_path):
+    trainer = Trainer(
+        accelerator="cpu", devices=2, strategy="ddp_spawn", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    rows = DataLoader(TensorDataset(*sample()), batch_size=50, num_workers=0)
+    (found,) = trainer.validate(two_processes.Net(), rows, verbose=False)
+    assert found == pytest.approx({name: expected()[name] for name in ("ece", "ks", "nll")}, rel=1e-5)
