@@ -43,6 +43,8 @@ def test_identical_tables_do_not_differ_and_bad_ones_are_refused():
     probs = softmax(logits)
     same = contrast({"a": probs, "b": probs}, labels, [METRICS["brier"]])[0]
     assert (same.difference, same.pvalue, same.better) == (0.0, 1.0, None)
+    with pytest.raises(InputError, match="at least 20 rows"):
+        contrast({"a": probs[:9], "b": probs[:9]}, labels[:9], [METRICS["nll"]])
     with pytest.raises(InputError, match="at least two"):
         contrast({"a": probs}, labels, [METRICS["nll"]])
     with pytest.raises(InputError, match=r"a has shape \(50, 4\), b \(50, 3\)"):

@@ -13,6 +13,8 @@ from surefoot.core.types import Labels, Probs
 from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, bootstrap_weights
 
+_LEAST_ROWS = 20  # below, a bootstrap's interval is far too narrow
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -48,8 +50,10 @@ def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metr
     Rows are dealt to the same shards for all tables, so that what makes a row hard drops out of the differences.
 
     Raises:
-        InputError: fewer than two tables, tables of different shapes, a metric that is not better when lower.
+        InputError: fewer than 20 rows or two tables, tables of different shapes, a metric that is not better when lower.
     """
+    if len(labels) < _LEAST_ROWS:
+        raise InputError(f"at least {_LEAST_ROWS} rows are needed to tell tables apart, got {len(labels)}")
     if len(tables) < 2:
         raise InputError(f"at least two tables are needed to tell them apart, got {len(tables)}")
     shapes = {name: np.shape(probs) for name, probs in tables.items()}
@@ -62,21 +66,24 @@ def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metr
         if metric.better != "lower":
             raise InputError(f"{metric.name!r} cannot be compared: its better way is {metric.better!r}, not 'lower'")
         values, draws = {}, {}
+        shards = min(len(labels), SHARDS)
         for name, probs in tables.items():
             sharded = Sharded(metric.observe, seed)
             sharded.add(np.asarray(probs), labels, Rows(0, len(labels)))
-            shards = sharded.tallies
+            tallies = sharded.tallies
             values[name] = metric.read(metric.observe(np.asarray(probs), labels))
-            weights = bootstrap_weights(len(shards), seed=seed)
-            draws[name] = np.array([metric.read(t) for t in shards[0].recombine(shards, weights)])
-        pairs = [_pair(metric, a, b, values[a] - values[b], draws[a] - draws[b]) for a, b in combinations(tables, 2)]
+            weights = bootstrap_weights(len(tallies), seed=seed)
+            draws[name] = np.array([metric.read(t) for t in tallies[0].recombine(tallies, weights)])
+        pairs = [
+            _pair(metric, a, b, values[a] - values[b], draws[a] - draws[b], shards - 1)
+            for a, b in combinations(tables, 2)
+        ]
         found += _holm(pairs)
     return found
 
 
-def _pair(metric: Metric, a: str, b: str, difference: float, draws: np.ndarray) -> Contrast:
+def _pair(metric: Metric, a: str, b: str, difference: float, draws: np.ndarray, freedom: int) -> Contrast:
     error = float(draws.std(ddof=1))
-    freedom = SHARDS - 1
     if error == 0:
         pvalue = 1.0 if difference == 0 else 0.0
     else:
