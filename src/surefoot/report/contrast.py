@@ -50,7 +50,7 @@ def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metr
     Rows are dealt to the same shards for all tables, so that what makes a row hard drops out of the differences.
 
     Raises:
-        InputError: fewer than 20 rows or two tables, tables of different shapes, a metric that is not better when lower.
+        InputError: fewer than 20 rows or two tables, tables of different shapes, a metric that is not best when low.
     """
     if len(labels) < _LEAST_ROWS:
         raise InputError(f"at least {_LEAST_ROWS} rows are needed to tell tables apart, got {len(labels)}")
