@@ -271,7 +271,9 @@ def _variance(tally: Ranking) -> float:
 def read_adaptive_ece(tally: Ranking, bins: int = BINS) -> float:
     """Read ECE over bins of equal mass. Rows of equal confidence stay together, in the bin of their middle.
 
-    Without ties: row r of n (from 0) is in bin ceil(r bins / n), as in the reference, less its dropped first row.
+    Without ties: row r of n (from 0) is in bin ceil(r bins / n), as in the reference, less its dropped first row. Where
+    the tally is in cells, so are rows of one cell: it is off by at most twice the share of rows in the `bins - 1` cells
+    on the edges.
     Reference: Nguyen and O'Connor 2015; Nixon et al. 2019.
 
     >>> round(read_adaptive_ece(observe_ranked_confidence([1.0] * 10, [1] * 8 + [0] * 2)), 6)
@@ -301,7 +303,9 @@ def read_adaptive_ece_parity(tally: Ranking, bins: int = BINS) -> float:
 def read_auroc(tally: Ranking) -> float:
     """Read the chance that a right answer is more confident than a wrong one (ties count half).
 
-    Property: blind to any monotone recalibration of the confidences. NaN when all answers are right, or all wrong.
+    Property: blind to any monotone recalibration of the confidences. NaN when all answers are right, or all wrong. Where
+    the tally is in cells, off by at most half the share of pairs that fall into one cell: sum h_c m_c / (2 H M), with h_c
+    and m_c the hits and misses of a cell, H and M those of all.
     Reference: Hanley and McNeil 1982.
 
     >>> read_auroc(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
