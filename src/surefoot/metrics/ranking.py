@@ -303,9 +303,9 @@ def read_adaptive_ece_parity(tally: Ranking, bins: int = BINS) -> float:
 def read_auroc(tally: Ranking) -> float:
     """Read the chance that a right answer is more confident than a wrong one (ties count half).
 
-    Property: blind to any monotone recalibration of the confidences. NaN when all answers are right, or all wrong. Where
-    the tally is in cells, off by at most half the share of pairs that fall into one cell: sum h_c m_c / (2 H M), with h_c
-    and m_c the hits and misses of a cell, H and M those of all.
+    Property: blind to any monotone recalibration of the confidences. NaN when all answers are right, or all wrong.
+    Where the tally is in cells, off by at most half the share of pairs that fall into one cell: sum h_c m_c / (2 H M),
+    with h_c and m_c the hits and misses of a cell, H and M those of all.
     Reference: Hanley and McNeil 1982.
 
     >>> read_auroc(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
