@@ -79,3 +79,14 @@ def test_what_cannot_be_joined_is_refused(tmp_path):
         model_to_onnx(torch.nn.Linear(3, 7), fitted, torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"as \.onnx"):
         save_onnx(map_to_onnx(fitted), tmp_path / "map.txt")
+
+
+@pytest.mark.parametrize("name", sorted(RECALIBRATORS))
+def test_maps_learnt_on_degenerate_tables_run_as_well(name):
+    constant = np.tile([2.0, 0.0, 0.0], (200, 1)).astype(np.float32)
+    own = np.eye(3, dtype=np.float32)[np.arange(201)[:200] % 3]
+    for logits in (constant, 10 * own - 5, np.round(sample(3, 200)[0] / 4)):
+        for labels in (np.arange(200) % 3, np.zeros(200, dtype=int)):
+            fitted = RECALIBRATORS[name]().fit(logits, labels)
+            found = run(map_to_onnx(fitted), logits=logits.astype(np.float32))
+            assert np.abs(found - fitted.predict_proba(logits.astype(np.float32))).max() < 1e-6

@@ -12,8 +12,8 @@ import pytest
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import Predictions, save_predictions
-from surefoot.metrics import METRICS, STANDARD
-from surefoot.report.measuring import Plan, measure_table, worst_group
+from surefoot.metrics import METRICS, STANDARD, Reading
+from surefoot.report.measuring import Group, Plan, measure_table, worst_group
 
 SOME = tuple(METRICS[name] for name in ("nll", "ece", "ks", "classwise_ece", "spiegelhalter_pvalue"))
 
@@ -120,3 +120,19 @@ def test_a_cluster_gives_the_same_numbers_though_a_worker_dies(tmp_path):
         there = measure_table(many, Plan(STANDARD, floors=False), cluster=cluster.scheduler_address, progress=kill_one)
     assert not victims
     same(numbers(here), numbers(there))
+
+
+def test_an_empty_name_is_a_group_of_its_own(tmp_path):
+    predictions, site = sample(40), np.array(["", "a"] * 20)
+    groups = measure_table(write(tmp_path / "t", predictions, [], site=site), Plan(SOME, by="site"))
+    assert {name: g.n for name, g in groups.items()} == {"": 40, "(empty)": 20, "a": 20}
+
+
+def test_among_many_even_groups_none_is_named():
+    rng = np.random.default_rng(0)
+    readings = rng.normal(0.3, 0.02, 200)
+    groups = {f"site {i}": Group(50, 3, {"nll": Reading(v, v - 0.039, v + 0.039)}) for i, v in enumerate(readings)}
+    groups[""] = Group(10_000, 3, {"nll": Reading(0.3)})
+    assert worst_group(groups, METRICS["nll"]) is None
+    groups["bad"] = Group(50, 3, {"nll": Reading(0.45, 0.41, 0.49)})
+    assert worst_group(groups, METRICS["nll"]) == "bad"

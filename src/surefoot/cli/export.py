@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from surefoot.core.errors import FileError, InputError
+from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.recalibrate import Identity, load_recalibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
@@ -30,8 +30,10 @@ def command(
     """
     example = None
     if network.suffix == ".pt":
-        from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
-
+        try:
+            from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
+        except ModuleNotFoundError as error:
+            raise MissingExtra(f"{network} needs Lightning to be read: pip install 'surefoot[train]'") from error
         model, example = load_model_with_example(network)
         classes = classes or model(example).shape[1]
     elif network.suffix == ".onnx":

@@ -90,7 +90,7 @@ class Sharded:
         self._shards = shards
         self._tallies: dict[int, Tally] = {}
 
-    def add(self, probs: Probs, labels: Labels, rows: "Rows") -> None:
+    def add(self, probs: Probs, labels: Labels, rows: Rows) -> None:
         """Deal a batch out to the shards."""
         if self._shards == 1:
             self._put(0, self._observe(probs, labels))

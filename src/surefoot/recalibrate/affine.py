@@ -169,6 +169,8 @@ def _odir(
 
     A penalty is chosen on a held-out fifth, both alike, on a path from the strongest on that stops where it gets worse.
     """
+    _check_penalty("off_diagonal", off_diagonal)
+    _check_penalty("intercept", intercept)
     k, labels = whole.k, whole.labels
 
     def fit_with(
@@ -194,7 +196,7 @@ def _odir(
                 break
             least, chosen = nll, pair(value)
     weight, bias = fit_with(whole, (np.eye(k), np.zeros(k)), *chosen)
-    return weight, bias, *chosen
+    return weight * whole.scale, bias, *chosen
 
 
 def _fifth(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
@@ -234,11 +236,9 @@ class MatrixScaling(Recalibrator):
         return False
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
-        _check_penalty("off_diagonal", self.off_diagonal)
-        _check_penalty("intercept", self.intercept)
         rows = _unit_scale(logits, labels)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
-        return affine(weight * rows.scale, bias)
+        return affine(weight, bias)
 
 
 class DirichletCalibration(Recalibrator):
@@ -268,11 +268,9 @@ class DirichletCalibration(Recalibrator):
         return False
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
-        _check_penalty("off_diagonal", self.off_diagonal)
-        _check_penalty("intercept", self.intercept)
         rows = _unit_scale(logits, labels, row_log_sums(logits))
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
-        return (LogSoftmax(), *affine(weight * rows.scale, bias))
+        return (LogSoftmax(), *affine(weight, bias))
 
 
 class StructuredMatrixScaling(Recalibrator):

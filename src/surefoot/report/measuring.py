@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.stats import norm
 
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
@@ -15,6 +16,7 @@ from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import Measuring, Reading, Rows
 from surefoot.recalibrate import Recalibrator
 
+EMPTY = "(empty)"  # the group of rows whose column holds an empty text: "" stands for all rows
 _TASKS = 200  # at most: what comes back from each is merged here
 
 
@@ -109,7 +111,8 @@ def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measur
                 kept &= np.full(batch.n, False) if batch.split is None else batch.split == plan.split
             groups = {"": kept}
             if batch.group is not None:
-                groups |= {str(value): kept & (batch.group == value) for value in np.unique(batch.group)}
+                named = ((str(value) or EMPTY, batch.group == value) for value in np.unique(batch.group))
+                groups |= {name: kept & own for name, own in named}
             probs = np.empty((0, 0))
             for name, own in groups.items():
                 if not own.any():
@@ -124,13 +127,17 @@ def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measur
 
 
 def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
-    """Name the group of the worst reading whose interval lies beyond that of all rows; None where none does."""
+    """Name the group of the worst reading whose interval lies beyond the reading of all rows; None where none does.
+
+    Intervals are widened for the number of groups (Bonferroni), so that among many even ones none is named by chance.
+    """
     whole = groups[""].readings[metric.name]
+    wider = float(norm.isf(0.025 / max(len(groups) - 1, 1)) / norm.isf(0.025))
     sign = 1.0 if metric.better == "lower" else -1.0
     beyond = {}
     for name, group in groups.items():
         r = group.readings[metric.name]
-        edge = r.low if sign > 0 else r.high
+        edge = r.value - wider * (r.value - (r.low if sign > 0 else r.high))
         if name and sign * (edge - whole.value) > 0:
             beyond[name] = sign * r.value
     return max(beyond, key=lambda name: beyond[name]) if beyond else None
