@@ -1,0 +1,123 @@
+"""Choose slopes and multipliers by gradient ascent on the bound itself: a first-order method for the dual programs.
+
+All rows and regions at once, on whatever device the graph is on. What comes out is only a choice; that the bound it
+gives is sound does not depend on it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, lower_bounds
+from surefoot.reach.boxes import Box, size_of
+
+RATE = 0.25
+FADE = 0.96  # of the rate, a step
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Slopes and multipliers, by rectifier."""
+
+    slopes: dict[int, Tensor] = field(default_factory=dict)
+    multipliers: dict[int, Tensor] = field(default_factory=dict)
+
+    def to(self, dtype: torch.dtype) -> "Choice":
+        """Return it in another type."""
+        return Choice(
+            {at: x.to(dtype) for at, x in self.slopes.items()}, {at: x.to(dtype) for at, x in self.multipliers.items()}
+        )
+
+
+def default_slopes(relaxation: Relaxation, target: int, rows: int) -> dict[int, Tensor]:
+    """Return the slopes with the smaller areas, one for each row."""
+    slopes = {}
+    for at in relaxation.rectifiers():
+        if at < target:
+            x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
+            slopes[at] = (x.upper > -x.lower).to(x.lower.dtype).unsqueeze(1).expand(-1, rows, *x.lower.shape[1:])
+    return slopes
+
+
+def ascend(
+    relaxation: Relaxation,
+    target: int,
+    rows: Tensor,
+    start: Choice,
+    signs: Mapping[int, Tensor],
+    iterations: int,
+    enough: float = float("inf"),
+) -> tuple[Choice, Tensor]:
+    """Improve slopes, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (known <= 0), 0 elsewhere.
+
+    Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.
+    """
+    slopes = {at: x.detach().clone().requires_grad_() for at, x in start.slopes.items()}
+    sizes = {at: x.detach().abs().clone().requires_grad_() for at, x in start.multipliers.items()}
+    variables = [*slopes.values(), *sizes.values()]
+    best = torch.full(rows.shape[:2], -torch.inf, dtype=rows.dtype, device=rows.device)
+    kept = Choice({at: x.detach().clone() for at, x in slopes.items()}, {})
+    kept_sizes = {at: x.detach().clone() for at, x in sizes.items()}
+    if not variables:
+        return start, lower_bounds(relaxation, target, rows, rounded=False)
+    optimiser = torch.optim.Adam(variables, lr=RATE)
+    for turn in range(iterations + 1):
+        bounds = lower_bounds(
+            relaxation, target, rows, slopes, {at: signs[at] * x for at, x in sizes.items()}, rounded=False
+        )
+        with torch.no_grad():
+            better = bounds > best
+            best = torch.where(better, bounds, best)
+            for kept_, now in ((kept.slopes, slopes), (kept_sizes, sizes)):
+                for at, x in now.items():
+                    kept_[at] = torch.where(_wide(better, x), x, kept_[at])
+            if turn == iterations or bool((best > enough).all()):
+                break
+        optimiser.zero_grad()
+        torch.where(best > enough, 0.0, bounds).sum().neg().backward()
+        optimiser.step()
+        with torch.no_grad():
+            for x in slopes.values():
+                x.clamp_(0, 1)
+            for x in sizes.values():
+                x.clamp_(min=0)
+        for group in optimiser.param_groups:
+            group["lr"] *= FADE
+    return Choice(kept.slopes, {at: signs[at] * x for at, x in kept_sizes.items()}), best
+
+
+def _wide(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.reshape(*mask.shape, *(1,) * (like.dim() - 2))
+
+
+def tighten_by_ascent(iterations: int):  # noqa: ANN201
+    """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent."""
+
+    def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
+        straddles = (box.lower < 0) & (box.upper > 0)
+        if not bool(straddles.any()):
+            return box
+        node = relaxation.graph.nodes[at]
+        width = torch.where(straddles, box.upper - box.lower, 0.0)
+        wide = width > NEGLIGIBLE * width.sum() / straddles.sum()
+        open_ = wide.flatten(1).any(0).nonzero().squeeze(1)
+        regions, size = len(box.lower), size_of(node)
+        lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
+        widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
+        chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
+        single = relaxation.to(torch.float32)
+        for some in open_.split(chunk):
+            rows = lower.new_zeros(2, len(some), size)
+            rows[0, torch.arange(len(some)), some] = 1.0
+            rows[1, torch.arange(len(some)), some] = -1.0
+            rows = rows.reshape(1, -1, *node.shape).expand(regions, -1, *node.shape)
+            start = Choice(default_slopes(single, at, rows.shape[1]))
+            choice, _ = ascend(single, at, rows.float(), start, {}, iterations)
+            found = lower_bounds(relaxation, at, rows, choice.to(rows.dtype).slopes).reshape(regions, 2, -1)
+            lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
+            upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
+        return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
+
+    return tighten

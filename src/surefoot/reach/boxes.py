@@ -1,0 +1,111 @@
+"""Boxes: a lower and an upper bound for every value, for several regions at once, rounded outward."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Node
+from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
+from surefoot.graph.graph import apply
+from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """lower <= x <= upper for each of b regions, of shape (b, *shape)."""
+
+    lower: Tensor
+    upper: Tensor
+
+    @property
+    def magnitude(self) -> Tensor:
+        """The largest |x|."""
+        return torch.maximum(self.lower.abs(), self.upper.abs())
+
+    def meet(self, lower: Tensor, upper: Tensor) -> "Box":
+        """Return what is in both."""
+        return Box(torch.maximum(self.lower, lower), torch.minimum(self.upper, upper))
+
+    def of(self, regions: Tensor | slice) -> "Box":
+        """Return some of the regions."""
+        return Box(self.lower[regions], self.upper[regions])
+
+
+def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tensor | None:
+    """Bound what the deployed arithmetic adds to this node's exact result; None is nothing."""
+    match node.op:
+        case Take() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
+            return None
+        case Affine():
+            relative, absolute = arithmetic.error(node.op.terms)
+            size = magnitude_of(node.op, inputs[0])
+        case Add():
+            relative, absolute = arithmetic.error(1)
+            size = inputs[0].magnitude + inputs[1].magnitude
+        case Mul():
+            relative, absolute = arithmetic.error(1)
+            size = inputs[0].magnitude * inputs[1].magnitude
+        case _:
+            assert_never(node.op)
+    return size * relative + absolute if relative else None
+
+
+def magnitude_of(op: Affine, box: Box) -> Tensor:
+    """Return |W| |x| + |b|: what relative errors are relative to."""
+    size, bias = op.absolute(box.magnitude), op.bias()
+    return size if bias is None else size + bias.abs()
+
+
+def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
+    """Bound a node's values from its inputs', including the error that the deployed arithmetic adds.
+
+    Property: sound. Exact up to rounding for one operation, if its inputs are independent.
+    """
+    op = node.op
+    match op:
+        case Take() | Reshape():
+            box = Box(op(inputs[0].lower), op(inputs[0].upper))
+        case Affine():
+            (x,) = inputs
+            centre, radius = (x.lower + x.upper) / 2, (x.upper - x.lower) / 2
+            own = gamma(op.terms, DOUBLE)
+            spread = op.absolute(radius + own * x.magnitude)
+            bias = op.bias()
+            if bias is not None:
+                spread = spread + own * bias.abs()
+            middle = op(centre)
+            box = Box(middle - spread, middle + spread)
+        case Relu() | MaxPool2d():
+            box = Box(apply(op, [inputs[0].lower]), apply(op, [inputs[0].upper]))
+        case Add():
+            x, y = inputs
+            spread = 2 * DOUBLE * (x.magnitude + y.magnitude)
+            box = Box(x.lower + y.lower - spread, x.upper + y.upper + spread)
+        case Mul():
+            box = _product(*inputs, square=node.inputs[0] == node.inputs[1])
+        case Concat():
+            box = Box(apply(op, [x.lower for x in inputs]), apply(op, [x.upper for x in inputs]))
+        case Input() | Softmax():
+            raise InputError(f"{type(op).__name__} has no bounds of its own")
+        case _:
+            assert_never(op)
+    return box if error is None else Box(box.lower - error, box.upper + error)
+
+
+def _product(x: Box, y: Box, square: bool) -> Box:
+    corners = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
+    spread = 2 * DOUBLE * x.magnitude * y.magnitude
+    low, high = corners.min(0).values - spread, corners.max(0).values + spread
+    if square:
+        low = torch.where((x.lower <= 0) & (x.upper >= 0), 0.0, low).clamp(min=0)
+    return Box(low, high)
+
+
+def size_of(node: Node) -> int:
+    """Count a node's values."""
+    return math.prod(node.shape)

@@ -1,0 +1,241 @@
+"""Split on the signs of rectifiers until every part is proven: complete, given time.
+
+A part is a list of decided signs. Its bound is the dual ascent of `reach.ascent`, with a multiplier for each decided
+sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounded pass in float64.
+"""
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from surefoot.reach.ascent import Choice, ascend, default_slopes
+from surefoot.reach.backward import Relaxation, Trace, lower_bounds
+from surefoot.reach.boxes import Box
+from surefoot.verify.query import Query
+
+ITERATIONS = 20
+AT_ONCE = 64
+CANDIDATES = 3  # rectifiers that are tried before one is chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the region: an unsafe set, the signs decided so far, and where its ascent may start."""
+
+    unsafe: int
+    signs: tuple[tuple[int, int, int], ...] = ()  # (rectifier, which of its values, 1 or -1)
+    slopes: dict[int, Tensor] = field(default_factory=dict)  # (1, *shape)
+    bound: float = -np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Whether all parts were proven; the least bound; a candidate input if one was met; how many parts there were."""
+
+    proven: bool
+    margin: float
+    candidate: Tensor | None
+    parts: int
+    leaves: tuple[Part, ...] = ()
+    stuck: bool = False
+
+
+def split_signs(
+    relaxation: Relaxation,
+    query: Query,
+    seconds: float,
+    replay: Callable[[Tensor], Tensor | None],
+    most_parts: int = 10**9,
+    unsafe: Sequence[int] | None = None,
+) -> Outcome:
+    """Prove a query by splitting, or meet an input for which `replay` (inputs -> a counterexample or None) finds one."""
+    return _Search(relaxation, query, replay).run(seconds, most_parts, unsafe)
+
+
+class _Search:
+    def __init__(self, relaxation: Relaxation, query: Query, replay: Callable[[Tensor], Tensor | None]) -> None:
+        self.double = relaxation
+        self.single = relaxation.to(torch.float32)
+        self.out = len(relaxation.graph.nodes) - 1
+        self.places = [at for at in relaxation.rectifiers() if bool(relaxation.undecided(at).any())]
+        self.query = query
+        self.replay = replay
+        self.rows, self.offsets = self._best_rows()
+        self.parts = 0
+
+    def _best_rows(self) -> tuple[Tensor, Tensor]:
+        """Of each unsafe set the row that is farthest from being met; an unsafe set is missed if one row is."""
+        rows, offsets = [], []
+        for unsafe in self.query.unsafe:
+            w = torch.from_numpy(unsafe.weights)
+            bounds = lower_bounds(self.double, self.out, w.unsqueeze(0))[0] - torch.from_numpy(unsafe.bounds)
+            best = int(bounds.argmax())
+            rows.append(w[best])
+            offsets.append(float(unsafe.bounds[best]))
+        return torch.stack(rows), torch.tensor(offsets, dtype=torch.float64)
+
+    def run(self, seconds: float, most_parts: int, unsafe: Sequence[int] | None) -> Outcome:
+        end = time.monotonic() + seconds
+        number = itertools.count()
+        wanted = range(len(self.query.unsafe)) if unsafe is None else unsafe
+        todo: list[tuple[float, int, Part]] = []
+        leaves: list[Part] = []
+        fresh = [Part(i) for i in wanted]
+        worst_leaf = np.inf
+        while fresh or todo:
+            if fresh:
+                bounded, found = self._bound(fresh)
+                if found is not None:
+                    return Outcome(False, min(b.bound for b in bounded), found, self.parts)
+                for part in bounded:
+                    if part.bound > 0:
+                        worst_leaf = min(worst_leaf, part.bound)
+                        leaves.append(part)
+                    else:
+                        heapq.heappush(todo, (part.bound, next(number), part))
+                fresh = []
+                continue
+            if time.monotonic() > end or self.parts > most_parts:
+                return Outcome(False, todo[0][0], None, self.parts)
+            chosen = [heapq.heappop(todo)[2] for _ in range(min(AT_ONCE // 2, len(todo)))]
+            fresh = self._split(chosen)
+            if not fresh:
+                return Outcome(False, chosen[0].bound, None, self.parts, stuck=True)
+        return Outcome(True, float(worst_leaf), None, self.parts, tuple(leaves))
+
+    # a batch of parts
+
+    def _boxes(self, parts: Sequence[Part], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
+        """Apply the decided signs to the boxes; return them as a mask too."""
+        boxes = list(relaxation.boxes)
+        signs: dict[int, Tensor] = {}
+        dtype = boxes[0].lower.dtype
+        for at in self.places:
+            entering = relaxation.graph.nodes[at].inputs[0]
+            regions, which, sign = [], [], []
+            for region, part in enumerate(parts):
+                for place, value, s in part.signs:
+                    if place == at:
+                        regions.append(region)
+                        which.append(value)
+                        sign.append(float(s))
+            shape = relaxation.graph.nodes[at].shape
+            mask = torch.zeros(len(parts), int(np.prod(shape)), dtype=dtype)
+            mask[regions, which] = torch.tensor(sign, dtype=dtype)
+            mask = mask.reshape(len(parts), *shape)
+            signs[at] = mask.unsqueeze(1)
+            box = boxes[entering]
+            boxes[entering] = Box(
+                torch.where(mask > 0, box.lower.clamp(min=0), box.lower),
+                torch.where(mask < 0, box.upper.clamp(max=0), box.upper),
+            )
+        return Relaxation(relaxation.graph, boxes, relaxation.errors, relaxation.sizes), signs
+
+    def _start(self, parts: Sequence[Part], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
+        slopes = {}
+        default = default_slopes(boxes, self.out, 1)
+        for at in self.places:
+            own = [part.slopes.get(at) for part in parts]
+            slopes[at] = torch.stack(
+                [default[at][min(i, len(default[at]) - 1)] if s is None else s for i, s in enumerate(own)]
+            )
+        return Choice(slopes, {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())})
+
+    def _bound(self, parts: list[Part], iterations: int = ITERATIONS) -> tuple[list[Part], Tensor | None]:
+        done: list[Part] = []
+        for begin in range(0, len(parts), AT_ONCE):
+            some = parts[begin : begin + AT_ONCE]
+            self.parts += len(some)
+            which = torch.tensor([part.unsafe for part in some])
+            rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
+            single, signs = self._boxes(some, self.single)
+            # the offset is part of what must be positive
+            choice, best = ascend(
+                single,
+                self.out,
+                rows.float(),
+                self._start(some, single, signs),
+                signs,
+                iterations,
+                float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
+            )
+            double, _ = self._boxes(some, self.double)
+            trace = Trace()
+            final = choice.to(torch.float64)
+            bounds = lower_bounds(double, self.out, rows, final.slopes, final.multipliers, trace)[:, 0] - offsets
+            bounds = bounds - 4e-16 * offsets.abs()
+            for i, part in enumerate(some):
+                slopes = {at: x[i] for at, x in choice.slopes.items()}
+                done.append(Part(part.unsafe, part.signs, slopes, float(bounds[i])))
+            if trace.input is not None:
+                box = self.double.boxes[0]
+                corner = torch.where(trace.input[:, 0] > 0, box.lower, box.upper)
+                found = self.replay(corner)
+                if found is not None:
+                    return done, found
+            self._scores(done[-len(some) :], double, trace, final)
+        return done, None
+
+    def _scores(self, parts: list[Part], double: Relaxation, trace: Trace, choice: Choice) -> None:
+        """Remember for each part the rectifiers whose relaxation loses most: coefficient times the triangle's height."""
+        scores = []
+        for at in self.places:
+            x = double.boxes[double.graph.nodes[at].inputs[0]]
+            undecided = (x.lower < 0) & (x.upper > 0)
+            height = torch.where(undecided, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
+            a = trace.entering.get(at)
+            if a is None:
+                a = torch.zeros(len(parts), 1, *x.lower.shape[1:], dtype=height.dtype)
+            a = a[:, 0]
+            loss = (a.clamp(max=0).abs() + 0.3 * a.clamp(min=0)) * height
+            loss = torch.where(undecided, loss + 1e-12 * height, 0.0)
+            scores.append(loss.flatten(1).expand(len(parts), -1))
+        table = torch.cat(scores, 1)
+        sizes = [s.shape[1] for s in scores]
+        count = min(CANDIDATES, table.shape[1])
+        top = table.topk(count, 1)
+        starts = np.cumsum([0, *sizes])
+        for i, part in enumerate(parts):
+            options = []
+            for value, flat in zip(top.values[i].tolist(), top.indices[i].tolist(), strict=True):
+                if value > 0:
+                    layer = int(np.searchsorted(starts, flat, side="right")) - 1
+                    options.append((self.places[layer], int(flat - starts[layer])))
+            object.__setattr__(part, "options", options)
+
+    def _split(self, parts: list[Part]) -> list[Part]:
+        """Of the candidates take the one whose worse half is bounded best without ascent; give both halves."""
+        trial: list[Part] = []
+        owners: list[tuple[int, tuple[int, int]]] = []
+        for i, part in enumerate(parts):
+            for place, value in part.options:  # type: ignore[attr-defined]
+                owners.append((i, (place, value)))
+                for sign in (1, -1):
+                    trial.append(Part(part.unsafe, (*part.signs, (place, value, sign)), part.slopes, part.bound))
+        if not trial:
+            return []
+        quick = self._quick(trial)
+        best: dict[int, tuple[float, int]] = {}
+        for j, (i, _) in enumerate(owners):
+            a, b = sorted((float(quick[2 * j]), float(quick[2 * j + 1])))
+            worth = a + 0.1 * min(b, 0.0)
+            if i not in best or worth > best[i][0]:
+                best[i] = (worth, j)
+        return [trial[2 * j + k] for _, j in best.values() for k in (0, 1)]
+
+    def _quick(self, parts: list[Part]) -> Tensor:
+        found = []
+        for begin in range(0, len(parts), 4 * AT_ONCE):
+            some = parts[begin : begin + 4 * AT_ONCE]
+            which = torch.tensor([part.unsafe for part in some])
+            single, signs = self._boxes(some, self.single)
+            slopes = self._start(some, single, signs).slopes
+            rows = self.rows[which].unsqueeze(1).float()
+            found.append(lower_bounds(single, self.out, rows, slopes, rounded=False)[:, 0] - self.offsets[which].float())
+        return torch.cat(found)
