@@ -7,6 +7,7 @@ adjoint, and the largest their result can be: that is all that sets, bounds and 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Self, TypeAlias, Union
 
 import torch
@@ -296,10 +297,7 @@ class MaxPool2d(_Moves):
 
     def windows(self, given: Shape) -> Tensor:
         """Return which elements of the flattened image each window holds: (c * oh * ow, kh * kw), -1 for padding."""
-        place = torch.arange(math.prod(given), dtype=torch.float64).reshape(1, *given)
-        padded = F.pad(place, self.padding, value=-1.0)
-        cut = F.unfold(padded.transpose(0, 1), self.kernel, self.dilation, 0, self.stride)
-        return cut.transpose(1, 2).reshape(-1, cut.shape[1]).long()
+        return _windows(self, given)
 
     def shape(self, given: Shape) -> Shape:
         """Count the windows.
@@ -312,6 +310,14 @@ class MaxPool2d(_Moves):
         if bool((self.windows(given).max(1).values < 0).any()):
             raise InputError("a pooling window lies in the padding alone: its largest value is minus infinity")
         return shape
+
+
+@lru_cache(maxsize=16)
+def _windows(pool: MaxPool2d, given: Shape) -> Tensor:
+    place = torch.arange(math.prod(given), dtype=torch.float64).reshape(1, *given)
+    padded = F.pad(place, pool.padding, value=-1.0)
+    cut = F.unfold(padded.transpose(0, 1), pool.kernel, pool.dilation, 0, pool.stride)
+    return cut.transpose(1, 2).reshape(-1, cut.shape[1]).long()
 
 
 @dataclass(frozen=True)

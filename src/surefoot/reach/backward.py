@@ -8,6 +8,7 @@ stays one in floating point: the error of carrying coefficients a through a laye
 gamma |a| (|W| |x| + |b|), with |x| from the boxes.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -78,7 +79,7 @@ def relax(
     tighten: "Callable[[Relaxation, int, Box], Box] | None" = None,
     known: Mapping[int, Box] | None = None,
 ) -> Relaxation:
-    """Give every node of a graph (without max pooling) its box.
+    """Give every node of a graph its box.
 
     `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
     """
@@ -104,7 +105,7 @@ def relax(
 
 def _size(op: object, inputs: list[Box]) -> Tensor | None:
     match op:
-        case Take() | Reshape() | Relu() | Concat():
+        case Take() | Reshape() | Relu() | Concat() | MaxPool2d():
             return None
         case Affine():
             return magnitude_of(op, inputs[0])
@@ -196,8 +197,14 @@ def lower_bounds(
                 widths = [graph.nodes[i].shape[op.axis] for i in node.inputs]
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
                     give(place, part)
-            case MaxPool2d() | Softmax() | Input():
-                raise InputError(f"node {node.name!r}: {type(op).__name__} must be rewritten before bounds are carried back")
+            case MaxPool2d():
+                if rounded:
+                    error = error + own * dot(a.abs(), boxes[at].magnitude)
+                back, constant = _through_pool(a, op, inputs[0])
+                total = total + dot_rows(constant)
+                give(node.inputs[0], back)
+            case Softmax() | Input():
+                raise InputError(f"node {node.name!r}: bounds are not carried back through {type(op).__name__}")
             case _:
                 assert_never(op)
     a = coefficients.get(0)
@@ -228,6 +235,27 @@ def _through_relu(a: Tensor, x: Box, slope: Tensor | None) -> tuple[Tensor, Tens
     back = a.clamp(min=0) * below + negative * above
     constant = negative * torch.where(undecided, -above * low, 0.0)
     return back, constant
+
+
+def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
+    """Take the element with the best lower bound from below, and from above where it alone can win; else a constant.
+
+    Tighter planes above come from writing the pool with rectifiers first (`pools_as_rectifiers`).
+    """
+    windows = op.windows(tuple(x.lower.shape[1:]))
+    place, padding = windows.clamp(min=0), windows < 0
+    lows = torch.where(padding, -torch.inf, x.lower.flatten(1)[:, place])  # (b, w, k)
+    highs = torch.where(padding, -torch.inf, x.upper.flatten(1)[:, place])
+    best = lows.argmax(2)
+    alone = (highs > lows.max(2).values.unsqueeze(2)).scatter(2, best.unsqueeze(2), False).any(2).logical_not()
+    winner = windows.expand(len(best), -1, -1).gather(2, best.unsqueeze(2)).squeeze(2)  # (b, w)
+    flat = a.flatten(2)
+    above = torch.where(alone, 0.0, highs.max(2).values).unsqueeze(1)
+    carried = torch.where(alone.unsqueeze(1), flat, flat.clamp(min=0))
+    constant = torch.where(alone.unsqueeze(1), 0.0, flat.clamp(max=0)) * above
+    back = a.new_zeros(*a.shape[:2], math.prod(x.lower.shape[1:]))
+    back = back.scatter_add(2, winner.unsqueeze(1).expand(*a.shape[:2], -1), carried)
+    return back.reshape(*a.shape[:2], *x.lower.shape[1:]), constant
 
 
 def _planes(x: Box, y: Box) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:

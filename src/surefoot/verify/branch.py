@@ -8,7 +8,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,9 @@ class Part:
     unsafe: int
     signs: tuple[tuple[int, int, int], ...] = ()  # (rectifier, which of its values, 1 or -1)
     slopes: dict[int, Tensor] = field(default_factory=dict)  # (1, *shape)
+    multipliers: dict[int, Tensor] = field(default_factory=dict)
     bound: float = -np.inf
+    options: tuple[tuple[int, int], ...] = ()  # rectifiers worth splitting
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,12 @@ def split_signs(
 ) -> Outcome:
     """Prove a query by splitting, or meet an input for which `replay` (inputs -> a counterexample or None) finds one."""
     return _Search(relaxation, query, replay).run(seconds, most_parts, unsafe)
+
+
+def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Part]) -> float:
+    """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
+    search = _Search(relaxation, query, lambda _: None)
+    return min(float(search.rounded(parts[i : i + AT_ONCE])[0].min()) for i in range(0, len(parts), AT_ONCE))
 
 
 class _Search:
@@ -143,7 +151,10 @@ class _Search:
         for at in self.places:
             own = [part.slopes.get(at) for part in parts]
             slopes[at] = torch.stack(
-                [default[at][min(i, len(default[at]) - 1)] if s is None else s for i, s in enumerate(own)]
+                [
+                    default[at][min(i, len(default[at]) - 1)] if s is None else s.to(default[at].dtype).clamp(0, 1)
+                    for i, s in enumerate(own)
+                ]
             )
         return Choice(slopes, {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())})
 
@@ -165,24 +176,41 @@ class _Search:
                 iterations,
                 float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
             )
-            double, _ = self._boxes(some, self.double)
-            trace = Trace()
-            final = choice.to(torch.float64)
-            bounds = lower_bounds(double, self.out, rows, final.slopes, final.multipliers, trace)[:, 0] - offsets
-            bounds = bounds - 4e-16 * offsets.abs()
-            for i, part in enumerate(some):
-                slopes = {at: x[i] for at, x in choice.slopes.items()}
-                done.append(Part(part.unsafe, part.signs, slopes, float(bounds[i])))
+            now = [
+                replace(
+                    part,
+                    slopes={at: x[i] for at, x in choice.slopes.items()},
+                    multipliers={at: x[i] for at, x in choice.multipliers.items()},
+                )
+                for i, part in enumerate(some)
+            ]
+            bounds, double, trace = self.rounded(now)
+            done += [replace(part, bound=float(bounds[i])) for i, part in enumerate(now)]
             if trace.input is not None:
                 box = self.double.boxes[0]
                 corner = torch.where(trace.input[:, 0] > 0, box.lower, box.upper)
                 found = self.replay(corner)
                 if found is not None:
                     return done, found
-            self._scores(done[-len(some) :], double, trace, final)
+            done[-len(some) :] = self._scored(done[-len(some) :], double, trace)
         return done, None
 
-    def _scores(self, parts: list[Part], double: Relaxation, trace: Trace, choice: Choice) -> None:
+    def rounded(self, parts: Sequence[Part]) -> tuple[Tensor, Relaxation, Trace]:
+        """Bound parts in float64, rounded outward, with the slopes and multipliers that they carry: the proof."""
+        which = torch.tensor([part.unsafe for part in parts])
+        rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
+        double, signs = self._boxes(parts, self.double)
+        choice = self._start(parts, double, signs).to(torch.float64)
+        trace = Trace()
+        multipliers = {}
+        for at, mask in signs.items():  # a multiplier counts where its sign was decided, and with that sign
+            zero = torch.zeros_like(mask[0])
+            given = torch.stack([part.multipliers.get(at, zero).to(torch.float64) for part in parts])
+            multipliers[at] = mask * (mask * given).clamp(min=0)
+        bounds = lower_bounds(double, self.out, rows, choice.slopes, multipliers, trace)[:, 0] - offsets
+        return bounds - 4e-16 * offsets.abs(), double, trace
+
+    def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:
         """Remember for each part the rectifiers whose relaxation loses most: coefficient times the triangle's height."""
         scores = []
         for at in self.places:
@@ -207,17 +235,18 @@ class _Search:
                 if value > 0:
                     layer = int(np.searchsorted(starts, flat, side="right")) - 1
                     options.append((self.places[layer], int(flat - starts[layer])))
-            object.__setattr__(part, "options", options)
+            parts[i] = replace(part, options=tuple(options))
+        return parts
 
     def _split(self, parts: list[Part]) -> list[Part]:
         """Of the candidates take the one whose worse half is bounded best without ascent; give both halves."""
         trial: list[Part] = []
         owners: list[tuple[int, tuple[int, int]]] = []
         for i, part in enumerate(parts):
-            for place, value in part.options:  # type: ignore[attr-defined]
+            for place, value in part.options:
                 owners.append((i, (place, value)))
                 for sign in (1, -1):
-                    trial.append(Part(part.unsafe, (*part.signs, (place, value, sign)), part.slopes, part.bound))
+                    trial.append(replace(part, signs=(*part.signs, (place, value, sign)), multipliers={}))
         if not trial:
             return []
         quick = self._quick(trial)

@@ -1,0 +1,507 @@
+"""Star reachability (Tran et al. 2020): affine forms over one growing predicate, layer after layer.
+
+One walk for all of it. What a rectifier or a pool with no certain answer does is a rule: the triangle of the paper, the
+parallelogram of zonotopes, the two-row polytope the paper compares with, or an exact split into several stars.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, assert_never
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph
+from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import DOUBLE, REAL, Arithmetic, gamma
+from surefoot.sets.form import Form
+from surefoot.sets.predicate import Predicate, Solver
+
+Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
+
+
+@dataclass(frozen=True, eq=False)
+class Star:
+    """The values { centre + sum a_i generators[i] : a in the predicate }, each within the form's error: a star.
+
+    With an image's shape it is the paper's ImageStar. Immutable.
+    """
+
+    form: Form
+    predicate: Predicate
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one member."""
+        return tuple(self.form.centre.shape)
+
+    def member(self, a: np.ndarray) -> Tensor:
+        """Return the member of variables a (m,)."""
+        return self.form.centre + torch.tensordot(torch.from_numpy(a[: self.form.variables]), self.form.generators, 1)
+
+    def minimum(self, direction: Tensor) -> float:
+        """Bound direction · x from below over the star; the optimum up to rounding."""
+        centre, generators = self.form.flat()
+        d = direction.flatten().numpy()
+        found = Solver(self.predicate).minimum(generators @ d)
+        size = np.abs(d) @ (self.form.size(self.predicate) + self.form.error).flatten().numpy()
+        constant = centre @ d
+        return float(found + constant - np.abs(d) @ self.form.error.flatten().numpy() - 8 * (len(d) + 8) * DOUBLE * size)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a walk cost."""
+
+    programs: int = 0  # linear programs solved
+    spared: int = 0  # values whose sign no program was needed for
+    variables: int = 0  # new variables
+
+    def __add__(self, other: "Count") -> "Count":
+        """Add them up."""
+        return Count(
+            self.programs + other.programs, self.spared + other.spared, self.variables + other.variables
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A walk in the middle: the forms still needed, by node, over one predicate; `at` comes next."""
+
+    at: int
+    forms: Mapping[int, Form]
+    predicate: Predicate
+    count: Count = field(default_factory=Count)
+    seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a rectifier, by node
+    decided: Mapping[int, int] = field(default_factory=dict)  # of the node that comes next, where it is being split
+
+    @property
+    def star(self) -> Star:
+        """The star of the node that was walked last."""
+        return Star(self.forms[self.at - 1], self.predicate)
+
+
+def begin(star: Star) -> State:
+    """Start a walk."""
+    return State(1, {0: star.form}, star.predicate)
+
+
+def approximate(
+    graph: Graph,
+    state: State,
+    rule: Rule = "triangle",
+    programs: bool = True,
+    known: Mapping[int, Box] | None = None,
+    relaxed: float = 0.0,
+    arithmetic: Arithmetic = REAL,
+) -> State:
+    """Walk to the output, one star all the way.
+
+    `programs`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
+    with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
+
+    Property: sound; not complete.
+    """
+    while state.at < len(graph.nodes):
+        node = graph.nodes[state.at]
+        match node.op:
+            case Relu():
+                state = _relu(graph, state, rule, programs, known, relaxed)
+            case MaxPool2d():
+                state = _pool(graph, state, rule, programs)
+            case Mul():
+                state = _product(graph, state)
+            case _:
+                state = certain(graph, state, arithmetic)
+    return state
+
+
+def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
+    """Walk one operation that needs no choice: an affine one, a sum, a concatenation."""
+    node = graph.nodes[state.at]
+    forms = [state.forms[i] for i in node.inputs]
+    match node.op:
+        case Affine():
+            deployed, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
+            relative = gamma(node.op.terms, DOUBLE) + deployed if node.op.terms else 0.0
+            bias = node.op.bias()
+            bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
+            form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
+            form = replace(form, error=form.error + least) if least else form
+        case Add():
+            form = forms[0].plus(forms[1], state.predicate)
+            if arithmetic.unit:
+                size = sum(f.size(state.predicate) + f.error for f in forms)
+                form = replace(form, error=form.error + 2 * arithmetic.unit * size)
+        case Concat():
+            variables = max(form.variables for form in forms)
+            joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
+            form = Form(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
+        case Relu() | MaxPool2d() | Mul() | Softmax() | Input():
+            raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not walked here")
+        case _:
+            assert_never(node.op)
+    return _after(graph, state, form, state.predicate)
+
+
+def _after(graph: Graph, state: State, form: Form, predicate: Predicate, count: Count | None = None) -> State:
+    """Step on, and let go of forms that nobody needs any more."""
+    forms = {**state.forms, state.at: form}
+    needed = {i for node in graph.nodes[state.at + 1 :] for i in node.inputs}
+    kept = {i: f for i, f in forms.items() if i in needed or i == state.at}
+    return State(state.at + 1, kept, predicate, state.count + count if count else state.count, state.seen)
+
+
+# One star all the way
+
+
+def _relu(
+    graph: Graph, state: State, rule: Rule, programs: bool, known: Mapping[int, Box] | None, relaxed: float
+) -> State:
+    node = graph.nodes[state.at]
+    form = state.forms[node.inputs[0]]
+    low, high = (t.flatten().clone() for t in form.box(state.predicate))
+    if known and node.inputs[0] in known:  # proven of true values, which are within the error of the form's
+        box = known[node.inputs[0]]
+        error = form.error.flatten()
+        low = torch.maximum(low, box.lower.flatten() - error)
+        high = torch.minimum(high, box.upper.flatten() + error)
+    for i, sign in state.decided.items():
+        low[i], high[i] = (low[i].clamp(min=0), high[i]) if sign > 0 else (low[i], high[i].clamp(max=0))
+    open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    solved = 0
+    if programs and len(open_) and len(state.predicate.bounds):
+        solved = _tighten(form, state.predicate, low, high, open_, relaxed)
+        open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    off = (high <= 0).reshape(node.shape)
+    error = form.error.flatten()
+    seen = Box((low - error).reshape(1, *node.shape), (high + error).reshape(1, *node.shape))
+    state = replace(state, seen={**state.seen, node.inputs[0]: seen})
+    form, predicate = _rectified(form, state.predicate, off, open_, low.numpy()[open_], high.numpy()[open_], rule)
+    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(open_)))
+
+
+def _tighten(form: Form, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float) -> int:
+    """Bound open values by linear programs on the star that enters the layer; return how many programs that took."""
+    centre, generators = form.flat()
+    size = form.size(predicate).flatten().numpy()
+    areas = (-low[open_] * high[open_]).numpy()
+    order = open_[np.argsort(-areas)][: max(len(open_) - int(relaxed * len(open_)), 0)]
+    solver = Solver(predicate)
+    for i in order:
+        g, c, slack = generators[:, i], centre[i], 4 * DOUBLE * size[i]
+        found = solver.minimum(g) + c - slack
+        low[i] = max(float(low[i]), found)
+        if low[i] < 0:
+            found = -(solver.minimum(-g) - c - slack)
+            high[i] = min(float(high[i]), found)
+    return solver.solved
+
+
+def _rectified(
+    form: Form, predicate: Predicate, off: Tensor, open_: np.ndarray, low: np.ndarray, high: np.ndarray, rule: Rule
+) -> tuple[Form, Predicate]:
+    """Apply max(x, 0): values that are off become 0, certain ones stay, open ones are relaxed by the rule."""
+    shape, m, n = form.centre.shape, predicate.variables, len(open_)
+    stacked = form.stacked(m).flatten(1)
+    error = torch.where(off, 0.0, form.error).flatten()
+    kept = stacked.clone()
+    kept[:, off.flatten()] = 0.0
+    rising = high / (high - low)
+    rows, offsets = stacked[1:, open_].T.numpy(), stacked[0, open_].numpy()
+    fresh = torch.zeros(n, kept.shape[1], dtype=kept.dtype)
+    if rule == "zonotope":
+        # y = r x + half (1 + e): both corners of the triangle's upper side lie on or under the parallelogram's
+        half = np.maximum(-rising * low, high - rising * high) / 2 * (1 + 8 * DOUBLE)
+        kept[:, open_] = kept[:, open_] * torch.from_numpy(rising)
+        kept[0, open_] += torch.from_numpy(half)
+        fresh[torch.arange(n), open_] = torch.from_numpy(half)
+        size = np.abs(offsets) + np.abs(rows) @ predicate.reach + half
+        error[open_] += torch.from_numpy(4 * DOUBLE * size)
+        predicate = predicate.extended(-np.ones(n), np.ones(n))
+    else:
+        kept[:, open_] = 0.0
+        fresh[torch.arange(n), open_] = 1.0
+        predicate = predicate.extended(np.zeros(n), high).cut(
+            *_triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
+        )
+    joined = torch.cat([kept, fresh]).reshape(-1, *shape)
+    return Form(joined[0], joined[1:], error.reshape(shape)), predicate
+
+
+def _triangle(
+    rows: np.ndarray,
+    offsets: np.ndarray,
+    rising: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    m: int,
+    reach: np.ndarray,
+    rule: Rule,
+) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Give the rows of y >= x and y <= u (x - l) / (u - l), each let out by what rounding may cost; y >= 0 is a bound."""
+    n = len(low)
+    size = np.abs(rows) @ reach[: rows.shape[1]] + np.abs(offsets) + np.abs(low) + high
+    spare = 8 * (m + 8) * DOUBLE * size
+    own = sparse.identity(n, format="csr")
+    above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
+    above_bounds = rising * (offsets - low) + spare
+    below = sparse.hstack([sparse.csr_matrix(rows), -own])  # g a - y <= -c
+    below_bounds = -offsets  # the form's own numbers: nothing is rounded
+    if rule == "polytope":  # two of the three: y >= 0 where |l| is the larger, else y >= x
+        use = high >= -low
+        below, below_bounds = sparse.csr_matrix(below)[use], below_bounds[use]
+    return sparse.csr_matrix(sparse.vstack([above, below])), np.concatenate([above_bounds, below_bounds])
+
+
+def _pool(graph: Graph, state: State, rule: Rule, programs: bool) -> State:
+    node = graph.nodes[state.at]
+    op = node.op
+    assert isinstance(op, MaxPool2d)
+    form, predicate = state.forms[node.inputs[0]], state.predicate
+    windows = _Windows.of(op, form, predicate)
+    solved = _drop_losers(form, predicate, windows) if programs and len(windows.open) else 0
+    open_ = windows.open
+    stacked = form.stacked(predicate.variables).flatten(1)
+    kept, error, n = stacked[:, windows.winner], windows.error.clone(), len(open_)
+    fresh = torch.zeros(n, kept.shape[1], dtype=kept.dtype)
+    kept[:, open_] = 0.0
+    floor, ceiling = windows.floor[open_], windows.ceiling[open_]
+    if rule == "zonotope":  # an interval
+        half = (ceiling - floor) / 2 * (1 + 8 * DOUBLE)
+        kept[0, open_] = floor + half
+        error[open_] += 4 * DOUBLE * (floor.abs() + ceiling.abs())
+        fresh[torch.arange(n), open_] = half
+        predicate = predicate.extended(-np.ones(n), np.ones(n))
+    else:  # x_i <= y for each candidate: rows of the form's own numbers
+        fresh[torch.arange(n), open_] = 1.0
+        which, member = windows.candidates[open_].nonzero(as_tuple=True)
+        pixel = windows.members[open_][which, member]
+        rows = sparse.csr_matrix(stacked[1:, pixel].T.numpy())
+        own = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
+        predicate = predicate.extended(floor.numpy(), ceiling.numpy())
+        if n:
+            predicate = predicate.cut(sparse.hstack([rows, own]), -stacked[0, pixel].numpy())
+    joined = torch.cat([kept, fresh]).reshape(-1, *node.shape)
+    out = Form(joined[0], joined[1:], error.reshape(node.shape))
+    return _after(graph, state, out, predicate, Count(solved, len(windows.best) - n, n))
+
+
+@dataclass(eq=False)
+class _Windows:
+    """What is known of each window of a pool before any program is solved."""
+
+    members: Tensor  # (w, k) places in the flat image, -1 for padding
+    candidates: Tensor  # (w, k) which may be the largest; that with the best lower bound always, padding never
+    best: Tensor  # (w,) which of the k that is
+    floor: Tensor  # (w,) its lower bound
+    ceiling: Tensor  # (w,) the greatest upper bound
+    error: Tensor  # (w,) by how much the winner's form may miss the true maximum
+
+    @staticmethod
+    def of(op: MaxPool2d, form: Form, predicate: Predicate) -> "_Windows":
+        members = op.windows(tuple(form.centre.shape))
+        low, high = (t.flatten() for t in form.box(predicate))
+        place, padding = members.clamp(min=0), members < 0
+        lows = torch.where(padding, -torch.inf, low[place])
+        highs = torch.where(padding, -torch.inf, high[place])
+        best = lows.argmax(1)
+        floor, ceiling = lows.max(1).values, highs.max(1).values
+        candidates = highs > floor.unsqueeze(1)
+        rounding = 128 * (form.variables + 8) * DOUBLE * form.size(predicate).flatten()
+        # equal values, as on a plain background, differ by rounding alone: the error takes it, nothing is split
+        tied = ceiling - floor <= torch.where(padding, 0.0, rounding[place]).max(1).values
+        candidates &= ~tied.unsqueeze(1)
+        candidates[torch.arange(len(best)), best] = True
+        error = torch.where(padding, 0.0, form.error.flatten()[place]).max(1).values
+        return _Windows(members, candidates, best, floor, ceiling, error + torch.where(tied, ceiling - floor, 0.0))
+
+    @property
+    def open(self) -> Tensor:
+        """Which windows have several candidates."""
+        return (self.candidates.sum(1) > 1).nonzero().squeeze(1)
+
+    @property
+    def winner(self) -> Tensor:
+        """The place of the best candidate of each window."""
+        return self.members[torch.arange(len(self.best)), self.best]
+
+
+def _drop_losers(form: Form, predicate: Predicate, windows: _Windows) -> int:
+    """Strike out candidates that a program on the difference shows never to exceed the best one; count the programs."""
+    centre, generators = form.flat()
+    size = form.size(predicate).flatten().numpy()
+    solver = Solver(predicate)
+    for w in windows.open.tolist():
+        b = int(windows.winner[w])
+        for k in windows.candidates[w].nonzero().squeeze(1).tolist():
+            i = int(windows.members[w, k])
+            if i == b:
+                continue
+            ahead = solver.minimum(generators[:, b] - generators[:, i]) + (centre[b] - centre[i])
+            if ahead - 8 * DOUBLE * (size[b] + size[i]) >= 0:
+                windows.candidates[w, k] = False
+    return solver.solved
+
+
+def _product(graph: Graph, state: State) -> State:
+    """Multiply two forms: exact where one is constant, else a new variable in McCormick's four planes."""
+    node = graph.nodes[state.at]
+    x, y = (state.forms[i] for i in node.inputs)
+    predicate = state.predicate
+    m = predicate.variables
+    (xl, xu), (yl, yu) = ((t.flatten().numpy() for t in form.box(predicate)) for form in (x, y))
+    xs, ys = x.stacked(m).flatten(1).numpy(), y.stacked(m).flatten(1).numpy()
+    corners = np.stack([xl * yl, xl * yu, xu * yl, xu * yu])
+    reach_x, reach_y = np.maximum(np.abs(xl), np.abs(xu)), np.maximum(np.abs(yl), np.abs(yu))
+    ex, ey = x.error.flatten().numpy(), y.error.flatten().numpy()
+    error = reach_x * ey + reach_y * ex + ex * ey
+    low, high = corners.min(0), corners.max(0)
+    slack = 8 * DOUBLE * reach_x * reach_y
+    low, high = low - slack, high + slack
+    if node.inputs[0] == node.inputs[1]:
+        low = np.where((xl <= 0) & (xu >= 0), 0.0, low).clip(min=0)
+    n = len(low)
+    spare = 16 * (m + 8) * DOUBLE * (reach_x * reach_y * 4 + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x)
+    own = sparse.identity(n, format="csr")
+    rows, bounds = [], []
+    for p, q, constant, sign in (
+        (yl, xl, -xl * yl, -1.0),  # z >= yl x + xl y - xl yl
+        (yu, xu, -xu * yu, -1.0),
+        (yl, xu, -xu * yl, 1.0),  # z <= yl x + xu y - xu yl
+        (yu, xl, -xl * yu, 1.0),
+    ):
+        plane = p * xs + q * ys  # (1 + m, n)
+        rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * own]))
+        bounds.append(sign * (plane[0] + constant) + spare)
+    predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
+    joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
+    stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
+    out = Form(stacked[0], stacked[1:], torch.from_numpy(error * (1 + 1e-9)).reshape(node.shape))
+    return _after(graph, state, out, predicate, Count(variables=n))
+
+
+def _sizes(stacked: np.ndarray, predicate: Predicate) -> np.ndarray:
+    return np.abs(stacked[0]) + predicate.reach @ np.abs(stacked[1:])
+
+
+# Several stars: exact
+
+Prover: TypeAlias = Callable[[State], bool]
+
+
+def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[State]:
+    """Walk to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
+
+    `proven` is asked at every split whether a branch need not be walked, say one that a zonotope shows to be safe.
+
+    Property: sound and complete: the leaves together are the image of the star, less the branches not walked.
+
+    Raises:
+        InputError: a product of branches, which no finite number of stars equals.
+    """
+    todo = [state]
+    while todo:
+        state = todo.pop()
+        while state.at < len(graph.nodes):
+            match graph.nodes[state.at].op:
+                case Relu():
+                    parts = _split_relu(graph, state)
+                case MaxPool2d():
+                    parts = _split_pool(graph, state)
+                case Mul():
+                    raise InputError("a product of branches has no exact star: take an over-approximation")
+                case _:
+                    parts = [certain(graph, state)]
+            if len(parts) > 1 and proven is not None:
+                parts = [part for part in parts if not proven(part)]
+            if not parts:
+                break
+            state = parts.pop()
+            todo.extend(parts)
+        else:
+            yield state
+
+
+def _split_relu(graph: Graph, state: State) -> list[State]:
+    """Decide one value's sign, in both ways if both are possible; step on when all are decided.
+
+    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they cut without rounding.
+    """
+    node = graph.nodes[state.at]
+    form, predicate = state.forms[node.inputs[0]], state.predicate
+    low, high = (t.flatten().numpy() for t in form.box(predicate))
+    centre, generators = form.flat()
+    signs = dict(state.decided)
+    open_ = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
+    solver = Solver(predicate)
+    for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
+        g, c = generators[:, i], float(centre[i])
+        size = 4 * DOUBLE * (abs(c) + np.abs(g) @ predicate.reach[: len(g)])
+        if len(predicate.bounds):
+            if solver.minimum(g) + c - size >= 0:
+                signs[i] = 1
+                continue
+            if -solver.minimum(-g) + c + size <= 0:
+                signs[i] = -1
+                continue
+        count = state.count + Count(solver.solved)
+        children = []
+        for sign in (1, -1):
+            smaller = predicate.contracted(-sign * g, sign * c)
+            if smaller is not None:
+                cut = smaller.cut(-sign * g[None], np.array([sign * c]))
+                children.append(replace(state, predicate=cut, decided={**signs, i: sign}, count=count))
+        return children
+    off = high <= 0
+    for i, sign in signs.items():
+        off[i] = sign < 0
+    mask = torch.from_numpy(off).reshape(node.shape)
+    kept = [torch.where(mask, 0.0, t) for t in (form.centre, form.generators, form.error)]
+    return [_after(graph, state, Form(*kept), predicate, Count(solver.solved))]
+
+
+def _split_pool(graph: Graph, state: State) -> list[State]:
+    """Decide one window's winner, in every way that is possible; step on when all are decided. Ties overlap: harmless."""
+    node = graph.nodes[state.at]
+    op = node.op
+    assert isinstance(op, MaxPool2d)
+    form, predicate = state.forms[node.inputs[0]], state.predicate
+    windows = _Windows.of(op, form, predicate)
+    for w, i in state.decided.items():
+        windows.candidates[w] = windows.members[w] == i
+        windows.best[w] = int(windows.candidates[w].nonzero()[0, 0])
+    solved = _drop_losers(form, predicate, windows) if len(windows.open) else 0
+    open_ = windows.open
+    count = Count(solved)
+    if len(open_):
+        w = int(open_[windows.candidates[open_].sum(1).argmin()])
+        rivals = [int(i) for i in windows.members[w][windows.candidates[w]]]
+        centre, generators = form.flat()
+        children = []
+        for i in rivals:
+            others = [j for j in rivals if j != i]
+            rows = (generators[:, others] - generators[:, [i]]).T  # x_j - x_i <= 0
+            bounds = centre[i] - centre[others]
+            # a difference of two rows is rounded: let it out, so that no point falls between the children
+            size = form.size(predicate).flatten().numpy()
+            bounds = bounds + 4 * DOUBLE * (size[i] + size[others])
+            smaller: Predicate | None = predicate
+            for row, bound in zip(rows, bounds, strict=True):
+                smaller = smaller.contracted(row, float(bound)) if smaller is not None else None
+            if smaller is not None:
+                decided = {**state.decided, w: i}
+                children.append(
+                    replace(state, predicate=smaller.cut(rows, bounds), decided=decided, count=state.count + count)
+                )
+        return children
+    # true values of the others may exceed the winner's by what the rows were let out
+    size = form.size(predicate).flatten()
+    spare = torch.where(windows.members < 0, 0.0, 16 * DOUBLE * size[windows.members.clamp(min=0)]).max(1).values
+    stacked = form.stacked(predicate.variables).flatten(1)[:, windows.winner].reshape(-1, *node.shape)
+    out = Form(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
+    return [_after(graph, state, out, predicate, count)]

@@ -1,0 +1,96 @@
+"""Look for a counterexample: projected gradient descent, and DeepFool for the direction of an attack."""
+
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.verify.query import Query
+
+
+class Slack:
+    """How far outputs are from each unsafe set of a query, as tensors that can be differentiated."""
+
+    def __init__(self, query: Query, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
+        self.weights = [torch.as_tensor(u.weights, dtype=dtype, device=device) for u in query.unsafe]
+        self.bounds = [torch.as_tensor(u.bounds, dtype=dtype, device=device) for u in query.unsafe]
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Return (n, unsafe sets): the largest of weights y - bounds of each."""
+        return torch.stack(
+            [
+                (y @ w.T - b).max(1).values if len(b) else y.new_full((len(y),), -torch.inf)
+                for w, b in zip(self.weights, self.bounds, strict=True)
+            ],
+            1,
+        )
+
+
+def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed: int = 0) -> Tensor:
+    """Return the inputs (restarts, d) that projected gradient descent came closest to what is unsafe with.
+
+    Each restart aims at every unsafe set in turn; the first starts in the middle, the others anywhere. The graph's type
+    is that of the search. Nothing is claimed: whoever asks replays them.
+
+    Reference: Madry et al. 2018, with steps that shrink.
+    """
+    dtype = next((v.dtype for n in graph.nodes for v in vars(n.op).values() if _floating(v)), torch.float32)
+    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
+    slack = Slack(query, dtype)
+    targets = len(slack.bounds)
+    generator = torch.Generator().manual_seed(seed)
+    x = low + torch.rand(restarts, targets, len(low), dtype=dtype, generator=generator) * (high - low)
+    x[0] = (low + high) / 2
+    aim = torch.arange(targets).repeat(restarts).unsqueeze(1)
+    x = x.reshape(-1, len(low))
+    best, found = x.clone(), torch.full((len(x),), torch.inf, dtype=dtype)
+    for step in range(steps + 1):
+        x.requires_grad_(True)
+        y = evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)
+        distances = slack(y)
+        aimed = distances.gather(1, aim).squeeze(1)
+        with torch.no_grad():
+            nearest = distances.min(1).values
+            better = nearest < found
+            best[better], found[better] = x[better], nearest[better]
+        if step == steps or bool((found <= 0).any()):
+            break
+        (slope,) = torch.autograd.grad(aimed.sum(), x)
+        size = 0.5 * (1 - step / steps) ** 1.5 + 0.01
+        x = (x.detach() - size * (high - low) * slope.sign()).clamp(low, high)
+    order = found.argsort()
+    return best[order][:restarts].detach()
+
+
+def _floating(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def deep_fool(graph: Graph, image: Tensor, steps: int = 50, overshoot: float = 0.02) -> Tensor:
+    """Return the nearest image of another class that linear steps find: the end of an attack line.
+
+    At each step r = |f_k| / ||w_k||² w_k, with f_k and w_k the difference of logits to the nearest class k, and its
+    gradient.
+
+    Raises:
+        InputError: no other class was reached.
+
+    Reference: Moosavi-Dezfooli et al. 2016, algorithm 2.
+    """
+    x = image.detach().clone().unsqueeze(0)
+    label = int(evaluate(graph, x).argmax())
+    moved = torch.zeros_like(x)
+    for _ in range(steps):
+        at = (x + (1 + overshoot) * moved).requires_grad_(True)
+        y = evaluate(graph, at)[0]
+        if int(y.argmax()) != label:
+            return at.detach()[0]
+        differences = y - y[label]
+        slopes = torch.stack(
+            [torch.autograd.grad(d, at, retain_graph=True)[0] for i, d in enumerate(differences) if i != label]
+        ).flatten(1)
+        gaps = torch.cat([differences[:label], differences[label + 1 :]]).detach().abs()
+        norms = slopes.norm(dim=1).clamp(min=1e-12)
+        k = int((gaps / norms).argmin())
+        moved = moved + ((gaps[k] + 1e-6) / norms[k] ** 2 * slopes[k]).reshape(x.shape)
+    raise InputError(f"DeepFool met no class but {label} in {steps} steps")

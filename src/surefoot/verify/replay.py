@@ -1,0 +1,109 @@
+"""Replay a candidate in the arithmetic of deployment: nothing is called violated before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError, MissingExtra
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.verify.query import Query
+
+Runner = Callable[[np.ndarray], np.ndarray]
+
+
+def runner_of_onnx(model: onnx.ModelProto) -> Runner:
+    """Give a function that runs flat float32 inputs (n, d) through ONNX Runtime, and returns flat logits (n, k).
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        InputError: ONNX Runtime refuses the file.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415  (an extra)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("replaying counterexamples needs ONNX Runtime: pip install 'surefoot[verify]'") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            _without_softmax(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # the runtime has no common class of errors
+        raise InputError(f"ONNX Runtime does not take this network: {error}") from error
+    given = session.get_inputs()[0]
+    shape = [side if isinstance(side, int) and side > 0 else 1 for side in given.shape]
+    kind = np.float64 if given.type == "tensor(double)" else np.float32
+
+    def run(x: np.ndarray) -> np.ndarray:
+        answers = [session.run(None, {given.name: row.reshape(shape).astype(kind)})[0].reshape(-1) for row in x]
+        return np.stack(answers).astype(np.float64)
+
+    return run
+
+
+def _without_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
+    output = model.graph.output[0].name
+    last = [node for node in model.graph.node if output in node.output]
+    if not last or last[0].op_type != "Softmax":
+        return model
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    cut.graph.node.remove(last[0])
+    cut.graph.output[0].name = last[0].input[0]
+    return cut
+
+
+def runner_of_graph(graph: Graph) -> Runner:
+    """Give a function that runs flat float32 inputs through a graph in float32."""
+    single = graph.to(torch.float32)
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return evaluate(single, torch.from_numpy(x).reshape(-1, *graph.input_shape)).flatten(1).double().numpy()
+
+    return run
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Round candidates into the region's float32 numbers, run them, keep one that is a counterexample.
+
+    `lower` and `upper` are the least and greatest float32 numbers in the region; a region between two neighbouring
+    float32 numbers holds none, and `empty` says so.
+    """
+
+    query: Query
+    run: Runner
+
+    @property
+    def lower(self) -> np.ndarray:
+        """The least float32 numbers that are not below the region."""
+        low = self.query.lower.astype(np.float32)
+        return np.where(low < self.query.lower, np.nextafter(low, np.float32(np.inf)), low)
+
+    @property
+    def upper(self) -> np.ndarray:
+        """The greatest float32 numbers that are not above the region."""
+        high = self.query.upper.astype(np.float32)
+        return np.where(high > self.query.upper, np.nextafter(high, np.float32(-np.inf)), high)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the region holds no float32 input."""
+        return bool((self.lower > self.upper).any())
+
+    def __call__(self, candidates: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the input and output of a counterexample among candidates (n, d), or None."""
+        if self.empty:
+            return None
+        x = np.clip(candidates.detach().flatten(1).numpy().astype(np.float32), self.lower, self.upper)
+        y = self.run(x)
+        slack = np.where(np.isfinite(y).all(1), self.query.slack(y), np.inf)
+        best = int(slack.argmin())
+        return (x[best], y[best]) if slack[best] <= 0 else None

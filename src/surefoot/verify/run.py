@@ -1,0 +1,265 @@
+"""The cascade: cheap answers first, complete ones last."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.softmax import logits_of
+from surefoot.reach.ascent import tighten_by_ascent
+from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
+from surefoot.reach.stars import Count, Rule, State, approximate, begin
+from surefoot.verify.attack import descend
+from surefoot.verify.branch import Part, bound_again, split_signs
+from surefoot.verify.divide import Rows, bound_boxes, divide
+from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated
+from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
+from surefoot.verify.replay import Replay, Runner, runner_of_graph
+
+Method = Literal[
+    "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
+]
+FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
+ASCENT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network ready to be proven things about."""
+
+    graph: Graph  # float64, ends in logits, max pooling written with rectifiers
+    pooled: Graph  # float64, ends in logits, max pooling as it is
+    single: Graph  # the same in float32, as it was read
+    run: Runner
+
+    @staticmethod
+    def of(graph: Graph, run: Runner | None = None) -> "Network":
+        """Prepare a graph. `run` is how it is deployed; default: its operations in float32."""
+        logits = logits_of(graph)
+        single = logits.to(torch.float32)
+        double = logits.to(torch.float64)
+        return Network(pools_as_rectifiers(double), double, single, run or runner_of_graph(logits))
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers it takes."""
+        return math.prod(self.graph.input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it gives."""
+        return math.prod(self.graph.output_shape)
+
+
+def verify(network: Network, query: Query, seconds: float = 60.0, method: Method = "auto", seed: int = 0) -> Verdict:
+    """Answer a query within about so many seconds.
+
+    Property: sound. Complete given time, where `method` is auto, split or divide.
+
+    Raises:
+        InputError: a query of other inputs or outputs than the network's.
+    """
+    return _Run(network, query, seconds, method, seed).answer()
+
+
+class _Run:
+    def __init__(self, network: Network, query: Query, seconds: float, method: Method, seed: int) -> None:
+        if len(query.lower) != network.inputs:
+            raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
+        for unsafe in query.unsafe:
+            if unsafe.weights.shape[1] != network.outputs:
+                raise InputError(
+                    f"the property is about {unsafe.weights.shape[1]} outputs; the network gives {network.outputs}"
+                )
+        self.network, self.query, self.method, self.seed = network, query, method, seed
+        self.begin = time.monotonic()
+        self.end = self.begin + seconds
+        self.replay = Replay(query, network.run)
+        self.rows = Rows(query)
+        self.hit: tuple[np.ndarray, np.ndarray] | None = None
+        self.best = -math.inf
+        self.seen: State | None = None
+        shape = (1, *network.graph.input_shape)
+        self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
+
+    @property
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def candidate(self, x: Tensor) -> Tensor | None:
+        """Replay what looks like a counterexample in float64."""
+        with torch.no_grad():
+            y = evaluate(self.network.graph, x.reshape(-1, *self.network.graph.input_shape)).flatten(1)
+        slack = self.query.slack(y.numpy())
+        near = np.argsort(slack)[:4]
+        near = near[slack[near] <= 1e-4 * (1 + np.abs(y.numpy()).max())]
+        if len(near):
+            self.hit = self.replay(x[torch.from_numpy(near)])
+        return torch.from_numpy(self.hit[0]) if self.hit is not None else None
+
+    def answer(self) -> Verdict:
+        for stage in self.stages():
+            verdict = stage()
+            if verdict is not None:
+                return verdict
+            if self.left <= 0:
+                break
+        why = "time is up" if self.left <= 0 else f"the bounds of {self.method} are not tight enough"
+        if self.replay.empty:
+            why += "; no float32 number lies in the region, so that no counterexample could be replayed"
+        return Unknown(why, self.best, self.details())
+
+    def attack(self, restarts: int, steps: int) -> Verdict | None:
+        if self.replay.empty:
+            return None
+        self.candidate(descend(self.network.single, self.query, restarts, steps, self.seed).double())
+        return self.violated("attack") if self.hit is not None else None
+
+    def glance(self) -> Verdict | None:
+        """Most that can be violated is in a few steps from the middle."""
+        return self.attack(1, 6)
+
+    def stages(self):  # noqa: ANN201
+        few = int((self.query.upper > self.query.lower).sum()) <= FEW_INPUTS
+        match self.method:
+            case "auto":
+                complete = [*([lambda: self.divided(0.5)] if few else []), self.split]
+                return [self.glance, self.zonotope, lambda: self.attack(8, 20), self.substitution, *complete]
+            case "substitution":
+                return [self.glance, self.substitution]
+            case "ascent":
+                return [self.glance, lambda: self.split(most_parts=len(self.query.unsafe))]
+            case "split":
+                return [self.glance, self.split]
+            case "divide":
+                return [self.glance, lambda: self.divided(1.0)]
+            case "exact":
+                return [self.glance, self.exact]
+            case "star":
+                return [self.glance, lambda: self.walked("triangle", programs=True)]
+            case "zonotope":
+                return [self.glance, lambda: self.walked("zonotope", programs=False)]
+            case "polytope":
+                return [self.glance, lambda: self.walked("polytope", programs=True)]
+            case "relaxed":
+                return [self.glance, lambda: self.walked("triangle", programs=True, relaxed=1.0)]
+
+    def details(self, **more: float) -> dict[str, float]:
+        return {"seconds": round(time.monotonic() - self.begin, 3), **more}
+
+    def violated(self, method: str) -> Violated:
+        assert self.hit is not None
+        return Violated(self.hit[0].astype(np.float64), self.hit[1], method, self.details())
+
+    def relaxed(self, arithmetic: Arithmetic, ascent: int = 0) -> Relaxation:
+        tighten = tighten_by_ascent(ascent) if ascent else tighten_by_substitution
+        return relax(self.network.graph, self.region, arithmetic, tighten)
+
+    def margin(self, graph: Graph, relaxation: Relaxation) -> float:
+        """Bound the slack over the region, with the slopes that are there."""
+        rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
+        found = lower_bounds(relaxation, len(graph.nodes) - 1, rows) - self.rows.bounds
+        return float(self.rows.of_sets(found - 4e-16 * self.rows.bounds.abs()).min())
+
+    def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
+        """Walk a zonotope; its boxes are kept for what comes after."""
+        graph = self.network.pooled
+        star = star_of_box(self.query, graph.input_shape)
+        state = approximate(graph, begin(star), "zonotope", programs=False, arithmetic=arithmetic)
+        return min(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
+
+    def zonotope(self) -> Verdict | None:
+        margin, self.seen = self.reached(REAL)
+        self.best = max(self.best, margin)
+        if margin <= 0:
+            return None
+        return Holds(margin, "zonotope", self.float32_holds(), self.details())
+
+    def substituted(self, arithmetic: Arithmetic, state: State | None) -> float:
+        graph = self.network.pooled
+        known = None if state is None else state.seen
+        return self.margin(graph, relax(graph, self.region, arithmetic, tighten_by_substitution, known))
+
+    def float32_holds(self) -> bool:
+        margin, state = self.reached(FLOAT32)
+        return margin > 0 or self.substituted(FLOAT32, state) > 0
+
+    def substitution(self) -> Verdict | None:
+        margin = self.substituted(REAL, self.seen)
+        self.best = max(self.best, margin)
+        if margin <= 0:
+            return None
+        return Holds(margin, "substitution", self.float32_holds(), self.details())
+
+    def divided(self, share: float) -> Verdict | None:
+        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate)
+        if self.hit is not None:
+            return self.violated("divide")
+        self.best = max(self.best, found.margin) if found.parts else self.best
+        if not found.proven or found.leaves is None:
+            return None
+        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves), self.details(parts=found.parts))
+
+    def _leaves_hold(self, low: Tensor, high: Tensor) -> bool:
+        for l, h in zip(low.split(256), high.split(256), strict=True):
+            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32)
+            if bool((self.rows.of_sets(bounds) <= 0).any()):
+                return False
+        return True
+
+    def split(self, most_parts: int = 10**9) -> Verdict | None:
+        relaxation = self.relaxed(REAL, ASCENT)
+        found = split_signs(relaxation, self.query, self.left, self.candidate, most_parts)
+        if self.hit is not None:
+            return self.violated("split")
+        self.best = max(self.best, found.margin)
+        if not found.proven:
+            return None
+        method = "ascent" if found.parts <= len(self.query.unsafe) else "split"
+        return Holds(found.margin, method, self._parts_hold(found.leaves), self.details(parts=found.parts))
+
+    def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
+        star = star_of_box(self.query, self.network.pooled.input_shape)
+        found = over_approximate(self.network.pooled, star, self.query, rule, programs, relaxed)
+        self.best = max(self.best, found.slack)
+        if found.slack > 0:
+            details = self.details(programs=found.count.programs, spared=found.count.spared)
+            return Holds(found.slack, self.method, False, details)
+        if found.input is not None:
+            self.candidate(found.input.flatten()[None])
+        return self.violated(self.method) if self.hit is not None else None
+
+    def exact(self) -> Verdict | None:
+        """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
+        star = star_of_box(self.query, self.network.pooled.input_shape)
+        margin, walked = math.inf, Count()
+        try:
+            for leaf in leaves(self.network.pooled, star, self.query, self.left):
+                if isinstance(leaf, Count):
+                    walked = leaf
+                    continue
+                margin = min(margin, leaf.slack)
+                if leaf.slack <= 0 and leaf.candidate is not None:
+                    self.candidate(leaf.candidate.flatten()[None])
+                    if self.hit is not None:
+                        return self.violated("exact")
+        except TimeoutError:
+            self.best = max(self.best, -math.inf)
+            return None
+        if margin <= 0:
+            self.best = margin
+            return Unknown("the least margin is within rounding", margin, self.details())
+        details = self.details(leaves=walked.variables, pruned=walked.spared, programs=walked.programs)
+        return Holds(margin, "exact", False, details)
+
+    def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:
+        return bound_again(self.relaxed(FLOAT32, ASCENT), self.query, leaves) > 0

@@ -1,0 +1,167 @@
+"""Answers by star reachability, exact and over-approximate: the paper's own method."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph
+from surefoot.reach.rounding import DOUBLE
+from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
+from surefoot.sets.form import Form
+from surefoot.sets.predicate import Predicate, Solver
+from surefoot.verify.query import Query, Unsafe
+
+_ELASTIC = 1e6  # by how much rows may be missed when the least such amount is sought
+
+
+def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
+    """Make the star of a query's region: one variable in [-1, 1] for each input that is not fixed."""
+    free = np.nonzero(query.upper > query.lower)[0]
+    centre = query.lower / 2 + query.upper / 2
+    radius = np.maximum(query.upper - centre, centre - query.lower)[free] * (1 + 2 * DOUBLE)
+    generators = np.zeros((len(free), len(centre)))
+    generators[np.arange(len(free)), free] = radius
+    form = Form(
+        torch.from_numpy(centre).reshape(shape),
+        torch.from_numpy(generators).reshape(len(free), *shape),
+        torch.from_numpy(4 * DOUBLE * np.maximum(np.abs(query.lower), np.abs(query.upper))).reshape(shape),
+    )
+    return Star(form, Predicate.box(-np.ones(len(free)), np.ones(len(free))))
+
+
+def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
+    """Bound from below how far a star stays from an unsafe set (the largest of weights y - bounds); where, nearly.
+
+    One row is one linear program. Several are one more variable t: the least t with weights y - bounds <= t.
+
+    Property: sound. The optimum, up to rounding and the star's error.
+    """
+    centre, generators = star.form.flat()
+    error = np.abs(unsafe.weights) @ star.form.error.flatten().numpy()
+    size = np.abs(unsafe.weights) @ star.form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
+    spare = error + 16 * (len(centre) + 8) * DOUBLE * size
+    rows = unsafe.weights @ generators.T  # (r, m)
+    offsets = unsafe.weights @ centre - unsafe.bounds
+    if len(rows) == 0:
+        return -np.inf, star.predicate.lower
+    predicate = star.predicate
+    if len(rows) == 1:
+        solver = Solver(predicate)
+        found = solver.minimum(rows[0]) + offsets[0] - spare[0]
+    else:
+        limit = _ELASTIC * (1 + np.abs(size).max())
+        m = predicate.variables
+        full = np.zeros((len(rows), m))
+        full[:, : rows.shape[1]] = rows
+        elastic = predicate.extended(np.array([-limit]), np.array([limit])).cut(
+            sparse.hstack([sparse.csr_matrix(full), -np.ones((len(rows), 1))]), spare - offsets
+        )
+        solver = Solver(elastic)
+        direction = np.zeros(m + 1)
+        direction[m] = 1.0
+        found = solver.minimum(direction)
+        # two rows alone are a sound answer too, and the better one where the elastic program went wrong
+        alone = Solver(predicate)
+        found = max(found, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
+    point = solver.witnesses[-1][: predicate.variables] if solver.witnesses else None
+    return float(found), point
+
+
+@dataclass(frozen=True, eq=False)
+class Approximated:
+    """What one over-approximating walk gave: the output star, its slack, an input worth replaying, the cost."""
+
+    star: Star
+    slack: float
+    input: torch.Tensor | None
+    count: Count
+
+
+def over_approximate(
+    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", programs: bool = True, relaxed: float = 0.0
+) -> Approximated:
+    """Walk one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
+    state = approximate(graph, begin(star), rule, programs, relaxed=relaxed)
+    slack, where = np.inf, None
+    for unsafe in query.unsafe:
+        found, point = slack_of(state.star, unsafe)
+        if found < slack:
+            slack, where = found, point
+    candidate = None if where is None else star.member(where[: star.form.variables])
+    return Approximated(state.star, slack, candidate, state.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One pattern of signs and winners: its outputs, and the inputs that have it, as stars over one predicate."""
+
+    outputs: Star
+    inputs: Star
+    slack: float
+    candidate: torch.Tensor | None
+
+
+def leaves(graph: Graph, star: Star, query: Query, seconds: float, prune: bool = True) -> Iterator[Leaf | Count]:
+    """Walk exactly; give each leaf with its slack, and the count of the walk at its end.
+
+    `prune` leaves out branches that a zonotope shows to be safe.
+
+    Raises:
+        TimeoutError: the seconds are over.
+    """
+    end = time.monotonic() + seconds
+    pruned = 0
+
+    def proven(state: State) -> bool:
+        nonlocal pruned
+        if time.monotonic() > end:
+            raise TimeoutError
+        if not prune:
+            return False
+        reached = approximate(graph, state, "zonotope", programs=False)
+        safe = all(box_slack(reached.star, unsafe) > 0 for unsafe in query.unsafe)
+        pruned += safe
+        return safe
+
+    programs = count = 0
+    for state in exact(graph, begin(star), proven):
+        slack, where = np.inf, None
+        for unsafe in query.unsafe:
+            found, point = slack_of(state.star, unsafe)
+            if found < slack:
+                slack, where = found, point
+        inputs = Star(star.form, state.predicate)
+        programs += state.count.programs
+        count += 1
+        yield Leaf(state.star, inputs, slack, None if where is None else inputs.member(where))
+    yield Count(programs, pruned, count)
+
+
+def box_slack(star: Star, unsafe: Unsafe) -> float:
+    """Bound the slack over the predicate's box alone: no linear program."""
+    centre, generators = star.form.flat()
+    rows = unsafe.weights @ generators.T
+    error = np.abs(unsafe.weights) @ star.form.error.flatten().numpy()
+    size = np.abs(unsafe.weights) @ star.form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
+    spare = error + 16 * (len(centre) + 8) * DOUBLE * size
+    found = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
+    return float(found.max()) if len(found) else -np.inf
+
+
+def counterexamples(leaf: Leaf, unsafe: Unsafe) -> Star:
+    """Return all inputs of a leaf's pattern whose outputs are unsafe: complete, and an image star again.
+
+    Raises:
+        InputError: the leaf's pattern has none.
+    """
+    centre, generators = leaf.outputs.form.flat()
+    rows = unsafe.weights @ generators.T
+    star = Star(leaf.inputs.form, leaf.inputs.predicate.cut(rows, unsafe.bounds - unsafe.weights @ centre))
+    if slack_of(leaf.outputs, unsafe)[0] > 0:
+        raise InputError("no input of this pattern is a counterexample")
+    return star
