@@ -31,10 +31,11 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
     "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),
     "explain": Entry("explain", "report", "Say why a training became miscalibrated; write its page."),
+    "verify": Entry("verify", "verify", "Prove a property of a network for a whole region of inputs, or break it."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
-_EXTRAS = {"lightning", "jinja2", "plotly", "onnx", "onnxscript"}
+_EXTRAS = {"lightning", "jinja2", "plotly", "onnx", "onnxscript", "highspy", "onnxruntime"}
 
 
 def _version(show: bool) -> None:

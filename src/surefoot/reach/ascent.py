@@ -4,13 +4,14 @@ All rows and regions at once, on whatever device the graph is on. What comes out
 gives is sound does not depend on it.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, lower_bounds
+from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, Tighten, lower_bounds
 from surefoot.reach.boxes import Box, size_of
 
 RATE = 0.25
@@ -92,8 +93,11 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
     return mask.reshape(*mask.shape, *(1,) * (like.dim() - 2))
 
 
-def tighten_by_ascent(iterations: int):  # noqa: ANN201
-    """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent."""
+def tighten_by_ascent(iterations: int, until: float = float("inf")) -> Tighten:
+    """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
+
+    After the moment `until` of the monotonic clock boxes stay as they are.
+    """
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
         straddles = (box.lower < 0) & (box.upper > 0)
@@ -109,6 +113,8 @@ def tighten_by_ascent(iterations: int):  # noqa: ANN201
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
         for some in open_.split(chunk):
+            if time.monotonic() > until:
+                break
             rows = lower.new_zeros(2, len(some), size)
             rows[0, torch.arange(len(some)), some] = 1.0
             rows[1, torch.arange(len(some)), some] = -1.0

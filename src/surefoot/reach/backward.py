@@ -11,7 +11,7 @@ gamma |a| (|W| |x| + |b|), with |x| from the boxes.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import torch
 from torch import Tensor
@@ -64,6 +64,9 @@ class Relaxation:
         return (box.lower < 0) & (box.upper > 0)
 
 
+Tighten: TypeAlias = Callable[[Relaxation, int, Box], Box]
+
+
 @dataclass(eq=False)
 class Trace:
     """What a pass met on its way, for those who choose where to split."""
@@ -76,7 +79,7 @@ def relax(
     graph: Graph,
     region: Box,
     arithmetic: Arithmetic,
-    tighten: "Callable[[Relaxation, int, Box], Box] | None" = None,
+    tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.

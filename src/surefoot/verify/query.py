@@ -31,6 +31,8 @@ class Unsafe:
 class Query:
     """Is there an input in the box [lower, upper] (flat) whose output lies in one of the unsafe polytopes?
 
+    `cuts` (rows, bounds), if there are any, narrow the box to rows x <= bounds.
+
     Raises:
         InputError: bounds that are not finite, of different lengths, or a lower above an upper; no unsafe set.
     """
@@ -38,6 +40,7 @@ class Query:
     lower: Float[np.ndarray, "d"]
     upper: Float[np.ndarray, "d"]
     unsafe: tuple[Unsafe, ...]
+    cuts: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.lower.shape != self.upper.shape or self.lower.ndim != 1 or not self.lower.size:
@@ -49,8 +52,18 @@ class Query:
         if np.any(self.lower > self.upper):
             at = int(np.argmax(self.lower > self.upper))
             raise InputError(f"the region is empty: input {at} from {self.lower[at]:g} to {self.upper[at]:g}")
+        if self.cuts is not None and self.cuts[0].shape != (len(self.cuts[1]), len(self.lower)):
+            raise InputError(f"cuts of shape {self.cuts[0].shape} do not fit {len(self.lower)} inputs")
         if not self.unsafe:
             raise InputError("nothing is unsafe: every network has such a property")
+
+    def holds_inputs(self, x: np.ndarray) -> np.ndarray:
+        """Return which of the inputs (n, d) satisfy the cuts, to rounding."""
+        if self.cuts is None:
+            return np.ones(len(x), dtype=bool)
+        rows, bounds = self.cuts
+        spare = 1e-7 * (np.abs(x) @ np.abs(rows).T + np.abs(bounds))
+        return (x @ rows.T <= bounds + spare).all(1)
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are from all that is unsafe; <= 0 is a counterexample."""

@@ -104,6 +104,7 @@ class Replay:
             return None
         x = np.clip(candidates.detach().flatten(1).numpy().astype(np.float32), self.lower, self.upper)
         y = self.run(x)
-        slack = np.where(np.isfinite(y).all(1), self.query.slack(y), np.inf)
+        usable = np.isfinite(y).all(1) & self.query.holds_inputs(x.astype(np.float64))
+        slack = np.where(usable, self.query.slack(np.where(usable[:, None], y, 0.0)), np.inf)
         best = int(slack.argmin())
         return (x[best], y[best]) if slack[best] <= 0 else None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.ops import Linear, Reshape
+from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import logits_of
 from surefoot.reach.ascent import tighten_by_ascent
@@ -21,7 +23,8 @@ from surefoot.reach.stars import Count, Rule, State, approximate, begin
 from surefoot.verify.attack import descend
 from surefoot.verify.branch import Part, bound_again, split_signs
 from surefoot.verify.divide import Rows, bound_boxes, divide
-from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated
+from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
+from surefoot.verify.regions import Region
 from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
 
@@ -49,6 +52,27 @@ class Network:
         double = logits.to(torch.float64)
         return Network(pools_as_rectifiers(double), double, single, run or runner_of_graph(logits))
 
+    def along(self, centre: np.ndarray, directions: np.ndarray) -> "Network":
+        """Return the network as a function of a, for inputs centre + a · directions.
+
+        A candidate is replayed at the float32 image nearest to it.
+        """
+        ops = [
+            Linear(torch.tensor(directions.T, dtype=torch.float64), torch.tensor(centre, dtype=torch.float64)),
+            Reshape(self.graph.input_shape),
+        ]
+        shape = (len(directions),)
+
+        def run(a: np.ndarray) -> np.ndarray:
+            return self.run((centre + a.astype(np.float64) @ directions).astype(np.float32))
+
+        return Network(
+            prefixed(self.graph, shape, ops),
+            prefixed(self.pooled, shape, ops),
+            prefixed(self.single, shape, [op.to(torch.float32) for op in ops]),
+            run,
+        )
+
     @property
     def inputs(self) -> int:
         """How many numbers it takes."""
@@ -58,6 +82,15 @@ class Network:
     def outputs(self) -> int:
         """How many numbers it gives."""
         return math.prod(self.graph.output_shape)
+
+
+def ask(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[Network, Query]:
+    """Give the network and the query that answer whether a region holds an input with an unsafe output."""
+    cuts = None if region.rows is None or region.bounds is None else (region.rows, region.bounds)
+    query = Query(region.lower, region.upper, unsafe, cuts)
+    if region.centre is None or region.directions is None:
+        return network, query
+    return network.along(region.centre, region.directions), query
 
 
 def verify(network: Network, query: Query, seconds: float = 60.0, method: Method = "auto", seed: int = 0) -> Verdict:
@@ -161,7 +194,7 @@ class _Run:
         return Violated(self.hit[0].astype(np.float64), self.hit[1], method, self.details())
 
     def relaxed(self, arithmetic: Arithmetic, ascent: int = 0) -> Relaxation:
-        tighten = tighten_by_ascent(ascent) if ascent else tighten_by_substitution
+        tighten = tighten_by_ascent(ascent, self.begin + 0.5 * (self.end - self.begin)) if ascent else tighten_by_substitution
         return relax(self.network.graph, self.region, arithmetic, tighten)
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:

@@ -31,7 +31,26 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
         torch.from_numpy(generators).reshape(len(free), *shape),
         torch.from_numpy(4 * DOUBLE * np.maximum(np.abs(query.lower), np.abs(query.upper))).reshape(shape),
     )
-    return Star(form, Predicate.box(-np.ones(len(free)), np.ones(len(free))))
+    predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
+    if query.cuts is not None:
+        rows, bounds = query.cuts
+        size = np.abs(rows) @ np.maximum(np.abs(query.lower), np.abs(query.upper)) + np.abs(bounds)
+        predicate = predicate.cut(rows @ generators.T, bounds - rows @ centre + 16 * (len(centre) + 8) * DOUBLE * size)
+        _must_not_be_empty(predicate)
+    return Star(form, predicate)
+
+
+def _must_not_be_empty(predicate: Predicate) -> None:
+    m, limit = predicate.variables, _ELASTIC * (1 + np.abs(predicate.bounds).max(initial=0.0))
+    ones = np.ones((len(predicate.bounds), 1))
+    elastic = Predicate(
+        np.append(predicate.lower, 0.0),
+        np.append(predicate.upper, limit),
+        sparse.csr_matrix(sparse.hstack([predicate.rows, -ones])),
+        predicate.bounds,
+    )
+    if Solver(elastic).minimum(np.append(np.zeros(m), 1.0)) > 0:
+        raise InputError("the region is empty: no input satisfies its rows")
 
 
 def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:

@@ -1,0 +1,196 @@
+"""Many images: in parallel, on a cluster, and on from where a run was stopped."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.graph.onnx_in import graph_of_onnx, load_model
+from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
+from surefoot.verify.regions import Region
+from surefoot.verify.replay import runner_of_onnx
+from surefoot.verify.run import Method, Network, ask, verify
+
+
+def open_network(path: Path | str) -> Network:
+    """Read an ONNX file as a network whose counterexamples ONNX Runtime replays.
+
+    Raises:
+        FileError: missing or damaged.
+        InputError: an operation that surefoot does not read.
+        MissingExtra: ONNX Runtime is not installed.
+    """
+    model = load_model(path)
+    return Network.of(graph_of_onnx(model), runner_of_onnx(model))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every image of a run shares: it is the same run only with the same settings."""
+
+    network: str
+    method: Method
+    seconds: float
+    seed: int
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as what JSON can hold."""
+    match verdict:
+        case Holds():
+            answer: dict[str, Any] = {"verdict": "holds", "margin": verdict.margin, "method": verdict.method}
+            answer["proven_for"] = ["real", "float32"] if verdict.float32 else ["real"]
+        case Violated():
+            answer = {"verdict": "violated", "method": verdict.method}
+            answer["input"], answer["output"] = verdict.input.tolist(), verdict.output.tolist()
+        case Unknown():
+            answer = {"verdict": "unknown", "why": verdict.why}
+            answer["margin"] = verdict.margin if np.isfinite(verdict.margin) else None
+    return answer | verdict.details
+
+
+def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:
+    """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
+    torch.set_num_threads(1)
+    network = network or open_network(settings.network)
+    classes = network.outputs
+    placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
+    there, query = ask(network, region, placeholder)
+    return {"label": label} | plain(verify(there, query, settings.seconds, settings.method, settings.seed))
+
+
+def verify_many(
+    settings: Settings,
+    regions: Sequence[Region],
+    labels: Sequence[int],
+    jobs: int = 1,
+    journal: Path | None = None,
+    done: Callable[[int, dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Verify every image; `journal` keeps each answer as it comes, and answers that it holds are not sought again.
+
+    Raises:
+        FileError: a journal of another run.
+    """
+    keys = [_key(settings, region, label) for region, label in zip(regions, labels, strict=True)]
+    answers = _answers(journal, settings)
+    if done is not None:
+        for i, key in enumerate(keys):
+            if key in answers:
+                done(i, answers[key])
+    todo = [i for i, key in enumerate(keys) if key not in answers]
+    for i, answer in _run(settings, regions, labels, todo, jobs):
+        answers[keys[i]] = answer
+        if journal is not None:
+            _append(journal, {"key": keys[i], "answer": answer})
+        if done is not None:
+            done(i, answer)
+    return [answers[key] for key in keys]
+
+
+def _run(
+    settings: Settings, regions: Sequence[Region], labels: Sequence[int], todo: list[int], jobs: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    if jobs == 1:
+        network = open_network(settings.network)
+        for i in todo:
+            yield i, verify_image(settings, regions[i], labels[i], network)
+        return
+
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        delayed(_numbered)(i, settings, regions[i], labels[i]) for i in todo
+    )
+
+
+def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[int, dict[str, Any]]:
+    return i, verify_image(settings, region, label)
+
+
+def _key(settings: Settings, region: Region, label: int) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(settings) | {"label": label}).encode())
+    for part in (region.lower, region.upper, region.centre, region.directions, region.rows, region.bounds):
+        digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _answers(journal: Path | None, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Read a journal; its last line may be cut off, when the run was."""
+    if journal is None or not journal.exists():
+        return {}
+    answers = {}
+    lines = journal.read_text(encoding="utf-8").splitlines()
+    for number, text in enumerate(lines, 1):
+        try:
+            entry = json.loads(text)
+            answers[entry["key"]] = entry["answer"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise FileError(f"{journal} is not a journal of `surefoot verify`: line {number}: {error}") from error
+    return answers
+
+
+def _append(journal: Path, entry: dict[str, Any]) -> None:
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # the run was stopped in the middle of a line
+                file.write(b"\n")
+        file.write((json.dumps(entry) + "\n").encode())
+
+
+def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Read images `x` (n, ...) and labels `y` (n,) of an .npz file; bytes are scaled to [0, 1].
+
+    Raises:
+        FileError: missing, damaged, or without these arrays.
+        InputError: values or labels that do not fit the network.
+    """
+    try:
+        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            x, y = file["x"], file["y"]
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes NumPy's reader raise
+        raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error
+    if x.dtype.kind not in "fiu" or y.dtype.kind not in "iu" or y.ndim != 1 or len(x) != len(y) or not len(y):
+        raise InputError(f"{path}: x {x.dtype} {x.shape} and y {y.dtype} {y.shape} are not images and their classes")
+    if int(np.prod(x.shape[1:])) != network.inputs:
+        raise InputError(f"{path}: images of shape {x.shape[1:]}; the network takes {network.graph.input_shape}")
+    if y.min() < 0 or y.max() >= network.outputs:
+        raise InputError(f"{path}: a label {int(y.max())}; the network has {network.outputs} classes")
+    scaled = x.astype(np.float64) / 255 if x.dtype == np.uint8 else x.astype(np.float64)
+    if not np.isfinite(scaled).all():
+        row = int(np.argmin(np.isfinite(scaled.reshape(len(x), -1)).all(1)))
+        raise InputError(f"{path}: image {row} holds a value that is not finite")
+    return scaled, y.astype(int)
+
+
+def answer_all(network: Network, queries: Sequence[Query], seconds: float, method: Method, seed: int) -> Verdict:
+    """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one."""
+    end = time.monotonic() + seconds
+    holds: list[Holds] = []
+    unknown: Unknown | None = None
+    for i, query in enumerate(queries):
+        left = (end - time.monotonic()) / (len(queries) - i)
+        verdict = verify(network, query, max(left, 0.1), method, seed)
+        if isinstance(verdict, Violated):
+            return verdict
+        if isinstance(verdict, Holds):
+            holds.append(verdict)
+        else:
+            unknown = verdict
+    if unknown is not None:
+        return unknown
+    worst = min(holds, key=lambda v: v.margin)
+    return Holds(worst.margin, worst.method, all(v.float32 for v in holds), worst.details)

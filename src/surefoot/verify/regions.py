@@ -1,0 +1,132 @@
+"""Regions around an image: what an attacker may do to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from surefoot.core.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A box of inputs, or of coordinates a in centre + a · directions: lines, planes, any zonotope of perturbations.
+
+    `rows` a <= `bounds` may cut it further, to any polytope: star methods use them, the others may leave them out.
+    """
+
+    lower: Float[np.ndarray, "m"]
+    upper: Float[np.ndarray, "m"]
+    centre: Float[np.ndarray, "d"] | None = None
+    directions: Float[np.ndarray, "m d"] | None = None
+    rows: Float[np.ndarray, "p m"] | None = None
+    bounds: Float[np.ndarray, "p"] | None = None
+
+
+def _flat(image: np.ndarray) -> np.ndarray:
+    flat = np.asarray(image, dtype=np.float64).ravel()
+    if not np.isfinite(flat).all():
+        raise InputError(f"the image holds {flat[~np.isfinite(flat)][0]}; finite numbers are needed")
+    return flat
+
+
+def ball(image: np.ndarray, radius: float, low: float, high: float) -> Region:
+    """Every pixel by up to `radius`, clipped to the valid range [low, high].
+
+    Raises:
+        InputError: a negative radius, or an image outside the valid range.
+    """
+    x = _flat(image)
+    if not radius >= 0:
+        raise InputError(f"a radius of at least 0 is needed, given {radius}")
+    if x.min() < low or x.max() > high:
+        raise InputError(
+            f"the image has values from {x.min():g} to {x.max():g}; the valid range is {low:g} to {high:g}: give its own"
+        )
+    return Region(np.maximum(x - radius, low), np.minimum(x + radius, high))
+
+
+def brightening(image: np.ndarray, threshold: float, delta: float) -> Region:
+    """Pixels of at least `threshold` anywhere from 0 to delta times themselves; the others fixed (Tran et al. 2020).
+
+    Raises:
+        InputError: a negative delta.
+    """
+    x = _flat(image)
+    if not delta >= 0:
+        raise InputError(f"delta must be at least 0, given {delta}")
+    bright = x >= threshold
+    ends = np.sort(np.stack([np.zeros_like(x), delta * x]), axis=0)
+    return Region(np.where(bright, ends[0], x), np.where(bright, ends[1], x))
+
+
+def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> Region:
+    """Some values, by their places in the flat image, anywhere in [low, high]; the others fixed.
+
+    Raises:
+        InputError: a place that the image does not have.
+    """
+    x = _flat(image)
+    which = np.asarray(which, dtype=int).ravel()
+    if not which.size or which.min() < 0 or which.max() >= len(x):
+        raise InputError(f"places from 0 to {len(x) - 1} are needed, given {which.tolist()[:5]}")
+    lower, upper = x.copy(), x.copy()
+    lower[which], upper[which] = low, high
+    return Region(lower, upper)
+
+
+def patch(image: np.ndarray, top: int, left: int, size: int, low: float, high: float) -> Region:
+    """A square of an image (c, h, w), in all channels, anywhere in [low, high]; the rest fixed.
+
+    Raises:
+        InputError: not an image, or a square that is not inside it.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3:
+        raise InputError(f"a patch needs an image (c, h, w), given shape {image.shape}")
+    _, h, w = image.shape
+    if min(top, left) < 0 or size < 1 or top + size > h or left + size > w:
+        raise InputError(f"a square of {size} at ({top}, {left}) is not inside an image of {h} x {w}")
+    places = np.arange(image.size).reshape(image.shape)[:, top : top + size, left : left + size]
+    return pixels(image, places, low, high)
+
+
+def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -> Region:
+    """image + a (attacked - image), start <= a <= start + length: part of the way an attack went.
+
+    Raises:
+        InputError: images of different shapes, or a negative length.
+    """
+    x, y = _flat(image), _flat(attacked)
+    if x.shape != y.shape:
+        raise InputError(f"images of {x.shape[0]} and {y.shape[0]} values lie on no line")
+    if not length >= 0:
+        raise InputError(f"a length of at least 0 is needed, given {length}")
+    return Region(np.array([start]), np.array([start + length]), x, (y - x)[None])
+
+
+def zonotope(image: np.ndarray, directions: np.ndarray) -> Region:
+    """image + sum a_i directions[i], each a_i in [-1, 1]: brightness and contrast, blurs, several attacks at once.
+
+    Raises:
+        InputError: directions that are not images of that size.
+    """
+    x = _flat(image)
+    d = np.asarray(directions, dtype=np.float64)
+    d = d.reshape(len(d), -1)
+    if d.shape[1] != len(x) or not len(d):
+        raise InputError(f"directions of {d.shape[1]} values do not fit an image of {len(x)}")
+    return Region(-np.ones(len(d)), np.ones(len(d)), x, d)
+
+
+def polytope(image: np.ndarray, directions: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> Region:
+    """A zonotope cut by rows a <= bounds.
+
+    Raises:
+        InputError: rows that do not fit the directions, or that leave nothing.
+    """
+    whole = zonotope(image, directions)
+    rows, bounds = np.atleast_2d(np.asarray(rows, dtype=np.float64)), np.asarray(bounds, dtype=np.float64).ravel()
+    if rows.shape != (len(bounds), len(whole.lower)):
+        raise InputError(f"rows {rows.shape} and bounds {bounds.shape} do not fit {len(whole.lower)} directions")
+    return Region(whole.lower, whole.upper, whole.centre, whole.directions, rows, bounds)
