@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from surefoot.cli.options import Cluster, Json, Seed
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
-from surefoot.verify.many import Settings, answer_all, load_images, open_network, plain, verify_many
+from surefoot.reach.certificate import Certificate, save_certificate
+from surefoot.verify.many import Settings, answer_all, digest_of, load_images, open_network, plain, verify_many
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.vnnlib import read_vnnlib
@@ -71,9 +72,14 @@ def command(
         raise InputError("give a property (.vnnlib), or --images")
     opened = open_network(network)
     if prop is not None:
-        verdict = answer_all(opened, read_vnnlib(prop, opened.inputs, opened.outputs), timeout, method, seed)
+        queries = read_vnnlib(prop, opened.inputs, opened.outputs)
+        verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None)
+        if certificate is not None and proofs:
+            save_certificate(certificate, Certificate(digest_of(network), proofs))
         _show_one(plain(verdict), as_json)
         return
+    if certificate is not None:
+        raise InputError("--certificate goes with a property, one at a time")
     assert images is not None
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]

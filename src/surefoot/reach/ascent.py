@@ -7,11 +7,12 @@ gives is sound does not depend on it.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, Tighten, lower_bounds
+from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, Tighten, both_ends, lower_bounds
 from surefoot.reach.boxes import Box, size_of
 
 RATE = 0.25
@@ -74,7 +75,7 @@ def ascend(
             for kept_, now in ((kept.slopes, slopes), (kept_sizes, sizes)):
                 for at, x in now.items():
                     kept_[at] = torch.where(_wide(better, x), x, kept_[at])
-            if turn == iterations or bool((best > enough).all()):
+            if turn == iterations or not bounds.requires_grad or bool((best > enough).all()):
                 break
         optimiser.zero_grad()
         torch.where(best > enough, 0.0, bounds).sum().neg().backward()
@@ -93,10 +94,25 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
     return mask.reshape(*mask.shape, *(1,) * (like.dim() - 2))
 
 
-def tighten_by_ascent(iterations: int, until: float = float("inf")) -> Tighten:
+Tightened: TypeAlias = dict[int, tuple[Tensor, dict[int, Tensor]]]  # by node: which values, and each one's slopes
+
+
+def _keep(record: Tightened, at: int, some: Tensor, short: Choice) -> None:
+    slopes = {place: x[0].flatten(1).reshape(2, len(some), -1) for place, x in short.slopes.items()}
+    if at in record:
+        which, before = record[at]
+        some = torch.cat([which, some])
+        slopes = {place: torch.cat([before[place].reshape(2, len(which), -1), x], 1) for place, x in slopes.items()}
+    record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
+
+
+def tighten_by_ascent(
+    iterations: int, until: float = float("inf"), record: "Tightened | None" = None
+) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
-    After the moment `until` of the monotonic clock boxes stay as they are.
+    After the moment `until` of the monotonic clock boxes stay as they are. `record` is given the slopes, in float16,
+    with which the bounds were computed: a proof needs them (both ends one after the other).
     """
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
@@ -115,13 +131,13 @@ def tighten_by_ascent(iterations: int, until: float = float("inf")) -> Tighten:
         for some in open_.split(chunk):
             if time.monotonic() > until:
                 break
-            rows = lower.new_zeros(2, len(some), size)
-            rows[0, torch.arange(len(some)), some] = 1.0
-            rows[1, torch.arange(len(some)), some] = -1.0
-            rows = rows.reshape(1, -1, *node.shape).expand(regions, -1, *node.shape)
+            rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
             start = Choice(default_slopes(single, at, rows.shape[1]))
             choice, _ = ascend(single, at, rows.float(), start, {}, iterations)
-            found = lower_bounds(relaxation, at, rows, choice.to(rows.dtype).slopes).reshape(regions, 2, -1)
+            short = choice.to(torch.float16)
+            found = lower_bounds(relaxation, at, rows, short.to(rows.dtype).slopes).reshape(regions, 2, -1)
+            if record is not None:
+                _keep(record, at, some, short)
             lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
             upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
         return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))

@@ -284,23 +284,52 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
 
 def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box) -> Box:
     """Bound each value whose sign is not certain, in any region, by back-substitution: both ends."""
-    node = relaxation.graph.nodes[at]
     straddles = (box.lower < 0) & (box.upper > 0)
     if not bool(straddles.any()):
         return box
     width = torch.where(straddles, box.upper - box.lower, 0.0)
     wide = width > NEGLIGIBLE * width.sum() / straddles.sum()  # the others are rounding errors about an exact 0
-    open_ = wide.flatten(1).any(0).nonzero().squeeze(1)
+    return _substituted(relaxation, at, box, wide.flatten(1).any(0).nonzero().squeeze(1))
+
+
+def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
+    """Bound every value twice, with the slopes of smaller area and with parallel lines, and keep the better.
+
+    Certain values too: their boxes, met with intervals, tighten those of later layers.
+    """
+    which = torch.arange(size_of(relaxation.graph.nodes[at]))
+    return _substituted(relaxation, at, _substituted(relaxation, at, box, which), which, parallel_slopes(relaxation, at))
+
+
+def parallel_slopes(relaxation: Relaxation, target: int) -> dict[int, Tensor]:
+    """Return u / (u - l) for each rectifier before the target: the line below parallel to that above."""
+    slopes = {}
+    for at in relaxation.rectifiers():
+        if at < target:
+            x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
+            slopes[at] = (x.upper / (x.upper - x.lower).clamp(min=1e-300)).clamp(0, 1).unsqueeze(1)
+    return slopes
+
+
+def _substituted(
+    relaxation: Relaxation, at: int, box: Box, which: Tensor, slopes: Mapping[int, Tensor] | None = None
+) -> Box:
+    node = relaxation.graph.nodes[at]
     regions, size = len(box.lower), size_of(node)
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
-    for some in open_.split(chunk):
-        rows = lower.new_zeros(2, len(some), size)
-        rows[0, torch.arange(len(some)), some] = 1.0
-        rows[1, torch.arange(len(some)), some] = -1.0
-        rows = rows.reshape(1, -1, *node.shape).expand(regions, -1, *node.shape)
-        found = lower_bounds(relaxation, at, rows).reshape(regions, 2, -1)
+    for some in which.split(chunk):
+        found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), slopes)
+        found = found.reshape(regions, 2, -1)
         lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
         upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
+
+
+def both_ends(some: Tensor, size: int, box: Box) -> Tensor:
+    """Return rows (1, 2 s, *shape) that pick s values, then their negatives."""
+    rows = box.lower.new_zeros(2, len(some), size)
+    rows[0, torch.arange(len(some)), some] = 1.0
+    rows[1, torch.arange(len(some)), some] = -1.0
+    return rows.reshape(1, -1, *box.lower.shape[1:])

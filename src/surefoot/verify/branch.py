@@ -45,6 +45,7 @@ class Outcome:
     candidate: Tensor | None
     parts: int
     leaves: tuple[Part, ...] = ()
+    rows: tuple[int, ...] = ()  # of each unsafe set, the row that was shown to be missed
     stuck: bool = False
 
 
@@ -80,10 +81,12 @@ class _Search:
     def _best_rows(self) -> tuple[Tensor, Tensor]:
         """Of each unsafe set the row that is farthest from being met; an unsafe set is missed if one row is."""
         rows, offsets = [], []
+        self.chosen: tuple[int, ...] = ()
         for unsafe in self.query.unsafe:
             w = torch.from_numpy(unsafe.weights)
             bounds = lower_bounds(self.double, self.out, w.unsqueeze(0))[0] - torch.from_numpy(unsafe.bounds)
             best = int(bounds.argmax())
+            self.chosen += (best,)
             rows.append(w[best])
             offsets.append(float(unsafe.bounds[best]))
         return torch.stack(rows), torch.tensor(offsets, dtype=torch.float64)
@@ -115,7 +118,7 @@ class _Search:
             fresh = self._split(chosen)
             if not fresh:
                 return Outcome(False, chosen[0].bound, None, self.parts, stuck=True)
-        return Outcome(True, float(worst_leaf), None, self.parts, tuple(leaves))
+        return Outcome(True, float(worst_leaf), None, self.parts, tuple(leaves), self.chosen)
 
     # a batch of parts
 

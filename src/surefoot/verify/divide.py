@@ -3,17 +3,27 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from surefoot.graph.graph import Graph
-from surefoot.reach.backward import Relaxation, Trace, lower_bounds, relax, tighten_by_substitution
+from surefoot.reach.backward import (
+    Trace,
+    lower_bounds,
+    parallel_slopes,
+    relax,
+    tighten_by_substitution,
+    tighten_thoroughly,
+)
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import Arithmetic
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
+AxisBy = Literal["slope", "trial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +35,7 @@ class Divided:
     counterexample: Tensor | None
     parts: int
     leaves: tuple[Tensor, Tensor] | None = None
+    halvings: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # which box, along which axis, where
 
 
 class Rows:
@@ -48,18 +59,27 @@ def divide(
     arithmetic: Arithmetic,
     seconds: float,
     replay: Callable[[Tensor], Tensor | None],
+    axis_by: AxisBy = "slope",
+    thorough: bool = False,
 ) -> Divided:
-    """Halve boxes, along the input to which the bound owes most, until each is proven or one holds a counterexample."""
+    """Halve boxes until each is proven or one holds a counterexample.
+
+    Along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial` halves along
+    each in turn and takes the best. Neither is better on all networks. `thorough` bounds cost twice as much or more.
+    """
     end = time.monotonic() + seconds
     rows = Rows(query)
     low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
+    number = torch.zeros(1, dtype=torch.long)  # of each box, in the order in which halving made them
+    made = 1
     proven: list[tuple[Tensor, Tensor]] = []
+    halvings: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts = torch.inf, 0
     while len(low):
-        l, h = low[-AT_ONCE:], high[-AT_ONCE:]
-        low, high = low[:-AT_ONCE], high[:-AT_ONCE]
+        l, h, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
+        low, high, number = low[:-AT_ONCE], high[:-AT_ONCE], number[:-AT_ONCE]
         parts += len(l)
-        bounds, slopes = bound_boxes(graph, l, h, rows, arithmetic)
+        bounds, slopes = bound_boxes(graph, l, h, rows, arithmetic, thorough)
         sets = rows.of_sets(bounds)
         open_ = (sets <= 0).any(1)
         if bool(open_.logical_not().any()):
@@ -67,7 +87,7 @@ def divide(
             proven.append((l[~open_], h[~open_]))
         if not bool(open_.any()):
             continue
-        l, h, sets, bounds, slopes = l[open_], h[open_], sets[open_], bounds[open_], slopes[open_]
+        l, h, own, sets, bounds, slopes = (t[open_] for t in (l, h, own, sets, bounds, slopes))
         worst = sets.argmin(1)
         row = torch.where(rows.owner[None] == worst[:, None], bounds, -torch.inf).argmax(1)
         slope = slopes[torch.arange(len(l)), row]
@@ -76,33 +96,62 @@ def divide(
             return Divided(False, float(sets.min()), found, parts)
         if time.monotonic() > end:
             return Divided(False, float(sets.min()), None, parts)
-        axis = (slope.abs() * (h - l)).argmax(1)
         at = torch.arange(len(l))
+        if axis_by == "slope":
+            axis = (slope.abs() * (h - l)).argmax(1)
+        else:
+            axis = _best_axis(graph, l, h, rows, arithmetic)
         middle = (l[at, axis] + h[at, axis]) / 2
         if bool(((middle <= l[at, axis]) | (middle >= h[at, axis])).any()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
         left, right = h.clone(), l.clone()
         left[at, axis] = middle
         right[at, axis] = middle
+        halvings.append((own, axis, middle))
+        first = made + 2 * at
+        made += 2 * len(l)
         low, high = torch.cat([low, l, right]), torch.cat([high, left, h])
+        number = torch.cat([number, first, first + 1])
     leaves = (torch.cat([l for l, _ in proven]), torch.cat([h for _, h in proven]))
-    return Divided(True, margin, None, parts, leaves)
+    cuts = tuple(torch.cat([torch.zeros(0, dtype=torch.float64), *(h[i].double() for h in halvings)]).numpy() for i in range(3))
+    return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
+
+
+def _best_axis(graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic) -> Tensor:
+    """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets."""
+    worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
+    for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
+        middle = (low[:, axis] + high[:, axis]) / 2
+        left, right = high.clone(), low.clone()
+        left[:, axis] = middle
+        right[:, axis] = middle
+        bounds, _ = bound_boxes(graph, torch.cat([low, right]), torch.cat([left, high]), rows, arithmetic, True)
+        missing = rows.of_sets(bounds).clamp(max=0).sum(1)
+        splits = (middle > low[:, axis]) & (middle < high[:, axis])
+        worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
+    return worth.argmax(1)
 
 
 def bound_boxes(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic
+    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, thorough: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Bound weights y - bounds over each box from below; return it, and the coefficients of the input."""
-    made = relax_boxes(graph, low, high, arithmetic)
-    trace = Trace()
-    found = lower_bounds(made, len(graph.nodes) - 1, rows.weights.expand(len(low), -1, -1).reshape(
-        len(low), -1, *graph.output_shape), trace=trace)
-    found = found - rows.bounds - 4e-16 * rows.bounds.abs()
-    slopes = torch.zeros(*found.shape, low.shape[1], dtype=low.dtype) if trace.input is None else trace.input.flatten(2)
-    return found, slopes
-
-
-def relax_boxes(graph: Graph, low: Tensor, high: Tensor, arithmetic: Arithmetic) -> Relaxation:
-    """Bound every node over boxes given flat."""
     shape = (-1, *graph.input_shape)
-    return relax(graph, Box(low.reshape(shape), high.reshape(shape)), arithmetic, tighten_by_substitution)
+    tighten = tighten_thoroughly if thorough else tighten_by_substitution
+    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), arithmetic, tighten)
+    weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
+    out = len(graph.nodes) - 1
+    best: tuple[Tensor, Tensor] | None = None
+    for slopes in (None, parallel_slopes(made, out)) if thorough else (None,):
+        trace = Trace()
+        found = lower_bounds(made, out, weights, slopes, trace=trace) - rows.bounds - 4e-16 * rows.bounds.abs()
+        of_input = torch.zeros(*found.shape, low.shape[1], dtype=low.dtype)
+        if trace.input is not None:
+            of_input = trace.input.flatten(2)
+        if best is None:
+            best = found, of_input
+        else:
+            better = found > best[0]
+            best = torch.where(better, found, best[0]), torch.where(better.unsqueeze(2), of_input, best[1])
+    assert best is not None
+    return best

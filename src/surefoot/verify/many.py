@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.onnx_in import graph_of_onnx, load_model
+from surefoot.reach.certificate import Certificate, Proof
 from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import runner_of_onnx
@@ -31,6 +32,23 @@ def open_network(path: Path | str) -> Network:
     """
     model = load_model(path)
     return Network.of(graph_of_onnx(model), runner_of_onnx(model))
+
+
+def digest_of(path: Path | str) -> str:
+    """Return the SHA-256 of an ONNX file's content, unpacked, with its external weights."""
+    return hashlib.sha256(load_model(path).SerializeToString(deterministic=True)).hexdigest()
+
+
+def same_property(certificate: Certificate, queries: Sequence[Query]) -> bool:
+    """Whether a certificate's proofs are of just these boxes and these unsafe sets."""
+
+    def told(lower: np.ndarray, upper: np.ndarray, unsafe: Sequence[tuple[np.ndarray, np.ndarray]]) -> bytes:
+        parts = [lower, upper, *(part for pair in unsafe for part in pair)]
+        return b"|".join(np.ascontiguousarray(part, dtype=np.float64).tobytes() for part in parts)
+
+    proven = {told(proof.lower, proof.upper, proof.unsafe) for proof in certificate.proofs}
+    asked = {told(q.lower, q.upper, [(u.weights, u.bounds) for u in q.unsafe]) for q in queries}
+    return proven == asked and all(query.cuts is None for query in queries)
 
 
 @dataclass(frozen=True)
@@ -176,21 +194,27 @@ def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndar
     return scaled, y.astype(int)
 
 
-def answer_all(network: Network, queries: Sequence[Query], seconds: float, method: Method, seed: int) -> Verdict:
-    """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one."""
+def answer_all(
+    network: Network, queries: Sequence[Query], seconds: float, method: Method, seed: int, prove: bool = False
+) -> tuple[Verdict, tuple[Proof, ...]]:
+    """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one.
+
+    Returns the proofs too, where they were asked for and it holds.
+    """
     end = time.monotonic() + seconds
     holds: list[Holds] = []
     unknown: Unknown | None = None
     for i, query in enumerate(queries):
         left = (end - time.monotonic()) / (len(queries) - i)
-        verdict = verify(network, query, max(left, 0.1), method, seed)
+        verdict = verify(network, query, max(left, 0.1), method, seed, prove)
         if isinstance(verdict, Violated):
-            return verdict
+            return verdict, ()
         if isinstance(verdict, Holds):
             holds.append(verdict)
         else:
             unknown = verdict
     if unknown is not None:
-        return unknown
+        return unknown, ()
     worst = min(holds, key=lambda v: v.margin)
-    return Holds(worst.margin, worst.method, all(v.float32 for v in holds), worst.details)
+    proofs = tuple(v.proof for v in holds if v.proof is not None)
+    return Holds(worst.margin, worst.method, all(v.float32 for v in holds), worst.details), proofs

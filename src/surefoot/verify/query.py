@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
+from surefoot.reach.certificate import Proof
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,7 @@ class Holds:
     method: str
     float32: bool
     details: dict[str, float] = field(default_factory=dict)
+    proof: Proof | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

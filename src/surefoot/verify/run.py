@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,14 +16,15 @@ from surefoot.graph.ops import Linear, Reshape
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import logits_of
-from surefoot.reach.ascent import tighten_by_ascent
+from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
+from surefoot.reach.certificate import Proof, SignLeaf
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Count, Rule, State, approximate, begin
 from surefoot.verify.attack import descend
-from surefoot.verify.branch import Part, bound_again, split_signs
-from surefoot.verify.divide import Rows, bound_boxes, divide
+from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
+from surefoot.verify.divide import AxisBy, Rows, bound_boxes, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
@@ -31,6 +33,8 @@ from surefoot.verify.replay import Replay, Runner, runner_of_graph
 Method = Literal[
     "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
 ]
+Stage = Callable[[], Verdict | None]
+_PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
 ASCENT = 20
 
@@ -93,19 +97,30 @@ def ask(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[N
     return network.along(region.centre, region.directions), query
 
 
-def verify(network: Network, query: Query, seconds: float = 60.0, method: Method = "auto", seed: int = 0) -> Verdict:
-    """Answer a query within about so many seconds.
+def verify(
+    network: Network,
+    query: Query,
+    seconds: float = 60.0,
+    method: Method = "auto",
+    seed: int = 0,
+    prove: bool = False,
+) -> Verdict:
+    """Answer a query within about so many seconds. With `prove` an answer `Holds` carries what a certificate needs.
 
     Property: sound. Complete given time, where `method` is auto, split or divide.
 
     Raises:
-        InputError: a query of other inputs or outputs than the network's.
+        InputError: a query of other inputs or outputs than the network's; a proof by a method that leaves none.
     """
-    return _Run(network, query, seconds, method, seed).answer()
+    if prove and method not in _PROVING:
+        raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
+    return _Run(network, query, seconds, method, seed, prove).answer()
 
 
 class _Run:
-    def __init__(self, network: Network, query: Query, seconds: float, method: Method, seed: int) -> None:
+    def __init__(
+        self, network: Network, query: Query, seconds: float, method: Method, seed: int, prove: bool
+    ) -> None:
         if len(query.lower) != network.inputs:
             raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
         for unsafe in query.unsafe:
@@ -113,7 +128,7 @@ class _Run:
                 raise InputError(
                     f"the property is about {unsafe.weights.shape[1]} outputs; the network gives {network.outputs}"
                 )
-        self.network, self.query, self.method, self.seed = network, query, method, seed
+        self.network, self.query, self.method, self.seed, self.prove = network, query, method, seed, prove
         self.begin = time.monotonic()
         self.end = self.begin + seconds
         self.replay = Replay(query, network.run)
@@ -161,12 +176,13 @@ class _Run:
         """Most that can be violated is in a few steps from the middle."""
         return self.attack(1, 6)
 
-    def stages(self):  # noqa: ANN201
+    def stages(self) -> list[Stage]:
         few = int((self.query.upper > self.query.lower).sum()) <= FEW_INPUTS
         match self.method:
             case "auto":
-                complete = [*([lambda: self.divided(0.5)] if few else []), self.split]
-                return [self.glance, self.zonotope, lambda: self.attack(8, 20), self.substitution, *complete]
+                cheap = [] if self.prove else [self.zonotope]  # a certificate says nothing of zonotopes
+                cheap = [self.glance, *cheap, lambda: self.attack(8, 20)]
+                return [*cheap, *(self.dividing() if few else [*([] if self.prove else [self.substitution]), self.split])]
             case "substitution":
                 return [self.glance, self.substitution]
             case "ascent":
@@ -174,7 +190,7 @@ class _Run:
             case "split":
                 return [self.glance, self.split]
             case "divide":
-                return [self.glance, lambda: self.divided(1.0)]
+                return [self.glance, *self.dividing()]
             case "exact":
                 return [self.glance, self.exact]
             case "star":
@@ -186,16 +202,20 @@ class _Run:
             case "relaxed":
                 return [self.glance, lambda: self.walked("triangle", programs=True, relaxed=1.0)]
 
+    def dividing(self) -> list[Stage]:
+        """Both ways to choose an axis: one is often a hundred times better than the other, and which is not known."""
+        return [
+            lambda: self.divided(0.1),
+            lambda: self.divided(0.4, "trial"),
+            lambda: self.divided(1.0),
+        ]
+
     def details(self, **more: float) -> dict[str, float]:
         return {"seconds": round(time.monotonic() - self.begin, 3), **more}
 
     def violated(self, method: str) -> Violated:
         assert self.hit is not None
         return Violated(self.hit[0].astype(np.float64), self.hit[1], method, self.details())
-
-    def relaxed(self, arithmetic: Arithmetic, ascent: int = 0) -> Relaxation:
-        tighten = tighten_by_ascent(ascent, self.begin + 0.5 * (self.end - self.begin)) if ascent else tighten_by_substitution
-        return relax(self.network.graph, self.region, arithmetic, tighten)
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
         """Bound the slack over the region, with the slopes that are there."""
@@ -233,24 +253,37 @@ class _Run:
             return None
         return Holds(margin, "substitution", self.float32_holds(), self.details())
 
-    def divided(self, share: float) -> Verdict | None:
-        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate)
+    def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
+        thorough = self.prove or axis_by == "trial"
+        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, thorough)
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
         if not found.proven or found.leaves is None:
             return None
-        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves), self.details(parts=found.parts))
+        proof = None
+        if self.prove and found.halvings is not None:
+            proof = Proof(self.query.lower, self.query.upper, self.plain_unsafe, "boxes", found.halvings)
+        details = self.details(parts=found.parts)
+        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves, thorough), details, proof)
 
-    def _leaves_hold(self, low: Tensor, high: Tensor) -> bool:
+    @property
+    def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
+
+    def _leaves_hold(self, low: Tensor, high: Tensor, thorough: bool) -> bool:
         for l, h in zip(low.split(256), high.split(256), strict=True):
-            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32)
+            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32, thorough)
             if bool((self.rows.of_sets(bounds) <= 0).any()):
                 return False
         return True
 
     def split(self, most_parts: int = 10**9) -> Verdict | None:
-        relaxation = self.relaxed(REAL, ASCENT)
+        tightened: Tightened = {}
+        until = self.begin + 0.5 * (self.end - self.begin)
+        relaxation = relax(
+            self.network.graph, self.region, REAL, tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
+        )
         found = split_signs(relaxation, self.query, self.left, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
@@ -258,7 +291,28 @@ class _Run:
         if not found.proven:
             return None
         method = "ascent" if found.parts <= len(self.query.unsafe) else "split"
-        return Holds(found.margin, method, self._parts_hold(found.leaves), self.details(parts=found.parts))
+        proof = self._proof_by_signs(found, tightened) if self.prove else None
+        return Holds(found.margin, method, self._parts_hold(found.leaves), self.details(parts=found.parts), proof)
+
+    def _proof_by_signs(self, found: Outcome, tightened: Tightened) -> Proof:
+        def flat(x: Tensor) -> np.ndarray:
+            return x.flatten().numpy()
+
+        leaves = tuple(
+            SignLeaf(
+                part.unsafe,
+                found.rows[part.unsafe],
+                part.signs,
+                {at: flat(x) for at, x in part.slopes.items()},
+                {at: flat(x) for at, x in part.multipliers.items() if bool(x.any())},
+            )
+            for part in found.leaves
+        )
+        kept = {
+            at: (which.numpy(), {place: x.numpy() for place, x in slopes.items()})
+            for at, (which, slopes) in tightened.items()
+        }
+        return Proof(self.query.lower, self.query.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept)
 
     def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
         star = star_of_box(self.query, self.network.pooled.input_shape)
@@ -295,4 +349,7 @@ class _Run:
         return Holds(margin, "exact", False, details)
 
     def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:
-        return bound_again(self.relaxed(FLOAT32, ASCENT), self.query, leaves) > 0
+        return bound_again(self._relaxed_float32(), self.query, leaves) > 0
+
+    def _relaxed_float32(self) -> Relaxation:
+        return relax(self.network.graph, self.region, FLOAT32, tighten_by_ascent(ASCENT, self.end))

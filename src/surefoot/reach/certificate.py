@@ -1,0 +1,242 @@
+"""Certificates: what a proof consists of, as a file that another program can check.
+
+A proof divides the question (by halving boxes, or by deciding signs) and proves each part by one pass of
+back-substitution, whose slopes and multipliers it names. The checker divides again, finds that nothing is missing, and
+computes each bound anew.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import whole_file
+from surefoot.graph.graph import Graph
+from surefoot.reach.checker import Checker
+
+_FORMAT = "surefoot certificate 1"
+Signs = tuple[tuple[int, int, int], ...]  # (rectifier, value, 1 or -1)
+
+
+@dataclass(frozen=True, eq=False)
+class SignLeaf:
+    """One part of a proof by signs: of which unsafe set, under which signs, with which row, slopes and multipliers."""
+
+    unsafe: int
+    row: int
+    signs: Signs
+    slopes: dict[int, np.ndarray]
+    multipliers: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
+
+    `halvings` (n, 4) are (box, axis, place, and 0): box i is halved along an axis, its halves are the next two
+    numbers not yet given; whatever is not halved is proven whole. `leaves` are there instead for a proof by signs.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    unsafe: tuple[tuple[np.ndarray, np.ndarray], ...]
+    kind: Literal["boxes", "signs"]
+    halvings: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
+    leaves: tuple[SignLeaf, ...] = ()
+    tightened: dict[int, tuple[np.ndarray, dict[int, np.ndarray]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Proofs for all boxes of a property of one network, named by the SHA-256 of its file."""
+
+    network: str
+    proofs: tuple[Proof, ...]
+
+
+def check(certificate: Certificate, graph: Graph) -> float:
+    """Check every proof of a certificate; return the least margin that was found, which is above 0.
+
+    Raises:
+        InputError: a part that is missing, or that is not proven.
+
+    Property: sound in real arithmetic, by the code of `reach.checker` alone.
+    """
+    checker = Checker(graph)
+    return min(_check(proof, checker) for proof in certificate.proofs)
+
+
+def _check(proof: Proof, checker: Checker) -> float:
+    return _check_boxes(proof, checker) if proof.kind == "boxes" else _check_signs(proof, checker)
+
+
+def _missed(proof: Proof, checker: Checker, lower: np.ndarray, upper: np.ndarray) -> float:
+    boxes = checker.boxes(lower, upper)
+    out = len(checker.graph.nodes) - 1
+    margins = []
+    for weights, bounds in proof.unsafe:
+        found = np.maximum(
+            checker.bound(out, weights, boxes), checker.bound(out, weights, boxes, checker.parallel(out, boxes))
+        )
+        found = found - bounds
+        margins.append(float((found - 4e-16 * np.abs(bounds)).max()))
+    return min(margins)
+
+
+def _check_boxes(proof: Proof, checker: Checker) -> float:
+    parents, axes, places = proof.halvings
+    boxes: list[tuple[np.ndarray, np.ndarray] | None] = [(proof.lower, proof.upper)]
+    for parent, axis, place in zip(parents.tolist(), axes.tolist(), places.tolist(), strict=True):
+        box = boxes[parent] if 0 <= parent < len(boxes) else None
+        if box is None or not 0 <= axis < len(proof.lower) or not box[0][axis] <= place <= box[1][axis]:
+            raise InputError(f"the certificate halves box {parent}, which is not there or not cut at {place}")
+        left, right = box[1].copy(), box[0].copy()
+        left[axis] = right[axis] = place
+        boxes[parent] = None
+        boxes += [(box[0], left), (right, box[1])]
+    least = np.inf
+    for number, box in enumerate(boxes):
+        if box is not None:
+            margin = _missed(proof, checker, *box)
+            if not margin > 0:
+                raise InputError(f"box {number} is not proven: its margin is {margin:g}")
+            least = min(least, margin)
+    return least
+
+
+def _check_signs(proof: Proof, checker: Checker) -> float:
+    boxes = checker.boxes(proof.lower, proof.upper, proof.tightened)
+    out = len(checker.graph.nodes) - 1
+    least = np.inf
+    for number, (weights, bounds) in enumerate(proof.unsafe):
+        leaves = [leaf for leaf in proof.leaves if leaf.unsafe == number]
+        _cover([leaf.signs for leaf in leaves], 0)
+        for leaf in leaves:
+            cut = list(boxes)
+            allowed: dict[int, np.ndarray] = {}
+            for place, value, sign in leaf.signs:
+                entering = checker.graph.nodes[place].inputs[0]
+                low, high = (end.copy() for end in cut[entering])
+                low[value] = max(low[value], 0.0) if sign > 0 else low[value]
+                high[value] = min(high[value], 0.0) if sign < 0 else high[value]
+                cut[entering] = (low, high)
+                allowed.setdefault(place, np.zeros(len(low)))[value] = sign
+            multipliers = {
+                place: np.where(mask * leaf.multipliers[place] > 0, leaf.multipliers[place], 0.0)
+                for place, mask in allowed.items()
+                if place in leaf.multipliers
+            }
+            found = checker.bound(out, weights[leaf.row : leaf.row + 1], cut, leaf.slopes, multipliers)[0]
+            margin = float(found - bounds[leaf.row] - 4e-16 * abs(bounds[leaf.row]))
+            if not margin > 0:
+                raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")
+            least = min(least, margin)
+    return least
+
+
+def _cover(parts: list[Signs], depth: int) -> None:
+    """See that parts leave nothing out: at each depth all decide the same value, and both signs are there."""
+    if not parts:
+        raise InputError("a part of the proof is missing")
+    if any(len(signs) == depth for signs in parts):
+        if len(parts) > 1:
+            raise InputError("a part of the proof lies in another")
+        return
+    if len({signs[depth][:2] for signs in parts}) != 1:
+        raise InputError("parts of the proof decide different values")
+    for sign in (1, -1):
+        _cover([signs for signs in parts if signs[depth][2] == sign], depth + 1)
+
+
+# Files
+
+
+def save_certificate(path: Path | str, certificate: Certificate) -> None:
+    """Write a certificate as one .npz file: arrays, and a header in JSON."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def keep(name: str, array: np.ndarray) -> str:
+        arrays[name] = array
+        return name
+
+    header: dict[str, Any] = {"format": _FORMAT, "network": certificate.network, "proofs": []}
+    for p, proof in enumerate(certificate.proofs):
+        entry: dict[str, Any] = {"kind": proof.kind}
+        entry["region"] = [keep(f"{p}/lower", proof.lower), keep(f"{p}/upper", proof.upper)]
+        entry["unsafe"] = [
+            [keep(f"{p}/weights/{i}", w), keep(f"{p}/bounds/{i}", b)] for i, (w, b) in enumerate(proof.unsafe)
+        ]
+        entry["halvings"] = [keep(f"{p}/halvings/{i}", h) for i, h in enumerate(proof.halvings)]
+        entry["tightened"] = {
+            str(at): [keep(f"{p}/which/{at}", which), {str(r): keep(f"{p}/slopes/{at}/{r}", s) for r, s in slopes.items()}]
+            for at, (which, slopes) in proof.tightened.items()
+        }
+        entry["leaves"] = [
+            {
+                "unsafe": leaf.unsafe,
+                "row": leaf.row,
+                "signs": leaf.signs,
+                "slopes": {str(r): keep(f"{p}/leaf/{n}/{r}", s) for r, s in leaf.slopes.items()},
+                "multipliers": {str(r): keep(f"{p}/multiplier/{n}/{r}", s) for r, s in leaf.multipliers.items()},
+            }
+            for n, leaf in enumerate(proof.leaves)
+        ]
+        header["proofs"].append(entry)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_certificate(path: Path | str) -> Certificate:
+    """Read a certificate.
+
+    Raises:
+        FileError: missing, damaged, or no certificate.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            header = json.loads(bytes(arrays["header"]))
+            if header["format"] != _FORMAT:
+                raise FileError(f"{path} is a certificate of another format: {header['format']!r}")
+            proofs = tuple(_proof(entry, arrays) for entry in header["proofs"])
+            if not proofs:
+                raise FileError(f"{path} proves nothing")
+            return Certificate(str(header["network"]), proofs)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path} is not a certificate, or a damaged one: {error}") from error
+
+
+def _proof(entry: dict[str, Any], arrays: Any) -> Proof:
+    def slopes(named: dict[str, str]) -> dict[int, np.ndarray]:
+        return {int(at): arrays[name].astype(np.float64) for at, name in named.items()}
+
+    if entry["kind"] not in ("boxes", "signs"):
+        raise ValueError(f"a proof by {entry['kind']!r}")
+    parents, axes, places = (arrays[name] for name in entry["halvings"])
+    return Proof(
+        arrays[entry["region"][0]],
+        arrays[entry["region"][1]],
+        tuple((arrays[w], arrays[b]) for w, b in entry["unsafe"]),
+        entry["kind"],
+        (parents, axes, places),
+        tuple(
+            SignLeaf(
+                int(leaf["unsafe"]),
+                int(leaf["row"]),
+                tuple((int(a), int(b), int(c)) for a, b, c in leaf["signs"]),
+                slopes(leaf["slopes"]),
+                slopes(leaf["multipliers"]),
+            )
+            for leaf in entry["leaves"]
+        ),
+        {int(at): (arrays[which], slopes(named)) for at, (which, named) in entry["tightened"].items()},
+    )

@@ -1,0 +1,196 @@
+"""An independent check of a proof: NumPy and sparse matrices, none of the code that made it.
+
+It shares with the prover what an operation *is* (`graph.ops` as data), nothing else: every operation becomes a matrix
+here, bounds are carried back one region at a time, and each sum is let out by the rounding it may have suffered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, Node
+from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
+
+_U = 2.0**-53
+
+
+def _gamma(n: float) -> float:
+    return 1.01 * (n + 16) * _U
+
+
+def _matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Write an affine operation as y = M x + b."""
+    op, size_in, size_out = node.op, int(np.prod(given)), int(np.prod(node.shape))
+    places = np.arange(size_out).reshape(node.shape)
+    bias = np.zeros(node.shape)
+    match op:
+        case Linear():
+            weight = op.weight.double().numpy()
+            matrix = sparse.kron(sparse.identity(size_in // weight.shape[1]), sparse.csr_matrix(weight))
+            bias = bias if op.offset is None else bias + op.offset.double().numpy()
+        case Scale():
+            diagonal = np.broadcast_to(op.scale.double().numpy(), node.shape).ravel()
+            matrix = sparse.diags(diagonal)
+            bias = bias if op.shift is None else bias + op.shift.double().numpy()
+        case Reshape():
+            matrix = sparse.identity(size_in)
+        case Take():
+            index = op.index.numpy().ravel()
+            kept = np.nonzero(index >= 0)[0]
+            matrix = sparse.csr_matrix((np.ones(len(kept)), (kept, index[kept])), (size_out, size_in))
+        case Conv2d():
+            weight = op.weight.double().numpy()
+            (out, per_group, kh, kw), (left, _, top, _) = weight.shape, op.padding
+            entries = []
+            for o in range(out):
+                first = o // (out // op.groups) * per_group
+                for c, dy, dx in np.ndindex(per_group, kh, kw):
+                    y = np.arange(node.shape[1]) * op.stride[0] + dy * op.dilation[0] - top
+                    x = np.arange(node.shape[2]) * op.stride[1] + dx * op.dilation[1] - left
+                    inside = np.ix_((y >= 0) & (y < given[1]), (x >= 0) & (x < given[2]))
+                    source = (first + c) * given[1] * given[2] + y[:, None] * given[2] + x[None]
+                    target = places[o]
+                    entries.append((target[inside].ravel(), source[inside].ravel(), weight[o, c, dy, dx]))
+            rows, columns = (np.concatenate([e[i] for e in entries]) for i in (0, 1))
+            values = np.concatenate([np.full(len(e[0]), e[2]) for e in entries])
+            matrix = sparse.csr_matrix((values, (rows, columns)), (size_out, size_in))
+            bias = bias if op.offset is None else bias + op.offset.double().numpy()[:, None, None]
+        case _:
+            raise InputError(f"a certificate does not speak of {type(op).__name__}")
+    return sparse.csr_matrix(matrix), bias.ravel()
+
+
+@dataclass(eq=False)
+class Checker:
+    """Bounds over one network; `slopes` proposes them, and any proposal in [0, 1] is sound."""
+
+    graph: Graph
+    matrices: dict[int, tuple[sparse.csr_matrix, np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for at, node in enumerate(self.graph.nodes[1:], 1):
+            if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
+                self.matrices[at] = _matrix(node, self.graph.nodes[node.inputs[0]].shape)
+            elif isinstance(node.op, Mul | MaxPool2d):
+                raise InputError(f"a certificate does not speak of {type(node.op).__name__}")
+
+    def boxes(
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        tightened: "Mapping[int, tuple[np.ndarray, Mapping[int, np.ndarray]]] | None" = None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Bound every node: by intervals, and what enters a rectifier by back-substitution too.
+
+        `tightened` names the values to substitute for, and their slopes; without it, all, with two kinds of slopes.
+        """
+        boxes = [(lower, upper)]
+        entering = {self.graph.nodes[at].inputs[0] for at, n in enumerate(self.graph.nodes) if isinstance(n.op, Relu)}
+        for at in range(1, len(self.graph.nodes)):
+            low, high = self._step(at, boxes)
+            boxes.append((low, high))
+            which, slopes = (np.arange(len(low)), None) if tightened is None else tightened.get(at, (low[:0].astype(int), None))
+            if at in entering and len(which):
+                proposals = [slopes] if tightened is not None else [None, self.parallel(at, boxes)]
+                eye = np.zeros((2 * len(which), len(low)))
+                eye[np.arange(len(which)), which] = 1.0
+                eye[len(which) + np.arange(len(which)), which] = -1.0
+                for proposed in proposals:
+                    found = self.bound(at, eye, boxes, proposed)
+                    low[which] = np.maximum(low[which], found[: len(which)])
+                    high[which] = np.minimum(high[which], -found[len(which) :])
+        return boxes
+
+    def parallel(self, target: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:
+        """Propose u / (u - l), for lines below that are parallel to those above."""
+        slopes = {}
+        for at, node in enumerate(self.graph.nodes[:target]):
+            if isinstance(node.op, Relu):
+                low, high = boxes[node.inputs[0]]
+                slopes[at] = high / np.maximum(high - low, 1e-300)
+        return slopes
+
+    def _step(self, at: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        node = self.graph.nodes[at]
+        inputs = [boxes[i] for i in node.inputs]
+        match node.op:
+            case Relu():
+                return np.maximum(inputs[0][0], 0), np.maximum(inputs[0][1], 0)
+            case Add():
+                low, high = inputs[0][0] + inputs[1][0], inputs[0][1] + inputs[1][1]
+                spread = 4 * _U * (np.abs(inputs[0]).max(0) + np.abs(inputs[1]).max(0))
+            case Concat():
+                parts = [
+                    np.concatenate([box[end].reshape(self.graph.nodes[i].shape) for box, i in zip(inputs, node.inputs, strict=True)], node.op.axis).ravel()
+                    for end in (0, 1)
+                ]
+                return parts[0], parts[1]
+            case _:
+                matrix, bias = self.matrices[at]
+                positive, negative = matrix.maximum(0), matrix.minimum(0)
+                low = positive @ inputs[0][0] + negative @ inputs[0][1] + bias
+                high = positive @ inputs[0][1] + negative @ inputs[0][0] + bias
+                terms = np.diff(matrix.indptr).max(initial=0)
+                spread = _gamma(terms) * (abs(matrix) @ np.abs(inputs[0]).max(0) + np.abs(bias))
+        return low - spread, high + spread
+
+    def bound(
+        self,
+        target: int,
+        rows: np.ndarray,
+        boxes: list[tuple[np.ndarray, np.ndarray]],
+        slopes: Mapping[int, np.ndarray] | None = None,
+        multipliers: Mapping[int, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Bound rows · (values of the target) from below by carrying the rows back to the input."""
+        carried = {target: rows}
+        total, error = np.zeros(len(rows)), np.zeros(len(rows))
+        for at in range(target, 0, -1):
+            a = carried.pop(at, None)
+            if a is None:
+                continue
+            node = self.graph.nodes[at]
+            backs: list[np.ndarray]
+            match node.op:
+                case Relu():
+                    low, high = boxes[node.inputs[0]]
+                    size = np.maximum(np.abs(low), np.abs(high))
+                    open_ = (low < 0) & (high > 0)
+                    above = np.where(open_, high / np.where(open_, high - low, 1.0), (low >= 0) * 1.0)
+                    proposed = (high > -low) * 1.0 if slopes is None or at not in slopes else slopes[at]
+                    below = np.where(open_, np.clip(proposed, 0.0, 1.0), above)
+                    negative = np.minimum(a, 0)
+                    back = np.maximum(a, 0) * below + negative * above
+                    total += negative @ np.where(open_, -above * low, 0.0)
+                    error += _gamma(2 * len(low)) * (np.abs(a) @ size)
+                    if multipliers is not None and at in multipliers:
+                        m = multipliers[at]  # zero, or with the sign of a decided value
+                        error += 4 * _U * ((np.abs(back) + np.abs(m)) @ size)
+                        back = back - m
+                    backs = [back]
+                case Add():
+                    backs = [a, a]
+                case Concat():
+                    whole = a.reshape(len(a), *node.shape)
+                    widths = np.cumsum([self.graph.nodes[i].shape[node.op.axis] for i in node.inputs])[:-1]
+                    backs = [part.reshape(len(a), -1) for part in np.split(whole, widths, node.op.axis + 1)]
+                case _:
+                    matrix, bias = self.matrices[at]
+                    total += a @ bias
+                    size = abs(matrix) @ np.abs(boxes[node.inputs[0]]).max(0) + np.abs(bias)
+                    error += _gamma(len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0)) * (np.abs(a) @ size)
+                    backs = [np.asarray((matrix.T @ a.T).T)]
+            for place, back in zip(node.inputs, backs, strict=True):
+                if place in carried:
+                    size = np.abs(boxes[place]).max(0)
+                    error += 4 * _U * ((np.abs(back) + np.abs(carried[place])) @ size)
+                    back = back + carried[place]  # noqa: PLW2901
+                carried[place] = back
+        if 0 in carried:
+            a, (low, high) = carried[0], boxes[0]
+            total += np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
+            error += _gamma(4 * len(low)) * (np.abs(a) @ np.maximum(np.abs(low), np.abs(high)))
+        return total - 1.001 * error - 64 * _U * np.abs(total)

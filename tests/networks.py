@@ -1,0 +1,83 @@
+"""Small random networks of every operation, for the laws of graphs, sets, bounds and verdicts."""
+
+import math
+
+import numpy as np
+import torch
+
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
+
+
+def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph:
+    """Make an image network: convolutions, skips, parallel branches, padded and overlapping pools, data movement."""
+    rng = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.normal(size=shape).astype(np.float32).astype(np.float64))
+
+    side = int(rng.integers(3, 6))
+    builder = GraphBuilder((int(rng.integers(1, 3)), side, side))
+    last = 0
+    for _ in range(int(rng.integers(1, 4))):
+        c, h, w = builder.nodes[last].shape
+        match rng.integers(0, 8 if products else 7):
+            case 0:
+                out = int(rng.integers(1, 4))
+                k = int(rng.integers(1, min(h, w, 3) + 1))
+                pad = tuple(int(p) for p in rng.integers(0, 2, 4))
+                stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+                last = builder.add(Conv2d(weights(out, c, k, k) / k, weights(out) / 2, stride, pad), last)
+                last = builder.add(Relu(), last)
+            case 1:  # a skip
+                inner = builder.add(Relu(), builder.add(Scale(weights(c, 1, 1), weights(1, h, w) / 2), last))
+                inner = builder.add(Conv2d(weights(c, c, 3, 3) / 3, None, (1, 1), (1, 1, 1, 1)), inner)
+                last = builder.add(Relu(), builder.add(Add(), inner, last))
+            case 2:  # parallel branches
+                a = builder.add(Relu(), builder.add(Conv2d(weights(1, c, 1, 1), weights(1)), last))
+                b = builder.add(Relu(), builder.add(Scale(weights(c, 1, 1), None), last))
+                last = builder.add(Concat(0), a, b)
+            case 3 if min(h, w) >= 2:
+                pad = tuple(int(p) for p in rng.integers(0, 2, 4))
+                stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+                last = builder.add(MaxPool2d((2, 2), stride, pad), last)
+            case 4:  # average pooling, as it is read
+                if min(h, w) >= 2:
+                    last = builder.add(Conv2d(torch.ones(c, 1, 2, 2, dtype=torch.float64), None, (1, 1), (0, 0, 0, 0), (1, 1), c), last)
+                    last = builder.add(Scale(torch.full((1, 1, 1), 0.25, dtype=torch.float64)), last)
+            case 5:  # data movement with padding
+                order = np.full((c, h + 1, w), -1)
+                order[:, :h] = rng.permutation(c * h * w).reshape(c, h, w)
+                last = builder.add(Take(torch.from_numpy(order)), last)
+            case 6:  # values that tie
+                last = builder.add(Relu(), builder.add(Scale(torch.zeros(1, 1, 1, dtype=torch.float64), weights(c, 1, 1)), last))
+                last = builder.add(Add(), last, last)
+            case 7:
+                other = builder.add(Scale(weights(c, 1, 1) / 2, weights(c, 1, 1) / 2), last)
+                last = builder.add(Mul(), last, other if rng.random() < 0.7 else last)
+            case _:
+                pass
+    size = math.prod(builder.nodes[last].shape)
+    last = builder.add(Reshape((size,)), last)
+    if rng.random() < 0.6:
+        last = builder.add(Relu(), builder.add(Linear(weights(4, size) / math.sqrt(size), weights(4)), last))
+        size = 4
+    builder.add(Linear(weights(classes, size) / math.sqrt(size), weights(classes) / 2), last)
+    return builder.build()
+
+
+def random_box(graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make a box of inputs, some of them fixed."""
+    rng = np.random.default_rng(seed + 1)
+    size = math.prod(graph.input_shape)
+    centre = rng.normal(size=size)
+    radius = rng.uniform(0, rng.choice([0.01, 0.1, 0.4]), size=size) * (rng.random(size) < 0.7)
+    return centre - radius, centre + radius
+
+
+def samples(lower: np.ndarray, upper: np.ndarray, graph: Graph, count: int, seed: int) -> torch.Tensor:
+    """Draw inputs of a box: anywhere, and its corners."""
+    rng = np.random.default_rng(seed + 2)
+    inside = rng.uniform(lower, upper, (count, len(lower)))
+    corners = np.where(rng.random((count, len(lower))) < 0.5, lower, upper)
+    return torch.from_numpy(np.concatenate([inside, corners])).reshape(-1, *graph.input_shape)
