@@ -12,7 +12,15 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from surefoot.reach.backward import LARGEST_ROWS, NEGLIGIBLE, Relaxation, Tighten, both_ends, lower_bounds
+from surefoot.reach.backward import (
+    LARGEST_ROWS,
+    Relaxation,
+    Tighten,
+    both_ends,
+    lower_bounds,
+    tighten_by_substitution,
+    worth_tightening,
+)
 from surefoot.reach.boxes import Box, size_of
 
 RATE = 0.25
@@ -97,8 +105,10 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
 Tightened: TypeAlias = dict[int, tuple[Tensor, dict[int, Tensor]]]  # by node: which values, and each one's slopes
 
 
-def _keep(record: Tightened, at: int, some: Tensor, short: Choice) -> None:
-    slopes = {place: x[0].flatten(1).reshape(2, len(some), -1) for place, x in short.slopes.items()}
+def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]) -> None:
+    if not len(some):
+        return
+    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(some), -1) for place, x in chosen.items()}
     if at in record:
         which, before = record[at]
         some = torch.cat([which, some])
@@ -111,33 +121,35 @@ def tighten_by_ascent(
 ) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
-    After the moment `until` of the monotonic clock boxes stay as they are. `record` is given the slopes, in float16,
+    After the moment `until` of the monotonic clock no more steps are taken. `record` is given the slopes, in float16,
     with which the bounds were computed: a proof needs them (both ends one after the other).
     """
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
-        straddles = (box.lower < 0) & (box.upper > 0)
-        if not bool(straddles.any()):
+        first = worth_tightening(box)
+        if not len(first):
             return box
+        before, box = box, tighten_by_substitution(relaxation, at, box)  # that alone decides most, in one pass
+        open_ = worth_tightening(box)
+        if record is not None:
+            decided = first[~torch.isin(first, open_)]
+            _keep(record, at, decided, default_slopes(relaxation, at, 2 * len(decided)))
         node = relaxation.graph.nodes[at]
-        width = torch.where(straddles, box.upper - box.lower, 0.0)
-        wide = width > NEGLIGIBLE * width.sum() / straddles.sum()
-        open_ = wide.flatten(1).any(0).nonzero().squeeze(1)
         regions, size = len(box.lower), size_of(node)
         lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
         widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
         for some in open_.split(chunk):
-            if time.monotonic() > until:
-                break
             rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
             start = Choice(default_slopes(single, at, rows.shape[1]))
-            choice, _ = ascend(single, at, rows.float(), start, {}, iterations)
+            late = time.monotonic() > until
+            choice, _ = ascend(single, at, rows.float(), start, {}, 0 if late else iterations)
             short = choice.to(torch.float16)
             found = lower_bounds(relaxation, at, rows, short.to(rows.dtype).slopes).reshape(regions, 2, -1)
             if record is not None:
-                _keep(record, at, some, short)
+                _keep(record, at, some, short.slopes)
+                lower[:, some], upper[:, some] = (t.flatten(1)[:, some] for t in (before.lower, before.upper))
             lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
             upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
         return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))

@@ -23,7 +23,7 @@ from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.rounding import DOUBLE, SINGLE, Arithmetic, gamma
 
 LARGEST_ROWS = 2**24  # numbers in one tensor of coefficients
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,21 +284,29 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
 
 def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box) -> Box:
     """Bound each value whose sign is not certain, in any region, by back-substitution: both ends."""
-    straddles = (box.lower < 0) & (box.upper > 0)
-    if not bool(straddles.any()):
-        return box
-    width = torch.where(straddles, box.upper - box.lower, 0.0)
-    wide = width > NEGLIGIBLE * width.sum() / straddles.sum()  # the others are rounding errors about an exact 0
-    return _substituted(relaxation, at, box, wide.flatten(1).any(0).nonzero().squeeze(1))
+    which = worth_tightening(box)
+    return _substituted(relaxation, at, box, which) if len(which) else box
+
+
+def worth_tightening(box: Box) -> Tensor:
+    """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone."""
+    width = torch.where((box.lower < 0) & (box.upper > 0), box.upper - box.lower, 0.0).flatten(1)
+    least = torch.maximum(NEGLIGIBLE * width.max(1).values, 1e-10 * box.magnitude.flatten(1).max(1).values)
+    return (width > least.unsqueeze(1)).any(0).nonzero().squeeze(1)
+
+
+def tighten_all(relaxation: Relaxation, at: int, box: Box) -> Box:
+    """Bound every value, also certain ones: their boxes, met with intervals, tighten those of later layers.
+
+    What one region's bounds are does not depend on which others are bounded with it.
+    """
+    return _substituted(relaxation, at, box, torch.arange(size_of(relaxation.graph.nodes[at])))
 
 
 def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
-    """Bound every value twice, with the slopes of smaller area and with parallel lines, and keep the better.
-
-    Certain values too: their boxes, met with intervals, tighten those of later layers.
-    """
+    """Bound every value twice, with the slopes of smaller area and with parallel lines, and keep the better."""
     which = torch.arange(size_of(relaxation.graph.nodes[at]))
-    return _substituted(relaxation, at, _substituted(relaxation, at, box, which), which, parallel_slopes(relaxation, at))
+    return _substituted(relaxation, at, tighten_all(relaxation, at, box), which, parallel_slopes(relaxation, at))
 
 
 def parallel_slopes(relaxation: Relaxation, target: int) -> dict[int, Tensor]:

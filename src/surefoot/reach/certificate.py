@@ -38,14 +38,15 @@ class SignLeaf:
 class Proof:
     """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
 
-    `halvings` (n, 4) are (box, axis, place, and 0): box i is halved along an axis, its halves are the next two
-    numbers not yet given; whatever is not halved is proven whole. `leaves` are there instead for a proof by signs.
+    `halvings` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers not
+    yet given; whatever is not cut is proven whole. `leaves` are there instead for a proof by signs.
     """
 
     lower: np.ndarray
     upper: np.ndarray
     unsafe: tuple[tuple[np.ndarray, np.ndarray], ...]
     kind: Literal["boxes", "signs"]
+    thorough: bool = False  # boxes: whether parallel lines are to be tried too
     halvings: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
     leaves: tuple[SignLeaf, ...] = ()
     tightened: dict[int, tuple[np.ndarray, dict[int, np.ndarray]]] = field(default_factory=dict)
@@ -76,13 +77,13 @@ def _check(proof: Proof, checker: Checker) -> float:
 
 
 def _missed(proof: Proof, checker: Checker, lower: np.ndarray, upper: np.ndarray) -> float:
-    boxes = checker.boxes(lower, upper)
+    boxes = checker.boxes(lower, upper, thorough=proof.thorough)
     out = len(checker.graph.nodes) - 1
     margins = []
     for weights, bounds in proof.unsafe:
-        found = np.maximum(
-            checker.bound(out, weights, boxes), checker.bound(out, weights, boxes, checker.parallel(out, boxes))
-        )
+        found = checker.bound(out, weights, boxes)
+        if proof.thorough:
+            found = np.maximum(found, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
         found = found - bounds
         margins.append(float((found - 4e-16 * np.abs(bounds)).max()))
     return min(margins)
@@ -166,7 +167,7 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
 
     header: dict[str, Any] = {"format": _FORMAT, "network": certificate.network, "proofs": []}
     for p, proof in enumerate(certificate.proofs):
-        entry: dict[str, Any] = {"kind": proof.kind}
+        entry: dict[str, Any] = {"kind": proof.kind, "thorough": proof.thorough}
         entry["region"] = [keep(f"{p}/lower", proof.lower), keep(f"{p}/upper", proof.upper)]
         entry["unsafe"] = [
             [keep(f"{p}/weights/{i}", w), keep(f"{p}/bounds/{i}", b)] for i, (w, b) in enumerate(proof.unsafe)
@@ -227,6 +228,7 @@ def _proof(entry: dict[str, Any], arrays: Any) -> Proof:
         arrays[entry["region"][1]],
         tuple((arrays[w], arrays[b]) for w, b in entry["unsafe"]),
         entry["kind"],
+        bool(entry["thorough"]),
         (parents, axes, places),
         tuple(
             SignLeaf(

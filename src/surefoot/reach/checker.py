@@ -82,10 +82,11 @@ class Checker:
         lower: np.ndarray,
         upper: np.ndarray,
         tightened: "Mapping[int, tuple[np.ndarray, Mapping[int, np.ndarray]]] | None" = None,
+        thorough: bool = False,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Bound every node: by intervals, and what enters a rectifier by back-substitution too.
 
-        `tightened` names the values to substitute for, and their slopes; without it, all, with two kinds of slopes.
+        `tightened` names the values to substitute for, and their slopes; without it, all.
         """
         boxes = [(lower, upper)]
         entering = {self.graph.nodes[at].inputs[0] for at, n in enumerate(self.graph.nodes) if isinstance(n.op, Relu)}
@@ -94,7 +95,7 @@ class Checker:
             boxes.append((low, high))
             which, slopes = (np.arange(len(low)), None) if tightened is None else tightened.get(at, (low[:0].astype(int), None))
             if at in entering and len(which):
-                proposals = [slopes] if tightened is not None else [None, self.parallel(at, boxes)]
+                proposals = [slopes, self.parallel(at, boxes)] if thorough else [slopes]
                 eye = np.zeros((2 * len(which), len(low)))
                 eye[np.arange(len(which)), which] = 1.0
                 eye[len(which) + np.arange(len(which)), which] = -1.0

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import (
+    Tighten,
     Trace,
     lower_bounds,
     parallel_slopes,
     relax,
+    tighten_all,
     tighten_by_substitution,
     tighten_thoroughly,
 )
@@ -24,6 +26,12 @@ from surefoot.verify.query import Query
 
 AT_ONCE = 256
 AxisBy = Literal["slope", "trial"]
+Effort = Literal["open", "all", "thorough"]
+_TIGHTEN: dict[Effort, Tighten] = {
+    "open": tighten_by_substitution,
+    "all": tighten_all,
+    "thorough": tighten_thoroughly,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +68,12 @@ def divide(
     seconds: float,
     replay: Callable[[Tensor], Tensor | None],
     axis_by: AxisBy = "slope",
-    thorough: bool = False,
+    effort: Effort = "open",
 ) -> Divided:
     """Halve boxes until each is proven or one holds a counterexample.
 
     Along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial` halves along
-    each in turn and takes the best. Neither is better on all networks. `thorough` bounds cost twice as much or more.
+    each in turn and takes the best. Neither is better on all networks. `effort` says which values are bounded by substitution.
     """
     end = time.monotonic() + seconds
     rows = Rows(query)
@@ -79,7 +87,7 @@ def divide(
         l, h, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
         low, high, number = low[:-AT_ONCE], high[:-AT_ONCE], number[:-AT_ONCE]
         parts += len(l)
-        bounds, slopes = bound_boxes(graph, l, h, rows, arithmetic, thorough)
+        bounds, slopes = bound_boxes(graph, l, h, rows, arithmetic, effort)
         sets = rows.of_sets(bounds)
         open_ = (sets <= 0).any(1)
         if bool(open_.logical_not().any()):
@@ -125,7 +133,7 @@ def _best_axis(graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: 
         left, right = high.clone(), low.clone()
         left[:, axis] = middle
         right[:, axis] = middle
-        bounds, _ = bound_boxes(graph, torch.cat([low, right]), torch.cat([left, high]), rows, arithmetic, True)
+        bounds, _ = bound_boxes(graph, torch.cat([low, right]), torch.cat([left, high]), rows, arithmetic, "thorough")
         missing = rows.of_sets(bounds).clamp(max=0).sum(1)
         splits = (middle > low[:, axis]) & (middle < high[:, axis])
         worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
@@ -133,16 +141,15 @@ def _best_axis(graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: 
 
 
 def bound_boxes(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, thorough: bool = False
+    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, effort: Effort = "open"
 ) -> tuple[Tensor, Tensor]:
     """Bound weights y - bounds over each box from below; return it, and the coefficients of the input."""
     shape = (-1, *graph.input_shape)
-    tighten = tighten_thoroughly if thorough else tighten_by_substitution
-    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), arithmetic, tighten)
+    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), arithmetic, _TIGHTEN[effort])
     weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
     out = len(graph.nodes) - 1
     best: tuple[Tensor, Tensor] | None = None
-    for slopes in (None, parallel_slopes(made, out)) if thorough else (None,):
+    for slopes in (None, parallel_slopes(made, out)) if effort == "thorough" else (None,):
         trace = Trace()
         found = lower_bounds(made, out, weights, slopes, trace=trace) - rows.bounds - 4e-16 * rows.bounds.abs()
         of_input = torch.zeros(*found.shape, low.shape[1], dtype=low.dtype)

@@ -24,7 +24,7 @@ from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Count, Rule, State, approximate, begin
 from surefoot.verify.attack import descend
 from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
-from surefoot.verify.divide import AxisBy, Rows, bound_boxes, divide
+from surefoot.verify.divide import AxisBy, Effort, Rows, bound_boxes, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
@@ -104,8 +104,12 @@ def verify(
     method: Method = "auto",
     seed: int = 0,
     prove: bool = False,
+    float32: bool = True,
 ) -> Verdict:
-    """Answer a query within about so many seconds. With `prove` an answer `Holds` carries what a certificate needs.
+    """Answer a query within about so many seconds.
+
+    With `prove` an answer `Holds` carries what a certificate needs. Without `float32` it is not asked whether a proof
+    also holds for float32, which can cost more than the proof.
 
     Property: sound. Complete given time, where `method` is auto, split or divide.
 
@@ -114,13 +118,14 @@ def verify(
     """
     if prove and method not in _PROVING:
         raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
-    return _Run(network, query, seconds, method, seed, prove).answer()
+    return _Run(network, query, seconds, method, seed, prove, float32).answer()
 
 
 class _Run:
     def __init__(
-        self, network: Network, query: Query, seconds: float, method: Method, seed: int, prove: bool
+        self, network: Network, query: Query, seconds: float, method: Method, seed: int, prove: bool, float32: bool
     ) -> None:
+        self.float32 = float32
         if len(query.lower) != network.inputs:
             raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
         for unsafe in query.unsafe:
@@ -243,6 +248,8 @@ class _Run:
         return self.margin(graph, relax(graph, self.region, arithmetic, tighten_by_substitution, known))
 
     def float32_holds(self) -> bool:
+        if not self.float32:
+            return False
         margin, state = self.reached(FLOAT32)
         return margin > 0 or self.substituted(FLOAT32, state) > 0
 
@@ -254,8 +261,8 @@ class _Run:
         return Holds(margin, "substitution", self.float32_holds(), self.details())
 
     def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
-        thorough = self.prove or axis_by == "trial"
-        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, thorough)
+        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
+        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, effort)
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
@@ -263,17 +270,19 @@ class _Run:
             return None
         proof = None
         if self.prove and found.halvings is not None:
-            proof = Proof(self.query.lower, self.query.upper, self.plain_unsafe, "boxes", found.halvings)
+            proof = Proof(self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings)
         details = self.details(parts=found.parts)
-        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves, thorough), details, proof)
+        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves, effort), details, proof)
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def _leaves_hold(self, low: Tensor, high: Tensor, thorough: bool) -> bool:
+    def _leaves_hold(self, low: Tensor, high: Tensor, effort: Effort) -> bool:
+        if not self.float32:
+            return False
         for l, h in zip(low.split(256), high.split(256), strict=True):
-            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32, thorough)
+            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32, effort)
             if bool((self.rows.of_sets(bounds) <= 0).any()):
                 return False
         return True
@@ -349,7 +358,7 @@ class _Run:
         return Holds(margin, "exact", False, details)
 
     def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:
-        return bound_again(self._relaxed_float32(), self.query, leaves) > 0
+        return self.float32 and bound_again(self._relaxed_float32(), self.query, leaves) > 0
 
     def _relaxed_float32(self) -> Relaxation:
         return relax(self.network.graph, self.region, FLOAT32, tighten_by_ascent(ASCENT, self.end))

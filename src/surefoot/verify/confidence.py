@@ -1,0 +1,201 @@
+"""Certified confidence: between what the recalibrated confidence of a class stays, over a whole region."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import logsumexp, softmax
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.ops import Linear
+from surefoot.reach.ascent import Choice, ascend, default_slopes, tighten_by_ascent
+from surefoot.reach.backward import Trace, lower_bounds, relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import REAL
+from surefoot.recalibrate import Recalibrator
+from surefoot.recalibrate.steps import Affine, Softmax, Step
+from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
+from surefoot.verify.regions import Region
+from surefoot.verify.run import Network, ask
+from surefoot.verify.query import Unsafe
+
+CUTS = 8  # planes for the upper end, at most
+ASCENT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """Bounds that hold for every input of a region (in real arithmetic): `label` is the class at its centre.
+
+    `stays` says that no input of the region has another class; `lower` and `upper` bound every class's probability.
+    """
+
+    label: int
+    stays: bool
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def confidence(self) -> tuple[float, float]:
+        """Bounds on the confidence: the probability of the class at the centre."""
+        return float(self.lower[self.label]), float(self.upper[self.label])
+
+    def brier(self, truth: int) -> tuple[float, float]:
+        """Bounds on sum_j (p_j - [j = truth])²."""
+        target = np.eye(len(self.lower))[truth]
+        ends = np.abs(np.stack([self.lower - target, self.upper - target]))
+        inside = (self.lower <= target) & (target <= self.upper)
+        least = np.where(inside, 0.0, ends.min(0))
+        return float((least**2).sum()), float((ends.max(0) ** 2).sum())
+
+
+def certify(network: Network, region: Region, recalibrator: Recalibrator | None = None) -> Certified:
+    """Bound the recalibrated probabilities of every class over a region.
+
+    The map's first affine step (temperature, vector, matrix) is appended to the network, so that it is bounded whole;
+    the rest travels as bounds on differences and boxes (`enclose`). The upper end of the confidence, whose logarithm's
+    opposite is convex, is improved by cutting planes: each tangent is one more linear bound, sound by itself.
+
+    Raises:
+        InputError: a map of another number of classes, or one without bounds.
+
+    Reference: Wei et al. 2023 (arXiv 2303.01713) for the bounds on softmax; deterministic, where Emde et al. 2024
+    (arXiv 2405.13922) and Kumar et al. 2020 (arXiv 2009.08061) smooth by noise.
+    """
+    steps: tuple[Step, ...] = (Softmax(),) if recalibrator is None else recalibrator.map_
+    k = network.outputs
+    if recalibrator is not None and recalibrator.n_classes_ != k:
+        raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
+    there, query = ask(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
+    graph = there.graph
+    if isinstance(steps[0], Affine):
+        graph, steps = _appended(graph, steps[0]), steps[1:]
+    bounds = _Bounds(graph, query.lower, query.upper)
+    pairs = [(i, j) for i in range(k) for j in range(k) if i != j]
+    rows = np.zeros((len(pairs), k))
+    for row, (i, j) in enumerate(pairs):
+        rows[row, j], rows[row, i] = 1.0, -1.0  # from below: z_j - z_i
+    upper = np.zeros((k, k))
+    for (i, j), low in zip(pairs, bounds.lower(rows), strict=True):
+        upper[i, j] = -low
+    label = bounds.label
+    box = enclose(steps, Differences(upper))
+    if len(steps) == 1 and isinstance(steps[0], Softmax):
+        box = bounds.tightened(box, label, upper)
+    return Certified(label, bool((np.delete(upper[:, label], label) < 0).all()), box.lower, box.upper)
+
+
+def _appended(graph: Graph, step: Affine) -> Graph:
+    (k,) = graph.output_shape
+    weight = step.weight if step.weight.ndim == 2 else np.eye(k) * step.weight
+    builder = GraphBuilder(graph.input_shape)
+    builder.nodes = list(graph.nodes)
+    offset = torch.tensor(np.zeros(k) + step.bias, dtype=torch.float64)
+    builder.add(Linear(torch.tensor(weight, dtype=torch.float64), offset), len(graph.nodes) - 1, name="map")
+    return builder.build()
+
+
+class _Bounds:
+    """Linear functions of a graph's outputs over a box, bounded from below by back-substitution with ascent."""
+
+    def __init__(self, graph: Graph, lower: np.ndarray, upper: np.ndarray) -> None:
+        shape = (1, *graph.input_shape)
+        region = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
+        self.graph, self.out = graph, len(graph.nodes) - 1
+        self.double = relax(graph, region, REAL, tighten_by_ascent(ASCENT))
+        self.single = self.double.to(torch.float32)
+        self.centre = evaluate(graph, (region.lower + region.upper) / 2)[0].numpy()
+        self.label = int(self.centre.argmax())
+        self.corners: list[Tensor] = []
+
+    def lower(self, rows: np.ndarray) -> np.ndarray:
+        given = torch.from_numpy(rows).unsqueeze(0)
+        start = Choice(default_slopes(self.single, self.out, len(rows)))
+        choice, _ = ascend(self.single, self.out, given.float(), start, {}, ASCENT)
+        trace = Trace()
+        found = lower_bounds(self.double, self.out, given, choice.to(torch.float64).slopes, trace=trace)[0]
+        if trace.input is not None:
+            box = self.double.boxes[0]
+            self.corners += list(torch.where(trace.input[0] > 0, box.lower, box.upper))
+        return found.numpy()
+
+    def tightened(self, box: ProbabilityBox, label: int, upper: np.ndarray) -> ProbabilityBox:
+        """Improve both ends of the label's probability: f = log sum_j exp(z_j - z_label) is convex."""
+        k = len(upper)
+        low, high = box.lower.copy(), box.upper.copy()
+        # from above: f >= f(z0) + softmax(z0) (z - z0), for any z0; the corner that answers is the next z0
+        z = self.centre
+        for _ in range(CUTS):
+            weights = softmax(z)
+            row = weights - np.eye(k)[label]
+            value = logsumexp(z - z[label]) + float(self.lower(row[None])[0]) - float(row @ z)
+            reached = float(np.exp(-value)) * (1 + 1e-12) + 1e-12
+            if reached >= high[label] * (1 - 1e-6):
+                high[label] = min(high[label], reached)
+                break
+            high[label] = min(high[label], reached)
+            z = (z + evaluate(self.graph, self.corners[-1].unsqueeze(0))[0].numpy()) / 2
+        # from below: exp is under its chord on [l, u], so sum exp(d_j) is at most a linear function of the differences
+        l, u = -upper[label], upper[:, label]
+        width = np.where(u > l, u - l, 1.0)
+        slope = np.where(u > l, (np.exp(u) - np.exp(l)) / width, np.exp(u))
+        slope[label] = 0.0
+        row = -(slope - np.eye(k)[label] * slope.sum())
+        most = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(l) - slope * l, label).sum())
+        if np.isfinite(most) and most > 0:
+            low[label] = max(low[label], 1 / (1 + most) * (1 - 1e-12) - 1e-12)
+        return ProbabilityBox(low, high)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is certain of a data set whose every input may move within its region. Each pair is (least, greatest)."""
+
+    accuracy: tuple[float, float]
+    brier: tuple[float, float]
+    ece: tuple[float, float]
+    mean_confidence: tuple[float, float]
+
+
+def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) -> Summary:
+    """Bound accuracy, Brier score and ECE over all that can happen to the inputs.
+
+    ECE = (1 / n) sum over bins |sum of (confidence - hit)|. Inputs whose confidence stays in one bin contribute to that
+    bin an interval; the others may be anywhere, and count in full. Besides, ECE is at least |mean confidence - accuracy|.
+
+    Raises:
+        InputError: nothing to summarise, or lengths that differ.
+    """
+    if not found or len(found) != len(truth):
+        raise InputError(f"{len(found)} answers and {len(truth)} classes: one of each is needed for every input")
+    n = len(found)
+    low, high = (np.array([c.confidence[end] for c in found]) for end in (0, 1))
+    right = np.array([c.label == t for c, t in zip(found, truth, strict=True)])
+    stays = np.array([c.stays for c in found])
+    # where the class may change, confidence is that of whatever class wins: from 1 / k up to the largest upper end
+    k = len(found[0].lower)
+    low = np.where(stays, low, np.array([max(float(c.lower.max()), 1 / k) for c in found]))
+    high = np.where(stays, high, np.array([float(c.upper.max()) for c in found]))
+    hit_low, hit_high = (right & stays).astype(float), (right | ~stays).astype(float)
+    gap_low, gap_high = low - hit_high, high - hit_low
+    edges = np.linspace(0, 1, bins + 1)
+    first, last = (np.clip(np.searchsorted(edges, c, side="left") - 1, 0, bins - 1) for c in (low, high))
+    fixed = first == last
+    least = most = 0.0
+    for b in range(bins):
+        inside = fixed & (first == b)
+        a, z = gap_low[inside].sum(), gap_high[inside].sum()
+        least += max(a, -z, 0.0)
+        most += max(abs(a), abs(z))
+    loose = np.maximum(np.abs(gap_low), np.abs(gap_high))[~fixed].sum()
+    overall = max(gap_low.sum(), -gap_high.sum(), 0.0)
+    brier = np.array([c.brier(t) for c, t in zip(found, truth, strict=True)]).mean(0)
+    return Summary(
+        (float(hit_low.mean()), float(hit_high.mean())),
+        (float(brier[0]), float(brier[1])),
+        (max(least - loose, overall, 0.0) / n, min((most + loose) / n, 1.0)),
+        (float(low.mean()), float(high.mean())),
+    )
