@@ -10,20 +10,15 @@ Each part goes on where it was stopped.
 
 import argparse
 import csv
-import json
-import os
-import platform
-import resource
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.io import loadmat
 
-from surefoot.core.files import read_json, write_json, write_text
+from surefoot.core.files import read_json, write_json
 from surefoot.verify.many import answer_all, open_network, plain
 from surefoot.verify.query import robustness
 from surefoot.verify.regions import brightening
@@ -82,7 +77,9 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
 def _files(folder: Path, row: dict[str, str]) -> tuple[Path, Path]:
     onnx = [p for p in folder.rglob(row["onnx"] + "*") if p.name in (row["onnx"], row["onnx"] + ".gz")]
     name = Path(row["vnnlib"])
-    prop = [p for p in folder.rglob(name.name + ".gz") if name.parent.name in ("", "vnnlib") or name.parent.name in p.parts]
+    prop = [
+        p for p in folder.rglob(name.name + ".gz") if name.parent.name in ("", "vnnlib") or name.parent.name in p.parts
+    ]
     return onnx[0], prop[0]
 
 

@@ -43,14 +43,18 @@ def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph
                 last = builder.add(MaxPool2d((2, 2), stride, pad), last)
             case 4:  # average pooling, as it is read
                 if min(h, w) >= 2:
-                    last = builder.add(Conv2d(torch.ones(c, 1, 2, 2, dtype=torch.float64), None, (1, 1), (0, 0, 0, 0), (1, 1), c), last)
+                    last = builder.add(
+                        Conv2d(torch.ones(c, 1, 2, 2, dtype=torch.float64), None, (1, 1), (0, 0, 0, 0), (1, 1), c), last
+                    )
                     last = builder.add(Scale(torch.full((1, 1, 1), 0.25, dtype=torch.float64)), last)
             case 5:  # data movement with padding
                 order = np.full((c, h + 1, w), -1)
                 order[:, :h] = rng.permutation(c * h * w).reshape(c, h, w)
                 last = builder.add(Take(torch.from_numpy(order)), last)
             case 6:  # values that tie
-                last = builder.add(Relu(), builder.add(Scale(torch.zeros(1, 1, 1, dtype=torch.float64), weights(c, 1, 1)), last))
+                last = builder.add(
+                    Relu(), builder.add(Scale(torch.zeros(1, 1, 1, dtype=torch.float64), weights(c, 1, 1)), last)
+                )
                 last = builder.add(Add(), last, last)
             case 7:
                 other = builder.add(Scale(weights(c, 1, 1) / 2, weights(c, 1, 1) / 2), last)

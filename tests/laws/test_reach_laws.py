@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from networks import random_box, random_network, samples
 
+from networks import random_box, random_network, samples
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.ascent import Choice, ascend, default_slopes, tighten_by_ascent

@@ -30,7 +30,9 @@ def command(
     ] = None,
     images: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Instead of a property: an .npz file of images `x` and classes `y`; each must keep its class."),
+        typer.Option(
+            help="Instead of a property: an .npz file of images `x` and classes `y`; each must keep its class."
+        ),
     ] = None,
     region: Annotated[Kind, typer.Option(help="What may be done to an image.")] = "linf",
     eps: Annotated[str, typer.Option(help="linf: by how much each value may change, such as 2/255.")] = "",
@@ -45,7 +47,9 @@ def command(
     start: Annotated[float, typer.Option(help="line: where it begins; 0 is the image, 1 the attacked one.")] = 0.0,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for each property or image.")] = 60.0,
-    method: Annotated[Method, typer.Option(help="auto tries the cheap ones first; exact and split are complete.")] = "auto",
+    method: Annotated[
+        Method, typer.Option(help="auto tries the cheap ones first; exact and split are complete.")
+    ] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes at once, for images.")] = 1,
     cluster: Cluster = None,
     journal: Annotated[
@@ -165,7 +169,11 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         return
     print(_sentence(answer))
     if answer["verdict"] == "violated":
-        print("input: " + " ".join(f"{v:.9g}" for v in answer["input"][:50]) + (" ..." if len(answer["input"]) > 50 else ""))
+        print(
+            "input: "
+            + " ".join(f"{v:.9g}" for v in answer["input"][:50])
+            + (" ..." if len(answer["input"]) > 50 else "")
+        )
         print("output: " + " ".join(f"{v:.9g}" for v in answer["output"][:50]))
 
 
@@ -173,7 +181,9 @@ def _sentence(answer: dict[str, Any]) -> str:
     time = f"{answer['seconds']:.1f} s"
     match answer["verdict"]:
         case "holds":
-            also = "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
+            also = (
+                "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
+            )
             return f"holds: margin {answer['margin']:.4g}, by {answer['method']}, in real arithmetic {also} ({time})"
         case "violated":
             return f"violated: by {answer['method']}, seen in float32 ({time})"
@@ -191,5 +201,8 @@ def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:
     n = len(answers)
     for number, answer in enumerate(answers):
         print(f"image {number} (class {answer['label']}) {_sentence(answer)}")
-    print(f"certified accuracy: {counts['holds'] / n:.1%} of {n} ({float32} of {counts['holds']} also in float32); ", end="")
+    print(
+        f"certified accuracy: {counts['holds'] / n:.1%} of {n} ({float32} of {counts['holds']} also in float32); ",
+        end="",
+    )
     print(f"violated {counts['violated'] / n:.1%}, unknown {counts['unknown'] / n:.1%}")

@@ -1,1 +1,1 @@
-""""""
+"""Networks as values, read from ONNX and from PyTorch."""

@@ -144,7 +144,9 @@ class _Reader:
         graph = model.graph
         self.opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
         if self.opset < _OLDEST_OPSET:
-            raise InputError(f"opset {self.opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
+            raise InputError(
+                f"opset {self.opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it"
+            )
         self.known: dict[str, _Known] = {}
         for tensor in graph.initializer:
             self.known[tensor.name] = _array(tensor)
@@ -269,7 +271,7 @@ class _Reader:
         return self.taken(value, places)
 
     def scaled(self, value: _Value, scale: np.ndarray | float, shift: np.ndarray | float | None, name: str) -> _Value:
-        """s x + t with constants that are broadcast as ONNX does."""
+        """S x + t with constants that are broadcast as ONNX does."""
         s = np.asarray(scale, dtype=np.float64)
         t = None if shift is None else np.asarray(shift, dtype=np.float64)
         value = self.broadcast(value, np.broadcast_shapes(s.shape, () if t is None else t.shape))
@@ -348,7 +350,7 @@ def _matmul(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], n
         if weight.ndim != 2:
             raise InputError(f"a matrix is needed; the constant has the shape {weight.shape}")
         out = reader.add(Linear(torch.tensor(weight.T)), value, name=name)
-        if np.ndim(inputs[1]) == 1:
+        if isinstance(inputs[1], np.ndarray) and inputs[1].ndim == 1:
             return reader.taken(out, np.arange(math.prod(out.full)).reshape(out.full[:-1]))
         return out
     weight, value = _constant(inputs[0], "matrix"), _value(inputs[1])
@@ -384,7 +386,7 @@ def _relu(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], nam
 
 
 def _leaky(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], name: str) -> _Value:
-    """slope x + (1 - slope) relu(x)."""
+    """Slope x + (1 - slope) relu(x)."""
     value, slope = _value(inputs[0]), float(a.get("alpha", 0.01))
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
     return reader.add(
@@ -393,7 +395,7 @@ def _leaky(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], na
 
 
 def _clip(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], name: str) -> _Value:
-    """low + relu(x - low) - relu(x - high)."""
+    """Low + relu(x - low) - relu(x - high)."""
     value = _value(inputs[0])
     low, high = (
         float(_constant(inputs[at], what)) if len(inputs) > at and inputs[at] is not None else a.get(what, default)
@@ -639,7 +641,9 @@ def _input_shape(info: onnx.ValueInfoProto) -> Shape:
     if sides and len(sides) > 1 and sides[0] in (None, 0, -1):
         sides[0] = 1
     if not sides or any(n is None or n < 1 for n in sides):
-        raise InputError(f"the input {info.name!r} has the shape {[d.dim_value or d.dim_param for d in dims]}: fix its sides")
+        raise InputError(
+            f"the input {info.name!r} has the shape {[d.dim_value or d.dim_param for d in dims]}: fix its sides"
+        )
     if len(sides) > 1 and sides[0] != 1:
         raise InputError(f"the input {info.name!r} has a batch of {sides[0]}; export it with one of 1, or open")
     shape = tuple(int(n) for n in sides if n is not None)

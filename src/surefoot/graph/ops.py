@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, Self, TypeAlias, Union
+from typing import Any, Self, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -125,7 +125,10 @@ class Conv2d(Affine):
             )
         left, right, top, bottom = self.padding
         sides = (given[1] + top + bottom, given[2] + left + right)
-        out = [(n - d * (k - 1) - 1) // s + 1 for n, d, k, s in zip(sides, self.dilation, self.weight.shape[2:], self.stride, strict=True)]
+        out = [
+            (n - d * (k - 1) - 1) // s + 1
+            for n, d, k, s in zip(sides, self.dilation, self.weight.shape[2:], self.stride, strict=True)
+        ]
         if min(out) < 1:
             raise InputError(f"a kernel of {tuple(self.weight.shape[2:])} does not fit an image of {sides}")
         return (self.weight.shape[0], *out)
@@ -342,4 +345,4 @@ class Softmax(_Moves):
     """exp x_j / sum exp x_i along the last axis. Only as the last operation."""
 
 
-Op: TypeAlias = Union[Input, Linear, Conv2d, Scale, Take, Reshape, Relu, MaxPool2d, Add, Mul, Concat, Softmax]
+Op: TypeAlias = Input | Linear | Conv2d | Scale | Take | Reshape | Relu | MaxPool2d | Add | Mul | Concat | Softmax

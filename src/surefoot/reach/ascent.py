@@ -116,9 +116,7 @@ def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]
     record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
 
 
-def tighten_by_ascent(
-    iterations: int, until: float = float("inf"), record: "Tightened | None" = None
-) -> Tighten:
+def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tightened | None" = None) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
     After the moment `until` of the monotonic clock no more steps are taken. `record` is given the slopes, in float16,

@@ -1,8 +1,8 @@
 """Back-substitution: the least value of a linear function of any node, carried back to the input.
 
 Going back through a rectifier y = relu(x), l <= x <= u, l < 0 < u, a positive coefficient takes the line below,
-y >= s x with a slope s in [0, 1], a negative one the line above, y <= u (x - l) / (u - l). Each choice of slopes (and of
-a multiplier >= 0 for each decided sign) is a feasible point of the dual of the triangle relaxation's linear program:
+y >= s x with a slope s in [0, 1], a negative one the line above, y <= u (x - l) / (u - l). Each choice of slopes (and
+of a multiplier >= 0 for each decided sign) is a feasible point of the dual of the triangle relaxation's linear program:
 its value is a sound bound whatever chose it (Salman et al. 2019, Wong and Kolter 2018). With sums rounded outward it
 stays one in floating point: the error of carrying coefficients a through a layer is at most
 gamma |a| (|W| |x| + |b|), with |x| from the boxes.
@@ -50,9 +50,7 @@ class Relaxation:
             return None if x is None else x.to(dtype)
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
-        return Relaxation(
-            self.graph.to(dtype), boxes, [moved(x) for x in self.errors], [moved(x) for x in self.sizes]
-        )
+        return Relaxation(self.graph.to(dtype), boxes, [moved(x) for x in self.errors], [moved(x) for x in self.sizes])
 
     def rectifiers(self) -> list[int]:
         """Return the places of the rectifiers."""
@@ -120,7 +118,7 @@ def _size(op: object, inputs: list[Box]) -> Tensor | None:
             return None
 
 
-def lower_bounds(
+def lower_bounds(  # noqa: PLR0915
     relaxation: Relaxation,
     target: int,
     rows: Tensor,
@@ -264,7 +262,8 @@ def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
 def _planes(x: Box, y: Box) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
     """Give planes p x + q y + r below and above x y (McCormick 1976): of each pair the one better in the middle."""
     xl, xu, yl, yu = (t.unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
-    # Below, x y >= yl x + xl y - xl yl and >= yu x + xu y - xu yu; above, <= yl x + xu y - xu yl and <= yu x + xl y - xl yu.
+    # Below, x y >= yl x + xl y - xl yl and >= yu x + xu y - xu yu;
+    # above, x y <= yl x + xu y - xu yl and <= yu x + xl y - xl yu.
     # In the middle of the box the two of a pair are equal, so we take their mean: a valid plane too.
     below = ((yl + yu) / 2, (xl + xu) / 2, -(xl * yl + xu * yu) / 2)
     above = ((yl + yu) / 2, (xl + xu) / 2, -(xu * yl + xl * yu) / 2)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Node
+from surefoot.graph.graph import Node, apply
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
-from surefoot.graph.graph import apply
 from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 
 

@@ -135,7 +135,9 @@ def _check_signs(proof: Proof, checker: Checker) -> float:
             found = checker.bound(out, weights[leaf.row : leaf.row + 1], cut, leaf.slopes, multipliers)[0]
             margin = float(found - bounds[leaf.row] - 4e-16 * abs(bounds[leaf.row]))
             if not margin > 0:
-                raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")
+                raise InputError(
+                    f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}"
+                )
             least = min(least, margin)
     return least
 
@@ -174,7 +176,10 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
         ]
         entry["halvings"] = [keep(f"{p}/halvings/{i}", h) for i, h in enumerate(proof.halvings)]
         entry["tightened"] = {
-            str(at): [keep(f"{p}/which/{at}", which), {str(r): keep(f"{p}/slopes/{at}/{r}", s) for r, s in slopes.items()}]
+            str(at): [
+                keep(f"{p}/which/{at}", which),
+                {str(r): keep(f"{p}/slopes/{at}/{r}", s) for r, s in slopes.items()},
+            ]
             for at, (which, slopes) in proof.tightened.items()
         }
         entry["leaves"] = [

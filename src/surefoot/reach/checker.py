@@ -71,6 +71,7 @@ class Checker:
     matrices: dict[int, tuple[sparse.csr_matrix, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Write every affine operation as a matrix."""
         for at, node in enumerate(self.graph.nodes[1:], 1):
             if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
                 self.matrices[at] = _matrix(node, self.graph.nodes[node.inputs[0]].shape)
@@ -93,7 +94,9 @@ class Checker:
         for at in range(1, len(self.graph.nodes)):
             low, high = self._step(at, boxes)
             boxes.append((low, high))
-            which, slopes = (np.arange(len(low)), None) if tightened is None else tightened.get(at, (low[:0].astype(int), None))
+            which, slopes = (
+                (np.arange(len(low)), None) if tightened is None else tightened.get(at, (low[:0].astype(int), None))
+            )
             if at in entering and len(which):
                 proposals = [slopes, self.parallel(at, boxes)] if thorough else [slopes]
                 eye = np.zeros((2 * len(which), len(low)))
@@ -125,7 +128,13 @@ class Checker:
                 spread = 4 * _U * (np.abs(inputs[0]).max(0) + np.abs(inputs[1]).max(0))
             case Concat():
                 parts = [
-                    np.concatenate([box[end].reshape(self.graph.nodes[i].shape) for box, i in zip(inputs, node.inputs, strict=True)], node.op.axis).ravel()
+                    np.concatenate(
+                        [
+                            box[end].reshape(self.graph.nodes[i].shape)
+                            for box, i in zip(inputs, node.inputs, strict=True)
+                        ],
+                        node.op.axis,
+                    ).ravel()
                     for end in (0, 1)
                 ]
                 return parts[0], parts[1]

@@ -50,7 +50,9 @@ class Star:
         found = Solver(self.predicate).minimum(generators @ d)
         size = np.abs(d) @ (self.form.size(self.predicate) + self.form.error).flatten().numpy()
         constant = centre @ d
-        return float(found + constant - np.abs(d) @ self.form.error.flatten().numpy() - 8 * (len(d) + 8) * DOUBLE * size)
+        return float(
+            found + constant - np.abs(d) @ self.form.error.flatten().numpy() - 8 * (len(d) + 8) * DOUBLE * size
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ class Count:
 
     def __add__(self, other: "Count") -> "Count":
         """Add them up."""
-        return Count(
-            self.programs + other.programs, self.spared + other.spared, self.variables + other.variables
-        )
+        return Count(self.programs + other.programs, self.spared + other.spared, self.variables + other.variables)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,11 +194,9 @@ def _tighten(form: Form, predicate: Predicate, low: Tensor, high: Tensor, open_:
     solver = Solver(predicate)
     for i in order:
         g, c, slack = generators[:, i], centre[i], 4 * DOUBLE * size[i]
-        found = solver.minimum(g) + c - slack
-        low[i] = max(float(low[i]), found)
+        low[i] = max(float(low[i]), float(solver.minimum(g) + c - slack))
         if low[i] < 0:
-            found = -(solver.minimum(-g) - c - slack)
-            high[i] = min(float(high[i]), found)
+            high[i] = min(float(high[i]), float(-(solver.minimum(-g) - c - slack)))
     return solver.solved
 
 
@@ -243,7 +241,7 @@ def _triangle(
     reach: np.ndarray,
     rule: Rule,
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Give the rows of y >= x and y <= u (x - l) / (u - l), each let out by what rounding may cost; y >= 0 is a bound."""
+    """Give the rows of y >= x and y <= u (x - l) / (u - l), let out by rounding; y >= 0 is a bound."""
     n = len(low)
     size = np.abs(rows) @ reach[: rows.shape[1]] + np.abs(offsets) + np.abs(low) + high
     spare = 8 * (m + 8) * DOUBLE * size
@@ -366,7 +364,12 @@ def _product(graph: Graph, state: State) -> State:
     if node.inputs[0] == node.inputs[1]:
         low = np.where((xl <= 0) & (xu >= 0), 0.0, low).clip(min=0)
     n = len(low)
-    spare = 16 * (m + 8) * DOUBLE * (reach_x * reach_y * 4 + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x)
+    spare = (
+        16
+        * (m + 8)
+        * DOUBLE
+        * (reach_x * reach_y * 4 + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x)
+    )
     own = sparse.identity(n, format="csr")
     rows, bounds = [], []
     for p, q, constant, sign in (
@@ -466,7 +469,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
 
 
 def _split_pool(graph: Graph, state: State) -> list[State]:
-    """Decide one window's winner, in every way that is possible; step on when all are decided. Ties overlap: harmless."""
+    """Decide one window's winner, in every possible way; step on when all are decided. Ties overlap: harmless."""
     node = graph.nodes[state.at]
     op = node.op
     assert isinstance(op, MaxPool2d)

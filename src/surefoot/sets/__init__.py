@@ -1,1 +1,1 @@
-""""""
+"""Sets of values: affine forms over polytopes."""

@@ -1,6 +1,7 @@
 """Predicates: the polytope that the variables of a star live in. The only file that solves linear programs."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import highspy
 import numpy as np
@@ -20,10 +21,10 @@ class Predicate:
     predicate holds over a newer one.
     """
 
-    lower: Float[np.ndarray, "m"]
-    upper: Float[np.ndarray, "m"]
+    lower: Float[np.ndarray, " m"]
+    upper: Float[np.ndarray, " m"]
     rows: sparse.csr_matrix  # (p, m)
-    bounds: Float[np.ndarray, "p"]
+    bounds: Float[np.ndarray, " p"]
 
     @staticmethod
     def box(lower: np.ndarray, upper: np.ndarray) -> "Predicate":
@@ -48,21 +49,21 @@ class Predicate:
         return len(self.lower)
 
     @property
-    def reach(self) -> Float[np.ndarray, "m"]:
+    def reach(self) -> Float[np.ndarray, " m"]:
         """The largest magnitude of each variable."""
         return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
     def extended(self, lower: np.ndarray, upper: np.ndarray) -> "Predicate":
         """Add variables."""
         rows = sparse.csr_matrix(
-            (self.rows.data, self.rows.indices, self.rows.indptr), (self.rows.shape[0], self.variables + len(lower))
+            (self.rows.data, self.rows.indices, self.rows.indptr), (len(self.bounds), self.variables + len(lower))
         )
         return Predicate(np.concatenate([self.lower, lower]), np.concatenate([self.upper, upper]), rows, self.bounds)
 
-    def cut(self, rows: "np.ndarray | sparse.spmatrix", bounds: np.ndarray) -> "Predicate":
+    def cut(self, rows: Any, bounds: np.ndarray) -> "Predicate":
         """Add rows over the first variables, as many as they have columns."""
         more = sparse.csr_matrix(rows)
-        more = sparse.csr_matrix((more.data, more.indices, more.indptr), (more.shape[0], self.variables))
+        more = sparse.csr_matrix((more.data, more.indices, more.indptr), (len(bounds), self.variables))
         joined = sparse.csr_matrix(sparse.vstack([self.rows, more]))
         return Predicate(self.lower, self.upper, joined, np.concatenate([self.bounds, bounds]))
 
@@ -79,12 +80,14 @@ class Predicate:
             room = np.where(row != 0, slack / np.where(row == 0, 1.0, np.abs(row)), np.inf)
         room = room * (1 + 8 * _UNIT)
         high[:m] = np.where(row > 0, np.minimum(high[:m], low[:m] + room + 4 * _UNIT * np.abs(low[:m])), high[:m])
-        low[:m] = np.where(row < 0, np.maximum(low[:m], self.upper[:m] - room - 4 * _UNIT * np.abs(self.upper[:m])), low[:m])
+        low[:m] = np.where(
+            row < 0, np.maximum(low[:m], self.upper[:m] - room - 4 * _UNIT * np.abs(self.upper[:m])), low[:m]
+        )
         if np.any(low > high):
             return None
         return Predicate(low, high, self.rows, self.bounds)
 
-    def box_minimum(self, directions: Float[np.ndarray, "q m"]) -> Float[np.ndarray, "q"]:
+    def box_minimum(self, directions: Float[np.ndarray, "q m"]) -> Float[np.ndarray, " q"]:
         """Bound directions · a from below over the box alone, rounded outward."""
         m = directions.shape[1]
         value = directions.clip(min=0) @ self.lower[:m] + directions.clip(max=0) @ self.upper[:m]
@@ -119,6 +122,7 @@ class Solver:
     witnesses: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Build the model."""
         p = self.predicate
         model = highspy.Highs()
         model.silent()
@@ -131,7 +135,7 @@ class Solver:
             ("time_limit", 60.0),
         ):
             model.setOptionValue(option, value)
-        program = highspy.HighsLp()
+        program: Any = highspy.HighsLp()
         program.num_col_, program.num_row_ = p.variables, len(p.bounds)
         program.col_cost_ = np.zeros(p.variables)
         program.col_lower_, program.col_upper_ = p.lower, p.upper

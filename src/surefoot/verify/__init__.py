@@ -1,1 +1,1 @@
-""""""
+"""Questions about a network over a region, and their answers."""

@@ -57,7 +57,7 @@ def split_signs(
     most_parts: int = 10**9,
     unsafe: Sequence[int] | None = None,
 ) -> Outcome:
-    """Prove a query by splitting, or meet an input for which `replay` (inputs -> a counterexample or None) finds one."""
+    """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
     return _Search(relaxation, query, replay).run(seconds, most_parts, unsafe)
 
 
@@ -170,7 +170,7 @@ class _Search:
             rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
             single, signs = self._boxes(some, self.single)
             # the offset is part of what must be positive
-            choice, best = ascend(
+            choice, _best = ascend(
                 single,
                 self.out,
                 rows.float(),
@@ -214,7 +214,7 @@ class _Search:
         return bounds - 4e-16 * offsets.abs(), double, trace
 
     def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:
-        """Remember for each part the rectifiers whose relaxation loses most: coefficient times the triangle's height."""
+        """Remember for each part which rectifiers lose most: coefficient times the triangle's height."""
         scores = []
         for at in self.places:
             x = double.boxes[double.graph.nodes[at].inputs[0]]
@@ -269,5 +269,7 @@ class _Search:
             single, signs = self._boxes(some, self.single)
             slopes = self._start(some, single, signs).slopes
             rows = self.rows[which].unsqueeze(1).float()
-            found.append(lower_bounds(single, self.out, rows, slopes, rounded=False)[:, 0] - self.offsets[which].float())
+            found.append(
+                lower_bounds(single, self.out, rows, slopes, rounded=False)[:, 0] - self.offsets[which].float()
+            )
         return torch.cat(found)

@@ -18,9 +18,9 @@ from surefoot.reach.rounding import REAL
 from surefoot.recalibrate import Recalibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
+from surefoot.verify.query import Unsafe
 from surefoot.verify.regions import Region
 from surefoot.verify.run import Network, ask
-from surefoot.verify.query import Unsafe
 
 CUTS = 8  # planes for the upper end, at most
 ASCENT = 20
@@ -131,22 +131,22 @@ class _Bounds:
         for _ in range(CUTS):
             weights = softmax(z)
             row = weights - np.eye(k)[label]
-            value = logsumexp(z - z[label]) + float(self.lower(row[None])[0]) - float(row @ z)
+            value = float(np.asarray(logsumexp(z - z[label]))) + float(self.lower(row[None])[0]) - float(row @ z)
             reached = float(np.exp(-value)) * (1 + 1e-12) + 1e-12
             if reached >= high[label] * (1 - 1e-6):
                 high[label] = min(high[label], reached)
                 break
             high[label] = min(high[label], reached)
             z = (z + evaluate(self.graph, self.corners[-1].unsqueeze(0))[0].numpy()) / 2
-        # from below: exp is under its chord on [l, u], so sum exp(d_j) is at most a linear function of the differences
-        l, u = -upper[label], upper[:, label]
-        width = np.where(u > l, u - l, 1.0)
-        slope = np.where(u > l, (np.exp(u) - np.exp(l)) / width, np.exp(u))
+        # from below: exp is under its chord, so sum exp(d_j) is at most a linear function of the differences
+        least, most = -upper[label], upper[:, label]
+        width = np.where(most > least, most - least, 1.0)
+        slope = np.where(most > least, (np.exp(most) - np.exp(least)) / width, np.exp(most))
         slope[label] = 0.0
         row = -(slope - np.eye(k)[label] * slope.sum())
-        most = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(l) - slope * l, label).sum())
-        if np.isfinite(most) and most > 0:
-            low[label] = max(low[label], 1 / (1 + most) * (1 - 1e-12) - 1e-12)
+        total = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(least) - slope * least, label).sum())
+        if np.isfinite(total) and total > 0:
+            low[label] = max(low[label], 1 / (1 + total) * (1 - 1e-12) - 1e-12)
         return ProbabilityBox(low, high)
 
 
@@ -164,7 +164,7 @@ def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) 
     """Bound accuracy, Brier score and ECE over all that can happen to the inputs.
 
     ECE = (1 / n) sum over bins |sum of (confidence - hit)|. Inputs whose confidence stays in one bin contribute to that
-    bin an interval; the others may be anywhere, and count in full. Besides, ECE is at least |mean confidence - accuracy|.
+    bin an interval; the others may be anywhere, and count in full. ECE is at least |mean confidence - accuracy| too.
 
     Raises:
         InputError: nothing to summarise, or lengths that differ.

@@ -36,7 +36,7 @@ _TIGHTEN: dict[Effort, Tighten] = {
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """Whether all parts were proven, the least bound, a counterexample if one was met, the parts proven (lower, upper)."""
+    """Whether all parts were proven, the least bound, a counterexample if one was met, and the parts (lower, upper)."""
 
     proven: bool
     margin: float
@@ -73,7 +73,8 @@ def divide(
     """Halve boxes until each is proven or one holds a counterexample.
 
     Along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial` halves along
-    each in turn and takes the best. Neither is better on all networks. `effort` says which values are bounded by substitution.
+    each in turn and takes the best. Neither is better on all networks. `effort` says which values substitution
+    bounds.
     """
     end = time.monotonic() + seconds
     rows = Rows(query)
@@ -84,44 +85,45 @@ def divide(
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts = torch.inf, 0
     while len(low):
-        l, h, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
+        lo, hi, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
         low, high, number = low[:-AT_ONCE], high[:-AT_ONCE], number[:-AT_ONCE]
-        parts += len(l)
-        bounds, slopes = bound_boxes(graph, l, h, rows, arithmetic, effort)
+        parts += len(lo)
+        bounds, slopes = bound_boxes(graph, lo, hi, rows, arithmetic, effort)
         sets = rows.of_sets(bounds)
         open_ = (sets <= 0).any(1)
         if bool(open_.logical_not().any()):
             margin = min(margin, float(sets[~open_].min()))
-            proven.append((l[~open_], h[~open_]))
+            proven.append((lo[~open_], hi[~open_]))
         if not bool(open_.any()):
             continue
-        l, h, own, sets, bounds, slopes = (t[open_] for t in (l, h, own, sets, bounds, slopes))
+        lo, hi, own, sets, bounds, slopes = (t[open_] for t in (lo, hi, own, sets, bounds, slopes))
         worst = sets.argmin(1)
         row = torch.where(rows.owner[None] == worst[:, None], bounds, -torch.inf).argmax(1)
-        slope = slopes[torch.arange(len(l)), row]
-        found = replay(torch.cat([torch.where(slope > 0, l, h), (l + h) / 2]))
+        slope = slopes[torch.arange(len(lo)), row]
+        found = replay(torch.cat([torch.where(slope > 0, lo, hi), (lo + hi) / 2]))
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
         if time.monotonic() > end:
             return Divided(False, float(sets.min()), None, parts)
-        at = torch.arange(len(l))
-        if axis_by == "slope":
-            axis = (slope.abs() * (h - l)).argmax(1)
-        else:
-            axis = _best_axis(graph, l, h, rows, arithmetic)
-        middle = (l[at, axis] + h[at, axis]) / 2
-        if bool(((middle <= l[at, axis]) | (middle >= h[at, axis])).any()):  # no number is left between
+        at = torch.arange(len(lo))
+        axis = (
+            (slope.abs() * (hi - lo)).argmax(1) if axis_by == "slope" else _best_axis(graph, lo, hi, rows, arithmetic)
+        )
+        middle = (lo[at, axis] + hi[at, axis]) / 2
+        if bool(((middle <= lo[at, axis]) | (middle >= hi[at, axis])).any()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
-        left, right = h.clone(), l.clone()
+        left, right = hi.clone(), lo.clone()
         left[at, axis] = middle
         right[at, axis] = middle
         halvings.append((own, axis, middle))
         first = made + 2 * at
-        made += 2 * len(l)
-        low, high = torch.cat([low, l, right]), torch.cat([high, left, h])
+        made += 2 * len(lo)
+        low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
         number = torch.cat([number, first, first + 1])
-    leaves = (torch.cat([l for l, _ in proven]), torch.cat([h for _, h in proven]))
-    cuts = tuple(torch.cat([torch.zeros(0, dtype=torch.float64), *(h[i].double() for h in halvings)]).numpy() for i in range(3))
+    leaves = (torch.cat([lo for lo, _ in proven]), torch.cat([hi for _, hi in proven]))
+    cuts = tuple(
+        torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in halvings)]).numpy() for i in range(3)
+    )
     return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
 
 

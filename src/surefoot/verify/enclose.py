@@ -42,8 +42,8 @@ class Differences:
 class ProbabilityBox:
     """lower <= p <= upper, class by class."""
 
-    lower: Float[np.ndarray, "k"]
-    upper: Float[np.ndarray, "k"]
+    lower: Float[np.ndarray, " k"]
+    upper: Float[np.ndarray, " k"]
 
 
 Known: TypeAlias = Differences | ProbabilityBox
@@ -127,13 +127,13 @@ def _scaled(step: Affine, known: Differences) -> Differences:
 def _softmax(known: Differences) -> ProbabilityBox:
     """p_j >= 1 / sum_i exp(upper[i, j]), and <= 1 / sum_i exp(-upper[j, i]): each end uses each difference once."""
     with np.errstate(over="ignore"):
-        low = np.exp(-logsumexp(known.upper, axis=0))
-        high = np.exp(-logsumexp(-known.upper, axis=1))
+        low = np.exp(-np.asarray(logsumexp(known.upper, axis=0)))
+        high = np.exp(-np.asarray(logsumexp(-known.upper, axis=1)))
     return _out(low * (1 - _SPARE), high * (1 + _SPARE))
 
 
 def _undone(step: FocalUndo, known: Differences) -> Differences:
-    """log v - log g(v) rises with v, between the thresholds at which gamma changes: the ends, and both sides of those."""
+    """Look at the ends: log v - log g(v) rises with v, but where gamma changes; at both sides of there too."""
     box = _softmax(known)
     low, high = np.empty(len(box.lower)), np.empty(len(box.lower))
     for j, (a, b) in enumerate(_pairs(box)):

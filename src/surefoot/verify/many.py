@@ -124,9 +124,10 @@ def _run(
             yield i, verify_image(settings, regions[i], labels[i], network)
         return
 
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+    found: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_numbered)(i, settings, regions[i], labels[i]) for i in todo
     )
+    yield from found
 
 
 def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[int, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What is asked, and what can be answered."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +15,7 @@ class Unsafe:
     """The outputs y with weights y <= bounds, all rows at once: what must not be reached."""
 
     weights: Float[np.ndarray, "r k"]
-    bounds: Float[np.ndarray, "r"]
+    bounds: Float[np.ndarray, " r"]
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are outside: the largest of weights y - bounds, inside where <= 0.
@@ -38,12 +38,13 @@ class Query:
         InputError: bounds that are not finite, of different lengths, or a lower above an upper; no unsafe set.
     """
 
-    lower: Float[np.ndarray, "d"]
-    upper: Float[np.ndarray, "d"]
+    lower: Float[np.ndarray, " d"]
+    upper: Float[np.ndarray, " d"]
     unsafe: tuple[Unsafe, ...]
     cuts: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        """Refuse what is no question."""
         if self.lower.shape != self.upper.shape or self.lower.ndim != 1 or not self.lower.size:
             raise InputError(f"bounds of shapes {self.lower.shape} and {self.upper.shape} are not those of one input")
         for bounds, which in ((self.lower, "lower"), (self.upper, "upper")):
@@ -64,7 +65,7 @@ class Query:
             return np.ones(len(x), dtype=bool)
         rows, bounds = self.cuts
         spare = 1e-7 * (np.abs(x) @ np.abs(rows).T + np.abs(bounds))
-        return (x @ rows.T <= bounds + spare).all(1)
+        return np.asarray((x @ rows.T <= bounds + spare).all(1))
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are from all that is unsafe; <= 0 is a counterexample."""
@@ -110,8 +111,8 @@ class Holds:
 class Violated:
     """An input of the region that reaches what is unsafe, replayed in float32 before this was made."""
 
-    input: Float[np.ndarray, "d"]
-    output: Float[np.ndarray, "k"]
+    input: Float[np.ndarray, " d"]
+    output: Float[np.ndarray, " k"]
     method: str
     details: dict[str, float] = field(default_factory=dict)
 
@@ -125,4 +126,4 @@ class Unknown:
     details: dict[str, float] = field(default_factory=dict)
 
 
-Verdict: TypeAlias = Union[Holds, Violated, Unknown]
+Verdict: TypeAlias = Holds | Violated | Unknown

@@ -15,12 +15,12 @@ class Region:
     `rows` a <= `bounds` may cut it further, to any polytope: star methods use them, the others may leave them out.
     """
 
-    lower: Float[np.ndarray, "m"]
-    upper: Float[np.ndarray, "m"]
-    centre: Float[np.ndarray, "d"] | None = None
+    lower: Float[np.ndarray, " m"]
+    upper: Float[np.ndarray, " m"]
+    centre: Float[np.ndarray, " d"] | None = None
     directions: Float[np.ndarray, "m d"] | None = None
     rows: Float[np.ndarray, "p m"] | None = None
-    bounds: Float[np.ndarray, "p"] | None = None
+    bounds: Float[np.ndarray, " p"] | None = None
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def ball(image: np.ndarray, radius: float, low: float, high: float) -> Region:
         raise InputError(f"a radius of at least 0 is needed, given {radius}")
     if x.min() < low or x.max() > high:
         raise InputError(
-            f"the image has values from {x.min():g} to {x.max():g}; the valid range is {low:g} to {high:g}: give its own"
+            f"the image has values from {x.min():g} to {x.max():g}; the valid range is {low:g} to {high:g}"
         )
     return Region(np.maximum(x - radius, low), np.minimum(x + radius, high))
 
@@ -92,7 +92,7 @@ def patch(image: np.ndarray, top: int, left: int, size: int, low: float, high: f
 
 
 def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -> Region:
-    """image + a (attacked - image), start <= a <= start + length: part of the way an attack went.
+    """Image + a (attacked - image), start <= a <= start + length: part of the way an attack went.
 
     Raises:
         InputError: images of different shapes, or a negative length.
@@ -106,7 +106,7 @@ def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -
 
 
 def zonotope(image: np.ndarray, directions: np.ndarray) -> Region:
-    """image + sum a_i directions[i], each a_i in [-1, 1]: brightness and contrast, blurs, several attacks at once.
+    """Image + sum a_i directions[i], each a_i in [-1, 1]: brightness and contrast, blurs, several attacks at once.
 
     Raises:
         InputError: directions that are not images of that size.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -41,7 +40,9 @@ def runner_of_onnx(model: onnx.ModelProto) -> Runner:
     kind = np.float64 if given.type == "tensor(double)" else np.float32
 
     def run(x: np.ndarray) -> np.ndarray:
-        answers = [session.run(None, {given.name: row.reshape(shape).astype(kind)})[0].reshape(-1) for row in x]
+        answers = [
+            np.ravel(np.asarray(session.run(None, {given.name: row.reshape(shape).astype(kind)})[0])) for row in x
+        ]
         return np.stack(answers).astype(np.float64)
 
     return run

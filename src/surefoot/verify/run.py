@@ -13,8 +13,8 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.ops import Linear, Reshape
-from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.softmax import logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
@@ -27,8 +27,8 @@ from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
 from surefoot.verify.divide import AxisBy, Effort, Rows, bound_boxes, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
-from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
+from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
 
 Method = Literal[
     "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
@@ -36,6 +36,7 @@ Method = Literal[
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
+MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 ASCENT = 20
 
 
@@ -181,13 +182,23 @@ class _Run:
         """Most that can be violated is in a few steps from the middle."""
         return self.attack(1, 6)
 
-    def stages(self) -> list[Stage]:
+    def attack_thoroughly(self) -> Verdict | None:
+        """Try more starts where there are few inputs: it costs less than one more halving."""
         few = int((self.query.upper > self.query.lower).sum()) <= FEW_INPUTS
+        return self.attack(200, 40) if few else self.attack(8, 20)
+
+    def stages(self) -> list[Stage]:
+        free = int((self.query.upper > self.query.lower).sum())
+        few = free <= FEW_INPUTS
         match self.method:
             case "auto":
-                cheap = [] if self.prove else [self.zonotope]  # a certificate says nothing of zonotopes
-                cheap = [self.glance, *cheap, lambda: self.attack(8, 20)]
-                return [*cheap, *(self.dividing() if few else [*([] if self.prove else [self.substitution]), self.split])]
+                first = [self.glance]
+                if free <= MANY_INPUTS and not self.prove:  # a certificate says nothing of zonotopes
+                    first.append(self.zonotope)
+                first.append(self.attack_thoroughly)
+                if few:
+                    return [*first, *self.dividing()]
+                return [*first, self.split] if self.prove else [*first, self.substitution, self.split]
             case "substitution":
                 return [self.glance, self.substitution]
             case "ascent":
@@ -204,7 +215,7 @@ class _Run:
                 return [self.glance, lambda: self.walked("zonotope", programs=False)]
             case "polytope":
                 return [self.glance, lambda: self.walked("polytope", programs=True)]
-            case "relaxed":
+            case _:  # relaxed
                 return [self.glance, lambda: self.walked("triangle", programs=True, relaxed=1.0)]
 
     def dividing(self) -> list[Stage]:
@@ -250,6 +261,8 @@ class _Run:
     def float32_holds(self) -> bool:
         if not self.float32:
             return False
+        if self.seen is None:  # zonotopes are dear for many free inputs
+            return self.substituted(FLOAT32, None) > 0
         margin, state = self.reached(FLOAT32)
         return margin > 0 or self.substituted(FLOAT32, state) > 0
 
@@ -270,7 +283,9 @@ class _Run:
             return None
         proof = None
         if self.prove and found.halvings is not None:
-            proof = Proof(self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings)
+            proof = Proof(
+                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings
+            )
         details = self.details(parts=found.parts)
         return Holds(found.margin, "divide", self._leaves_hold(*found.leaves, effort), details, proof)
 
@@ -281,8 +296,8 @@ class _Run:
     def _leaves_hold(self, low: Tensor, high: Tensor, effort: Effort) -> bool:
         if not self.float32:
             return False
-        for l, h in zip(low.split(256), high.split(256), strict=True):
-            bounds, _ = bound_boxes(self.network.graph, l, h, self.rows, FLOAT32, effort)
+        for lo, hi in zip(low.split(256), high.split(256), strict=True):
+            bounds, _ = bound_boxes(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
             if bool((self.rows.of_sets(bounds) <= 0).any()):
                 return False
         return True

@@ -4,6 +4,7 @@ A file asserts what a counterexample would satisfy. Several asserts are a conjun
 """
 
 import gzip
+import itertools
 import math
 import re
 import zlib
@@ -77,7 +78,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
             case ["declare-const", str(name), "Real"]:
                 if name not in known:
                     raise InputError(
-                        f"the property speaks of {name}; the network has X_0 to X_{inputs - 1} and Y_0 to Y_{outputs - 1}"
+                        f"the property speaks of {name}; the network has X_0 to X_{inputs - 1}, Y_0 to Y_{outputs - 1}"
                     )
             case ["declare-fun", str(name), [], "Real"] if name in known:
                 pass
@@ -130,7 +131,7 @@ def _clauses(tree: _Tree, known: set[str]) -> list[list[_Atom]]:
             return [clause for part in parts for clause in _clauses(part, known)]
         case [("<=" | ">=" | "<" | ">" | "=") as sign, *terms] if len(terms) >= 2:
             atoms: list[_Atom] = []  # < is read as <=: unsafe sets are closed, which can only ask for more
-            for left, right in zip(terms[:-1], terms[1:], strict=True):
+            for left, right in itertools.pairwise(terms):
                 if sign in ("<=", "<", "="):
                     atoms.append(_atom(left, right, known))
                 if sign in (">=", ">", "="):
@@ -226,12 +227,12 @@ def _queries(clauses: list[list[_Atom]], inputs: int, outputs: int) -> list[Quer
 def _narrow(low: np.ndarray, high: np.ndarray, atom: _Atom) -> None:
     if len(atom.weights) > 1:
         raise InputError("a condition on several inputs together is not read: bound each input by numbers")
-    (name, w), at = atom.weights[0], int(atom.weights[0][0][2:])
+    name, w = next(iter(atom.weights))
+    at = int(name[2:])
     if w > 0:
         high[at] = min(high[at], atom.bound / w)
     else:
         low[at] = max(low[at], atom.bound / w)
-    _ = name
 
 
 def _shown(tree: _Tree) -> str:

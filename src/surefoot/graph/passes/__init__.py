@@ -1,1 +1,1 @@
-""""""
+"""Rewrites: one a file, each keeps what the network computes."""
