@@ -71,12 +71,12 @@ def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph
 
 
 def random_box(graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make a box of inputs, some of them fixed."""
+    """Make a box of inputs between float32 numbers, some of them fixed."""
     rng = np.random.default_rng(seed + 1)
     size = math.prod(graph.input_shape)
     centre = rng.normal(size=size)
     radius = rng.uniform(0, rng.choice([0.01, 0.1, 0.4]), size=size) * (rng.random(size) < 0.7)
-    return centre - radius, centre + radius
+    return tuple(end.astype(np.float32).astype(np.float64) for end in (centre - radius, centre + radius))  # type: ignore[return-value]
 
 
 def samples(lower: np.ndarray, upper: np.ndarray, graph: Graph, count: int, seed: int) -> torch.Tensor:

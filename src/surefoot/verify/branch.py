@@ -215,6 +215,8 @@ class _Search:
 
     def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:
         """Remember for each part which rectifiers lose most: coefficient times the triangle's height."""
+        if not self.places:  # linear over the whole region: nothing to split
+            return parts
         scores = []
         for at in self.places:
             x = double.boxes[double.graph.nodes[at].inputs[0]]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.ops import Linear, Reshape
+from surefoot.graph.ops import Linear, Mul, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.softmax import logits_of
@@ -21,14 +21,14 @@ from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof, SignLeaf
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
-from surefoot.reach.stars import Count, Rule, State, approximate, begin
+from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend
 from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
 from surefoot.verify.divide import AxisBy, Effort, Rows, bound_boxes, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
-from surefoot.verify.stars import box_slack, leaves, over_approximate, star_of_box
+from surefoot.verify.stars import Walked, box_slack, leaves, over_approximate, star_of_box
 
 Method = Literal[
     "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
@@ -182,6 +182,10 @@ class _Run:
         """Most that can be violated is in a few steps from the middle."""
         return self.attack(1, 6)
 
+    @property
+    def has_products(self) -> bool:
+        return any(isinstance(node.op, Mul) for node in self.network.graph.nodes)
+
     def attack_thoroughly(self) -> Verdict | None:
         """Try more starts where there are few inputs: it costs less than one more halving."""
         few = int((self.query.upper > self.query.lower).sum()) <= FEW_INPUTS
@@ -198,7 +202,10 @@ class _Run:
                 first.append(self.attack_thoroughly)
                 if few:
                     return [*first, *self.dividing()]
-                return [*first, self.split] if self.prove else [*first, self.substitution, self.split]
+                if self.prove:
+                    return [*first, self.split]
+                # signs are split until none is open; what is left then is for linear programs
+                return [*first, self.substitution, self.split, *([] if self.has_products else [self.exact])]
             case "substitution":
                 return [self.glance, self.substitution]
             case "ascent":
@@ -352,25 +359,19 @@ class _Run:
     def exact(self) -> Verdict | None:
         """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
         star = star_of_box(self.query, self.network.pooled.input_shape)
-        margin, walked = math.inf, Count()
+        walked = Walked()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.left):
-                if isinstance(leaf, Count):
-                    walked = leaf
-                    continue
-                margin = min(margin, leaf.slack)
+            for leaf in leaves(self.network.pooled, star, self.query, self.left, walked):
                 if leaf.slack <= 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.hit is not None:
                         return self.violated("exact")
         except TimeoutError:
-            self.best = max(self.best, -math.inf)
             return None
-        if margin <= 0:
-            self.best = margin
-            return Unknown("the least margin is within rounding", margin, self.details())
-        details = self.details(leaves=walked.variables, pruned=walked.spared, programs=walked.programs)
-        return Holds(margin, "exact", False, details)
+        details = self.details(leaves=walked.leaves, pruned=walked.pruned, programs=walked.programs)
+        if walked.margin <= 0:
+            return Unknown("the least margin is within rounding", walked.margin, details)
+        return Holds(walked.margin, "exact", False, details)
 
     def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:
         return self.float32 and bound_again(self._relaxed_float32(), self.query, leaves) > 0

@@ -125,29 +125,38 @@ class Leaf:
     candidate: torch.Tensor | None
 
 
-def leaves(graph: Graph, star: Star, query: Query, seconds: float, prune: bool = True) -> Iterator[Leaf | Count]:
-    """Walk exactly; give each leaf with its slack, and the count of the walk at its end.
+@dataclass(eq=False)
+class Walked:
+    """What an exact walk has done so far."""
 
-    `prune` leaves out branches that a zonotope shows to be safe.
+    leaves: int = 0
+    pruned: int = 0
+    programs: int = 0
+    margin: float = np.inf  # the least slack of all branches that were pruned and all leaves
+
+
+def leaves(
+    graph: Graph, star: Star, query: Query, seconds: float, walked: Walked, prune: bool = True
+) -> Iterator[Leaf]:
+    """Walk exactly; give each leaf with its slack. `prune` leaves out branches that a zonotope shows to be safe.
 
     Raises:
         TimeoutError: the seconds are over.
     """
     end = time.monotonic() + seconds
-    pruned = 0
 
     def proven(state: State) -> bool:
-        nonlocal pruned
         if time.monotonic() > end:
             raise TimeoutError
         if not prune:
             return False
         reached = approximate(graph, state, "zonotope", programs=False)
-        safe = all(box_slack(reached.star, unsafe) > 0 for unsafe in query.unsafe)
-        pruned += safe
-        return safe
+        slack = min(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
+        if slack > 0:
+            walked.pruned += 1
+            walked.margin = min(walked.margin, slack)
+        return slack > 0
 
-    programs = count = 0
     for state in exact(graph, begin(star), proven):
         slack, where = np.inf, None
         for unsafe in query.unsafe:
@@ -155,10 +164,10 @@ def leaves(graph: Graph, star: Star, query: Query, seconds: float, prune: bool =
             if found < slack:
                 slack, where = found, point
         inputs = Star(star.form, state.predicate)
-        programs += state.count.programs
-        count += 1
+        walked.programs += state.count.programs
+        walked.leaves += 1
+        walked.margin = min(walked.margin, slack)
         yield Leaf(state.star, inputs, slack, None if where is None else inputs.member(where))
-    yield Count(programs, pruned, count)
 
 
 def box_slack(star: Star, unsafe: Unsafe) -> float:

@@ -1,0 +1,136 @@
+"""Write a graph as an ONNX file, for any runtime."""
+
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from surefoot.core.files import whole_file
+from surefoot.graph.graph import Graph, Node
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Conv2d,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Scale,
+    Softmax,
+    Take,
+)
+
+_OPSET = 17
+_IR = 9
+
+
+class _Writer:
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: "np.ndarray | torch.Tensor", name: str) -> str:
+        array = value.detach().numpy() if isinstance(value, torch.Tensor) else value
+        array = array.astype(self.dtype) if array.dtype.kind == "f" else array.astype(np.int64)
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def write(self, node: Node, x: list[str], out: str, given: list[tuple[int, ...]]) -> None:
+        op = node.op
+        match op:
+            case Linear():
+                weight = self.constant(op.weight.T, f"{out}_weight")
+                if op.offset is None:
+                    self.node("MatMul", [x[0], weight], out)
+                else:
+                    self.node("MatMul", [x[0], weight], f"{out}_product")
+                    self.node("Add", [f"{out}_product", self.constant(op.offset, f"{out}_bias")], out)
+            case Conv2d():
+                inputs = [x[0], self.constant(op.weight, f"{out}_weight")]
+                inputs += [] if op.offset is None else [self.constant(op.offset, f"{out}_bias")]
+                left, right, top, bottom = op.padding
+                self.node(
+                    "Conv", inputs, out, strides=op.stride, pads=(top, left, bottom, right), dilations=op.dilation,
+                    group=op.groups,
+                )  # fmt: skip
+            case Scale():
+                scaled = f"{out}_scaled" if op.shift is not None else out
+                self.node("Mul", [x[0], self.constant(op.scale, f"{out}_scale")], scaled)
+                if op.shift is not None:
+                    self.node("Add", [scaled, self.constant(op.shift, f"{out}_shift")], out)
+            case Take():
+                size = int(np.prod(given[0]))
+                flat = self.node("Reshape", [x[0], self.constant(np.array([-1, size]), f"{out}_flat")], f"{out}_values")
+                index = op.index.flatten().numpy()
+                if (index < 0).any():  # one more value, 0, for what lies outside
+                    amounts = self.constant(np.array([0, 0, 0, 1]), f"{out}_amounts")
+                    flat = self.node("Pad", [flat, amounts], f"{out}_padded")
+                    index = np.where(index < 0, size, index)
+                taken = self.node("Gather", [flat, self.constant(index, f"{out}_index")], f"{out}_taken", axis=1)
+                self.node("Reshape", [taken, self.constant(np.array([-1, *node.shape]), f"{out}_shape")], out)
+            case Reshape():
+                self.node("Reshape", [x[0], self.constant(np.array([-1, *op.target]), f"{out}_shape")], out)
+            case Relu():
+                self.node("Relu", x, out)
+            case MaxPool2d():
+                left, right, top, bottom = op.padding
+                self.node(
+                    "MaxPool", x, out, kernel_shape=op.kernel, strides=op.stride, pads=(top, left, bottom, right),
+                    dilations=op.dilation,
+                )  # fmt: skip
+            case Add():
+                self.node("Add", x, out)
+            case Mul():
+                self.node("Mul", x, out)
+            case Concat():
+                self.node("Concat", x, out, axis=op.axis + 1)
+            case Softmax():
+                self.node("Softmax", x, out, axis=-1)
+            case Input() | Affine():
+                raise AssertionError(f"{op} is not written")
+            case _:
+                assert_never(op)
+
+
+def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.ModelProto:
+    """Translate a graph into an ONNX model of any batch size, computing in float32 (or float64).
+
+    Names of nodes are kept where they are unique. `read_onnx` reads it back as the same function.
+    """
+    writer = _Writer(np.dtype(np.float64 if dtype == torch.float64 else np.float32))
+    kind = TensorProto.DOUBLE if dtype == torch.float64 else TensorProto.FLOAT
+    names: list[str] = []
+    for at, node in enumerate(graph.nodes):
+        taken = node.name in names
+        names.append(f"{node.name}_{at}" if taken else node.name)
+        if at:
+            writer.write(node, [names[i] for i in node.inputs], names[at], [graph.nodes[i].shape for i in node.inputs])
+    made = helper.make_graph(
+        writer.nodes,
+        "surefoot",
+        [helper.make_tensor_value_info(names[0], kind, ["n", *graph.input_shape])],
+        [helper.make_tensor_value_info(names[-1], kind, ["n", *graph.output_shape])],
+        writer.constants,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
+    model.ir_version = _IR
+    onnx.checker.check_model(model)
+    return model
+
+
+def write_onnx(graph: Graph, path: Path | str, dtype: torch.dtype = torch.float32) -> None:
+    """Write a graph as an ONNX file, whole or not at all."""
+    model = onnx_of_graph(graph, dtype)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
