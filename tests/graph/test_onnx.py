@@ -8,9 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from networks import random_network
 from onnx import TensorProto, helper, numpy_helper
 
+from networks import random_network
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import graph_of_onnx, load_model, read_onnx
@@ -178,9 +178,7 @@ def test_files_plain_and_gzipped(tmp_path: Path) -> None:
     write_onnx(graph, tmp_path / "net.onnx")
     (tmp_path / "net.onnx.gz").write_bytes(gzip.compress((tmp_path / "net.onnx").read_bytes()))
     x = torch.ones(1, *graph.input_shape, dtype=torch.float64)
-    assert torch.equal(
-        evaluate(read_onnx(tmp_path / "net.onnx"), x), evaluate(read_onnx(tmp_path / "net.onnx.gz"), x)
-    )
+    assert torch.equal(evaluate(read_onnx(tmp_path / "net.onnx"), x), evaluate(read_onnx(tmp_path / "net.onnx.gz"), x))
 
 
 def test_hostile_and_damaged_files(tmp_path: Path) -> None:

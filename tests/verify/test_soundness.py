@@ -43,7 +43,7 @@ def judge(seed: int, method: Method, products: bool = False) -> str:
             assert bool((x >= torch.from_numpy(query.lower)).all())
             assert bool((x <= torch.from_numpy(query.upper)).all())
             seen = evaluate(graph.to(torch.float32), x.float().reshape(1, *graph.input_shape)).double().numpy()
-            assert query.slack(seen)[0] <= 0
+            assert query.broken_by(seen[0])
         case Unknown():
             assert verdict.why
     return type(verdict).__name__

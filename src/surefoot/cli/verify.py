@@ -88,7 +88,7 @@ def command(
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
     regions = _regions(x, region, eps, _numbers(valid, 2, "--range"), threshold, delta, at, towards, start, opened)
-    settings = Settings(str(network), method, timeout, seed)
+    settings = Settings(str(network.resolve()), method, timeout, seed)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     _show_many(answers, as_json)

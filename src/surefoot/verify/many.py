@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -161,10 +160,10 @@ def _answers(journal: Path | None, settings: Settings) -> dict[str, dict[str, An
 def _append(journal: Path, entry: dict[str, Any]) -> None:
     journal.parent.mkdir(parents=True, exist_ok=True)
     with journal.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # the run was stopped in the middle of a line
-                file.write(b"\n")
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1  # the run may have been stopped in the middle of a line
+        file.truncate(whole)
+        file.seek(whole)
         file.write((json.dumps(entry) + "\n").encode())
 
 

@@ -1,6 +1,7 @@
 """What is asked, and what can be answered."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,14 @@ class Unsafe:
 
     weights: Float[np.ndarray, "r k"]
     bounds: Float[np.ndarray, " r"]
+
+    def holds(self, y: np.ndarray) -> bool:
+        """Whether one output (k,) is inside, in exact arithmetic."""
+        exact = [Fraction(float(v)) for v in y]
+        return all(
+            sum(Fraction(float(w)) * v for w, v in zip(row, exact, strict=True) if w) <= Fraction(float(bound))
+            for row, bound in zip(self.weights, self.bounds, strict=True)
+        )
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are outside: the largest of weights y - bounds, inside where <= 0.
@@ -66,6 +75,10 @@ class Query:
         rows, bounds = self.cuts
         spare = 1e-7 * (np.abs(x) @ np.abs(rows).T + np.abs(bounds))
         return np.asarray((x @ rows.T <= bounds + spare).all(1))
+
+    def broken_by(self, y: np.ndarray) -> bool:
+        """Whether one output (k,) is unsafe, in exact arithmetic: what `slack` says may be a rounding error."""
+        return any(unsafe.holds(y) for unsafe in self.unsafe)
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are from all that is unsafe; <= 0 is a counterexample."""

@@ -109,4 +109,4 @@ class Replay:
         usable = np.isfinite(y).all(1) & self.query.holds_inputs(x.astype(np.float64))
         slack = np.where(usable, self.query.slack(np.where(usable[:, None], y, 0.0)), np.inf)
         best = int(slack.argmin())
-        return (x[best], y[best]) if slack[best] <= 0 else None
+        return (x[best], y[best]) if slack[best] < np.inf and self.query.broken_by(y[best]) else None

@@ -142,6 +142,7 @@ class _Run:
         self.hit: tuple[np.ndarray, np.ndarray] | None = None
         self.best = -math.inf
         self.seen: State | None = None
+        self.broken = False  # an exact walk met inputs that no proof can be had for
         shape = (1, *network.graph.input_shape)
         self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
 
@@ -168,6 +169,8 @@ class _Run:
             if self.left <= 0:
                 break
         why = "time is up" if self.left <= 0 else f"the bounds of {self.method} are not tight enough"
+        if self.broken:
+            why = "real inputs break it, or come within rounding of it; none was seen to in float32"
         if self.replay.empty:
             why += "; no float32 number lies in the region, so that no counterexample could be replayed"
         return Unknown(why, self.best, self.details())
@@ -370,7 +373,9 @@ class _Run:
             return None
         details = self.details(leaves=walked.leaves, pruned=walked.pruned, programs=walked.programs)
         if walked.margin <= 0:
-            return Unknown("the least margin is within rounding", walked.margin, details)
+            self.best = walked.margin
+            self.broken = True
+            return None
         return Holds(walked.margin, "exact", False, details)
 
     def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:

@@ -68,7 +68,9 @@ def _joined(first: Node, then: Node) -> Op | None:
             return Take(flat[b.index])
         case Scale() as a, Scale() as b:
             return Scale(b.scale * a.scale, _sum(None if a.shift is None else b.scale * a.shift, b.shift))
-        case Linear() as a, Linear() as b if b.weight.shape[0] * a.weight.shape[1] <= a.weight.numel() + b.weight.numel():
+        case Linear() as a, Linear() as b if (
+            b.weight.shape[0] * a.weight.shape[1] <= a.weight.numel() + b.weight.numel()
+        ):
             return Linear(b.weight @ a.weight, _sum(None if a.offset is None else b.weight @ a.offset, b.offset))
         case Linear() as a, Scale() as b if _per_row(b, a.weight.shape[0]):
             scale = torch.broadcast_to(b.scale.flatten(), (a.weight.shape[0],))
@@ -83,7 +85,9 @@ def _joined(first: Node, then: Node) -> Op | None:
             shift = None if b.shift is None else _channels(b.shift, a.weight.shape[0])
             offset = _sum(None if a.offset is None else scale * a.offset, shift)
             return Conv2d(scale[:, None, None, None] * a.weight, offset, a.stride, a.padding, a.dilation, a.groups)
-        case Scale() as a, Conv2d() as b if b.groups == 1 and _per_channel(a) and (a.shift is None or not any(b.padding)):
+        case Scale() as a, Conv2d() as b if (
+            b.groups == 1 and _per_channel(a) and (a.shift is None or not any(b.padding))
+        ):
             scale = _channels(a.scale, b.weight.shape[1])
             weight = b.weight * scale[None, :, None, None]
             shift = None if a.shift is None else b.weight.sum((2, 3)) @ _channels(a.shift, b.weight.shape[1])

@@ -1,0 +1,121 @@
+"""Regions hold what they say, and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from networks import random_network
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import evaluate
+from surefoot.verify.attack import deep_fool
+from surefoot.verify.query import Holds, Unknown, Unsafe, Violated, robustness
+from surefoot.verify.regions import ball, brightening, line, patch, pixels, polytope, zonotope
+from surefoot.verify.run import Network, ask, verify
+
+IMAGE = np.linspace(0, 1, 32).reshape(2, 4, 4)
+
+
+def test_boxes() -> None:
+    near = ball(IMAGE, 0.1, 0.0, 1.0)
+    assert near.lower[0] == 0
+    assert near.upper[-1] == 1
+    bright = brightening(IMAGE, 0.5, 0.2)
+    assert np.allclose(bright.upper[IMAGE.ravel() >= 0.5], 0.2 * IMAGE.ravel()[IMAGE.ravel() >= 0.5])
+    assert np.array_equal(bright.lower[IMAGE.ravel() < 0.5], IMAGE.ravel()[IMAGE.ravel() < 0.5])
+    square = patch(IMAGE, 1, 2, 2, -1.0, 2.0)
+    free = (square.upper > square.lower).reshape(IMAGE.shape)
+    assert free[:, 1:3, 2:4].all()
+    assert free.sum() == 8
+    assert (pixels(IMAGE, np.array([3]), 0.0, 1.0).upper != IMAGE.ravel()).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ball(IMAGE, -0.1, 0, 1), "radius of at least 0"),
+        (lambda: ball(IMAGE * 255, 0.1, 0, 1), "valid range is 0 to 1"),
+        (lambda: ball(IMAGE * np.nan, 0.1, 0, 1), "finite numbers"),
+        (lambda: patch(IMAGE, 3, 3, 2, 0, 1), "not inside an image of 4 x 4"),
+        (lambda: patch(IMAGE.ravel(), 0, 0, 2, 0, 1), r"needs an image \(c, h, w\)"),
+        (lambda: pixels(IMAGE, np.array([32]), 0, 1), "places from 0 to 31"),
+        (lambda: line(IMAGE, IMAGE[0], 0, 1), "lie on no line"),
+        (lambda: line(IMAGE, IMAGE, 0, -1), "length of at least 0"),
+        (lambda: zonotope(IMAGE, np.ones((2, 5))), "do not fit an image"),
+        (lambda: polytope(IMAGE, np.ones((2, 32)), np.ones((1, 3)), np.ones(1)), "do not fit 2 directions"),
+        (lambda: robustness(np.zeros(2), np.ones(2), 3, 3), "label 3 is not one of 3"),
+        (lambda: robustness(np.ones(2), np.zeros(2), 0, 3), "region is empty: input 0 from 1 to 0"),
+    ],
+)  # fmt: skip
+def test_what_is_no_region_is_refused(make, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
+    rng = np.random.default_rng(0)
+    decided = 0
+    for seed in range(12):
+        graph = random_network(seed)
+        network = Network.of(graph)
+        x = rng.normal(size=graph.input_shape)
+        directions = 0.05 * rng.normal(size=(3, *graph.input_shape))
+        label = int(evaluate(graph, torch.from_numpy(x)[None]).argmax())
+        unsafe = robustness(np.zeros(1), np.zeros(1), label, 3).unsafe
+        cut = polytope(x, directions, np.ones((1, 3)), np.array([0.5]))
+        for region in (line(x, x + directions[0] * 4, 0.0, 1.0), zonotope(x, directions), cut):
+            there, query = ask(network, region, unsafe)
+            a = rng.uniform(region.lower, region.upper, (300, len(region.lower)))
+            if region.rows is not None and region.bounds is not None:
+                a = a[(a @ region.rows.T <= region.bounds).all(1)]
+            y = evaluate(
+                graph, torch.from_numpy((region.centre + a @ region.directions).reshape(-1, *graph.input_shape))
+            )
+            for method in ("auto", "star"):
+                verdict = verify(there, query, 3.0, method)  # type: ignore[arg-type]
+                match verdict:
+                    case Holds():
+                        assert (y.argmax(1) == label).all()
+                        decided += 1
+                    case Violated():
+                        image = region.centre + verdict.input @ region.directions
+                        seen = evaluate(graph, torch.from_numpy(image).reshape(1, *graph.input_shape))
+                        assert float(seen[0, label] - seen[0].topk(2).values[1 - int(seen.argmax() != label)]) < 1e-4
+                        decided += 1
+                    case Unknown():
+                        pass
+    assert decided > 40
+
+
+def test_an_empty_polytope_is_refused() -> None:
+    graph = random_network(1)
+    size = int(np.prod(graph.input_shape))
+    region = polytope(np.zeros(size), np.eye(size)[:2], np.array([[1.0, 1.0]]), np.array([-3.0]))
+    there, query = ask(Network.of(graph), region, (Unsafe(np.eye(3)[:1], np.zeros(1)),))
+    with pytest.raises(InputError, match="region is empty"):
+        verify(there, query, 3.0, "star")
+
+
+def test_deep_fool_reaches_another_class() -> None:
+    reached = 0
+    for seed in range(10):
+        graph = random_network(seed)
+        x = torch.from_numpy(np.random.default_rng(5).normal(size=graph.input_shape))
+        try:
+            other = deep_fool(graph, x)
+        except InputError:  # a network that knows one class only
+            continue
+        assert int(evaluate(graph, other[None]).argmax()) != int(evaluate(graph, x[None]).argmax())
+        reached += 1
+    assert reached > 3
+
+
+def test_a_region_narrower_than_float32_is_said_to_be_so() -> None:
+    """Trap A12: between two neighbouring float32 numbers nothing can be replayed."""
+    graph = random_network(1)
+    network = Network.of(graph)
+    low = np.full(network.inputs, 0.1)
+    query = robustness(low, low + 1e-10, 0, 3)
+    other = robustness(low, low + 1e-10, 1, 3)
+    verdicts = [verify(network, q, 3.0) for q in (query, other)]
+    unknown = next(v for v in verdicts if isinstance(v, Unknown))
+    assert "no float32 number lies in the region" in unknown.why
