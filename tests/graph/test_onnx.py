@@ -61,12 +61,15 @@ IMAGE = [1, 2, 5, 6]
 ONE_OP: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[int], int]] = {}
 
 
-def case(name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: object) -> None:  # fmt: skip
+def case(
+    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: object
+) -> None:
     given = constants or {}
     ONE_OP[name] = ([helper.make_node(op, ["x", *given], ["y"], **a)], given, shape, opset)
 
 
 ints = np.array
+NORM = {"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))}
 case("conv", "Conv", IMAGE, constants={"w": array(3, 2, 3, 2), "b": array(3)}, pads=[1, 0, 2, 1], strides=[2, 1])
 case("conv-dilated", "Conv", IMAGE, constants={"w": array(2, 1, 2, 2)}, dilations=[2, 1], group=2)
 case("conv-same-upper", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_UPPER", strides=[2, 2])
@@ -76,8 +79,8 @@ case("gemm", "Gemm", [1, 4], constants={"w": array(4, 3), "c": array(3)}, alpha=
 case("gemm-transposed", "Gemm", [1, 4], constants={"w": array(3, 4), "c": array(1)}, transB=1)
 case("matmul", "MatMul", [1, 3, 4], constants={"w": array(4, 2)})
 case("matmul-vector", "MatMul", [1, 4], constants={"w": array(4)})
-case("batchnorm", "BatchNormalization", IMAGE, constants={"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))})  # fmt: skip
-case("batchnorm-7", "BatchNormalization", IMAGE, 7, {"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))})  # fmt: skip
+case("batchnorm", "BatchNormalization", IMAGE, constants=NORM)
+case("batchnorm-7", "BatchNormalization", IMAGE, 7, NORM)
 case("leaky", "LeakyRelu", [1, 6], alpha=0.1)
 case("clip", "Clip", [1, 6], constants={"low": np.array(-0.5, np.float32), "high": np.array(0.7, np.float32)})
 case("clip-6", "Clip", [1, 6], 7, min=0.0, max=0.5)
@@ -88,7 +91,8 @@ case("maxpool-signal", "MaxPool", [1, 2, 7], kernel_shape=[3], strides=[2])
 case("averagepool", "AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 case("averagepool-counted", "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
 case("averagepool-ceil", "AveragePool", IMAGE, 19, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
-case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, kernel_shape=[2, 3], strides=[2, 4], pads=[0, 1, 0, 1], ceil_mode=1, count_include_pad=1)  # fmt: skip
+PADDED = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
+case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, ceil_mode=1, count_include_pad=1, **PADDED)
 case("globalaverage", "GlobalAveragePool", IMAGE)
 case("globalmax", "GlobalMaxPool", IMAGE)
 case("reducemean", "ReduceMean", IMAGE, 17, axes=[2, 3], keepdims=0)
@@ -228,15 +232,15 @@ def test_external_weights_do_not_leave_the_folder(tmp_path: Path, location: str)
 def test_what_is_not_read_is_named() -> None:
     with pytest.raises(InputError, match=r"node 'y' \(Sigmoid\): the operation Sigmoid is not one"):
         graph_of_onnx(model_of([helper.make_node("Sigmoid", ["x"], ["y"])], {}, [1, 6]))
+    weights = array(6)
+    weights[2] = np.nan
     with pytest.raises(InputError, match=r"'c' is nan at \(2,\)"):
-        weights = array(6)
-        weights[2] = np.nan
         graph_of_onnx(model_of([helper.make_node("Add", ["x", "c"], ["y"])], {"c": weights}, [1, 6]))
     nodes = [helper.make_node("Softmax", ["x"], ["s"]), helper.make_node("Relu", ["s"], ["y"])]
     with pytest.raises(InputError, match="only as the last operation"):
         graph_of_onnx(model_of(nodes, {}, [1, 6]))
+    big = {"s": ints([1, 100000, 100000])}
     with pytest.raises(InputError, match="too large"):
-        big = {"s": ints([1, 100000, 100000])}
         graph_of_onnx(model_of([helper.make_node("Expand", ["x", "s"], ["y"])], big, [1, 1, 1]))
     with pytest.raises(InputError, match="a batch of 3"):
         graph_of_onnx(model_of([helper.make_node("Relu", ["x"], ["y"])], {}, [3, 6]))

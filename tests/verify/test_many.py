@@ -69,7 +69,7 @@ def test_images_that_do_not_fit(network_file: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             load_images(path, network)
     path.write_bytes(b"nothing")
-    with pytest.raises(FileError, match="must be an .npz file"):
+    with pytest.raises(FileError, match="must be an"):
         load_images(path, network)
     np.savez(path, x=np.full((1, network.inputs), 255, np.uint8), y=np.zeros(1, int))
     assert load_images(path, network)[0].max() == 1.0

@@ -9,7 +9,9 @@ import pytest
 from surefoot.core.errors import FileError, InputError
 from surefoot.verify.vnnlib import parse_vnnlib, read_vnnlib
 
-DECLARED = "(declare-const X_0 Real)\n(declare-const X_1 Real) ; a comment (with parentheses\n(declare-const Y_0 Real)(declare-const Y_1 Real)"
+DECLARED = """(declare-const X_0 Real)
+(declare-const X_1 Real) ; a comment (with parentheses
+(declare-const Y_0 Real)(declare-const Y_1 Real)"""
 BOX = "(assert (>= X_0 -1)) (assert (<= X_0 1)) (assert (<= 0 X_1)) (assert (<= X_1 2.5e-1))"
 
 

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),
     "explain": Entry("explain", "report", "Say why a training became miscalibrated; write its page."),
     "verify": Entry("verify", "verify", "Prove a property of a network for a whole region of inputs, or break it."),
+    "certify": Entry("certify", "verify", "Certify between what confidence, accuracy and ECE stay when inputs move."),
     "check": Entry("check", "verify", "Check a proof that `verify` left, with other code."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),

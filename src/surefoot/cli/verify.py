@@ -87,14 +87,19 @@ def command(
     assert images is not None
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
-    regions = _regions(x, region, eps, _numbers(valid, 2, "--range"), threshold, delta, at, towards, start, opened)
+    regions = _regions(x, region, eps, numbers(valid, 2, "--range"), threshold, delta, at, towards, start, opened)
     settings = Settings(str(network.resolve()), method, timeout, seed)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     _show_many(answers, as_json)
 
 
-def _numbers(text: str, count: int | None, option: str) -> list[float]:
+def numbers(text: str, count: int | None, option: str) -> list[float]:
+    """Read numbers between commas, fractions too.
+
+    Raises:
+        InputError: something else, or another count.
+    """
     try:
         numbers = [float(Fraction(part.strip())) for part in text.split(",")]
     except (ValueError, ZeroDivisionError):
@@ -123,15 +128,15 @@ def _regions(
         case "linf":
             if not eps:
                 raise InputError("--region linf needs --eps, such as 2/255")
-            (radius,) = _numbers(eps, 1, "--eps")
+            (radius,) = numbers(eps, 1, "--eps")
             return [ball(image, radius, low, high) for image in x]
         case "brighten":
             return [brightening(image, threshold, delta) for image in x]
         case "patch":
-            top, left, size = (int(n) for n in _numbers(at, 3, "--at"))
+            top, left, size = (int(n) for n in numbers(at, 3, "--at"))
             return [patch(image.reshape(network.graph.input_shape), top, left, size, low, high) for image in x]
         case "pixels":
-            places = np.array(_numbers(at, None, "--at")).astype(int)
+            places = np.array(numbers(at, None, "--at")).astype(int)
             return [pixels(image, places, low, high) for image in x]
         case "line":
             if towards is None:

@@ -1,10 +1,8 @@
 """Read a network from PyTorch: by `torch.export` to ONNX, and from there."""
 
-import io
 import logging
 import warnings
 
-import onnx
 import torch
 from torch import nn
 
@@ -20,7 +18,6 @@ def graph_of_module(module: nn.Module, example: torch.Tensor) -> Graph:
         InputError: the module cannot be exported, or holds an operation that is not in the list.
     """
     training = module.training
-    buffer = io.BytesIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:
@@ -30,10 +27,10 @@ def graph_of_module(module: nn.Module, example: torch.Tensor) -> Graph:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(module, (example[:1],), dynamo=True, verbose=False)
         assert program is not None
-        program.save(buffer)
+        model = program.model_proto
     except Exception as error:  # whatever the exporter raises
         raise InputError(f"{type(module).__name__} cannot be exported to ONNX: {error}") from error
     finally:
         module.train(training)
         logger.setLevel(level)
-    return graph_of_onnx(onnx.load_from_string(buffer.getvalue()))
+    return graph_of_onnx(model)

@@ -13,6 +13,8 @@ from plotly.offline import get_plotlyjs
 from surefoot import __version__
 from surefoot.core.files import write_text
 from surefoot.metrics import METRICS
+from surefoot.report.certified import Radius, Shown
+from surefoot.report.certified_figures import band, bars, outputs, picture
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison
 from surefoot.report.evaluation import Evaluation, Measured, plain
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
@@ -59,6 +61,34 @@ def write_training_page(path: Path | str, title: str, log: TrainingLog) -> None:
     figures = [_html(figure, f"figure-{i}") for i, figure in enumerate(training_figures(log))]
     results = {"title": title, "log": plain(log.columns)}
     _render(path, "training.html", title, results, sentences=sentences_of(log), figures=figures)
+
+
+def write_certified_page(path: Path | str, title: str, radii: list[Radius], shown: list[Shown]) -> None:
+    """Write the page of certified images: curves against the radius, then what is known of some of the images."""
+    curves = [
+        _html(band(radii, name, words), f"band-{name}")
+        for name, words in (
+            ("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("brier", "Brier score"), ("ece", "ECE")
+        )
+    ]  # fmt: skip
+    images = []
+    for s in shown:
+        figures = [picture(s.image, "the image"), bars(s), outputs(s)]
+        if s.other is not None:
+            figures.insert(1, picture(s.other, "the counterexample"))
+        drawn = [_html(figure, f"image-{s.number}-{i}") for i, figure in enumerate(figures)]
+        low, high = s.certified.confidence
+        verdict = s.answer["verdict"].capitalize()
+        sentence = f"{verdict}. Confidence in class {s.certified.label} stays between {low:.1%} and {high:.1%}."
+        images.append((f"image {s.number}, class {s.label}", sentence, drawn))
+    last = radii[-1]
+    sentences = [
+        f"At radius {last.eps:.4g} accuracy is certainly between {last.summary.accuracy[0]:.1%} and "
+        f"{last.summary.accuracy[1]:.1%}, mean confidence between {last.summary.mean_confidence[0]:.1%} and "
+        f"{last.summary.mean_confidence[1]:.1%}."
+    ]
+    results = {"title": title, "radii": [plain(r) for r in radii]}
+    _render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
 
 
 def _render(path: Path | str, template: str, title: str, results: dict[str, Any], **parts: Any) -> None:

@@ -1,6 +1,9 @@
 """Predicates: the polytope that the variables of a star live in. The only file that solves linear programs."""
 
+import ctypes
+import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import highspy
@@ -109,6 +112,36 @@ class Predicate:
         return float(value - 4 * (self.variables + len(y) + 8) * _UNIT * size)
 
 
+@cache
+def _greeted() -> None:
+    """Let HiGHS print its greeting where nobody reads it: it writes to standard output, past every option.
+
+    Output that a program reads, such as JSON, must not begin with it.
+    """
+    flush = ctypes.CDLL(None).fflush
+    try:
+        flush(None)
+        kept = os.dup(1)
+    except OSError:  # no standard output: nobody is bothered
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        highspy.Highs()
+        flush(None)
+    finally:
+        os.dup2(kept, 1)
+        os.close(nowhere)
+        os.close(kept)
+
+
+def _model() -> Any:
+    _greeted()
+    model = highspy.Highs()
+    model.silent()
+    return model
+
+
 @dataclass(eq=False)
 class Solver:
     """Many linear programs over one predicate: one model that is kept, and only its costs change.
@@ -124,8 +157,7 @@ class Solver:
     def __post_init__(self) -> None:
         """Build the model."""
         p = self.predicate
-        model = highspy.Highs()
-        model.silent()
+        model = _model()
         for option, value in (
             ("output_flag", False),
             ("solver", "simplex"),

@@ -11,8 +11,8 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
-from surefoot.reach.ascent import Choice, ascend, default_slopes, tighten_by_ascent
-from surefoot.reach.backward import Trace, lower_bounds, relax
+from surefoot.reach.ascent import Choice, ascend, default_slopes
+from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import REAL
 from surefoot.recalibrate import Recalibrator
@@ -70,7 +70,7 @@ def certify(network: Network, region: Region, recalibrator: Recalibrator | None 
     if recalibrator is not None and recalibrator.n_classes_ != k:
         raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
     there, query = ask(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
-    graph = there.graph
+    graph = there.pooled
     if isinstance(steps[0], Affine):
         graph, steps = _appended(graph, steps[0]), steps[1:]
     bounds = _Bounds(graph, query.lower, query.upper)
@@ -105,7 +105,7 @@ class _Bounds:
         shape = (1, *graph.input_shape)
         region = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
         self.graph, self.out = graph, len(graph.nodes) - 1
-        self.double = relax(graph, region, REAL, tighten_by_ascent(ASCENT))
+        self.double = relax(graph, region, REAL, tighten_by_substitution)
         self.single = self.double.to(torch.float32)
         self.centre = evaluate(graph, (region.lower + region.upper) / 2)[0].numpy()
         self.label = int(self.centre.argmax())

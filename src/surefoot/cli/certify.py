@@ -1,0 +1,84 @@
+"""`surefoot certify`: between what recalibrated confidence, accuracy, Brier score and ECE stay when inputs move."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from surefoot.cli.options import Json
+from surefoot.cli.verify import numbers
+from surefoot.core.errors import InputError, MissingExtra
+from surefoot.recalibrate import load_recalibrator
+from surefoot.report.certified import Radius, certify_images, show
+from surefoot.report.evaluation import plain
+from surefoot.verify.many import load_images, open_network
+from surefoot.verify.regions import ball
+
+
+def command(
+    network: Annotated[Path, typer.Argument(help="An .onnx file whose output is logits, or their softmax.")],
+    images: Annotated[Path, typer.Option(help="An .npz file of images `x` and classes `y`.")],
+    eps: Annotated[str, typer.Option(help="Radii between commas, such as 0,1/255,2/255.")],
+    map_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--map", help="A map that `surefoot recalibrate` wrote. Default: the softmax alone."),
+    ] = None,
+    valid: Annotated[str, typer.Option("--range", help="The valid range of values, before any normalisation.")] = "0,1",
+    first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
+    page: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write a page: curves, and the first images with pictures."),
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="How many images the page shows.")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Certify confidence: bounds that hold for every input within a radius, after the map.
+
+    Example: surefoot certify net.onnx --images test.npz --eps 0,1/255,2/255 --map map.json --page certified.html
+    """
+    opened = open_network(network)
+    x, y = load_images(images, opened)
+    x, y = x[:first], y[:first].tolist()
+    radii = sorted(numbers(eps, None, "--eps"))
+    low, high = numbers(valid, 2, "--range")
+    if not low < high:
+        raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
+    recalibrator = None if map_file is None else load_recalibrator(map_file)
+    console = Console(stderr=True)
+    steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
+
+    def done() -> None:
+        next(steps, None)
+
+    found, bounds = certify_images(opened, x, y, radii, (low, high), recalibrator, done)
+    done()
+    if page is not None:
+        try:
+            from surefoot.report.page import write_certified_page  # noqa: PLC0415  (an extra)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
+        shown = [
+            show(opened, i, x[i], y[i], ball(x[i], radii[-1], low, high), bounds[-1][i], 10.0)
+            for i in range(min(pictures, len(x)))
+        ]
+        write_certified_page(page, f"{network.name} on {images.name}", found, shown)
+    if as_json:
+        print(json.dumps([plain(r) for r in found], allow_nan=False))
+        return
+    Console().print(_table(found))
+    if page is not None:
+        print(f"page: {page}")
+
+
+def _table(found: list[Radius]) -> Table:
+    table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE")
+    for r in found:
+        s = r.summary
+        cells = [f"{a:.1%} to {b:.1%}" for a, b in (s.accuracy, s.mean_confidence)]
+        cells += [f"{a:.4f} to {b:.4f}" for a, b in (s.brier,)] + [f"{a:.1%} to {b:.1%}" for a, b in (s.ece,)]
+        table.add_row(f"{r.eps:.4g}", *cells)
+    return table

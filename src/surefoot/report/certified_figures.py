@@ -1,0 +1,77 @@
+"""Figures of certified images: curves against the radius, pictures, bars of bounds, polygons of outputs."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from surefoot.report.certified import Radius, Shown
+from surefoot.report.figures import AFTER, BEFORE
+
+_GREY = "#8a8f98"
+_LAYOUT = {
+    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "margin": {"l": 50, "r": 12, "t": 40, "b": 40},
+}  # fmt: skip
+
+
+def band(radii: list[Radius], name: str, title: str) -> go.Figure:
+    """Draw between what a quantity must lie, radius by radius."""
+    eps = [r.eps for r in radii]
+    ends = [getattr(r.summary, name) for r in radii]
+    figure = go.Figure()
+    high = go.Scatter(x=eps, y=[e[1] for e in ends], mode="lines+markers", line={"color": BEFORE}, name="at most")
+    low = go.Scatter(
+        x=eps, y=[e[0] for e in ends], mode="lines+markers", line={"color": AFTER}, name="at least", fill="tonexty",
+        fillcolor="rgba(138,143,152,0.25)",
+    )  # fmt: skip
+    figure.add_traces([high, low])
+    figure.update_layout(title={"text": title, "x": 0.5}, height=320, showlegend=False, **_LAYOUT)
+    figure.update_xaxes(title_text="radius")
+    return figure
+
+
+def picture(image: np.ndarray, title: str) -> go.Figure:
+    """Draw an image (c, h, w): its colours if it has three channels, else the first channel in grey."""
+    low, high = float(image.min()), float(image.max())
+    if len(image) == 3:
+        shades = np.clip((image.transpose(1, 2, 0) - low) / max(high - low, 1e-12) * 255, 0, 255).astype(np.uint8)
+        figure = go.Figure(go.Image(z=shades))
+    else:
+        figure = go.Figure(go.Heatmap(z=np.atleast_2d(image[0])[::-1], colorscale="gray", showscale=False))
+        figure.update_yaxes(scaleanchor="x", constrain="domain")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(title={"text": title, "x": 0.5}, height=240, **_LAYOUT)
+    return figure
+
+
+def bars(shown: Shown) -> go.Figure:
+    """Draw between what each class's recalibrated probability stays."""
+    found = shown.certified
+    colours = [AFTER if j == shown.label else _GREY for j in range(len(found.lower))]
+    figure = go.Figure(
+        go.Bar(
+            x=[str(j) for j in range(len(found.lower))], base=found.lower, y=found.upper - found.lower + 0.004,
+            marker_color=colours, customdata=np.stack([found.lower, found.upper], 1),
+            hovertemplate="class %{x}: %{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_yaxes(range=[0, 1.01], tickformat=".0%")
+    figure.update_layout(title={"text": "probability of each class, certified", "x": 0.5}, height=240, **_LAYOUT)
+    return figure
+
+
+def outputs(shown: Shown) -> go.Figure:
+    """Draw where the outputs of the class and of its nearest rival can be, and the line on which they tie."""
+    first, second = shown.rivals
+    corners = np.concatenate([shown.reach, shown.reach[:1]])
+    ends = [float(corners.min()), float(corners.max())]
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(x=corners[:, 0], y=corners[:, 1], fill="toself", line={"color": AFTER}, hoverinfo="skip")
+    )
+    figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line={"dash": "dot", "color": BEFORE}, hoverinfo="skip"))
+    figure.update_xaxes(title_text=f"output {first}")
+    figure.update_yaxes(title_text=f"output {second}")
+    figure.update_layout(
+        title={"text": "where two outputs can be; dotted: a tie", "x": 0.5}, height=240, showlegend=False, **_LAYOUT
+    )
+    return figure
