@@ -1,0 +1,77 @@
+"""`surefoot certify`, as it is typed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from networks import random_network
+from surefoot.cli.main import run
+from surefoot.graph.onnx_out import write_onnx
+from surefoot.recalibrate import TemperatureScaling, save_recalibrator
+from surefoot.report.certified import polygon
+from surefoot.verify.many import open_network
+from surefoot.verify.query import robustness
+from surefoot.verify.stars import over_approximate, star_of_box
+
+
+def surefoot(*arguments: object, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as left:
+        run([str(a) for a in arguments])
+    assert left.value.code == code
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_onnx(random_network(3), tmp_path / "net.onnx")
+    network = open_network(tmp_path / "net.onnx")
+    x = np.random.default_rng(0).uniform(0, 1, (4, network.inputs)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=network.run(x).argmax(1))
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(300, 3))
+    fitted = TemperatureScaling().fit(logits, (logits + rng.gumbel(size=logits.shape)).argmax(1))
+    save_recalibrator(fitted, tmp_path / "map.json")
+    return tmp_path
+
+
+def test_bands_widen_and_the_page_is_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--images", "x.npz", "--eps", "0,0.01,0.05", "--map", "map.json")
+    surefoot("certify", "net.onnx", *options, "--page", "p.html", "--pictures", "2", "--json")
+    radii = json.loads(capsys.readouterr().out)
+    assert [r["eps"] for r in radii] == [0, 0.01, 0.05]
+    assert radii[0]["summary"]["accuracy"] == [1.0, 1.0]
+    widths = [r["summary"]["mean_confidence"][1] - r["summary"]["mean_confidence"][0] for r in radii]
+    assert widths[0] < 1e-6
+    assert widths == sorted(widths)
+    text = (folder / "p.html").read_text()
+    assert "image 1, class" in text
+    assert text.count("plotly-graph-div") >= 4 + 2 * 3
+    surefoot("certify", "net.onnx", *options, "--first", "1")
+    assert "mean confidence" in capsys.readouterr().out
+
+
+def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("certify", "net.onnx", "--images", "x.npz", "--eps", "a", code=2)
+    surefoot("certify", "net.onnx", "--images", "x.npz", "--eps", "0.1", "--range", "0.5,1", code=2)
+    surefoot("certify", "net.onnx", "--images", "absent.npz", "--eps", "0.1", code=3)
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_polygon_holds_the_outputs() -> None:
+    graph = random_network(3)
+    n = int(np.prod(graph.input_shape))
+    query = robustness(np.zeros(n), np.full(n, 0.2), 0, 3)
+    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, programs=False).star
+    corners = polygon(star, 0, 2)
+    rng = np.random.default_rng(0)
+    m = star.predicate.variables
+    for _ in range(50):
+        a = rng.uniform(star.predicate.lower, star.predicate.upper)
+        if (star.predicate.rows @ a <= star.predicate.bounds).all():
+            y = star.member(a).numpy()[[0, 2]]
+            edges = np.roll(corners, -1, 0) - corners
+            sides = edges[:, 0] * (y[1] - corners[:, 1]) - edges[:, 1] * (y[0] - corners[:, 0])
+            assert (sides >= -1e-7).all() or (sides <= 1e-7).all()
+    assert m >= n
