@@ -260,8 +260,8 @@ def _competition_words(kept: dict[str, Any]) -> str:
     lines = [
         "## Instances of the field's competitions\n",
         "`auto`, one thread of the machine above, limits in seconds below; time counts reading the files.",
-        "Wrong: contradicts the verdict of tools with a good record. nnenum is on no index that can be reached here; its",
-        "competition times (on 16 cores and more) are in the data. Command: "
+        "Wrong: contradicts the verdict of tools with a good record. nnenum is on no index that can be reached",
+        "here; its competition times (on 16 cores and more) are in the data. Command: "
         "`python results/verify.py competition --data ../shared/data/verify --seconds 116`.\n",
         "| set | run | holds | violated | unknown | wrong | known answers solved | median s | largest s of solved |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -288,7 +288,8 @@ def _vgg_words(kept: dict[str, Any]) -> str:
     lines = [
         "## VGG16, 224 x 224, random weights\n",
         "Stars (zonotope rule, no linear programs) through all 13 convolutions. The rounding is how far the true",
-        "output may be from the star's: where it exceeds the margin, nothing is proven about the network in real arithmetic.\n",
+        "output may be from the star's: where it exceeds the margin,",
+        "nothing is proven about the network in real arithmetic.\n",
         "| set | inputs alike in float32 | variables at the end | margin of the star | rounding | CPU s | peak GiB |",
         "|---|---|---|---|---|---|---|",
     ]
