@@ -132,6 +132,7 @@ class _Bounds:
             weights = softmax(z)
             row = weights - np.eye(k)[label]
             value = float(np.asarray(logsumexp(z - z[label]))) + float(self.lower(row[None])[0]) - float(row @ z)
+            value -= 1e-12 * (1 + float(np.abs(row) @ np.abs(z)) + float(np.abs(z - z[label]).max()))  # rounding
             reached = float(np.exp(-value)) * (1 + 1e-12) + 1e-12
             if reached >= high[label] * (1 - 1e-6):
                 high[label] = min(high[label], reached)
@@ -140,13 +141,15 @@ class _Bounds:
             z = (z + evaluate(self.graph, self.corners[-1].unsqueeze(0))[0].numpy()) / 2
         # from below: exp is under its chord, so sum exp(d_j) is at most a linear function of the differences
         least, most = -upper[label], upper[:, label]
-        width = np.where(most > least, most - least, 1.0)
-        slope = np.where(most > least, (np.exp(most) - np.exp(least)) / width, np.exp(most))
-        slope[label] = 0.0
-        row = -(slope - np.eye(k)[label] * slope.sum())
-        total = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(least) - slope * least, label).sum())
-        if np.isfinite(total) and total > 0:
-            low[label] = max(low[label], 1 / (1 + total) * (1 - 1e-12) - 1e-12)
+        if most.max() < 300:  # else the bound is 0, and chords overflow
+            width = np.where(most > least, most - least, 1.0)
+            slope = np.where(most > least, (np.exp(most) - np.exp(least)) / width, np.exp(most))
+            slope[label] = 0.0
+            row = -(slope - np.eye(k)[label] * slope.sum())
+            total = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(least) - slope * least, label).sum())
+            total += 1e-12 * float((np.abs(slope * least) + np.exp(most)).sum() + abs(total))  # rounding
+            if total > 0:
+                low[label] = max(low[label], 1 / (1 + total) * (1 - 1e-12) - 1e-12)
         return ProbabilityBox(low, high)
 
 

@@ -195,6 +195,8 @@ class _Run:
         return self.attack(200, 40) if few else self.attack(8, 20)
 
     def stages(self) -> list[Stage]:
+        if any(not len(unsafe.bounds) for unsafe in self.query.unsafe):  # every output is unsafe: any input will do
+            return [self.glance]
         free = int((self.query.upper > self.query.lower).sum())
         few = free <= FEW_INPUTS
         match self.method:

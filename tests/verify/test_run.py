@@ -1,0 +1,81 @@
+"""The cascade at its edges."""
+
+import numpy as np
+import pytest
+import torch
+
+from networks import random_box, random_network
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import GraphBuilder
+from surefoot.graph.ops import Linear, Softmax
+from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
+from surefoot.verify.run import Network, verify
+
+
+def line_network(softmax: bool = False) -> Network:
+    builder = GraphBuilder((1,))
+    last = builder.add(Linear(torch.tensor([[1.0], [-1.0]], dtype=torch.float64)), 0)
+    return Network.of(builder.build(builder.add(Softmax(), last) if softmax else last))
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_tie_is_not_robust_and_a_softmax_is_cut_off(softmax: bool) -> None:
+    network = line_network(softmax)
+    above = robustness(np.array([2.0**-40]), np.array([1.0]), 0, 2)
+    touching = robustness(np.array([0.0]), np.array([1.0]), 0, 2)
+    assert isinstance(verify(network, above, 5.0), Holds)
+    found = verify(network, touching, 5.0)
+    assert isinstance(found, Violated)
+    assert found.input.tolist() == [0.0]
+
+
+def test_every_output_unsafe_is_violated_by_any_input() -> None:
+    everything = (Unsafe(np.zeros((0, 2)), np.zeros(0)),)
+    found = verify(line_network(), Query(np.array([0.0]), np.array([1.0]), everything), 5.0)
+    assert isinstance(found, Violated)
+    narrow = Query(np.array([0.1]), np.array([0.1 + 1e-12]), everything)
+    assert isinstance(verify(line_network(), narrow, 5.0), Unknown)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e25])
+def test_huge_and_tiny_numbers(scale: float) -> None:
+    network = line_network()
+    low, high = np.array([0.5 * scale]), np.array([scale])
+    assert isinstance(verify(network, robustness(low, high, 0, 2), 5.0), Holds)
+    assert isinstance(verify(network, robustness(low, high, 1, 2), 5.0), Violated)
+
+
+def test_no_time_at_all_is_an_answer_too() -> None:
+    graph = random_network(4)
+    query = Query(*random_box(graph, 4), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
+    assert verify(Network.of(graph), query, 0.0).details["seconds"] < 5
+
+
+def test_questions_of_another_shape() -> None:
+    network = line_network()
+    with pytest.raises(InputError, match="has 2 inputs; the network takes 1"):
+        verify(network, robustness(np.zeros(2), np.ones(2), 0, 2), 1.0)
+    with pytest.raises(InputError, match="about 3 outputs; the network gives 2"):
+        verify(network, robustness(np.zeros(1), np.ones(1), 0, 3), 1.0)
+    with pytest.raises(InputError, match="nothing is unsafe"):
+        Query(np.zeros(1), np.ones(1), ())
+    with pytest.raises(InputError, match="leaves no certificate"):
+        verify(network, robustness(np.zeros(1), np.ones(1), 0, 2), 1.0, "exact", prove=True)
+
+
+def test_known_verdicts_of_the_competition(shared_data) -> None:
+    """Two instances of each kind, whose answer all good tools share."""
+    from surefoot.verify.many import answer_all, open_network  # noqa: PLC0415
+    from surefoot.verify.vnnlib import read_vnnlib  # noqa: PLC0415
+
+    data = shared_data / "verify"
+    for net, prop, expected in (
+        ("acasxu/onnx/ACASXU_run2a_1_1_batch_2000.onnx.gz", "acasxu/vnnlib/prop_1.vnnlib.gz", Holds),
+        ("acasxu/onnx/ACASXU_run2a_2_2_batch_2000.onnx.gz", "acasxu/vnnlib/prop_2.vnnlib.gz", Violated),
+        ("mnist_fc_2022/onnx/mnist-net_256x2.onnx.gz", "mnist_fc_2022/vnnlib/prop_8_0.03.vnnlib.gz", Holds),
+        ("mnist_fc_2022/onnx/mnist-net_256x2.onnx.gz", "mnist_fc_2022/vnnlib/prop_1_0.05.vnnlib.gz", Violated),
+        ("verivital_2021/Convnet_avgpool.onnx", "verivital_2021/specs/avgpool_specs/prop_9_0.02.vnnlib.gz", Holds),
+    ):
+        network = open_network(data / net)
+        queries = read_vnnlib(data / prop, network.inputs, network.outputs)
+        assert isinstance(answer_all(network, queries, 60.0, "auto", 0)[0], expected), (net, prop)
