@@ -132,6 +132,11 @@ def test_every_operation_is_what_the_runtime_computes(name: str) -> None:
     agree(model_of(nodes, constants, shape, opset), shape)
 
 
+def test_a_matrix_from_the_left() -> None:
+    nodes = [helper.make_node("MatMul", ["w", "x"], ["y"])]
+    agree(model_of(nodes, {"w": array(5, 3)}, [1, 3, 4]), [1, 3, 4])
+
+
 def test_branches_splits_and_constant_shapes() -> None:
     nodes = [
         helper.make_node("Split", ["x", "sizes"], ["a", "b"], axis=1),
@@ -236,6 +241,9 @@ def test_what_is_not_read_is_named() -> None:
     weights[2] = np.nan
     with pytest.raises(InputError, match=r"'c' is nan at \(2,\)"):
         graph_of_onnx(model_of([helper.make_node("Add", ["x", "c"], ["y"])], {"c": weights}, [1, 6]))
+    training = {"ratio": np.array(0.5, np.float32), "mode": np.array(True)}
+    with pytest.raises(InputError, match="dropout in training mode"):
+        graph_of_onnx(model_of([helper.make_node("Dropout", ["x", *training], ["y"])], training, [1, 6]))
     nodes = [helper.make_node("Softmax", ["x"], ["s"]), helper.make_node("Relu", ["s"], ["y"])]
     with pytest.raises(InputError, match="only as the last operation"):
         graph_of_onnx(model_of(nodes, {}, [1, 6]))

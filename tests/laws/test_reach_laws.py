@@ -83,6 +83,20 @@ def test_stars_hold_at_every_point_and_the_paper_s_is_the_tightest(seed: int, ru
         assert all(slack_of(tight.star, u)[0] >= f - 1e-6 for u, f in zip(query.unsafe, found, strict=True))
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_errors_of_float32_hold_at_every_point(seed: int) -> None:
+    graph = random_network(seed, products=True)
+    _, lower, upper = region(graph, seed)
+    query = Query(lower, upper, (Unsafe(np.eye(3)[:1], np.zeros(1)),))
+    state = approximate(graph, begin(star_of_box(query, graph.input_shape)), "zonotope", False, arithmetic=FLOAT32)
+    low, high = state.star.form.box(state.predicate)
+    y = evaluate(graph.to(torch.float32), samples(lower, upper, graph, 300, seed).float()).double()
+    inputs = samples(lower, upper, graph, 300, seed).float().double().flatten(1)
+    inside = ((inputs >= torch.from_numpy(lower)) & (inputs <= torch.from_numpy(upper))).all(1)
+    assert bool((y[inside] >= low - state.star.form.error).all())
+    assert bool((y[inside] <= high + state.star.form.error).all())
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_exact_stars_are_the_image(seed: int) -> None:
     """Every sampled input lies in a leaf that maps it to its output; every leaf's vertex is met by the network."""

@@ -7,9 +7,9 @@ import torch
 from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Linear, Softmax
+from surefoot.graph.ops import Linear, Relu, Scale, Softmax
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
-from surefoot.verify.run import Network, verify
+from surefoot.verify.run import Method, Network, verify
 
 
 def line_network(softmax: bool = False) -> Network:
@@ -43,6 +43,37 @@ def test_huge_and_tiny_numbers(scale: float) -> None:
     low, high = np.array([0.5 * scale]), np.array([scale])
     assert isinstance(verify(network, robustness(low, high, 0, 2), 5.0), Holds)
     assert isinstance(verify(network, robustness(low, high, 1, 2), 5.0), Violated)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"],
+)
+def test_what_is_not_a_number_proves_nothing(method: Method) -> None:
+    """1e200 (1e200 relu(x)) - the same is 0, which is unsafe; in float64 it is infinity less infinity."""
+    builder = GraphBuilder((1,))
+    last = builder.add(Relu(), builder.add(Linear(torch.tensor([[1e200], [1e200]], dtype=torch.float64)), 0))
+    last = builder.add(Relu(), builder.add(Scale(torch.tensor([1e200], dtype=torch.float64)), last))
+    builder.add(Linear(torch.tensor([[1.0, -1.0]], dtype=torch.float64)), last)
+    touched = (Unsafe(np.array([[1.0]]), np.zeros(1)), Unsafe(np.array([[-1.0]]), np.array([-1e9])))
+    for unsafe in (touched, touched[::-1]):
+        found = verify(Network.of(builder.build()), Query(np.array([-1.0]), np.array([2.0]), unsafe), 2.0, method)
+        assert not isinstance(found, Holds)
+
+
+def test_outputs_that_are_no_vector() -> None:
+    builder = GraphBuilder((1, 2, 2))
+    builder.add(Relu(), builder.add(Scale(torch.tensor(-1.0, dtype=torch.float64)), 0))
+    network = Network.of(builder.build())
+    query = Query(np.full(4, -2.0), np.full(4, -1.0), (Unsafe(np.eye(4)[:1], np.array([0.5])),))
+    for method in ("auto", "split", "star"):
+        assert isinstance(verify(network, query, 5.0, method), Holds)  # type: ignore[arg-type]
+
+
+def test_bounds_beyond_float32_cannot_be_replayed() -> None:
+    found = verify(line_network(), robustness(np.array([1e300]), np.array([2e300]), 1, 2), 5.0)
+    assert isinstance(found, Unknown)
+    assert "no float32 number" in found.why
 
 
 def test_no_time_at_all_is_an_answer_too() -> None:

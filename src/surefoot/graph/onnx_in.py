@@ -525,6 +525,12 @@ def _same(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], nam
     return _value(inputs[0])
 
 
+def _dropout(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], name: str) -> _Value:
+    if len(inputs) > 2 and inputs[2] is not None and np.any(_constant(inputs[2], "mode")):
+        raise InputError("dropout in training mode: export the network in inference mode")
+    return _value(inputs[0])
+
+
 def _cast(reader: _Reader, inputs: "list[_Known | None]", a: dict[str, Any], name: str) -> _Value:
     if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise InputError("a cast to whole or short numbers is not read")
@@ -585,7 +591,7 @@ _READERS: dict[str, _Read] = {
     "Concat": _concat,
     "Conv": _conv,
     "Div": _arithmetic("Div"),
-    "Dropout": _same,
+    "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalAveragePool": _global(_average_pool),
     "GlobalMaxPool": _global(_max_pool),

@@ -68,7 +68,12 @@ def check(certificate: Certificate, graph: Graph) -> float:
     Property: sound in real arithmetic, by the code of `reach.checker` alone.
     """
     checker = Checker(graph)
-    return min(_check(proof, checker) for proof in certificate.proofs)
+    try:
+        return min(_check(proof, checker) for proof in certificate.proofs)
+    except InputError:
+        raise
+    except (ValueError, IndexError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"the certificate does not fit the network: {error}") from error
 
 
 def _check(proof: Proof, checker: Checker) -> float:
@@ -78,14 +83,14 @@ def _check(proof: Proof, checker: Checker) -> float:
 def _missed(proof: Proof, checker: Checker, lower: np.ndarray, upper: np.ndarray) -> float:
     boxes = checker.boxes(lower, upper, thorough=proof.thorough)
     out = len(checker.graph.nodes) - 1
-    margins = []
+    margins = [np.inf]
     for weights, bounds in proof.unsafe:
         found = checker.bound(out, weights, boxes)
         if proof.thorough:
             found = np.maximum(found, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
         found = found - bounds
         margins.append(float((found - 4e-16 * np.abs(bounds)).max()))
-    return min(margins)
+    return float(np.min(margins))  # not a number, if one is not: `min` might pass over it
 
 
 def _check_boxes(proof: Proof, checker: Checker) -> float:

@@ -114,7 +114,7 @@ def approximate(
             case MaxPool2d():
                 state = _pool(graph, state, rule, programs)
             case Mul():
-                state = _product(graph, state)
+                state = _product(graph, state, arithmetic)
             case _:
                 state = certain(graph, state, arithmetic)
     return state
@@ -346,7 +346,7 @@ def _drop_losers(form: Form, predicate: Predicate, windows: _Windows) -> int:
     return solver.solved
 
 
-def _product(graph: Graph, state: State) -> State:
+def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     """Multiply two forms: exact where one is constant, else a new variable in McCormick's four planes."""
     node = graph.nodes[state.at]
     x, y = (state.forms[i] for i in node.inputs)
@@ -357,7 +357,8 @@ def _product(graph: Graph, state: State) -> State:
     corners = np.stack([xl * yl, xl * yu, xu * yl, xu * yu])
     reach_x, reach_y = np.maximum(np.abs(xl), np.abs(xu)), np.maximum(np.abs(yl), np.abs(yu))
     ex, ey = x.error.flatten().numpy(), y.error.flatten().numpy()
-    error = reach_x * ey + reach_y * ex + ex * ey
+    relative, absolute = arithmetic.error(1)
+    error = reach_x * ey + reach_y * ex + ex * ey + relative * (reach_x + ex) * (reach_y + ey) + absolute
     low, high = corners.min(0), corners.max(0)
     slack = 8 * DOUBLE * reach_x * reach_y
     low, high = low - slack, high + slack

@@ -52,7 +52,7 @@ class Form:
         moved = linear(torch.cat([self.centre.unsqueeze(0), self.generators]))
         size = self.size(predicate)
         if relative:
-            spread = absolute((self.error + 2 * relative * size).unsqueeze(0))[0]
+            spread = absolute((self.error * (1 + 2 * relative) + 2 * relative * size).unsqueeze(0))[0]
         else:  # nothing is added, only moved
             spread = absolute(self.error.unsqueeze(0))[0]
         centre = moved[0]

@@ -46,7 +46,6 @@ class Outcome:
     parts: int
     leaves: tuple[Part, ...] = ()
     rows: tuple[int, ...] = ()  # of each unsafe set, the row that was shown to be missed
-    stuck: bool = False
 
 
 def split_signs(
@@ -64,7 +63,8 @@ def split_signs(
 def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Part]) -> float:
     """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
     search = _Search(relaxation, query, lambda _: None)
-    return min(float(search.rounded(parts[i : i + AT_ONCE])[0].min()) for i in range(0, len(parts), AT_ONCE))
+    found = torch.cat([search.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
+    return float(found.min())  # not a number, if one is not
 
 
 class _Search:
@@ -115,9 +115,9 @@ class _Search:
             if time.monotonic() > end or self.parts > most_parts:
                 return Outcome(False, todo[0][0], None, self.parts)
             chosen = [heapq.heappop(todo)[2] for _ in range(min(AT_ONCE // 2, len(todo)))]
+            if not all(part.options for part in chosen):  # all signs decided, and not proven: ascent cannot do it
+                return Outcome(False, chosen[0].bound, None, self.parts)
             fresh = self._split(chosen)
-            if not fresh:
-                return Outcome(False, chosen[0].bound, None, self.parts, stuck=True)
         return Outcome(True, float(worst_leaf), None, self.parts, tuple(leaves), self.chosen)
 
     # a batch of parts
@@ -161,7 +161,7 @@ class _Search:
             )
         return Choice(slopes, {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())})
 
-    def _bound(self, parts: list[Part], iterations: int = ITERATIONS) -> tuple[list[Part], Tensor | None]:
+    def _bound(self, parts: list[Part]) -> tuple[list[Part], Tensor | None]:
         done: list[Part] = []
         for begin in range(0, len(parts), AT_ONCE):
             some = parts[begin : begin + AT_ONCE]
@@ -176,7 +176,7 @@ class _Search:
                 rows.float(),
                 self._start(some, single, signs),
                 signs,
-                iterations,
+                ITERATIONS,
                 float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
             )
             now = [
@@ -244,7 +244,7 @@ class _Search:
         return parts
 
     def _split(self, parts: list[Part]) -> list[Part]:
-        """Of the candidates take the one whose worse half is bounded best without ascent; give both halves."""
+        """Of each part's options take the one whose worse half is bounded best without ascent; give both halves."""
         trial: list[Part] = []
         owners: list[tuple[int, tuple[int, int]]] = []
         for i, part in enumerate(parts):
@@ -252,8 +252,6 @@ class _Search:
                 owners.append((i, (place, value)))
                 for sign in (1, -1):
                     trial.append(replace(part, signs=(*part.signs, (place, value, sign)), multipliers={}))
-        if not trial:
-            return []
         quick = self._quick(trial)
         best: dict[int, tuple[float, int]] = {}
         for j, (i, _) in enumerate(owners):

@@ -16,7 +16,7 @@ from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_subst
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import REAL
 from surefoot.recalibrate import Recalibrator
-from surefoot.recalibrate.steps import Affine, Softmax, Step
+from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
 from surefoot.verify.query import Unsafe
 from surefoot.verify.regions import Region
@@ -28,7 +28,7 @@ ASCENT = 20
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """Bounds that hold for every input of a region (in real arithmetic): `label` is the class at its centre.
+    """Bounds that hold for every input of a region, in real arithmetic, after the map: `label` is the class at its centre.
 
     `stays` says that no input of the region has another class; `lower` and `upper` bound every class's probability.
     """
@@ -81,11 +81,14 @@ def certify(network: Network, region: Region, recalibrator: Recalibrator | None 
     upper = np.zeros((k, k))
     for (i, j), low in zip(pairs, bounds.lower(rows), strict=True):
         upper[i, j] = -low
-    label = bounds.label
+    label = int(apply(steps, bounds.centre[None])[0].argmax())
     box = enclose(steps, Differences(upper))
     if len(steps) == 1 and isinstance(steps[0], Softmax):
         box = bounds.tightened(box, label, upper)
-    return Certified(label, bool((np.delete(upper[:, label], label) < 0).all()), box.lower, box.upper)
+    stays = bool((np.delete(box.upper, label) < box.lower[label]).all())
+    if recalibrator is None or recalibrator.keeps_accuracy:  # then differences of logits tell more
+        stays = stays or bool((np.delete(upper[:, label], label) < 0).all())
+    return Certified(label, stays, box.lower, box.upper)
 
 
 def _appended(graph: Graph, step: Affine) -> Graph:
@@ -108,7 +111,6 @@ class _Bounds:
         self.double = relax(graph, region, REAL, tighten_by_substitution)
         self.single = self.double.to(torch.float32)
         self.centre = evaluate(graph, (region.lower + region.upper) / 2)[0].numpy()
-        self.label = int(self.centre.argmax())
         self.corners: list[Tensor] = []
 
     def lower(self, rows: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def divide(
         parts += len(lo)
         bounds, slopes = bound_boxes(graph, lo, hi, rows, arithmetic, effort)
         sets = rows.of_sets(bounds)
-        open_ = (sets <= 0).any(1)
+        open_ = (sets > 0).all(1).logical_not()  # what is not a number is not proven
         if bool(open_.logical_not().any()):
             margin = min(margin, float(sets[~open_].min()))
             proven.append((lo[~open_], hi[~open_]))

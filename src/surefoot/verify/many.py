@@ -77,7 +77,6 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 
 def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
-    torch.set_num_threads(1)
     network = network or open_network(settings.network)
     classes = network.outputs
     placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
@@ -98,8 +97,9 @@ def verify_many(
     Raises:
         FileError: a journal of another run.
     """
-    keys = [_key(settings, region, label) for region, label in zip(regions, labels, strict=True)]
-    answers = _answers(journal, settings)
+    digest = digest_of(settings.network)  # a file that changed is another network
+    keys = [_key(settings, digest, region, label) for region, label in zip(regions, labels, strict=True)]
+    answers = _answers(journal)
     if done is not None:
         for i, key in enumerate(keys):
             if key in answers:
@@ -130,17 +130,19 @@ def _run(
 
 
 def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[int, dict[str, Any]]:
+    torch.set_num_threads(1)  # a process of its own: one core each
     return i, verify_image(settings, region, label)
 
 
-def _key(settings: Settings, region: Region, label: int) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(settings) | {"label": label}).encode())
+def _key(settings: Settings, network: str, region: Region, label: int) -> str:
+    about = asdict(settings) | {"network": network, "label": label}
+    digest = hashlib.sha256(json.dumps(about).encode())
     for part in (region.lower, region.upper, region.centre, region.directions, region.rows, region.bounds):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]
 
 
-def _answers(journal: Path | None, settings: Settings) -> dict[str, dict[str, Any]]:
+def _answers(journal: Path | None) -> dict[str, dict[str, Any]]:
     """Read a journal; its last line may be cut off, when the run was."""
     if journal is None or not journal.exists():
         return {}

@@ -86,19 +86,23 @@ class Replay:
     @property
     def lower(self) -> np.ndarray:
         """The least float32 numbers that are not below the region."""
-        low = self.query.lower.astype(np.float32)
+        with np.errstate(over="ignore"):
+            low = self.query.lower.astype(np.float32)
         return np.where(low < self.query.lower, np.nextafter(low, np.float32(np.inf)), low)
 
     @property
     def upper(self) -> np.ndarray:
         """The greatest float32 numbers that are not above the region."""
-        high = self.query.upper.astype(np.float32)
+        with np.errstate(over="ignore"):
+            high = self.query.upper.astype(np.float32)
         return np.where(high > self.query.upper, np.nextafter(high, np.float32(-np.inf)), high)
 
     @property
     def empty(self) -> bool:
         """Whether the region holds no float32 input."""
-        return bool((self.lower > self.upper).any())
+        return not bool(
+            (self.lower <= self.upper).all() and np.isfinite(self.lower).all() and np.isfinite(self.upper).all()
+        )
 
     def __call__(self, candidates: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the input and output of a counterexample among candidates (n, d), or None."""

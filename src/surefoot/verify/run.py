@@ -15,7 +15,7 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.ops import Linear, Mul, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
-from surefoot.graph.passes.softmax import logits_of
+from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
@@ -28,7 +28,7 @@ from surefoot.verify.divide import AxisBy, Effort, Rows, bound_boxes, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
-from surefoot.verify.stars import Walked, box_slack, leaves, over_approximate, star_of_box
+from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[
     "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
@@ -52,7 +52,7 @@ class Network:
     @staticmethod
     def of(graph: Graph, run: Runner | None = None) -> "Network":
         """Prepare a graph. `run` is how it is deployed; default: its operations in float32."""
-        logits = logits_of(graph)
+        logits = flat_output(logits_of(graph))
         single = logits.to(torch.float32)
         double = logits.to(torch.float64)
         return Network(pools_as_rectifiers(double), double, single, run or runner_of_graph(logits))
@@ -162,6 +162,9 @@ class _Run:
         return torch.from_numpy(self.hit[0]) if self.hit is not None else None
 
     def answer(self) -> Verdict:
+        intervals = relax(self.network.pooled, self.region, REAL)
+        if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
+            return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in self.stages():
             verdict = stage()
             if verdict is not None:
@@ -256,12 +259,12 @@ class _Run:
         graph = self.network.pooled
         star = star_of_box(self.query, graph.input_shape)
         state = approximate(graph, begin(star), "zonotope", programs=False, arithmetic=arithmetic)
-        return min(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
+        return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
         margin, self.seen = self.reached(REAL)
         self.best = max(self.best, margin)
-        if margin <= 0:
+        if not margin > 0:
             return None
         return Holds(margin, "zonotope", self.float32_holds(), self.details())
 
@@ -281,7 +284,7 @@ class _Run:
     def substitution(self) -> Verdict | None:
         margin = self.substituted(REAL, self.seen)
         self.best = max(self.best, margin)
-        if margin <= 0:
+        if not margin > 0:
             return None
         return Holds(margin, "substitution", self.float32_holds(), self.details())
 
@@ -310,7 +313,7 @@ class _Run:
             return False
         for lo, hi in zip(low.split(256), high.split(256), strict=True):
             bounds, _ = bound_boxes(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
-            if bool((self.rows.of_sets(bounds) <= 0).any()):
+            if not bool((self.rows.of_sets(bounds) > 0).all()):
                 return False
         return True
 
@@ -367,14 +370,14 @@ class _Run:
         walked = Walked()
         try:
             for leaf in leaves(self.network.pooled, star, self.query, self.left, walked):
-                if leaf.slack <= 0 and leaf.candidate is not None:
+                if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.hit is not None:
                         return self.violated("exact")
         except TimeoutError:
             return None
         details = self.details(leaves=walked.leaves, pruned=walked.pruned, programs=walked.programs)
-        if walked.margin <= 0:
+        if not walked.margin > 0:
             self.best = walked.margin
             self.broken = True
             return None

@@ -1,7 +1,7 @@
 """Answers by star reachability, exact and over-approximate: the paper's own method."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,11 @@ from surefoot.sets.predicate import Predicate, Solver
 from surefoot.verify.query import Query, Unsafe
 
 _ELASTIC = 1e6  # by how much rows may be missed when the least such amount is sought
+
+
+def least(slacks: Iterable[float]) -> float:
+    """Return the least slack; not a number if one is not, as Python's `min` would not say."""
+    return float(np.min([*slacks, np.inf]))
 
 
 def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
@@ -106,13 +111,16 @@ def over_approximate(
 ) -> Approximated:
     """Walk one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
     state = approximate(graph, begin(star), rule, programs, relaxed=relaxed)
-    slack, where = np.inf, None
-    for unsafe in query.unsafe:
-        found, point = slack_of(state.star, unsafe)
-        if found < slack:
-            slack, where = found, point
+    slack, where = _nearest(state.star, query)
     candidate = None if where is None else star.member(where[: star.form.variables])
     return Approximated(state.star, slack, candidate, state.count)
+
+
+def _nearest(star: Star, query: Query) -> tuple[float, np.ndarray | None]:
+    """Return the least slack over all unsafe sets, and where it is nearly reached."""
+    found = [slack_of(star, unsafe) for unsafe in query.unsafe]
+    slacks = [slack for slack, _ in found]
+    return least(slacks), found[int(np.argmin(slacks))][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,22 +159,18 @@ def leaves(
         if not prune:
             return False
         reached = approximate(graph, state, "zonotope", programs=False)
-        slack = min(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
+        slack = least(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
         if slack > 0:
             walked.pruned += 1
-            walked.margin = min(walked.margin, slack)
+            walked.margin = least([walked.margin, slack])
         return slack > 0
 
     for state in exact(graph, begin(star), proven):
-        slack, where = np.inf, None
-        for unsafe in query.unsafe:
-            found, point = slack_of(state.star, unsafe)
-            if found < slack:
-                slack, where = found, point
+        slack, where = _nearest(state.star, query)
         inputs = Star(star.form, state.predicate)
         walked.programs += state.count.programs
         walked.leaves += 1
-        walked.margin = min(walked.margin, slack)
+        walked.margin = least([walked.margin, slack])
         yield Leaf(state.star, inputs, slack, None if where is None else inputs.member(where))
 
 

@@ -129,14 +129,16 @@ def _clauses(tree: _Tree, known: set[str]) -> list[list[_Atom]]:
             return clauses
         case ["or", *parts] if parts:
             return [clause for part in parts for clause in _clauses(part, known)]
-        case [("<=" | ">=" | "<" | ">" | "=") as sign, *terms] if len(terms) >= 2:
-            atoms: list[_Atom] = []  # < is read as <=: unsafe sets are closed, which can only ask for more
+        case [("<=" | ">=" | "=") as sign, *terms] if len(terms) >= 2:
+            atoms: list[_Atom] = []
             for left, right in itertools.pairwise(terms):
-                if sign in ("<=", "<", "="):
+                if sign in ("<=", "="):
                     atoms.append(_atom(left, right, known))
-                if sign in (">=", ">", "="):
+                if sign in (">=", "="):
                     atoms.append(_atom(right, left, known))
             return [atoms]
+        case [("<" | ">"), *_]:
+            raise InputError(f"unsafe sets are closed in VNNLIB 1.0: write <= or >= in {_shown(tree)}")
         case _:
             raise InputError(f"this is not a formula of <=, >=, and, or: {_shown(tree)}")
 
@@ -229,10 +231,11 @@ def _narrow(low: np.ndarray, high: np.ndarray, atom: _Atom) -> None:
         raise InputError("a condition on several inputs together is not read: bound each input by numbers")
     name, w = next(iter(atom.weights))
     at = int(name[2:])
+    end = atom.bound / w
     if w > 0:
-        high[at] = min(high[at], atom.bound / w)
+        high[at] = min(high[at], end if w == 1 else math.nextafter(end, math.inf))  # a quotient is rounded: outward
     else:
-        low[at] = max(low[at], atom.bound / w)
+        low[at] = max(low[at], end if w == -1 else math.nextafter(end, -math.inf))
 
 
 def _shown(tree: _Tree) -> str:

@@ -1,0 +1,64 @@
+"""Splitting: no part may be lost, whatever happens to its counterexamples."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from networks import random_box, random_network, samples
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.reach.ascent import tighten_by_ascent
+from surefoot.reach.backward import relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import REAL
+from surefoot.verify import branch
+from surefoot.verify.branch import Part, split_signs
+from surefoot.verify.divide import divide
+from surefoot.verify.query import Query, Unsafe
+
+
+def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
+    graph = pools_as_rectifiers(random_network(seed))
+    lower, upper = random_box(graph, seed)
+    rows = np.random.default_rng(seed).normal(size=(1, 3))
+    y = evaluate(graph, samples(lower, upper, graph, 200, seed)).numpy() @ rows.T
+    spread = np.ptp(y) + 1e-6
+    unsafe = tuple(Unsafe(rows, np.array([y.min() + share * spread])) for share in shares)
+    shape = (1, *graph.input_shape)
+    box = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
+    return Query(lower, upper, unsafe), box, graph
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("iterations", [0, 20])
+@pytest.mark.parametrize("shares", [(0.02,), (0.02, -0.02), (0.001, -0.2, -0.01)])
+def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
+    seed: int, shares: tuple[float, ...], iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part all of whose signs are decided, and that is not proven, must not vanish."""
+    monkeypatch.setattr(branch, "ITERATIONS", iterations)
+    query, box, graph = violated(seed, shares)
+    made = relax(graph, box, REAL, tighten_by_ascent(2))
+    found = split_signs(made, query, 1.0, lambda _: None)
+    assert not found.proven
+    assert not divide(graph, query, REAL, 0.1, lambda _: None).proven
+
+
+def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two open parts one has all signs decided: the other's proof must not pass for that of both."""
+    query, box, graph = violated(0, (0.02,))
+    made = relax(graph, box, REAL, tighten_by_ascent(2))
+
+    def bound(self: object, parts: list[Part]) -> tuple[list[Part], None]:
+        if len(parts) == 1:
+            return [Part(0, bound=-1.0, options=((1, 0),))], None
+        return [replace(parts[0], bound=-0.5, options=()), replace(parts[1], bound=-0.5, options=((1, 1),))], None
+
+    def split(self: object, parts: list[Part]) -> list[Part]:
+        return [Part(0, ((1, 0, 1),)), Part(0, ((1, 0, -1),))] if len(parts) == 1 else []
+
+    monkeypatch.setattr(branch._Search, "_bound", bound)
+    monkeypatch.setattr(branch._Search, "_split", split)
+    assert not split_signs(made, query, 5.0, lambda _: None).proven
