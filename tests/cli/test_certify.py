@@ -7,19 +7,13 @@ import numpy as np
 import pytest
 
 from networks import random_network
-from surefoot.cli.main import run
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.recalibrate import TemperatureScaling, save_recalibrator
 from surefoot.report.certified import polygon
 from surefoot.verify.many import open_network
 from surefoot.verify.query import robustness
 from surefoot.verify.stars import over_approximate, star_of_box
-
-
-def surefoot(*arguments: object, code: int = 0) -> None:
-    with pytest.raises(SystemExit) as left:
-        run([str(a) for a in arguments])
-    assert left.value.code == code
+from typed import surefoot
 
 
 @pytest.fixture

@@ -5,15 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from surefoot.cli.main import run
 from surefoot.core.predictions import Predictions, save_predictions
-
-
-def call(capsys, *arguments):
-    with pytest.raises(SystemExit) as done:
-        run([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return done.value.code or 0, out, err
+from typed import call
 
 
 def write(path, scale=2.5, n=800):

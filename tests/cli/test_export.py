@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.cli.main import run
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.models import find_model
 from surefoot.recalibrate import load_recalibrator
 from surefoot.train import save_model
-
-
-def call(capsys, *arguments):
-    with pytest.raises(SystemExit) as done:
-        run([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return done.value.code or 0, out, err
+from typed import call
 
 
 def write(path, scale=2.5, n=800):

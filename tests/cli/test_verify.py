@@ -10,12 +10,7 @@ from networks import random_network
 from surefoot.cli.main import run
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.verify.many import open_network
-
-
-def surefoot(*arguments: object, code: int = 0) -> None:
-    with pytest.raises(SystemExit) as left:
-        run([str(a) for a in arguments])
-    assert left.value.code == code
+from typed import surefoot
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from networks import random_network
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.onnx_in import graph_of_onnx, load_model, read_onnx
+from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import graph_of_onnx, read_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers

@@ -9,7 +9,8 @@ import typer
 
 from surefoot.cli.options import Json
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_in import graph_of_onnx, load_model
+from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import logits_of
 from surefoot.reach.certificate import check, load_certificate

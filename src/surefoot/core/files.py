@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from surefoot.core.errors import FileError
 
 
@@ -65,3 +67,18 @@ def read_json(path: Path | str) -> Any:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FileError(f"{path} is not a JSON file: {error}") from error
+
+
+def read_pairs(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Read inputs `x` and labels `y` of an `.npz` file, as they are.
+
+    Raises:
+        FileError: the file is missing, damaged, or lacks an array.
+    """
+    try:
+        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return file["x"], file["y"]
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes NumPy's reader raise
+        raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from surefoot.core.errors import FileError, InputError
+from surefoot.core.errors import InputError
+from surefoot.core.files import read_pairs
 from surefoot.data.prepare import Prepare
 from surefoot.data.splits import Data, Part, divide, divide_published
 
@@ -20,13 +21,7 @@ def arrays(path: Path | str, seed: int = 0) -> Data:
         FileError: the file is missing, damaged, or lacks an array.
         InputError: values that are not finite, labels that are not class indices, lengths that differ.
     """
-    try:
-        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            x, y = file["x"], file["y"]
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error}") from error
-    except Exception as error:  # whatever a damaged file makes NumPy's reader raise
-        raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error
+    x, y = read_pairs(path)
     if x.dtype.kind not in "fiub" or y.dtype.kind not in "iu" or y.ndim != 1 or x.ndim < 2 or len(x) != len(y):
         raise InputError(
             f"{path}: x must be numbers (n, ...) and y class indices (n,), "

@@ -28,7 +28,7 @@ ASCENT = 20
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """Bounds that hold for every input of a region, in real arithmetic, after the map: `label` is the class at its centre.
+    """Bounds for every input of a region, in real arithmetic, after the map: `label` is the class at its centre.
 
     `stays` says that no input of the region has another class; `lower` and `upper` bound every class's probability.
     """

@@ -13,7 +13,9 @@ import torch
 from joblib import Parallel, delayed
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.graph.onnx_in import graph_of_onnx, load_model
+from surefoot.core.files import read_pairs
+from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.reach.certificate import Certificate, Proof
 from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
@@ -176,13 +178,7 @@ def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndar
         FileError: missing, damaged, or without these arrays.
         InputError: values or labels that do not fit the network.
     """
-    try:
-        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            x, y = file["x"], file["y"]
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error}") from error
-    except Exception as error:  # whatever a damaged file makes NumPy's reader raise
-        raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error
+    x, y = read_pairs(path)
     if x.dtype.kind not in "fiu" or y.dtype.kind not in "iu" or y.ndim != 1 or len(x) != len(y) or not len(y):
         raise InputError(f"{path}: x {x.dtype} {x.shape} and y {y.dtype} {y.shape} are not images and their classes")
     if int(np.prod(x.shape[1:])) != network.inputs:

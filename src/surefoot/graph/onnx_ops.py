@@ -1,0 +1,388 @@
+"""One function an operation of ONNX: (values, inputs, attributes, name) -> value. Most are written with others."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+
+from surefoot.core.errors import InputError
+from surefoot.graph.onnx_values import Known, Value, Values, guard, value_of
+from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
+
+_Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
+
+
+def _constant(x: "Known | None", what: str) -> np.ndarray:
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"its {what} must be constant")
+    return x.astype(np.float64)
+
+
+def _optional(inputs: "list[Known | None]", at: int, what: str) -> torch.Tensor | None:
+    if len(inputs) <= at or inputs[at] is None:
+        return None
+    return torch.from_numpy(_constant(inputs[at], what))
+
+
+def _conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    signal = len(value_of(inputs[0]).full) == 3
+    value = reader.image(inputs[0])
+    weight = torch.from_numpy(_constant(inputs[1], "kernel"))
+    if signal:
+        weight = weight.unsqueeze(2)
+    kernel = _sides(weight.shape[2:], signal=False)
+    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
+    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
+    op = Conv2d(weight, _optional(inputs, 2, "bias"), stride, padding, dilation, int(a.get("group", 1)))
+    if weight.shape[0] % op.groups:
+        raise InputError(f"{weight.shape[0]} channels cannot be made of {op.groups} groups")
+    return _again_signal(reader, reader.add(op, value, name=name), signal)
+
+
+def _again_signal(reader: Values, value: Value, signal: bool) -> Value:
+    if not signal:
+        return value
+    return reader.taken(value, np.arange(math.prod(value.full)).reshape(1, value.full[1], value.full[3]))
+
+
+def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix") * a.get("alpha", 1.0)
+    if a.get("transA", 0):
+        raise InputError("transA is not read")
+    if len(value.full) != 2:
+        raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
+    weight = weight if a.get("transB", 0) else weight.T
+    offset = _optional(inputs, 2, "offset")
+    if offset is not None:
+        offset = torch.broadcast_to(offset.flatten() * a.get("beta", 1.0), (weight.shape[0],)).clone()
+    return reader.add(Linear(torch.tensor(weight), offset), value, name=name)
+
+
+def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    if isinstance(inputs[0], Value):
+        value, weight = inputs[0], _constant(inputs[1], "matrix")
+        if weight.ndim == 1:
+            weight = weight[:, None]
+        if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
+            weight = weight.reshape(weight.shape[-2:])
+        if weight.ndim != 2:
+            raise InputError(f"a matrix is needed; the constant has the shape {weight.shape}")
+        out = reader.add(Linear(torch.tensor(weight.T)), value, name=name)
+        if isinstance(inputs[1], np.ndarray) and inputs[1].ndim == 1:
+            return reader.taken(out, np.arange(math.prod(out.full)).reshape(out.full[:-1]))
+        return out
+    weight, value = _constant(inputs[0], "matrix"), value_of(inputs[1])
+    if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
+        weight = weight.reshape(weight.shape[-2:])
+    if weight.ndim == 2 and len(value.full) == 1:
+        return reader.add(Linear(torch.tensor(weight)), value, name=name)
+    if weight.ndim != 2 or len(value.full) < 2:
+        raise InputError(f"shapes {weight.shape} and {value.full} are not those of a matrix and columns")
+    places = np.arange(math.prod(value.full)).reshape(value.full)
+    columns = reader.taken(value, places.swapaxes(-1, -2))
+    out = reader.add(Linear(torch.tensor(weight)), columns, name=name)
+    places = np.arange(math.prod(out.full)).reshape(out.full)
+    return reader.taken(out, places.swapaxes(-1, -2))
+
+
+def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    """Two steps, x - mean and the rest, so that rounding is bounded by what a runtime really adds and multiplies."""
+    value = value_of(inputs[0])
+    if a.get("training_mode", 0):
+        raise InputError("batch normalisation in training mode: export the network in inference mode")
+    gamma, beta, mean, variance = (_constant(inputs[i], "statistics") for i in range(1, 5))
+    if np.any(variance + a.get("epsilon", 1e-5) <= 0):
+        raise InputError("a variance is not above 0")
+    axes = (1, -1) + (1,) * (len(value.full) - 2)
+    centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
+    scale = gamma / np.sqrt(variance + a.get("epsilon", 1e-5))
+    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
+
+
+def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    return reader.add(Relu(), value_of(inputs[0]), name=name)
+
+
+def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    """Slope x + (1 - slope) relu(x)."""
+    value, slope = value_of(inputs[0]), float(a.get("alpha", 0.01))
+    positive = reader.add(Relu(), value, name=name and f"{name}_relu")
+    return reader.add(
+        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, 1.0 - slope, None, ""), name=name
+    )
+
+
+def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    """Low + relu(x - low) - relu(x - high)."""
+    value = value_of(inputs[0])
+    low, high = (
+        float(_constant(inputs[at], what)) if len(inputs) > at and inputs[at] is not None else a.get(what, default)
+        for at, what, default in ((1, "min", -math.inf), (2, "max", math.inf))
+    )
+    if low > high:
+        raise InputError(f"it clips to [{low}, {high}], which is empty")
+    if abs(low) < 1e30:
+        value = reader.scaled(reader.add(Relu(), reader.scaled(value, 1.0, -low, "")), 1.0, low, "")
+    if abs(high) < 1e30:  # min(x, high) = high - relu(high - x)
+        value = reader.scaled(reader.add(Relu(), reader.scaled(value, -1.0, high, "")), -1.0, high, name)
+    return value
+
+
+def _max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
+    out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
+    return _again_signal(reader, out, signal)
+
+
+def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    """A sum over windows, then one over how many are counted."""
+    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
+    channels = value.sample[0]
+    one = torch.ones(1, 1, *kernel, dtype=torch.float64)
+    sums = Conv2d(one.expand(channels, 1, *kernel).clone(), None, stride, padding, dilation, channels)
+    image = torch.ones(1, 1, *value.sample[1:], dtype=torch.float64)
+    if a.get("count_include_pad", 0):  # what a rounded-up size adds beyond the padding is not counted
+        asked = _padding({**a, "ceil_mode": 0}, value.sample, kernel, stride, dilation, signal)
+        image = torch.nn.functional.pad(image, asked, value=1.0)
+        rest = tuple(p - q for p, q in zip(padding, asked, strict=True))
+    else:
+        rest = padding
+    counts = Conv2d(one, None, stride, rest, dilation, 1)(image)[0]
+    if bool((counts == 0).any()):
+        raise InputError("a pooling window lies in the padding alone")
+    out = reader.add(sums, value, name=name and f"{name}_sum")
+    return _again_signal(reader, reader.scaled(out, (1 / counts).numpy()[None], None, name), signal)
+
+
+def _global(pool: _Read) -> _Read:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+        full = value_of(inputs[0]).full
+        return pool(reader, inputs, {"kernel_shape": list(full[2:])}, name)
+
+    return read
+
+
+def _reduce(mean: bool) -> _Read:
+    """Sums and means over axes: the axes moved to the end, and one row of ones."""
+
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+        value = value_of(inputs[0])
+        given = inputs[1] if len(inputs) > 1 else a.get("axes")
+        axes = sorted({int(x) % len(value.full) for x in np.asarray(given if given is not None else ()).flatten()})
+        if not axes or (value.lead and 0 in axes):
+            raise InputError(f"it reduces the axes {axes or 'all'}; the batch's must stay")
+        kept = [axis for axis in range(len(value.full)) if axis not in axes]
+        places = np.arange(math.prod(value.full)).reshape(value.full).transpose(kept + axes)
+        count = math.prod(value.full[axis] for axis in axes)
+        moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
+        weight = torch.full((1, count), 1.0, dtype=torch.float64)
+        out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
+        out = reader.scaled(out, 1.0 / count, None, name) if mean else out
+        shape = [1 if axis in axes else n for axis, n in enumerate(value.full)]
+        if not a.get("keepdims", 1):
+            shape = [value.full[axis] for axis in kept]
+        return reader.taken(out, np.arange(math.prod(out.full)).reshape(shape))
+
+    return read
+
+
+def _arithmetic(op: str) -> _Read:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+        x, y = inputs
+        if isinstance(x, Value) and isinstance(y, Value):
+            return _branches(reader, op, x, y, name)
+        if isinstance(x, Value):
+            c = _constant(y, "second operand")
+            match op:
+                case "Add":
+                    return reader.scaled(x, 1.0, c, name)
+                case "Sub":
+                    return reader.scaled(x, 1.0, -c, name)
+                case "Mul":
+                    return reader.scaled(x, c, None, name)
+                case _:
+                    if np.any(c == 0):
+                        raise InputError("it divides by 0")
+                    return reader.scaled(x, 1.0 / c, None, name)
+        c, y = _constant(x, "first operand"), value_of(y)
+        match op:
+            case "Add":
+                return reader.scaled(y, 1.0, c, name)
+            case "Sub":
+                return reader.scaled(y, -1.0, c, name)
+            case "Mul":
+                return reader.scaled(y, c, None, name)
+            case _:
+                raise InputError("a constant divided by a value is not read")
+
+    return read
+
+
+def _branches(reader: Values, op: str, x: Value, y: Value, name: str) -> Value:
+    if op == "Div":
+        raise InputError("the quotient of two branches is not read")
+    target = tuple(np.broadcast_shapes(x.full, y.full))
+    x, y = reader.broadcast(x, target), reader.broadcast(y, target)
+    if op == "Sub":
+        y = reader.scaled(y, -1.0, None, "")
+    return reader.add(Mul() if op == "Mul" else Add(), x, y, name=name)
+
+
+def _sum(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    total: Known | None = inputs[0]
+    for x in inputs[1:]:
+        total = _arithmetic("Add")(reader, [total, x], a, "")
+    return value_of(total)
+
+
+def _negate(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    return reader.scaled(value_of(inputs[0]), -1.0, None, name)
+
+
+def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    return value_of(inputs[0])
+
+
+def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    if len(inputs) > 2 and inputs[2] is not None and np.any(_constant(inputs[2], "mode")):
+        raise InputError("dropout in training mode: export the network in inference mode")
+    return value_of(inputs[0])
+
+
+def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        raise InputError("a cast to whole or short numbers is not read")
+    return value_of(inputs[0])
+
+
+def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    values = [value_of(x) for x in inputs]  # a constant part would need an operation of its own
+    rank = len(values[0].full)
+    axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
+    if axis < 0:
+        raise InputError("the batch's axis cannot be joined along")
+    return reader.add(Concat(axis), *values, name=name)
+
+
+def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    value = value_of(inputs[0])
+    pads = np.asarray(a["pads"] if "pads" in a else _constant(inputs[1], "amounts")).astype(int).flatten()
+    fill = a.get("value", 0.0)
+    if len(inputs) > 2 and inputs[2] is not None:
+        fill = float(_constant(inputs[2], "fill").reshape(()))
+    rank = len(value.full)
+    begin, end = np.zeros(rank, int), np.zeros(rank, int)
+    axes = range(rank) if len(inputs) < 4 or inputs[3] is None else _constant(inputs[3], "axes").astype(int)
+    for at, axis in enumerate(axes):
+        begin[axis], end[axis] = pads[at], pads[at + len(pads) // 2]
+    guard([n + max(b, 0) + max(e, 0) for n, b, e in zip(value.full, begin, end, strict=True)])
+    mode = a.get("mode", b"constant").decode()
+    places = np.arange(math.prod(value.full)).reshape(value.full)
+    places = places[tuple(slice(max(-b, 0), n - max(-e, 0)) for n, b, e in zip(value.full, begin, end, strict=True))]
+    widths = [(max(b, 0), max(e, 0)) for b, e in zip(begin, end, strict=True)]
+    if mode == "constant":
+        places = np.pad(places, widths, constant_values=-1)
+    elif mode in ("reflect", "edge", "wrap"):
+        places = np.pad(places, widths, mode=mode)  # type: ignore[call-overload]
+    else:
+        raise InputError(f"padding mode {mode!r} is not read")
+    moved = reader.taken(value, places, name)
+    if mode == "constant" and fill != 0:
+        return reader.scaled(moved, 1.0, np.where(places < 0, fill, 0.0), "")
+    return moved
+
+
+def _softmax(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    value = value_of(inputs[0])
+    axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
+    if len(value.sample) != 1 or axis != len(value.full) - 1:
+        raise InputError(f"a softmax over the classes of (1, k) is needed; the values have the shape {value.full}")
+    return reader.add(Softmax(), value, name=name)
+
+
+READERS: dict[str, _Read] = {
+    "Add": _arithmetic("Add"),
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
+    "Cast": _cast,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Div": _arithmetic("Div"),
+    "Dropout": _dropout,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global(_average_pool),
+    "GlobalMaxPool": _global(_max_pool),
+    "Identity": _same,
+    "LeakyRelu": _leaky,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Mul": _arithmetic("Mul"),
+    "Neg": _negate,
+    "Pad": _pad,
+    "ReduceMean": _reduce(mean=True),
+    "ReduceSum": _reduce(mean=False),
+    "Relu": _relu,
+    "Softmax": _softmax,
+    "Sub": _arithmetic("Sub"),
+    "Sum": _sum,
+}
+
+
+# Attributes
+
+
+def _sides(given: Any, signal: bool) -> tuple[int, int]:
+    sides = [int(n) for n in given]
+    if signal and len(sides) == 1:
+        sides = [1, *sides]
+    if signal and len(sides) == 2 and given == [1, 1]:
+        sides = [1, 1]
+    if len(sides) != 2 or min(sides) < 1 or max(sides) > 2**16:
+        raise InputError(f"two sides of at least 1 are needed, given {list(given)}")
+    return (sides[0], sides[1])
+
+
+def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> tuple[Any, ...]:
+    signal = len(value_of(inputs[0]).full) == 3
+    value = reader.image(inputs[0])
+    kernel = _sides(a["kernel_shape"], signal)
+    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
+    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
+    return value, signal, kernel, stride, dilation, padding
+
+
+def _padding(
+    a: dict[str, Any],
+    image: Shape,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    signal: bool,
+) -> tuple[int, int, int, int]:
+    """Return (left, right, top, bottom), with what a rounded-up size adds."""
+    pads = [int(n) for n in a.get("pads", [0, 0] if signal else [0, 0, 0, 0])]
+    if signal and len(pads) == 2:
+        pads = [0, pads[0], 0, pads[1]]
+    if len(pads) != 4 or min(pads) < 0 or max(pads) > 2**16:
+        raise InputError(f"four amounts of padding from 0 are needed, given {pads}")
+    auto = a.get("auto_pad", b"NOTSET").decode()
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    for axis in (0, 1):
+        side = image[1 + axis]
+        if auto in ("SAME_UPPER", "SAME_LOWER"):
+            total = max((-(-side // stride[axis]) - 1) * stride[axis] + reach[axis] - side, 0)
+            less, more = total // 2, total - total // 2
+            pads[axis], pads[axis + 2] = (less, more) if auto == "SAME_UPPER" else (more, less)
+        elif auto == "VALID":
+            pads[axis] = pads[axis + 2] = 0
+        elif a.get("ceil_mode", 0):
+            whole = side + pads[axis] + pads[axis + 2] - reach[axis]
+            steps = -(-whole // stride[axis])
+            if steps * stride[axis] >= side + pads[axis]:  # a window may not begin in the padding at the end
+                steps -= 1
+            pads[axis + 2] += max(steps * stride[axis] - whole, 0)
+    return (pads[1], pads[3], pads[0], pads[2])

@@ -1,0 +1,117 @@
+"""What the names of an ONNX file stand for, and the building blocks that its operations are written with."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import GraphBuilder
+from surefoot.graph.ops import Reshape, Scale, Shape, Take
+
+LARGEST_VALUE = 2**27  # numbers in one value
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a name stands for: the result of a node, with its shape as ONNX sees it, for a batch of one."""
+
+    place: int
+    full: Shape
+
+    @property
+    def lead(self) -> bool:
+        """Whether the first axis is the batch's."""
+        return len(self.full) > 1 and self.full[0] == 1
+
+    @property
+    def sample(self) -> Shape:
+        """The shape of one example."""
+        return self.full[1:] if self.lead else self.full
+
+
+Known: TypeAlias = "Value | np.ndarray"
+
+
+class Values:
+    """The graph that is being built, and how values are moved, broadcast and scaled in it."""
+
+    def __init__(self, full: Shape, name: str, opset: int) -> None:
+        self.opset = opset
+        self.first = Value(0, full)
+        self.builder = GraphBuilder(self.first.sample, name)
+
+    def taken(self, value: Value, places: np.ndarray, name: str = "") -> Value:
+        """Move data: a Reshape where the order stays, else a Take."""
+        moved = Value(value.place, tuple(places.shape))
+        if math.prod(moved.full) == 0:
+            raise InputError("nothing is left of the values")
+        if moved.sample == value.sample and np.array_equal(places.ravel(), np.arange(places.size)):
+            return moved
+        if places.size == math.prod(value.full) and np.array_equal(places.ravel(), np.arange(places.size)):
+            op: Reshape | Take = Reshape(moved.sample)
+        else:
+            op = Take(torch.from_numpy(np.ascontiguousarray(places).reshape(moved.sample)))
+        return self.add(op, value, full=moved.full, name=name)
+
+    def add(self, op: Any, *values: Value, full: Shape | None = None, name: str = "") -> Value:
+        """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""
+        place = self.builder.add(op, *(value.place for value in values), name=name)
+        sample = self.builder.nodes[place].shape
+        if full is None:
+            full = (1, *sample) if values[0].lead else sample
+        return Value(place, full)
+
+    def image(self, x: "Known | None") -> Value:
+        """Give an image (c, h, w), or a signal (c, l) as one of height 1."""
+        value = value_of(x)
+        if not value.lead or len(value.full) not in (3, 4):
+            raise InputError(f"an image (1, c, h, w) is needed; the values have the shape {value.full}")
+        if len(value.full) == 3:
+            places = np.arange(math.prod(value.full)).reshape(1, value.full[1], 1, value.full[2])
+            return self.taken(value, places)
+        return value
+
+    def broadcast(self, value: Value, shape: Shape) -> Value:
+        """Repeat values to a larger shape."""
+        target = tuple(np.broadcast_shapes(value.full, shape))
+        if target == value.full:
+            return value
+        guard(target)
+        places = np.broadcast_to(np.arange(math.prod(value.full)).reshape(value.full), target)
+        return self.taken(value, places)
+
+    def scaled(self, value: Value, scale: np.ndarray | float, shift: np.ndarray | float | None, name: str) -> Value:
+        """S x + t with constants that are broadcast as ONNX does."""
+        s = np.asarray(scale, dtype=np.float64)
+        t = None if shift is None else np.asarray(shift, dtype=np.float64)
+        value = self.broadcast(value, np.broadcast_shapes(s.shape, () if t is None else t.shape))
+
+        def fit(x: np.ndarray) -> torch.Tensor:
+            x = x.reshape((1,) * (len(value.full) - x.ndim) + x.shape)
+            return torch.tensor(x[0] if value.lead else x)
+
+        return self.add(Scale(fit(s), None if t is None else fit(t)), value, name=name)
+
+
+def guard(shape: "Shape | list[int]") -> None:
+    """Refuse values that are too large to be meant.
+
+    Raises:
+        InputError: they are.
+    """
+    if any(int(n) < 0 for n in shape) or math.prod(int(n) for n in shape) > LARGEST_VALUE:
+        raise InputError(f"values of shape {tuple(shape)} are too large; at most {LARGEST_VALUE} numbers")
+
+
+def value_of(x: "Known | None") -> Value:
+    """Return what depends on the input.
+
+    Raises:
+        InputError: it is constant.
+    """
+    if not isinstance(x, Value):
+        raise InputError("its first input must depend on the network's input")
+    return x
