@@ -7,7 +7,7 @@ import torch
 from networks import random_box, random_network, samples
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.reach.ascent import Choice, ascend, default_slopes, tighten_by_ascent
+from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
@@ -36,9 +36,9 @@ def plain(relaxation: Relaxation, rows: torch.Tensor) -> torch.Tensor:
 
 def ascended(relaxation: Relaxation, rows: torch.Tensor) -> torch.Tensor:
     out = len(relaxation.graph.nodes) - 1
-    start = Choice(default_slopes(relaxation, out, len(rows)))
+    start = default_choice(relaxation, out, len(rows))
     choice, _ = ascend(relaxation, out, rows.unsqueeze(0), start, {}, 8)
-    return lower_bounds(relaxation, out, rows.unsqueeze(0), choice.slopes)[0]
+    return lower_bounds(relaxation, out, rows.unsqueeze(0), choice)[0]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

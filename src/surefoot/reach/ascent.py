@@ -6,7 +6,6 @@ gives is sound does not depend on it.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from surefoot.reach.backward import (
     LARGEST_ROWS,
+    Choice,
     Relaxation,
     Tighten,
     both_ends,
@@ -24,31 +24,22 @@ from surefoot.reach.backward import (
 from surefoot.reach.boxes import Box, size_of
 
 RATE = 0.25
+TANGENT_RATE = 0.05  # they start where triangles alone are best, and need not go far
 FADE = 0.96  # of the rate, a step
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """Slopes and multipliers, by rectifier."""
-
-    slopes: dict[int, Tensor] = field(default_factory=dict)
-    multipliers: dict[int, Tensor] = field(default_factory=dict)
-
-    def to(self, dtype: torch.dtype) -> "Choice":
-        """Return it in another type."""
-        return Choice(
-            {at: x.to(dtype) for at, x in self.slopes.items()}, {at: x.to(dtype) for at, x in self.multipliers.items()}
-        )
-
-
-def default_slopes(relaxation: Relaxation, target: int, rows: int) -> dict[int, Tensor]:
-    """Return the slopes with the smaller areas, one for each row."""
-    slopes = {}
+def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
+    """Return the slopes with the smaller areas, one for each row, and the triangles' tangents where they matter."""
+    slopes, tangents = {}, {}
     for at in relaxation.rectifiers():
         if at < target:
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
-            slopes[at] = (x.upper > -x.lower).to(x.lower.dtype).unsqueeze(1).expand(-1, rows, *x.lower.shape[1:])
-    return slopes
+            wide = (-1, rows, *x.lower.shape[1:])
+            slopes[at] = (x.upper > -x.lower).to(x.lower.dtype).unsqueeze(1).expand(wide)
+            if at in relaxation.corners:
+                width = torch.where(relaxation.undecided(at), x.upper - x.lower, 1.0)
+                tangents[at] = (x.upper / width).clamp(0, 1).unsqueeze(1).expand(wide)
+    return Choice(slopes, {}, tangents)
 
 
 def ascend(
@@ -60,28 +51,30 @@ def ascend(
     iterations: int,
     enough: float = float("inf"),
 ) -> tuple[Choice, Tensor]:
-    """Improve slopes, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (known <= 0), 0 elsewhere.
+    """Improve slopes, tangents, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (<= 0), else 0.
 
     Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.
     """
-    slopes = {at: x.detach().clone().requires_grad_() for at, x in start.slopes.items()}
-    sizes = {at: x.detach().abs().clone().requires_grad_() for at, x in start.multipliers.items()}
-    variables = [*slopes.values(), *sizes.values()]
+    free = [{at: x.detach().clone().requires_grad_() for at, x in part.items()} for part in start.parts]
+    slopes, sizes, tangents = free
+    with torch.no_grad():
+        for x in sizes.values():
+            x.abs_()
+    variables = [x for part in free for x in part.values()]
     best = torch.full(rows.shape[:2], -torch.inf, dtype=rows.dtype, device=rows.device)
-    kept = Choice({at: x.detach().clone() for at, x in slopes.items()}, {})
-    kept_sizes = {at: x.detach().clone() for at, x in sizes.items()}
+    kept = [{at: x.detach().clone() for at, x in part.items()} for part in free]
     if not variables:
         return start, lower_bounds(relaxation, target, rows, rounded=False)
-    optimiser = torch.optim.Adam(variables, lr=RATE)
+    lines = [*slopes.values(), *sizes.values()]
+    optimiser = torch.optim.Adam([{"params": lines}, {"params": [*tangents.values()], "lr": TANGENT_RATE}], lr=RATE)
     for turn in range(iterations + 1):
-        bounds = lower_bounds(
-            relaxation, target, rows, slopes, {at: signs[at] * x for at, x in sizes.items()}, rounded=False
-        )
+        now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, tangents)
+        bounds = lower_bounds(relaxation, target, rows, now, rounded=False)
         with torch.no_grad():
             better = bounds > best
             best = torch.where(better, bounds, best)
-            for kept_, now in ((kept.slopes, slopes), (kept_sizes, sizes)):
-                for at, x in now.items():
+            for kept_, part in zip(kept, free, strict=True):
+                for at, x in part.items():
                     kept_[at] = torch.where(_wide(better, x), x, kept_[at])
             if turn == iterations or not bounds.requires_grad or bool((best > enough).all()):
                 break
@@ -89,13 +82,13 @@ def ascend(
         torch.where(best > enough, 0.0, bounds).sum().neg().backward()
         optimiser.step()
         with torch.no_grad():
-            for x in slopes.values():
+            for x in (*slopes.values(), *tangents.values()):
                 x.clamp_(0, 1)
             for x in sizes.values():
                 x.clamp_(min=0)
         for group in optimiser.param_groups:
             group["lr"] *= FADE
-    return Choice(kept.slopes, {at: signs[at] * x for at, x in kept_sizes.items()}), best
+    return Choice(kept[0], {at: signs[at] * x for at, x in kept[1].items()}, kept[2]), best
 
 
 def _wide(mask: Tensor, like: Tensor) -> Tensor:
@@ -131,7 +124,7 @@ def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tig
         open_ = worth_tightening(box)
         if record is not None:
             decided = first[~torch.isin(first, open_)]
-            _keep(record, at, decided, default_slopes(relaxation, at, 2 * len(decided)))
+            _keep(record, at, decided, default_choice(relaxation, at, 2 * len(decided)).slopes)
         node = relaxation.graph.nodes[at]
         regions, size = len(box.lower), size_of(node)
         lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
@@ -140,11 +133,11 @@ def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tig
         single = relaxation.to(torch.float32)
         for some in open_.split(chunk):
             rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
-            start = Choice(default_slopes(single, at, rows.shape[1]))
+            start = default_choice(single, at, rows.shape[1])
             late = time.monotonic() > until
             choice, _ = ascend(single, at, rows.float(), start, {}, 0 if late else iterations)
             short = choice.to(torch.float16)
-            found = lower_bounds(relaxation, at, rows, short.to(rows.dtype).slopes).reshape(regions, 2, -1)
+            found = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:
                 _keep(record, at, some, short.slopes)
                 lower[:, some], upper[:, some] = (t.flatten(1)[:, some] for t in (before.lower, before.upper))

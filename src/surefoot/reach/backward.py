@@ -20,6 +20,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
 from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
+from surefoot.reach.corners import Corners, corners_of, shares_inputs
 from surefoot.reach.rounding import DOUBLE, SINGLE, Arithmetic, gamma
 
 LARGEST_ROWS = 2**24  # numbers in one tensor of coefficients
@@ -37,6 +38,7 @@ class Relaxation:
     boxes: list[Box]
     errors: list[Tensor | None]
     sizes: list[Tensor | None]  # |W| |x| + |b|, what our own rounding is relative to
+    corners: dict[int, Corners] = field(default_factory=dict)  # of rectifiers of few inputs
 
     @property
     def unit(self) -> float:
@@ -50,7 +52,14 @@ class Relaxation:
             return None if x is None else x.to(dtype)
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
-        return Relaxation(self.graph.to(dtype), boxes, [moved(x) for x in self.errors], [moved(x) for x in self.sizes])
+        corners = {at: x.to(dtype) for at, x in self.corners.items()}
+        return Relaxation(
+            self.graph.to(dtype), boxes, [moved(x) for x in self.errors], [moved(x) for x in self.sizes], corners
+        )
+
+    def over(self, boxes: list[Box]) -> "Relaxation":
+        """Return it over parts of its regions."""
+        return Relaxation(self.graph, boxes, self.errors, self.sizes, self.corners)
 
     def rectifiers(self) -> list[int]:
         """Return the places of the rectifiers."""
@@ -63,6 +72,28 @@ class Relaxation:
 
 
 Tighten: TypeAlias = Callable[[Relaxation, int, Box], Box]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a bound may choose freely, by rectifier, (b or 1, s or 1, *shape) each.
+
+    `slopes` in [0, 1] of lines below (default: the smaller area); `multipliers` of decided signs, positive for values
+    known to be >= 0, negative for <= 0; `tangents` in [0, 1], slopes of lines above (default: the triangle's).
+    """
+
+    slopes: Mapping[int, Tensor] = field(default_factory=dict)
+    multipliers: Mapping[int, Tensor] = field(default_factory=dict)
+    tangents: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def to(self, dtype: torch.dtype) -> "Choice":
+        """Return it in another type."""
+        return Choice(*({at: x.to(dtype) for at, x in part.items()} for part in self.parts))
+
+    @property
+    def parts(self) -> tuple[Mapping[int, Tensor], Mapping[int, Tensor], Mapping[int, Tensor]]:
+        """Slopes, multipliers, tangents."""
+        return self.slopes, self.multipliers, self.tangents
 
 
 @dataclass(eq=False)
@@ -79,10 +110,12 @@ def relax(
     arithmetic: Arithmetic,
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
+    corners: bool = True,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
     `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
+    `corners`: rectifiers of few inputs are relaxed together (`reach.corners`).
     """
     made = Relaxation(graph, [region], [None], [None])
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
@@ -101,6 +134,12 @@ def relax(
             simple.add(at)
         if tighten is not None and at in matters and not exact:
             made.boxes[at] = tighten(made, at, box)
+        if corners and isinstance(node.op, Relu) and shares_inputs(graph, at):
+            entering = graph.nodes[node.inputs[0]]
+            size = made.sizes[node.inputs[0]]
+            if isinstance(entering.op, Affine) and size is not None:
+                given = made.boxes[entering.inputs[0]]
+                made.corners[at] = corners_of(entering.op, given, size, made.errors[node.inputs[0]])
     return made
 
 
@@ -118,124 +157,145 @@ def _size(op: object, inputs: list[Box]) -> Tensor | None:
             return None
 
 
-def lower_bounds(  # noqa: PLR0915
+def lower_bounds(
     relaxation: Relaxation,
     target: int,
     rows: Tensor,
-    slopes: Mapping[int, Tensor] | None = None,
-    multipliers: Mapping[int, Tensor] | None = None,
+    choice: Choice | None = None,
     trace: Trace | None = None,
     rounded: bool = True,
 ) -> Tensor:
     """Bound rows · (values of node `target`) from below over each region; rows (b, s, *shape), the result (b, s).
 
-    `slopes` of a rectifier: (b or 1, s or 1, *shape) in [0, 1]; without them the one with the smaller area.
-    `multipliers` of a rectifier: (b, s or 1, *shape); positive for values known to be >= 0, negative for <= 0, times
-    the values they are subtracted.
+    Property: sound for any choice, if `rounded` and in float64.
     """
-    graph, boxes = relaxation.graph, relaxation.boxes
-    regions, count = rows.shape[:2]
-    flat = (regions * count,)
-    coefficients: dict[int, Tensor] = {target: rows}
-    total = rows.new_zeros(regions, count)
-    error = rows.new_zeros(regions, count)
-    unit = relaxation.unit
-
-    def dot(a: Tensor, x: Tensor) -> Tensor:  # sum of a (b, s, *shape) times x (b or 1, *shape)
-        return torch.matmul(a.flatten(2), x.flatten(1).unsqueeze(2).expand(regions, -1, 1)).squeeze(2)
-
-    def give(to: int, a: Tensor) -> None:
-        nonlocal error
-        if to in coefficients:
-            if rounded:
-                size = boxes[to].magnitude
-                error = error + 2 * unit * (dot(a.abs(), size) + dot(coefficients[to].abs(), size))
-            coefficients[to] = coefficients[to] + a
-        else:
-            coefficients[to] = a
-
+    carried = _Pass(relaxation, rows, choice or Choice(), trace, rounded)
+    carried.give(target, rows)
     for at in range(target, 0, -1):
-        a = coefficients.pop(at, None)
-        if a is None:
-            continue
+        a = carried.coefficients.pop(at, None)
+        if a is not None:
+            carried.through(at, a)
+    return carried.bound()
+
+
+class _Pass:
+    """Coefficients on their way to the input, what they collected, and by how much that may be wrong."""
+
+    def __init__(
+        self, relaxation: Relaxation, rows: Tensor, choice: Choice, trace: Trace | None, rounded: bool
+    ) -> None:
+        self.relaxation, self.choice, self.trace, self.rounded = relaxation, choice, trace, rounded
+        self.regions, self.count = rows.shape[:2]
+        self.unit = relaxation.unit
+        self.coefficients: dict[int, Tensor] = {}
+        self.total = rows.new_zeros(self.regions, self.count)
+        self.error = rows.new_zeros(self.regions, self.count)
+
+    def dot(self, a: Tensor, x: Tensor) -> Tensor:
+        """Sum a (b, s, *shape) times x (b or 1, *shape)."""
+        return torch.matmul(a.flatten(2), x.flatten(1).unsqueeze(2).expand(self.regions, -1, 1)).squeeze(2)
+
+    def give(self, to: int, a: Tensor) -> None:
+        """Add coefficients to those that a node has."""
+        if to in self.coefficients:
+            if self.rounded:
+                size = self.relaxation.boxes[to].magnitude
+                both = self.dot(a.abs(), size) + self.dot(self.coefficients[to].abs(), size)
+                self.error = self.error + 2 * self.unit * both
+            a = self.coefficients[to] + a
+        self.coefficients[to] = a
+
+    def through(self, at: int, a: Tensor) -> None:
+        """Carry the coefficients of a node's values back to its inputs."""
+        graph = self.relaxation.graph
         node = graph.nodes[at]
         op = node.op
-        inputs = [boxes[i] for i in node.inputs]
-        own = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), unit)
-        size, deployed = relaxation.sizes[at], relaxation.errors[at]
-        if rounded and size is not None:
-            error = error + dot(a.abs(), own * size if deployed is None else own * size + deployed)
+        inputs = [self.relaxation.boxes[i] for i in node.inputs]
+        own = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
+        size, deployed = self.relaxation.sizes[at], self.relaxation.errors[at]
+        if self.rounded and size is not None:
+            self.error = self.error + self.dot(a.abs(), own * size if deployed is None else own * size + deployed)
         match op:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
                 bias = op.bias()
                 if bias is not None:
-                    total = total + dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0))
-                back = op.adjoint(a.reshape(*flat, *node.shape), given)
-                give(node.inputs[0], back.reshape(regions, count, *given))
+                    self.total = self.total + self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0))
+                back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)
+                self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
             case Relu():
-                x = inputs[0]
-                if rounded:
-                    error = error + own * dot(a.abs(), x.magnitude)
-                back, constant = _through_relu(a, x, None if slopes is None else slopes.get(at))
-                total = total + dot_rows(constant)
-                if trace is not None:
-                    trace.entering[at] = a
-                if multipliers is not None and at in multipliers:
-                    m = multipliers[at]
-                    if rounded:
-                        error = error + 2 * unit * dot((m.abs() + back.abs()), x.magnitude)
-                    back = back - m
-                give(node.inputs[0], back)
+                self.through_relu(at, a, inputs[0], own)
             case Add():
-                give(node.inputs[0], a)
-                give(node.inputs[1], a)
+                self.give(node.inputs[0], a)
+                self.give(node.inputs[1], a)
             case Mul():
                 for place, back in zip(node.inputs, _through_product(a, *inputs), strict=False):
-                    give(place, back)
-                total = total + dot_rows(_product_constant(a, *inputs))
+                    self.give(place, back)
+                self.total = self.total + _sums(_product_constant(a, *inputs))
             case Concat():
                 widths = [graph.nodes[i].shape[op.axis] for i in node.inputs]
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
-                    give(place, part)
+                    self.give(place, part)
             case MaxPool2d():
-                if rounded:
-                    error = error + own * dot(a.abs(), boxes[at].magnitude)
+                if self.rounded:
+                    self.error = self.error + own * self.dot(a.abs(), self.relaxation.boxes[at].magnitude)
                 back, constant = _through_pool(a, op, inputs[0])
-                total = total + dot_rows(constant)
-                give(node.inputs[0], back)
+                self.total = self.total + _sums(constant)
+                self.give(node.inputs[0], back)
             case Softmax() | Input():
                 raise InputError(f"node {node.name!r}: bounds are not carried back through {type(op).__name__}")
             case _:
                 assert_never(op)
-    a = coefficients.get(0)
-    if a is not None:
-        box = boxes[0]
-        total = total + dot(a.clamp(min=0), box.lower) + dot(a.clamp(max=0), box.upper)
-        if rounded:
-            error = error + gamma(2 * size_of(graph.nodes[0]), unit) * dot(a.abs(), box.magnitude)
-        if trace is not None:
-            trace.input = a
-    return total - 1.0001 * error - 64 * unit * total.abs() if rounded else total
+
+    def through_relu(self, at: int, a: Tensor, x: Box, own: float) -> None:
+        """Take the line below for what is positive, a line above for what is negative."""
+        low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
+        undecided = (low < 0) & (high > 0)
+        decided = (low >= 0).to(a.dtype)
+        width = torch.where(undecided, high - low, 1.0)
+        below = self.choice.slopes.get(at)
+        below = torch.where(undecided, (high > -low).to(a.dtype) if below is None else below, decided)
+        above = self.choice.tangents.get(at)
+        above = torch.where(undecided, high / width if above is None else above, decided)
+        negative = a.clamp(max=0)
+        back = a.clamp(min=0) * below + negative * above
+        # the line of slope s above meets the rectifier at an end: relu(z) - s z is at most -s l or (1 - s) u
+        constant = negative * torch.where(undecided, torch.maximum(-above * low, (1 - above) * high), 0.0)
+        corners = self.relaxation.corners.get(at)
+        if corners is None:
+            self.total = self.total + _sums(constant)
+        else:
+            together = corners.least(torch.where(undecided, negative, 0.0), above, self.rounded)
+            self.total = self.total + _sums(torch.maximum(together, constant.sum(2)))
+        if self.rounded:
+            self.error = self.error + own * self.dot(a.abs(), x.magnitude)
+        if self.trace is not None:
+            self.trace.entering[at] = a
+        multiplier = self.choice.multipliers.get(at)
+        if multiplier is not None:
+            if self.rounded:
+                self.error = self.error + 2 * self.unit * self.dot(multiplier.abs() + back.abs(), x.magnitude)
+            back = back - multiplier
+        self.give(self.relaxation.graph.nodes[at].inputs[0], back)
+
+    def bound(self) -> Tensor:
+        """Return the least value at the input."""
+        a = self.coefficients.get(0)
+        total = self.total
+        if a is not None:
+            box = self.relaxation.boxes[0]
+            total = total + self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper)
+            if self.rounded:
+                own = gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit)
+                self.error = self.error + own * self.dot(a.abs(), box.magnitude)
+            if self.trace is not None:
+                self.trace.input = a
+        return total - 1.0001 * self.error - 64 * self.unit * total.abs() if self.rounded else total
 
 
-def dot_rows(constant: Tensor) -> Tensor:
+def _sums(constant: Tensor) -> Tensor:
     """Sum what each row collects."""
-    return constant.flatten(2).sum(2)
-
-
-def _through_relu(a: Tensor, x: Box, slope: Tensor | None) -> tuple[Tensor, Tensor]:
-    low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
-    undecided = (low < 0) & (high > 0)
-    width = torch.where(undecided, high - low, 1.0)
-    above = torch.where(undecided, high / width, (low >= 0).to(a.dtype))
-    if slope is None:
-        slope = (high > -low).to(a.dtype)
-    below = torch.where(undecided, slope, above)
-    negative = a.clamp(max=0)
-    back = a.clamp(min=0) * below + negative * above
-    constant = negative * torch.where(undecided, -above * low, 0.0)
-    return back, constant
+    return constant.flatten(2).sum(2) if constant.dim() > 2 else constant
 
 
 def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
@@ -308,26 +368,24 @@ def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
     return _substituted(relaxation, at, tighten_all(relaxation, at, box), which, parallel_slopes(relaxation, at))
 
 
-def parallel_slopes(relaxation: Relaxation, target: int) -> dict[int, Tensor]:
+def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
     """Return u / (u - l) for each rectifier before the target: the line below parallel to that above."""
     slopes = {}
     for at in relaxation.rectifiers():
         if at < target:
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
             slopes[at] = (x.upper / (x.upper - x.lower).clamp(min=1e-300)).clamp(0, 1).unsqueeze(1)
-    return slopes
+    return Choice(slopes)
 
 
-def _substituted(
-    relaxation: Relaxation, at: int, box: Box, which: Tensor, slopes: Mapping[int, Tensor] | None = None
-) -> Box:
+def _substituted(relaxation: Relaxation, at: int, box: Box, which: Tensor, choice: Choice | None = None) -> Box:
     node = relaxation.graph.nodes[at]
     regions, size = len(box.lower), size_of(node)
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
     for some in which.split(chunk):
-        found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), slopes)
+        found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), choice)
         found = found.reshape(regions, 2, -1)
         lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
         upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])

@@ -34,7 +34,7 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
 
     Reference: Madry et al. 2018, with steps that shrink.
     """
-    dtype = next((v.dtype for n in graph.nodes for v in vars(n.op).values() if _floating(v)), torch.float32)
+    dtype = _dtype(graph)
     low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
     slack = Slack(query, dtype)
     targets = len(slack.bounds)
@@ -60,6 +60,27 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
         x = (x.detach() - size * (high - low) * slope.sign()).clamp(low, high)
     order = found.argsort()
     return best[order][:restarts].detach()
+
+
+def sample(graph: Graph, query: Query, count: int, seed: int = 0) -> Tensor:
+    """Return the few of so many inputs (4, d) of the box that are nearest to what is unsafe.
+
+    Each value is at either end with chance 1/5, for there the extremes of networks of few inputs often are.
+    """
+    dtype = _dtype(graph)
+    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
+    slack = Slack(query, dtype)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(count, len(low), dtype=dtype, generator=generator)
+    x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
+    with torch.no_grad():
+        found = [slack(evaluate(graph, some.reshape(-1, *graph.input_shape)).flatten(1)) for some in x.split(20_000)]
+    nearest = torch.cat(found).min(1).values.argsort()[:4]
+    return x[nearest].clamp(low, high)
+
+
+def _dtype(graph: Graph) -> torch.dtype:
+    return next((v.dtype for n in graph.nodes for v in vars(n.op).values() if _floating(v)), torch.float32)
 
 
 def _floating(value: object) -> bool:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.reach.ascent import Choice, ascend, default_slopes
-from surefoot.reach.backward import Relaxation, Trace, lower_bounds
+from surefoot.reach.ascent import ascend, default_choice
+from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
 from surefoot.reach.boxes import Box
 from surefoot.verify.query import Query
 
@@ -30,8 +30,7 @@ class Part:
 
     unsafe: int
     signs: tuple[tuple[int, int, int], ...] = ()  # (rectifier, which of its values, 1 or -1)
-    slopes: dict[int, Tensor] = field(default_factory=dict)  # (1, *shape)
-    multipliers: dict[int, Tensor] = field(default_factory=dict)
+    choice: Choice = field(default_factory=Choice)  # (1, *shape) each
     bound: float = -np.inf
     options: tuple[tuple[int, int], ...] = ()  # rectifiers worth splitting
 
@@ -146,20 +145,26 @@ class _Search:
                 torch.where(mask > 0, box.lower.clamp(min=0), box.lower),
                 torch.where(mask < 0, box.upper.clamp(max=0), box.upper),
             )
-        return Relaxation(relaxation.graph, boxes, relaxation.errors, relaxation.sizes), signs
+        return relaxation.over(boxes), signs
 
     def _start(self, parts: Sequence[Part], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
-        slopes = {}
-        default = default_slopes(boxes, self.out, 1)
-        for at in self.places:
-            own = [part.slopes.get(at) for part in parts]
-            slopes[at] = torch.stack(
+        default = default_choice(boxes, self.out, 1)
+
+        def own(which: int, at: int) -> Tensor:
+            other = default.parts[which][at]
+            found = [part.choice.parts[which].get(at) for part in parts]
+            return torch.stack(
                 [
-                    default[at][min(i, len(default[at]) - 1)] if s is None else s.to(default[at].dtype).clamp(0, 1)
-                    for i, s in enumerate(own)
+                    other[min(i, len(other) - 1)] if x is None else x.to(other.dtype).clamp(0, 1)
+                    for i, x in enumerate(found)
                 ]
             )
-        return Choice(slopes, {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())})
+
+        return Choice(
+            {at: own(0, at) for at in self.places},
+            {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())},
+            {at: own(2, at) for at in self.places if at in default.tangents},
+        )
 
     def _bound(self, parts: list[Part]) -> tuple[list[Part], Tensor | None]:
         done: list[Part] = []
@@ -180,11 +185,7 @@ class _Search:
                 float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
             )
             now = [
-                replace(
-                    part,
-                    slopes={at: x[i] for at, x in choice.slopes.items()},
-                    multipliers={at: x[i] for at, x in choice.multipliers.items()},
-                )
+                replace(part, choice=Choice(*({at: x[i] for at, x in p.items()} for p in choice.parts)))
                 for i, part in enumerate(some)
             ]
             bounds, double, trace = self.rounded(now)
@@ -208,9 +209,9 @@ class _Search:
         multipliers = {}
         for at, mask in signs.items():  # a multiplier counts where its sign was decided, and with that sign
             zero = torch.zeros_like(mask[0])
-            given = torch.stack([part.multipliers.get(at, zero).to(torch.float64) for part in parts])
+            given = torch.stack([part.choice.multipliers.get(at, zero).to(torch.float64) for part in parts])
             multipliers[at] = mask * (mask * given).clamp(min=0)
-        bounds = lower_bounds(double, self.out, rows, choice.slopes, multipliers, trace)[:, 0] - offsets
+        bounds = lower_bounds(double, self.out, rows, replace(choice, multipliers=multipliers), trace)[:, 0] - offsets
         return bounds - 4e-16 * offsets.abs(), double, trace
 
     def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:
@@ -251,7 +252,7 @@ class _Search:
             for place, value in part.options:
                 owners.append((i, (place, value)))
                 for sign in (1, -1):
-                    trial.append(replace(part, signs=(*part.signs, (place, value, sign)), multipliers={}))
+                    trial.append(replace(part, signs=(*part.signs, (place, value, sign))))
         quick = self._quick(trial)
         best: dict[int, tuple[float, int]] = {}
         for j, (i, _) in enumerate(owners):
@@ -267,9 +268,7 @@ class _Search:
             some = parts[begin : begin + 4 * AT_ONCE]
             which = torch.tensor([part.unsafe for part in some])
             single, signs = self._boxes(some, self.single)
-            slopes = self._start(some, single, signs).slopes
+            start = replace(self._start(some, single, signs), multipliers={})
             rows = self.rows[which].unsqueeze(1).float()
-            found.append(
-                lower_bounds(single, self.out, rows, slopes, rounded=False)[:, 0] - self.offsets[which].float()
-            )
+            found.append(lower_bounds(single, self.out, rows, start, rounded=False)[:, 0] - self.offsets[which].float())
         return torch.cat(found)

@@ -11,7 +11,7 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
-from surefoot.reach.ascent import Choice, ascend, default_slopes
+from surefoot.reach.ascent import ascend, default_choice
 from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import REAL
@@ -115,10 +115,10 @@ class _Bounds:
 
     def lower(self, rows: np.ndarray) -> np.ndarray:
         given = torch.from_numpy(rows).unsqueeze(0)
-        start = Choice(default_slopes(self.single, self.out, len(rows)))
+        start = default_choice(self.single, self.out, len(rows))
         choice, _ = ascend(self.single, self.out, given.float(), start, {}, ASCENT)
         trace = Trace()
-        found = lower_bounds(self.double, self.out, given, choice.to(torch.float64).slopes, trace=trace)[0]
+        found = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
         if trace.input is not None:
             box = self.double.boxes[0]
             self.corners += list(torch.where(trace.input[0] > 0, box.lower, box.upper))

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import (
+    Choice,
+    Relaxation,
     Tighten,
     Trace,
     lower_bounds,
@@ -20,11 +22,12 @@ from surefoot.reach.backward import (
     tighten_by_substitution,
     tighten_thoroughly,
 )
-from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import Arithmetic
+from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
+MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]
 _TIGHTEN: dict[Effort, Tighten] = {
@@ -60,6 +63,45 @@ class Rows:
         found = rows.new_full((len(rows), self.sets), -torch.inf)
         return found.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
 
+    def together(self, bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Return by how much each set is missed (n, sets), and the slopes (n, sets, d) of the row that shows it.
+
+        Over the box, row r is at least c_r + slopes_r · x, and each mean of rows is positive where all of the set could
+        not be met: the weights of the mean are improved by ascent. `bounds` (n, rows), `slopes` (n, rows, d).
+
+        Property: sound, for whatever weights.
+        """
+        values, chosen = [], []
+        for number in range(self.sets):
+            own = self.owner == number
+            value, slope = _best_mean(bounds[:, own], slopes[:, own], low, high)
+            values.append(value)
+            chosen.append(slope)
+        return torch.stack(values, 1), torch.stack(chosen, 1)
+
+
+def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    at = torch.arange(len(bounds))
+    row = bounds.argmax(1)
+    best, slope = bounds[at, row], slopes[at, row]
+    if bounds.shape[1] == 1 or bool((best > 0).all()):
+        return best, slope
+    sizes = (slopes.abs() * torch.maximum(low.abs(), high.abs()).unsqueeze(1)).sum(2)
+    unit = gamma(8 * low.shape[1] + 8 * bounds.shape[1], DOUBLE)
+    constants = bounds - (slopes.clamp(min=0) @ low.unsqueeze(2) + slopes.clamp(max=0) @ high.unsqueeze(2)).squeeze(2)
+    constants = constants - unit * (sizes + bounds.abs())
+    exponents = torch.zeros_like(bounds)
+    for turn in range(MEAN_TURNS):
+        weights = exponents.softmax(1)
+        mean = (weights.unsqueeze(1) @ slopes).squeeze(1)
+        x = torch.where(mean > 0, low, high)
+        value = (weights * (constants - unit * sizes)).sum(1) + (mean * x).sum(1)
+        better = value > best
+        best, slope = torch.where(better, value, best), torch.where(better.unsqueeze(1), mean, slope)
+        there = constants + (slopes @ x.unsqueeze(2)).squeeze(2)
+        exponents = exponents + 3 / (turn + 1) ** 0.5 * there / there.abs().amax(1, keepdim=True).clamp(min=1e-300)
+    return best, slope
+
 
 def divide(
     graph: Graph,
@@ -69,12 +111,13 @@ def divide(
     replay: Callable[[Tensor], Tensor | None],
     axis_by: AxisBy = "slope",
     effort: Effort = "open",
+    certifiable: bool = False,
 ) -> Divided:
     """Halve boxes until each is proven or one holds a counterexample.
 
     Along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial` halves along
     each in turn and takes the best. Neither is better on all networks. `effort` says which values substitution
-    bounds.
+    bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
     """
     end = time.monotonic() + seconds
     rows = Rows(query)
@@ -88,27 +131,26 @@ def divide(
         lo, hi, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
         low, high, number = low[:-AT_ONCE], high[:-AT_ONCE], number[:-AT_ONCE]
         parts += len(lo)
-        bounds, slopes = bound_boxes(graph, lo, hi, rows, arithmetic, effort)
-        sets = rows.of_sets(bounds)
+        sets, slopes = bound_sets(graph, lo, hi, rows, arithmetic, effort, certifiable)
         open_ = (sets > 0).all(1).logical_not()  # what is not a number is not proven
         if bool(open_.logical_not().any()):
             margin = min(margin, float(sets[~open_].min()))
             proven.append((lo[~open_], hi[~open_]))
         if not bool(open_.any()):
             continue
-        lo, hi, own, sets, bounds, slopes = (t[open_] for t in (lo, hi, own, sets, bounds, slopes))
-        worst = sets.argmin(1)
-        row = torch.where(rows.owner[None] == worst[:, None], bounds, -torch.inf).argmax(1)
-        slope = slopes[torch.arange(len(lo)), row]
+        lo, hi, own, sets, slopes = (t[open_] for t in (lo, hi, own, sets, slopes))
+        slope = slopes[torch.arange(len(lo)), sets.argmin(1)]
         found = replay(torch.cat([torch.where(slope > 0, lo, hi), (lo + hi) / 2]))
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
         if time.monotonic() > end:
             return Divided(False, float(sets.min()), None, parts)
         at = torch.arange(len(lo))
-        axis = (
-            (slope.abs() * (hi - lo)).argmax(1) if axis_by == "slope" else _best_axis(graph, lo, hi, rows, arithmetic)
-        )
+        if axis_by == "slope":  # also along an input that the bound does not see: what is relaxed may depend on it
+            steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
+            axis = (steep * (hi - lo)).argmax(1)
+        else:
+            axis = _best_axis(graph, lo, hi, rows, arithmetic, certifiable)
         middle = (lo[at, axis] + hi[at, axis]) / 2
         if bool(((middle <= lo[at, axis]) | (middle >= hi[at, axis])).any()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
@@ -127,7 +169,9 @@ def divide(
     return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
 
 
-def _best_axis(graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic) -> Tensor:
+def _best_axis(
+    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool
+) -> Tensor:
     """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets."""
     worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
     for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
@@ -135,32 +179,45 @@ def _best_axis(graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: 
         left, right = high.clone(), low.clone()
         left[:, axis] = middle
         right[:, axis] = middle
-        bounds, _ = bound_boxes(graph, torch.cat([low, right]), torch.cat([left, high]), rows, arithmetic, "thorough")
-        missing = rows.of_sets(bounds).clamp(max=0).sum(1)
+        lows, highs = torch.cat([low, right]), torch.cat([left, high])
+        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "thorough", certifiable)
+        missing = sets.clamp(max=0).sum(1)
         splits = (middle > low[:, axis]) & (middle < high[:, axis])
         worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
     return worth.argmax(1)
 
 
-def bound_boxes(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, effort: Effort = "open"
+def bound_sets(
+    graph: Graph,
+    low: Tensor,
+    high: Tensor,
+    rows: Rows,
+    arithmetic: Arithmetic,
+    effort: Effort = "open",
+    certifiable: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Bound weights y - bounds over each box from below; return it, and the coefficients of the input."""
+    """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""
     shape = (-1, *graph.input_shape)
-    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), arithmetic, _TIGHTEN[effort])
+    region = Box(low.reshape(shape), high.reshape(shape))
+    made = relax(graph, region, arithmetic, _TIGHTEN[effort], corners=not certifiable)
     weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
     out = len(graph.nodes) - 1
-    best: tuple[Tensor, Tensor] | None = None
-    for slopes in (None, parallel_slopes(made, out)) if effort == "thorough" else (None,):
-        trace = Trace()
-        found = lower_bounds(made, out, weights, slopes, trace=trace) - rows.bounds - 4e-16 * rows.bounds.abs()
-        of_input = torch.zeros(*found.shape, low.shape[1], dtype=low.dtype)
-        if trace.input is not None:
-            of_input = trace.input.flatten(2)
-        if best is None:
-            best = found, of_input
-        else:
-            better = found > best[0]
-            best = torch.where(better, found, best[0]), torch.where(better.unsqueeze(2), of_input, best[1])
-    assert best is not None
-    return best
+    bounds, slopes = _bound_rows(made, out, weights, None)
+    if effort == "thorough":
+        others, steep = _bound_rows(made, out, weights, parallel_slopes(made, out))
+        better = others > bounds
+        bounds, slopes = torch.where(better, others, bounds), torch.where(better.unsqueeze(2), steep, slopes)
+    bounds = bounds - rows.bounds - 4e-16 * rows.bounds.abs()
+    if not certifiable:
+        return rows.together(bounds, slopes, low, high)
+    at = torch.arange(len(low)).unsqueeze(1)
+    row = torch.stack([torch.where(rows.owner == i, bounds, -torch.inf).argmax(1) for i in range(rows.sets)], 1)
+    return bounds[at, row], slopes[at, row]
+
+
+def _bound_rows(made: Relaxation, out: int, weights: Tensor, choice: Choice | None) -> tuple[Tensor, Tensor]:
+    trace = Trace()
+    bounds = lower_bounds(made, out, weights, choice, trace)
+    if trace.input is None:
+        return bounds, torch.zeros(*bounds.shape, size_of(made.graph.nodes[0]), dtype=bounds.dtype)
+    return bounds, trace.input.flatten(2)

@@ -22,9 +22,9 @@ from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof, SignLeaf
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
-from surefoot.verify.attack import descend
+from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
-from surefoot.verify.divide import AxisBy, Effort, Rows, bound_boxes, divide
+from surefoot.verify.divide import AxisBy, Effort, Rows, bound_sets, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
@@ -38,6 +38,7 @@ _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 ASCENT = 20
+SAMPLES = 200_000  # where inputs are few
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,8 +195,12 @@ class _Run:
 
     def attack_thoroughly(self) -> Verdict | None:
         """Try more starts where there are few inputs: it costs less than one more halving."""
-        few = int((self.query.upper > self.query.lower).sum()) <= FEW_INPUTS
-        return self.attack(200, 40) if few else self.attack(8, 20)
+        if int((self.query.upper > self.query.lower).sum()) > FEW_INPUTS:
+            return self.attack(8, 20)
+        if self.replay.empty:
+            return None
+        self.candidate(sample(self.network.single, self.query, SAMPLES, self.seed).double())
+        return self.violated("sampling") if self.hit is not None else self.attack(200, 40)
 
     def stages(self) -> list[Stage]:
         if any(not len(unsafe.bounds) for unsafe in self.query.unsafe):  # every output is unsafe: any input will do
@@ -290,7 +295,9 @@ class _Run:
 
     def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
-        found = divide(self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, effort)
+        found = divide(
+            self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, effort, self.prove
+        )
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
@@ -312,8 +319,8 @@ class _Run:
         if not self.float32:
             return False
         for lo, hi in zip(low.split(256), high.split(256), strict=True):
-            bounds, _ = bound_boxes(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
-            if not bool((self.rows.of_sets(bounds) > 0).all()):
+            sets, _ = bound_sets(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
+            if not bool((sets > 0).all()):
                 return False
         return True
 
@@ -321,7 +328,11 @@ class _Run:
         tightened: Tightened = {}
         until = self.begin + 0.5 * (self.end - self.begin)
         relaxation = relax(
-            self.network.graph, self.region, REAL, tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
+            self.network.graph,
+            self.region,
+            REAL,
+            tighten_by_ascent(ASCENT, until, tightened if self.prove else None),
+            corners=not self.prove,
         )
         found = split_signs(relaxation, self.query, self.left, self.candidate, most_parts)
         if self.hit is not None:
@@ -342,8 +353,8 @@ class _Run:
                 part.unsafe,
                 found.rows[part.unsafe],
                 part.signs,
-                {at: flat(x) for at, x in part.slopes.items()},
-                {at: flat(x) for at, x in part.multipliers.items() if bool(x.any())},
+                {at: flat(x) for at, x in part.choice.slopes.items()},
+                {at: flat(x) for at, x in part.choice.multipliers.items() if bool(x.any())},
             )
             for part in found.leaves
         )
