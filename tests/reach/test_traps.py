@@ -105,7 +105,7 @@ def test_t9_all_linear_programs_are_solved_in_one_place() -> None:
 
 
 def test_t10_a_margin_within_float32_is_not_called_float32() -> None:
-    """x + 1e8 - x is 0 in float32 for small x: the proof in real arithmetic must say that it is only that."""
+    """The sum x + 1e8 - x is 0 in float32 for small x: the proof in real arithmetic must say that it is only that."""
     builder = GraphBuilder((1,))
     big = builder.add(Linear(torch.ones(1, 1).double(), torch.tensor([1e8]).double()), 0)
     back = builder.add(Linear(torch.ones(1, 1).double(), torch.tensor([-1e8]).double()), big)

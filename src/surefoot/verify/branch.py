@@ -21,7 +21,7 @@ from surefoot.verify.query import Query
 
 ITERATIONS = 20
 AT_ONCE = 64
-CANDIDATES = 3  # rectifiers that are tried before one is chosen
+CANDIDATES = 12  # rectifiers that are tried before one is chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +160,14 @@ class _Search:
                 ]
             )
 
+        def multiplier(at: int, mask: Tensor) -> Tensor:  # a half starts with those of the whole
+            none = torch.zeros_like(mask[0])
+            found = [part.choice.multipliers.get(at, none).to(mask.dtype) for part in parts]
+            return mask * (mask * torch.stack(found)).clamp(min=0)
+
         return Choice(
             {at: own(0, at) for at in self.places},
-            {at: torch.zeros_like(mask) for at, mask in signs.items() if bool(mask.any())},
+            {at: multiplier(at, mask) for at, mask in signs.items() if bool(mask.any())},
             {at: own(2, at) for at in self.places if at in default.tangents},
         )
 
@@ -206,12 +211,7 @@ class _Search:
         double, signs = self._boxes(parts, self.double)
         choice = self._start(parts, double, signs).to(torch.float64)
         trace = Trace()
-        multipliers = {}
-        for at, mask in signs.items():  # a multiplier counts where its sign was decided, and with that sign
-            zero = torch.zeros_like(mask[0])
-            given = torch.stack([part.choice.multipliers.get(at, zero).to(torch.float64) for part in parts])
-            multipliers[at] = mask * (mask * given).clamp(min=0)
-        bounds = lower_bounds(double, self.out, rows, replace(choice, multipliers=multipliers), trace)[:, 0] - offsets
+        bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0] - offsets
         return bounds - 4e-16 * offsets.abs(), double, trace
 
     def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.ops import Linear, Mul, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
+from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
@@ -327,14 +328,10 @@ class _Run:
     def split(self, most_parts: int = 10**9) -> Verdict | None:
         tightened: Tightened = {}
         until = self.begin + 0.5 * (self.end - self.begin)
-        relaxation = relax(
-            self.network.graph,
-            self.region,
-            REAL,
-            tighten_by_ascent(ASCENT, until, tightened if self.prove else None),
-            corners=not self.prove,
-        )
-        found = split_signs(relaxation, self.query, self.left, self.candidate, most_parts)
+        graph, query = self._for_signs()
+        tighten = tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
+        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove)
+        found = split_signs(relaxation, query, self.left, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
         self.best = max(self.best, found.margin)
@@ -342,7 +339,16 @@ class _Run:
             return None
         method = "ascent" if found.parts <= len(self.query.unsafe) else "split"
         proof = self._proof_by_signs(found, tightened) if self.prove else None
-        return Holds(found.margin, method, self._parts_hold(found.leaves), self.details(parts=found.parts), proof)
+        details = self.details(parts=found.parts)
+        return Holds(found.margin, method, self._parts_hold(graph, query, found.leaves), details, proof)
+
+    def _for_signs(self) -> tuple[Graph, Query]:
+        """Conjunctions become rectifiers of their own, but in certificates, which speak of the network alone."""
+        if self.prove or all(len(unsafe.bounds) == 1 for unsafe in self.query.unsafe):
+            return self.network.graph, self.query
+        sets = [(torch.from_numpy(u.weights), torch.from_numpy(u.bounds)) for u in self.query.unsafe]
+        reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
+        return pools_as_rectifiers(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
     def _proof_by_signs(self, found: Outcome, tightened: Tightened) -> Proof:
         def flat(x: Tensor) -> np.ndarray:
@@ -394,8 +400,8 @@ class _Run:
             return None
         return Holds(walked.margin, "exact", False, details)
 
-    def _parts_hold(self, leaves: tuple[Part, ...]) -> bool:
-        return self.float32 and bound_again(self._relaxed_float32(), self.query, leaves) > 0
-
-    def _relaxed_float32(self) -> Relaxation:
-        return relax(self.network.graph, self.region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
+    def _parts_hold(self, graph: Graph, query: Query, leaves: tuple[Part, ...]) -> bool:
+        if not self.float32:
+            return False
+        deployed = relax(graph, self.region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
+        return bound_again(deployed, query, leaves) > 0
