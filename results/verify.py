@@ -2,6 +2,7 @@
 
     python results/verify.py mnist --data ../shared/data/verify --seconds 20
     python results/verify.py competition --data ../shared/data/verify --seconds 116
+    python results/verify.py harder --data ../shared/data/verify --seconds 20
     python results/verify.py vgg --data ../shared/data/verify
     python results/verify.py page --data ../shared/data/verify
 
@@ -10,6 +11,7 @@ Each part goes on where it was stopped.
 
 import argparse
 import csv
+import gzip
 import os
 import platform
 import resource
@@ -42,6 +44,7 @@ HERE = Path(__file__).parent
 NETS = ("Small", "Medium", "Large")
 THRESHOLDS = ("250", "245", "240")
 DELTAS = ("0.005", "0.01", "0.015")
+N = 10  # images of each row of the harder table
 RADII = ("0.01", "0.02", "0.03")
 METHODS = ("auto", "auto+float32", "star", "relaxed", "zonotope", "polytope", "exact")
 NNV = {  # what the authors' tool proved, rows of NNV_*_brightAttack.mat in the data
@@ -241,6 +244,85 @@ def losses(seconds: float, runs: Path) -> None:
             print(name, eps, kept[f"{name} {eps}"], flush=True)
 
 
+CHEAP = ("zonotope", "substitution", "ascent", "auto")
+ALL = ("zonotope", "substitution", "ascent", "relaxed", "polytope", "star", "auto")
+
+
+def _images(data: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    with gzip.open(data / "images" / f"eran_{name}_test_100.csv.gz", "rt") as file:
+        table = np.array([line.split(",") for line in file], dtype=float)
+    x, y = table[:, 1:] / 255, table[:, 0].astype(int)
+    return (x.reshape(-1, 1, 28, 28) if name == "mnist" else x.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)), y
+
+
+def harder(data: Path, seconds: float) -> None:
+    """Regions that tell the methods apart: larger changes, l-infinity on MNIST and CIFAR networks, max pooling."""
+    kept = _kept("harder")
+    rows: list[tuple[str, str, float, tuple[str, ...], float, float]] = [  # images, file, radius, methods, mean, scale
+        ("mnist", "verivital_2021/Convnet_maxpool.onnx", 0.02, ALL, 0.0, 1.0),
+        ("mnist", "verivital_2021/Convnet_maxpool.onnx", 0.04, ALL, 0.0, 1.0),
+        ("mnist", "verivital_2021/Convnet_avgpool.onnx", 0.04, ALL, 0.0, 1.0),
+        ("mnist", "mnist_conv_eth_2020/mnist_0.1.onnx", 0.1, CHEAP, 0.1307, 0.3081),
+        ("cifar10", "oval21_2022/onnx/cifar_base_kw.onnx.gz", 2 / 255, CHEAP, 0.0, 0.225),
+        ("cifar10", "oval21_2022/onnx/cifar_base_kw.onnx.gz", 4 / 255, CHEAP, 0.0, 0.225),
+        ("cifar10", "cifar10_resnet_2021/onnx/resnet_2b.onnx", 2 / 255, CHEAP[1:], 0.0, 0.2435),
+    ]
+    for images, name, radius, methods, mean, scale in rows:
+        network = open_network(data / name)
+        x, y = _images(data, images)
+        means = np.full((1, 1, 1), mean) if images == "mnist" else np.array([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+        for method in methods:
+            key = f"{Path(name).name.split('.onnx')[0]} {radius:.4f} {method}"
+            if key not in kept:
+                ends = [((image + r).clip(0, 1) - means) / scale for image in x[:N] for r in (-radius, radius)]
+                regions = [Region(low.ravel(), high.ravel()) for low, high in zip(ends[::2], ends[1::2], strict=True)]
+                kept[key] = _counted(network, regions, y.tolist(), seconds, method)
+                write_json(HERE / "verify_harder.json", kept)
+                print(key, kept[key], flush=True)
+    for net in ("Small", "Medium"):
+        network = open_network(data / "cav2020_mnist" / f"{net}_ConvNet.onnx")
+        loaded = loadmat(data / "cav2020_mnist" / f"{net}_images.mat")
+        x, y = loaded["IM_data"].transpose(2, 0, 1).astype(float), loaded["IM_labels"].ravel().astype(int) - 1
+        for delta in (0.05, 0.1):
+            for method in ALL:
+                key = f"{net}-brightening-240 {delta} {method}"
+                if key not in kept:
+                    regions = [brightening(i, 240.0, delta) for i in x[:N]]
+                    kept[key] = _counted(network, regions, y.tolist(), seconds, method)
+                    write_json(HERE / "verify_harder.json", kept)
+                    print(key, kept[key], flush=True)
+
+
+def _counted(network: Network, regions: list[Region], labels: list[int], seconds: float, method: str) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    begin = time.process_time()
+    for region, label in zip(regions, labels, strict=False):
+        query = robustness(region.lower, region.upper, label, network.outputs)
+        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
+    return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
+
+
+def _harder_words(kept: dict[str, Any]) -> str:
+    lines = [
+        "## Regions that tell the methods apart\n",
+        f"The first {N} images of each set, misclassified ones among them; l-infinity in shares of the range, or the",
+        "brightening attack with a larger δ. Proven to keep their class by each method (CPU seconds for all images),",
+        "and what `auto` refutes within its limit. LP methods: where a layer's programs take seconds.",
+        "Command: `python results/verify.py harder --data ../shared/data/verify --seconds 20`.\n",
+        "| network | radius | " + " | ".join(ALL) + " | violated | open |",
+        "|" + "---|" * (len(ALL) + 4),
+    ]
+    for name, radius in dict.fromkeys(tuple(key.split()[:2]) for key in kept):
+        cells = []
+        for method in ALL:
+            v = kept.get(f"{name} {radius} {method}")
+            cells.append("" if v is None else f"{v.get('holds', 0)} ({v['cpu']:.0f})")
+        auto = kept.get(f"{name} {radius} auto", {})
+        more = f"{auto.get('violated', 0)} | {auto.get('unknown', 0)}" if auto else " | "
+        lines.append(f"| {name} | {radius} | " + " | ".join(cells) + f" | {more} |")
+    return "\n".join(lines) + "\n"
+
+
 def _losses_words(kept: dict[str, Any]) -> str:
     lines = [
         "## Networks trained here, loss by loss\n",
@@ -261,6 +343,8 @@ def _losses_words(kept: dict[str, Any]) -> str:
 def page() -> None:
     """Write verify.md from what the parts left."""
     text = ["# Verification\n", _mnist_words(_kept("mnist")), _competition_words(_kept("competition"))]
+    if _kept("harder"):
+        text.append(_harder_words(_kept("harder")))
     if _kept("losses"):
         text.append(_losses_words(_kept("losses")))
     if _kept("vgg"):
@@ -358,7 +442,7 @@ def _machine() -> str:
 def main() -> None:
     """Read arguments, run a part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["mnist", "competition", "vgg", "losses", "page"])
+    parser.add_argument("part", choices=["mnist", "competition", "vgg", "harder", "losses", "page"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=116.0, help="for each image or instance")
     parser.add_argument("--only", default="", help="methods or sets, between commas")
@@ -371,6 +455,8 @@ def main() -> None:
             mnist(arguments.data, arguments.seconds, only or METHODS)
         case "vgg":
             vgg(arguments.data, arguments.seconds)
+        case "harder":
+            harder(arguments.data, arguments.seconds)
         case "losses":
             losses(arguments.seconds, Path("runs/demo"))
         case "page":

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from networks import random_network
+from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.graph.ops import Linear, Relu, Reshape
 from surefoot.recalibrate import TemperatureScaling, save_recalibrator
-from surefoot.report.certified import polygon
+from surefoot.report.certified import polygon, show
+from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
 from surefoot.verify.query import robustness
+from surefoot.verify.regions import ball
+from surefoot.verify.run import Network
 from surefoot.verify.stars import over_approximate, star_of_box
 from typed import surefoot
 
@@ -51,6 +57,20 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("certify", "net.onnx", "--images", "x.npz", "--eps", "0.1", "--range", "0.5,1", code=2)
     surefoot("certify", "net.onnx", "--images", "absent.npz", "--eps", "0.1", code=3)
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_counterexamples_are_shown_as_sets() -> None:
+    """Two inputs, their difference as outputs: the wrong ones are those on the other side of the tie."""
+    builder = GraphBuilder((1, 1, 2))
+    builder.add(Linear(torch.eye(2).double()), builder.add(Reshape((2,)), builder.add(Relu(), 0)))
+    network, image = Network.of(builder.build()), np.array([[[0.5, 0.45]]])
+    region = ball(image, 0.1, 0.0, 1.0)
+    shown = show(network, 0, image, 0, region, certify(network, region, None), 10.0)
+    assert shown.other is not None
+    assert shown.sets
+    for patch in shown.sets:
+        assert (patch[:, 1] >= patch[:, 0] - 1e-9).all()
+        assert (np.abs(patch - shown.other.ravel()) <= 0.002 + 1e-6).all()
 
 
 def test_a_polygon_holds_the_outputs() -> None:

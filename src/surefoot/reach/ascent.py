@@ -112,15 +112,15 @@ def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]
 def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tightened | None" = None) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
-    After the moment `until` of the monotonic clock no more steps are taken. `record` is given the slopes, in float16,
-    with which the bounds were computed: a proof needs them (both ends one after the other).
+    After the moment `until` of the monotonic clock what is left keeps the box that it has. `record` is given the
+    slopes, in float16, with which the bounds were computed: a proof needs them (both ends one after the other).
     """
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
         first = worth_tightening(box)
         if not len(first):
             return box
-        before, box = box, tighten_by_substitution(relaxation, at, box)  # that alone decides most, in one pass
+        before, box = box, tighten_by_substitution(relaxation, at, box, until)  # that alone decides most, in one pass
         open_ = worth_tightening(box)
         if record is not None:
             decided = first[~torch.isin(first, open_)]
@@ -131,11 +131,16 @@ def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tig
         widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
-        for some in open_.split(chunk):
+        for begin in range(0, len(open_), chunk):
+            some = open_[begin : begin + chunk]
+            if time.monotonic() > until:
+                if record is not None:  # what is not recorded may not be used
+                    rest = open_[begin:]
+                    lower[:, rest], upper[:, rest] = (t.flatten(1)[:, rest] for t in (before.lower, before.upper))
+                break
             rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
             start = default_choice(single, at, rows.shape[1])
-            late = time.monotonic() > until
-            choice, _ = ascend(single, at, rows.float(), start, {}, 0 if late else iterations)
+            choice, _ = ascend(single, at, rows.float(), start, {}, iterations)
             short = choice.to(torch.float16)
             found = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:

@@ -9,6 +9,7 @@ gamma |a| (|W| |x| + |b|), with |x| from the boxes.
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
@@ -341,10 +342,13 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
     return a.clamp(min=0) * r + a.clamp(max=0) * v
 
 
-def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box) -> Box:
-    """Bound each value whose sign is not certain, in any region, by back-substitution: both ends."""
+def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box, until: float = math.inf) -> Box:
+    """Bound each value whose sign is not certain, in any region, by back-substitution: both ends.
+
+    After the moment `until` of the monotonic clock what is left keeps the box that it has.
+    """
     which = worth_tightening(box)
-    return _substituted(relaxation, at, box, which) if len(which) else box
+    return _substituted(relaxation, at, box, which, until=until) if len(which) else box
 
 
 def worth_tightening(box: Box) -> Tensor:
@@ -378,13 +382,22 @@ def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
     return Choice(slopes)
 
 
-def _substituted(relaxation: Relaxation, at: int, box: Box, which: Tensor, choice: Choice | None = None) -> Box:
+def _substituted(
+    relaxation: Relaxation,
+    at: int,
+    box: Box,
+    which: Tensor,
+    choice: Choice | None = None,
+    until: float = math.inf,
+) -> Box:
     node = relaxation.graph.nodes[at]
     regions, size = len(box.lower), size_of(node)
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
     for some in which.split(chunk):
+        if time.monotonic() > until:
+            break
         found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), choice)
         found = found.reshape(regions, 2, -1)
         lower[:, some] = torch.maximum(lower[:, some], found[:, 0])

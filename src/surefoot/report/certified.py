@@ -1,7 +1,7 @@
 """What is certain of a data set whose inputs may move: curves against the radius, and images with their pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ from surefoot.reach.stars import Star
 from surefoot.recalibrate import Recalibrator
 from surefoot.verify.confidence import Certified, Summary, certify, summarise
 from surefoot.verify.many import plain
-from surefoot.verify.query import robustness
+from surefoot.verify.query import Query, robustness
 from surefoot.verify.regions import Region, ball
 from surefoot.verify.run import Network, ask, verify
-from surefoot.verify.stars import over_approximate, star_of_box
+from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
 
 DIRECTIONS = 32
+MOST_SETS = 20
+NEAR = 0.01  # of the width of the region, whose own patterns are too many to walk
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Shown:
     certified: Certified
     rivals: tuple[int, int]
     reach: np.ndarray  # (d, 2) corners of a polygon that holds all outputs of the two rivals
+    sets: tuple[np.ndarray, ...]  # likewise of sets of counterexamples near the one above
 
 
 def certify_images(
@@ -72,11 +75,35 @@ def show(
     other = None
     if answer["verdict"] == "violated":
         other = np.asarray(answer["input"]).reshape(shape)
-    rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, certified.upper)))
+    likely = certified.upper if other is None else np.asarray(answer["output"])
+    rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
     star = star_of_box(query, shape)
     reached = over_approximate(there.pooled, star, query, programs=False).star
     corners = polygon(reached, label, rival)
-    return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners)
+    sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
+    return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners, sets)
+
+
+def _sets(
+    network: Network, query: Query, near: np.ndarray, rivals: tuple[int, int], seconds: float
+) -> tuple[np.ndarray, ...]:
+    """Walk exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
+    label, rival = rivals
+    some = NEAR * (query.upper - query.lower)
+    query = replace(query, lower=np.maximum(query.lower, near - some), upper=np.minimum(query.upper, near + some))
+    star = star_of_box(query, network.pooled.input_shape)
+    unsafe = query.unsafe[rival - (rival > label)]
+    found: list[np.ndarray] = []
+    try:
+        for leaf in leaves(network.pooled, star, query, seconds, Walked()):
+            if slack_of(leaf.outputs, unsafe)[0] <= 0:
+                cut = counterexamples(leaf, unsafe).predicate
+                found.append(polygon(Star(leaf.outputs.form, cut), label, rival))
+                if len(found) == MOST_SETS:
+                    break
+    except TimeoutError:
+        pass  # a picture of some of them
+    return tuple(found)
 
 
 def polygon(star: Star, first: int, second: int, directions: int = DIRECTIONS) -> np.ndarray:

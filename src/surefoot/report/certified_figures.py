@@ -7,6 +7,7 @@ from surefoot.report.certified import Radius, Shown
 from surefoot.report.figures import AFTER, BEFORE
 
 _GREY = "#8a8f98"
+WRONG = "#c0392b"
 _LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "margin": {"l": 50, "r": 12, "t": 40, "b": 40},
 }  # fmt: skip
@@ -55,23 +56,29 @@ def bars(shown: Shown) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_yaxes(range=[0, 1.01], tickformat=".0%")
-    figure.update_layout(title={"text": "probability of each class, certified", "x": 0.5}, height=240, **_LAYOUT)
+    figure.update_layout(title={"text": "each class, certified", "x": 0.5}, height=240, **_LAYOUT)
     return figure
 
 
 def outputs(shown: Shown) -> go.Figure:
     """Draw where the outputs of the class and of its nearest rival can be, and the line on which they tie."""
-    first, second = shown.rivals
-    corners = np.concatenate([shown.reach, shown.reach[:1]])
-    ends = [float(corners.min()), float(corners.max())]
+    return _polygons(shown, (shown.reach,), AFTER, "two outputs; dotted: a tie")
+
+
+def wrong(shown: Shown) -> go.Figure:
+    """Draw, much larger, where sets of counterexamples near the one that is shown put the two outputs."""
+    return _polygons(shown, shown.sets, WRONG, "wrong outputs nearby")
+
+
+def _polygons(shown: Shown, polygons: tuple[np.ndarray, ...], colour: str, title: str) -> go.Figure:
     figure = go.Figure()
-    figure.add_trace(
-        go.Scatter(x=corners[:, 0], y=corners[:, 1], fill="toself", line={"color": AFTER}, hoverinfo="skip")
-    )
+    for corners in polygons:
+        x, y = np.concatenate([corners, corners[:1]]).T
+        figure.add_trace(go.Scatter(x=x, y=y, fill="toself", line={"color": colour}, hoverinfo="skip"))
+    every = np.concatenate(polygons)
+    ends = [float(every.min()), float(every.max())]
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line={"dash": "dot", "color": BEFORE}, hoverinfo="skip"))
-    figure.update_xaxes(title_text=f"output {first}")
-    figure.update_yaxes(title_text=f"output {second}")
-    figure.update_layout(
-        title={"text": "where two outputs can be; dotted: a tie", "x": 0.5}, height=240, showlegend=False, **_LAYOUT
-    )
+    figure.update_xaxes(title_text=f"output {shown.rivals[0]}")
+    figure.update_yaxes(title_text=f"output {shown.rivals[1]}")
+    figure.update_layout(title={"text": title, "x": 0.5}, height=240, showlegend=False, **_LAYOUT)
     return figure

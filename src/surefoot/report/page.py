@@ -14,7 +14,7 @@ from surefoot import __version__
 from surefoot.core.files import write_text
 from surefoot.metrics import METRICS
 from surefoot.report.certified import Radius, Shown
-from surefoot.report.certified_figures import band, bars, outputs, picture
+from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison
 from surefoot.report.evaluation import Evaluation, Measured, plain
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
@@ -76,6 +76,8 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
         figures = [picture(s.image, "the image"), bars(s), outputs(s)]
         if s.other is not None:
             figures.insert(1, picture(s.other, "the counterexample"))
+        if s.sets:
+            figures.append(wrong(s))
         drawn = [_html(figure, f"image-{s.number}-{i}") for i, figure in enumerate(figures)]
         low, high = s.certified.confidence
         verdict = s.answer["verdict"].capitalize()

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -277,7 +278,8 @@ class _Run:
     def substituted(self, arithmetic: Arithmetic, state: State | None) -> float:
         graph = self.network.pooled
         known = None if state is None else state.seen
-        return self.margin(graph, relax(graph, self.region, arithmetic, tighten_by_substitution, known))
+        tighten = partial(tighten_by_substitution, until=self.end)
+        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known))
 
     def float32_holds(self) -> bool:
         if not self.float32:
