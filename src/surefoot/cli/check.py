@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
 from surefoot.cli.options import Json
+from surefoot.compress.files import check_files
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx
@@ -20,8 +22,11 @@ from surefoot.verify.vnnlib import read_vnnlib
 
 def command(
     network: Annotated[Path, typer.Argument(help="The .onnx file that the certificate speaks of.")],
-    prop: Annotated[Path, typer.Argument(metavar="PROPERTY", help="The .vnnlib file that was proven.")],
-    certificate: Annotated[Path, typer.Argument(help="What `surefoot verify --certificate` left.")],
+    prop: Annotated[
+        Path,
+        typer.Argument(metavar="PROPERTY", help="The .vnnlib file that was proven, or the .onnx file of `compress`."),
+    ],
+    certificate: Annotated[Path, typer.Argument(help="What `verify` or `compress` left by `--certificate`.")],
     as_json: Json = False,
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
@@ -30,6 +35,8 @@ def command(
 
     Example: surefoot check net.onnx property.vnnlib proof.npz
     """
+    if ".onnx" in prop.suffixes:
+        return _check_equal(network, prop, certificate, as_json)
     held = load_certificate(certificate)
     if held.network != digest_of(network):
         raise InputError(f"{certificate} is about another network than {network}")
@@ -43,3 +50,12 @@ def command(
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
     else:
         print(f"valid: {parts} parts, least margin {margin:.4g}")
+
+
+def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
+    bound = float(check_files(first, second, certificate).max())
+    confidence = float(np.tanh(bound / 2))
+    if as_json:
+        print(json.dumps({"valid": True, "logits": bound, "confidence": confidence}))
+    else:
+        print(f"valid: over the domain no logit differs by more than {bound:.3g}, no confidence by {confidence:.3g}")

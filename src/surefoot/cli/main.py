@@ -33,7 +33,9 @@ COMMANDS: dict[str, Entry] = {
     "explain": Entry("explain", "report", "Say why a training became miscalibrated; write its page."),
     "verify": Entry("verify", "verify", "Prove a property of a network for a whole region of inputs, or break it."),
     "certify": Entry("certify", "verify", "Certify between what confidence, accuracy and ECE stay when inputs move."),
-    "check": Entry("check", "verify", "Check a proof that `verify` left, with other code."),
+    "compress": Entry("compress", "verify", "Make a network smaller without changing one answer."),
+    "equal": Entry("equal", "verify", "Bound by how much two networks can differ."),
+    "check": Entry("check", "verify", "Check what `verify` or `compress` proved, with other code."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }

@@ -1,5 +1,6 @@
 """Write a graph as an ONNX file, for any runtime."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -129,8 +130,12 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
     return model
 
 
-def write_onnx(graph: Graph, path: Path | str, dtype: torch.dtype = torch.float32) -> None:
-    """Write a graph as an ONNX file, whole or not at all."""
+def write_onnx(
+    graph: Graph, path: Path | str, dtype: torch.dtype = torch.float32, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a graph as an ONNX file, whole or not at all, with `metadata` as properties of the model."""
     model = onnx_of_graph(graph, dtype)
+    if metadata:
+        helper.set_model_props(model, dict(metadata))
     with whole_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString())

@@ -49,11 +49,12 @@ class Proof:
     halvings: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
     leaves: tuple[SignLeaf, ...] = ()
     tightened: dict[int, tuple[np.ndarray, dict[int, np.ndarray]]] = field(default_factory=dict)
+    places: tuple[int, ...] = ()  # the node that each unsafe set speaks of; empty: all of the output
 
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """Proofs for all boxes of a property of one network, named by the SHA-256 of its file."""
+    """Proofs of what one network (or several) does, named by the SHA-256 of its file."""
 
     network: str
     proofs: tuple[Proof, ...]
@@ -115,34 +116,70 @@ def _check_boxes(proof: Proof, checker: Checker) -> float:
 
 
 def _check_signs(proof: Proof, checker: Checker) -> float:
+    if proof.places:
+        raise InputError("the certificate speaks of inner nodes: it is no proof of a property")
     boxes = checker.boxes(proof.lower, proof.upper, proof.tightened)
     out = len(checker.graph.nodes) - 1
+    return min((_check_set(proof, checker, boxes, number, out) for number in range(len(proof.unsafe))), default=np.inf)
+
+
+def check_units(proof: Proof, graph: Graph) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return boxes of all nodes, each set of the proof used to decide a sign once it has been checked.
+
+    Raises:
+        InputError: a set that is not proven, or that does not speak of the sign of one value.
+    """
+    checker = Checker(graph)
+
+    def decide(at: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        for number in [n for n, place in enumerate(proof.places) if place == at]:
+            (row,), (bound,) = proof.unsafe[number]
+            (value,) = np.flatnonzero(row)
+            if bound != 0 or abs(row[value]) != 1:
+                raise InputError("the certificate speaks of more than the sign of a value")
+            _check_set(proof, checker, boxes, number, at)
+            low, high = boxes[at]
+            if row[value] > 0:
+                low[value] = max(low[value], 0.0)
+            else:
+                high[value] = min(high[value], 0.0)
+
+    try:
+        return checker.boxes(proof.lower, proof.upper, proof.tightened, decide=decide)
+    except InputError:
+        raise
+    except (ValueError, IndexError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"the certificate does not fit the network: {error}") from error
+
+
+def _check_set(
+    proof: Proof, checker: Checker, boxes: list[tuple[np.ndarray, np.ndarray]], number: int, target: int
+) -> float:
+    """Check that the values of a node miss one unsafe set, part by part; return the least margin."""
+    weights, bounds = proof.unsafe[number]
+    leaves = [leaf for leaf in proof.leaves if leaf.unsafe == number]
+    _cover([leaf.signs for leaf in leaves], 0)
     least = np.inf
-    for number, (weights, bounds) in enumerate(proof.unsafe):
-        leaves = [leaf for leaf in proof.leaves if leaf.unsafe == number]
-        _cover([leaf.signs for leaf in leaves], 0)
-        for leaf in leaves:
-            cut = list(boxes)
-            allowed: dict[int, np.ndarray] = {}
-            for place, value, sign in leaf.signs:
-                entering = checker.graph.nodes[place].inputs[0]
-                low, high = (end.copy() for end in cut[entering])
-                low[value] = max(low[value], 0.0) if sign > 0 else low[value]
-                high[value] = min(high[value], 0.0) if sign < 0 else high[value]
-                cut[entering] = (low, high)
-                allowed.setdefault(place, np.zeros(len(low)))[value] = sign
-            multipliers = {
-                place: np.where(mask * leaf.multipliers[place] > 0, leaf.multipliers[place], 0.0)
-                for place, mask in allowed.items()
-                if place in leaf.multipliers
-            }
-            found = checker.bound(out, weights[leaf.row : leaf.row + 1], cut, leaf.slopes, multipliers)[0]
-            margin = float(found - bounds[leaf.row] - 4e-16 * abs(bounds[leaf.row]))
-            if not margin > 0:
-                raise InputError(
-                    f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}"
-                )
-            least = min(least, margin)
+    for leaf in leaves:
+        cut = list(boxes)
+        allowed: dict[int, np.ndarray] = {}
+        for place, value, sign in leaf.signs:
+            entering = checker.graph.nodes[place].inputs[0]
+            low, high = (end.copy() for end in cut[entering])
+            low[value] = max(low[value], 0.0) if sign > 0 else low[value]
+            high[value] = min(high[value], 0.0) if sign < 0 else high[value]
+            cut[entering] = (low, high)
+            allowed.setdefault(place, np.zeros(len(low)))[value] = sign
+        multipliers = {
+            place: np.where(mask * leaf.multipliers[place] > 0, leaf.multipliers[place], 0.0)
+            for place, mask in allowed.items()
+            if place in leaf.multipliers
+        }
+        found = checker.bound(target, weights[leaf.row : leaf.row + 1], cut, leaf.slopes, multipliers)[0]
+        margin = float(found - bounds[leaf.row] - 4e-16 * abs(bounds[leaf.row]))
+        if not margin > 0:
+            raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")
+        least = min(least, margin)
     return least
 
 
@@ -186,6 +223,7 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
             ]
             for at, (which, slopes) in proof.tightened.items()
         }
+        entry["places"] = proof.places
         entry["leaves"] = [
             {
                 "unsafe": leaf.unsafe,
@@ -252,4 +290,5 @@ def _proof(entry: dict[str, Any], arrays: Any) -> Proof:
             for leaf in entry["leaves"]
         ),
         {int(at): (arrays[which], slopes(named)) for at, (which, named) in entry["tightened"].items()},
+        tuple(int(at) for at in entry.get("places", ())),
     )

@@ -4,7 +4,7 @@ It shares with the prover what an operation *is* (`graph.ops` as data), nothing 
 here, bounds are carried back one region at a time, and each sum is let out by the rounding it may have suffered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,7 @@ def _gamma(n: float) -> float:
     return 1.01 * (n + 16) * _U
 
 
-def _matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
+def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Write an affine operation as y = M x + b."""
     op, size_in, size_out = node.op, int(np.prod(given)), int(np.prod(node.shape))
     places = np.arange(size_out).reshape(node.shape)
@@ -74,7 +74,7 @@ class Checker:
         """Write every affine operation as a matrix."""
         for at, node in enumerate(self.graph.nodes[1:], 1):
             if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
-                self.matrices[at] = _matrix(node, self.graph.nodes[node.inputs[0]].shape)
+                self.matrices[at] = affine_matrix(node, self.graph.nodes[node.inputs[0]].shape)
             elif isinstance(node.op, Mul | MaxPool2d):
                 raise InputError(f"a certificate does not speak of {type(node.op).__name__}")
 
@@ -84,10 +84,12 @@ class Checker:
         upper: np.ndarray,
         tightened: "Mapping[int, tuple[np.ndarray, Mapping[int, np.ndarray]]] | None" = None,
         thorough: bool = False,
+        decide: "Callable[[int, list[tuple[np.ndarray, np.ndarray]]], None] | None" = None,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Bound every node: by intervals, and what enters a rectifier by back-substitution too.
 
-        `tightened` names the values to substitute for, and their slopes; without it, all.
+        `tightened` names the values to substitute for, and their slopes; without it, all. `decide` is called after each
+        node, and may narrow its box.
         """
         boxes = [(lower, upper)]
         entering = {self.graph.nodes[at].inputs[0] for at, n in enumerate(self.graph.nodes) if isinstance(n.op, Relu)}
@@ -106,6 +108,8 @@ class Checker:
                     found = self.bound(at, eye, boxes, proposed)
                     low[which] = np.maximum(low[which], found[: len(which)])
                     high[which] = np.minimum(high[which], -found[len(which) :])
+            if decide is not None:
+                decide(at, boxes)
         return boxes
 
     def parallel(self, target: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.reach.ascent import ascend, default_choice
+from surefoot.reach.ascent import Tightened, ascend, default_choice
 from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
 from surefoot.reach.boxes import Box
+from surefoot.reach.certificate import SignLeaf
 from surefoot.verify.query import Query
 
 ITERATIONS = 20
@@ -64,6 +65,32 @@ def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Part]) -> 
     search = _Search(relaxation, query, lambda _: None)
     found = torch.cat([search.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
     return float(found.min())  # not a number, if one is not
+
+
+def sign_leaves(parts: Sequence[Part], unsafe: int, row: int = 0) -> list[SignLeaf]:
+    """Write parts as a certificate has them."""
+
+    def flat(x: Tensor) -> np.ndarray:
+        return x.flatten().numpy()
+
+    return [
+        SignLeaf(
+            unsafe,
+            row,
+            part.signs,
+            {at: flat(x) for at, x in part.choice.slopes.items()},
+            {at: flat(x) for at, x in part.choice.multipliers.items() if bool(x.any())},
+        )
+        for part in parts
+    ]
+
+
+def kept_slopes(tightened: Tightened) -> dict[int, tuple[np.ndarray, dict[int, np.ndarray]]]:
+    """Write the slopes that boxes were tightened with as a certificate has them."""
+    return {
+        at: (which.numpy(), {place: x.numpy() for place, x in slopes.items()})
+        for at, (which, slopes) in tightened.items()
+    }
 
 
 class _Search:

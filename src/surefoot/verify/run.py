@@ -21,11 +21,11 @@ from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.certificate import Proof, SignLeaf
+from surefoot.reach.certificate import Proof
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
-from surefoot.verify.branch import Outcome, Part, bound_again, split_signs
+from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.divide import AxisBy, Effort, Rows, bound_sets, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
@@ -353,24 +353,11 @@ class _Run:
         return pools_as_rectifiers(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
     def _proof_by_signs(self, found: Outcome, tightened: Tightened) -> Proof:
-        def flat(x: Tensor) -> np.ndarray:
-            return x.flatten().numpy()
-
         leaves = tuple(
-            SignLeaf(
-                part.unsafe,
-                found.rows[part.unsafe],
-                part.signs,
-                {at: flat(x) for at, x in part.choice.slopes.items()},
-                {at: flat(x) for at, x in part.choice.multipliers.items() if bool(x.any())},
-            )
-            for part in found.leaves
+            leaf for part in found.leaves for leaf in sign_leaves([part], part.unsafe, found.rows[part.unsafe])
         )
-        kept = {
-            at: (which.numpy(), {place: x.numpy() for place, x in slopes.items()})
-            for at, (which, slopes) in tightened.items()
-        }
-        return Proof(self.query.lower, self.query.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept)
+        lower, upper = self.query.lower, self.query.upper
+        return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
 
     def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
         star = star_of_box(self.query, self.network.pooled.input_shape)

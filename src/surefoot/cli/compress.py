@@ -1,0 +1,105 @@
+"""`surefoot compress`: the same answers from a smaller network."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Optional
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor
+
+from surefoot.cli.options import Json
+from surefoot.cli.verify import numbers
+from surefoot.compress.files import compress_file, read_logits
+from surefoot.core.errors import FileError, InputError
+
+Domain = Annotated[
+    str,
+    typer.Option(help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`."),
+]
+Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for each unit that is searched exactly.")]
+
+
+def command(
+    network: Annotated[Path, typer.Argument(help="An .onnx file.")],
+    domain: Domain,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the smaller network.")] = Path("small.onnx"),
+    certificate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write what `surefoot check NETWORK SMALL CERTIFICATE` needs."),
+    ] = None,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="An .npz file with inputs `x`: data shows quickly which units cannot be stable."),
+    ] = None,
+    seconds: Seconds = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Remove what cannot matter for any input of the domain: the answers stay the same, outside nothing is promised.
+
+    Example: surefoot compress net.onnx --domain 0,1 -o small.onnx --certificate proof.npz
+    """
+    shape = read_logits(network).input_shape
+    lower, upper = read_domain(domain, shape)
+    witnesses = None if images is None else _inputs(images, shape)
+    report = compress_file(network, out, lower, upper, seconds, witnesses, certificate)
+    if as_json:
+        print(json.dumps({**asdict(report), "met": _plain(report.met), "sentence": report.sentence}))
+        return
+    for line in report.log:
+        print(line)
+    print(report.sentence)
+    print(
+        f"Over the domain {report.active} units are active, {report.inactive} inactive, {report.open} neither "
+        f"({report.searched} searched exactly, {report.unfinished} of them unfinished)."
+    )
+    print(f"ONNX Runtime, float32: no logit moved by more than {report.met:.2g}, no confidence by more than "
+          f"{report.confidence_met:.2g}.")  # fmt: skip
+    print(f"network: {out}" + ("" if certificate is None else f"\ncertificate: {certificate}"))
+
+
+def _plain(x: float) -> float | None:
+    return x if np.isfinite(x) else None
+
+
+def read_domain(text: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Read a box of inputs of a shape.
+
+    Raises:
+        InputError: neither two numbers, lower first, nor a file with arrays of that many values.
+        FileError: a file that cannot be read.
+    """
+    if text.endswith(".npz"):
+        arrays = _arrays(Path(text))
+        if "lower" not in arrays or "upper" not in arrays:
+            raise InputError(f"{text}: arrays `lower` and `upper` are needed")
+        ends = [torch.from_numpy(np.asarray(arrays[name], dtype=np.float64)) for name in ("lower", "upper")]
+        if any(end.numel() != torch.Size(shape).numel() for end in ends):
+            raise InputError(f"{text}: {ends[0].numel()} and {ends[1].numel()} values; the network takes {shape}")
+        lower, upper = (end.reshape(shape) for end in ends)
+    else:
+        low, high = numbers(text, 2, "--domain")
+        lower, upper = (torch.full(shape, value, dtype=torch.float64) for value in (low, high))
+    if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
+        raise InputError(f"--domain {text}: finite values are needed, the lower not above the upper")
+    return lower, upper
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
+    except Exception as error:
+        raise FileError(f"{path} cannot be read as an .npz file: {error}") from error
+
+
+def _inputs(path: Path, shape: tuple[int, ...]) -> Tensor:
+    x = _arrays(path).get("x")
+    if x is None or x.dtype.kind not in "fiu" or x.ndim < 2 or x[0].size != torch.Size(shape).numel():
+        raise InputError(f"{path}: an array `x` of inputs {shape} is needed")
+    scaled = torch.from_numpy(x.astype(np.float64) / (255 if x.dtype == np.uint8 else 1))
+    if not bool(torch.isfinite(scaled).all()):
+        raise InputError(f"{path}: `x` holds a value that is not finite")
+    return scaled.reshape(-1, *shape)

@@ -1,0 +1,1 @@
+"""Exact transformation: the same answers from a smaller network."""

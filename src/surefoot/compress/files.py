@@ -1,0 +1,190 @@
+"""From an ONNX file to a smaller one, with its certificate and what the change costs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor
+
+from surefoot.compress.certificate import certificate_of, check_equal
+from surefoot.compress.equal import Equality, equal
+from surefoot.compress.stable import inside, stability
+from surefoot.compress.transform import compress
+from surefoot.core.errors import InputError
+from surefoot.core.files import whole_file
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import graph_of_onnx
+from surefoot.graph.onnx_out import write_onnx
+from surefoot.graph.ops import Relu, Reshape, Softmax
+from surefoot.graph.passes.affine import fused
+from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.reach.certificate import load_certificate, save_certificate
+from surefoot.verify.many import digest_of
+from surefoot.verify.replay import runner_of_onnx
+
+SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
+TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32
+SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a compression did. Bounds hold over the domain in real arithmetic; `met` was measured in float32."""
+
+    units: tuple[int, int]
+    parameters: tuple[int, int]
+    active: int
+    inactive: int
+    open: int
+    searched: int
+    unfinished: int
+    bound: float  # of any logit
+    confidence_bound: float
+    met: float  # of any logit, by ONNX Runtime
+    confidence_met: float
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """Say it."""
+        if self.units[0] == 0:
+            return "The network has no rectifier: nothing to remove."
+        if self.units[0] == self.units[1]:
+            stable = self.active + self.inactive
+            return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
+        less = 1 - self.parameters[1] / self.parameters[0]
+        return (
+            f"{self.units[0]} units became {self.units[1]}, {self.parameters[0]:,} parameters {self.parameters[1]:,} "
+            f"(-{less:.1%}); no logit differs by more than {self.bound:.2g} over the domain, no confidence by more "
+            f"than {self.confidence_bound:.2g}."
+        )
+
+
+def read_logits(path: Path | str) -> Graph:
+    """Read an ONNX file up to its logits, in float64."""
+    return flat_output(logits_of(graph_of_onnx(load_model(path)))).to(torch.float64)
+
+
+def compress_file(
+    path: Path,
+    out: Path,
+    lower: Tensor,
+    upper: Tensor,
+    seconds: float = 2.0,
+    witnesses: Tensor | None = None,
+    certificate: Path | None = None,
+) -> Report:
+    """Write a network that is equal over the box [lower, upper] and smaller, or the same file where nothing can go.
+
+    Raises:
+        FileError: a file that cannot be read or written.
+        InputError: an operation or a domain that cannot be treated.
+    """
+    if out.resolve() == path.resolve():
+        raise InputError(f"{out} is the network itself: give another file to write to")
+    whole = graph_of_onnx(load_model(path))
+    graph = flat_output(logits_of(whole)).to(torch.float64)
+    layers = fused(graph)
+    made = compress(layers, lower, upper, seconds, witnesses)
+    small = _as_written(made.graph)
+    found = _compared(graph, small, lower, upper, seconds)
+    scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES)).abs().max())
+    if not found.largest <= TOLERANCE * scale and made.removed:
+        made = compress(layers, lower, upper, seconds, witnesses, SAFE)
+        made.log.append(f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused")
+        small = _as_written(made.graph)
+        found = _compared(graph, small, lower, upper, seconds)
+    if made.removed:
+        low, high = (f"{float(v.min()):g} to {float(v.max()):g}" for v in (lower, upper))
+        domain = {"surefoot.domain.lower": low, "surefoot.domain.upper": high}
+        write_onnx(_ended_as(whole, small), out, metadata=domain)
+    else:
+        with whole_file(out) as temporary:
+            temporary.write_bytes(load_model(path).SerializeToString())
+    if certificate is not None:
+        first, second = _ready(graph), _ready(read_logits(out))
+        names = digest_of(path), digest_of(out)
+        proofs = [stability(g, lower, upper, seconds, witnesses) for g in (first, second)]
+        held = certificate_of(names, *proofs)
+        check_equal(held, names, first, second)
+        save_certificate(certificate, held)
+    met, confidence = _met(path, out, lower, upper)
+    active, inactive, open_ = made.stability.counts()
+    return Report(
+        (_units(graph), _units(made.graph)),
+        (layers.parameters(), made.graph.parameters()),
+        active,
+        inactive,
+        open_,
+        made.stability.searched,
+        made.stability.open,
+        found.largest,
+        found.confidence,
+        met,
+        confidence,
+        made.log,
+    )
+
+
+def equal_files(first: Path, second: Path, lower: Tensor, upper: Tensor, seconds: float = 2.0) -> Equality:
+    """Bound by how much the logits of two ONNX files can differ over a box; look for where they do.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+    """
+    return _compared(read_logits(first), read_logits(second), lower, upper, seconds)
+
+
+def check_files(first: Path, second: Path, certificate: Path) -> np.ndarray:
+    """Bound the difference of each logit of two files by a certificate, without any search.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: a certificate of other files, or one that does not show it.
+    """
+    names = digest_of(first), digest_of(second)
+    graphs = [_ready(read_logits(path)) for path in (first, second)]
+    return check_equal(load_certificate(certificate), names, *graphs)
+
+
+def _ready(graph: Graph) -> Graph:
+    return pools_as_rectifiers(graph)
+
+
+def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float) -> Equality:
+    return equal(_ready(first), _ready(second), lower, upper, seconds)
+
+
+def _as_written(graph: Graph) -> Graph:
+    return graph.to(torch.float32).to(torch.float64)
+
+
+def _ended_as(whole: Graph, logits: Graph) -> Graph:
+    """End a graph of flat logits in the shape, and the softmax, of the network that was given."""
+    builder = GraphBuilder(logits.input_shape, logits.nodes[0].name)
+    for node in logits.nodes[1:]:
+        builder.add(node.op, *node.inputs, name=node.name)
+    last = len(builder.nodes) - 1
+    if builder.nodes[last].shape != whole.output_shape:
+        last = builder.add(Reshape(whole.output_shape), last)
+    if isinstance(whole.nodes[-1].op, Softmax):
+        last = builder.add(whole.nodes[-1].op, last)
+    return builder.build(last)
+
+
+def _units(graph: Graph) -> int:
+    return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu))
+
+
+def _met(first: Path, second: Path, lower: Tensor, upper: Tensor) -> tuple[float, float]:
+    """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
+    x = inside(lower, upper, SAMPLES, seed=1).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
+    one, two = (runner_of_onnx(load_model(path))(x).astype(np.float64) for path in (first, second))
+    if ((one >= 0) & (one <= 1)).all() and np.allclose(one.sum(1), 1, atol=1e-4):  # probabilities already
+        return float("nan"), float(np.abs(one - two).max())
+    return float(np.abs(one - two).max()), float(np.abs(softmax(one, axis=1) - softmax(two, axis=1)).max())

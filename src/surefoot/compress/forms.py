@@ -1,0 +1,181 @@
+"""What a network is once stable rectifiers are resolved: affine forms over its inputs and its open rectifiers.
+
+An active rectifier is the identity, an inactive one is 0; every other is an *atom*, known by the form that enters it.
+Rewrites keep these forms. Two networks whose forms agree are equal, and where they nearly agree the difference is
+bounded: |relu(s) - relu(t)| <= |s - t|. So this is the check of every rewrite, and knows none of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph
+from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.reach.checker import affine_matrix
+
+_U = 2.0**-53
+LARGEST = 2**27  # numbers in the forms of one node
+TWIN = 1e-9  # of its size: rectifiers of one layer nearer than this to a multiple are that multiple
+
+
+@dataclass(eq=False)
+class Forms:
+    """The forms of a network's outputs, and its atoms: rows over (1, inputs, atoms of earlier rows).
+
+    `reach` is the largest magnitude of each column over the domain, `error` how far a form may be from what it stands
+    for.
+    """
+
+    inputs: int
+    outputs: np.ndarray  # (k, columns)
+    error: np.ndarray  # (k,)
+    atoms: list[np.ndarray]
+    atom_errors: list[float]
+    reach: np.ndarray  # (columns,)
+    depths: list[float]  # how far below 0 what enters each atom may be
+
+
+def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
+    """Resolve a graph over boxes (lower, upper) of all its nodes, flat.
+
+    Raises:
+        InputError: products or max pooling, which have no such form, or a network too large for dense forms.
+    """
+    low, high = boxes[0]
+    inputs = len(low)
+    reach = [1.0, *np.maximum(np.abs(low), np.abs(high)).tolist()]
+    atoms: list[np.ndarray] = []
+    atom_errors: list[float] = []
+    depths: list[float] = []
+    first = np.concatenate([np.zeros((inputs, 1)), np.eye(inputs)], 1)
+    values: list[tuple[np.ndarray, np.ndarray]] = [(first, np.zeros(inputs))]
+    for at, node in enumerate(graph.nodes[1:], 1):
+        given = [values[i] for i in node.inputs]
+        if len(boxes[at][0]) * len(reach) > LARGEST:
+            raise InputError(f"node {node.name!r}: {len(boxes[at][0])} values are too many for dense forms")
+        match node.op:
+            case Affine():
+                matrix, bias = affine_matrix(node, graph.nodes[node.inputs[0]].shape)
+                form = np.asarray(matrix @ given[0][0])
+                form[:, 0] += bias
+                size = abs(matrix) @ _size(given[0][0], reach) + np.abs(bias)
+                terms = int(np.diff(matrix.indptr).max(initial=0))
+                error = abs(matrix) @ given[0][1] * (1 + 1e-12) + 1.01 * (terms + 8) * _U * size
+            case Add():
+                form = _wide(given[0][0], reach) + _wide(given[1][0], reach)
+                error = given[0][1] + given[1][1] + 4 * _U * _size(form, reach)
+            case Concat():
+                parts = [
+                    np.arange(len(f)).reshape(graph.nodes[i].shape)
+                    for i, (f, _) in zip(node.inputs, given, strict=True)
+                ]
+                starts = np.cumsum([0, *(len(f) for f, _ in given)])
+                order = np.concatenate([p + s for p, s in zip(parts, starts, strict=False)], node.op.axis).ravel()
+                form = np.concatenate([_wide(f, reach) for f, _ in given])[order]
+                error = np.concatenate([e for _, e in given])[order]
+            case Relu():
+                form, error = _rectified(given[0], boxes[node.inputs[0]], atoms, atom_errors, depths, reach, inputs)
+            case Mul() | MaxPool2d() | Softmax() | Input():
+                raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no affine form")
+        values.append((form, error))
+    form, error = values[-1]
+    return Forms(inputs, _wide(form, reach), error, atoms, atom_errors, np.array(reach), depths)
+
+
+def _rectified(
+    given: tuple[np.ndarray, np.ndarray],
+    box: tuple[np.ndarray, np.ndarray],
+    atoms: list[np.ndarray],
+    atom_errors: list[float],
+    depths: list[float],
+    reach: list[float],
+    inputs: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    (form, error), (low, high) = given, box
+    active, open_ = low >= 0, (low < 0) & (high > 0)
+    begin, now = len(reach), np.array(reach)[: form.shape[1]]
+    kept = np.pad(np.where(active[:, None], form, 0.0), ((0, 0), (0, begin - form.shape[1])))
+    error = np.where(active, error, np.where(open_, error, 0.0))
+    placed: list[tuple[int, int, float]] = []  # unit, column, scale
+    directions = form * now
+    sizes = np.abs(directions).sum(1)
+    directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
+    made: list[int] = []
+    for i in np.flatnonzero(open_):
+        twin = int((directions[made] @ directions[i]).argmax()) if made else -1
+        if made:
+            j = made[twin]
+            a = sizes[i] / sizes[j] if sizes[j] > 0 else 0.0
+            gap = float(np.abs(form[i] - a * form[j]) @ now) if a > 0 else np.inf
+            if gap <= TWIN * sizes[i]:  # relu(s) is a relu(t) but for the gap: no atom of its own
+                placed.append((int(i), begin + twin, float(a)))
+                error[i] += gap + a * atom_errors[begin + twin - 1 - inputs] + 8 * (len(now) + 8) * _U * sizes[i]
+                continue
+        placed.append((int(i), begin + len(made), 1.0))
+        made.append(int(i))
+        atoms.append(form[i])
+        atom_errors.append(float(error[i]))
+        reach.append(float(high[i]))
+        depths.append(float(-low[i]))
+        error[i] = 0.0
+    kept = np.pad(kept, ((0, 0), (0, len(made))))
+    for unit, column, scale in placed:
+        kept[unit, column] = scale
+    return kept, error
+
+
+def _size(form: np.ndarray, reach: list[float] | np.ndarray) -> np.ndarray:
+    return np.abs(form) @ np.asarray(reach)[: form.shape[1]]
+
+
+def _wide(form: np.ndarray, reach: list[float]) -> np.ndarray:
+    return np.pad(form, ((0, 0), (0, len(reach) - form.shape[1])))
+
+
+def difference(first: Forms, second: Forms) -> np.ndarray:
+    """Bound |f_k(x) - g_k(x)| of each output over the domain.
+
+    Every atom relu(t) of the second, l <= t <= u, is replaced by what loses least: a multiple a relu(s) of an atom of
+    the first, |relu(t) - a relu(s)| <= |t - a s|; by t itself, which loses -l; or by 0, which loses u.
+
+    Property: sound, in real arithmetic.
+
+    Raises:
+        InputError: networks of different inputs or outputs.
+    """
+    if first.inputs != second.inputs or first.outputs.shape[0] != second.outputs.shape[0]:
+        raise InputError(
+            f"networks of {first.inputs} inputs and {len(first.outputs)} outputs and of {second.inputs} and "
+            f"{len(second.outputs)} cannot be equal"
+        )
+    base, columns = 1 + first.inputs, len(first.reach)
+    translation = np.zeros((len(second.reach), columns))  # each column of the second over columns of the first
+    translation[:base, :base] = np.eye(base)
+    lost = np.zeros(len(second.reach))
+    known = np.zeros((len(first.atoms), columns))
+    for number, atom in enumerate(first.atoms):
+        known[number, : len(atom)] = atom
+    sizes = np.abs(known) @ first.reach
+    directions = known * first.reach
+    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
+    unit = 8 * (columns + len(second.reach) + 8) * _U
+    for number, atom in enumerate(second.atoms):
+        place, used = base + number, len(atom)
+        form = atom @ translation[:used]
+        spare = np.abs(atom) @ lost[:used] + second.atom_errors[number]
+        spare += unit * (np.abs(atom) @ (np.abs(translation[:used]) @ first.reach))
+        options = [(float(second.reach[place]), np.zeros(columns)), (second.depths[number] + spare, form)]
+        if len(known):
+            best = int((directions @ (form * first.reach)).argmax())
+            size = float(np.abs(form) @ first.reach)
+            a = size / sizes[best] if sizes[best] > 0 else 0.0
+            gap = float(np.abs(form - a * known[best]) @ first.reach) + unit * (size + a * sizes[best])
+            column = np.zeros(columns)
+            column[base + best] = a
+            options.append((gap + spare + a * first.atom_errors[best], column))
+        lost[place], translation[place] = min(options, key=lambda option: option[0])
+    form = second.outputs @ translation
+    spare = np.abs(second.outputs) @ lost + first.error + second.error
+    spare += unit * (np.abs(second.outputs) @ (np.abs(translation) @ first.reach) + np.abs(first.outputs) @ first.reach)
+    return (np.abs(form - first.outputs) @ first.reach + spare) * (1 + 1e-12)

@@ -1,0 +1,167 @@
+"""Which rectifiers have one sign over a whole domain: active, inactive, or neither.
+
+The cheapest sufficient means first, node by node: inputs that show both signs rule stability out, bounds by
+back-substitution rule it in, and what is left is searched exactly, each for a while. What is decided sharpens the
+bounds of the layers after it.
+
+Reference: Kumar, Serra, Ramalingam 2019; the cascade is ours.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, apply, fold
+from surefoot.graph.ops import Relu
+from surefoot.reach.ascent import Tightened, tighten_by_ascent
+from surefoot.reach.backward import Relaxation, relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.certificate import Proof
+from surefoot.reach.rounding import REAL
+from surefoot.verify.branch import Part, kept_slopes, sign_leaves, split_signs
+from surefoot.verify.query import Query, Unsafe
+
+WITNESSES = 4000
+ASCENT = 20
+
+
+@dataclass(eq=False)
+class Stability:
+    """The signs of all rectifiers over a domain: 1 active, -1 inactive, 0 neither; by place, of the node's shape."""
+
+    graph: Graph
+    boxes: list[Box]
+    signs: dict[int, Tensor]
+    searched: int = 0  # units that needed an exact search
+    open: int = 0  # units that its time did not suffice for
+    seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    tightened: Tightened = field(default_factory=dict, repr=False)
+    decided: list[tuple[int, np.ndarray, tuple[Part, ...]]] = field(default_factory=list, repr=False)
+
+    def proof(self) -> Proof:
+        """Return what a certificate needs: slopes of all bounds, and the parts of every exact search."""
+        leaves = tuple(leaf for n, (_, _, parts) in enumerate(self.decided) for leaf in sign_leaves(parts, n))
+        return Proof(
+            self.boxes[0].lower.flatten().numpy(),
+            self.boxes[0].upper.flatten().numpy(),
+            tuple((row, np.zeros(1)) for _, row, _ in self.decided),
+            "signs",
+            leaves=leaves,
+            tightened=kept_slopes(self.tightened),
+            places=tuple(at for at, _, _ in self.decided),
+        )
+
+    def counts(self) -> tuple[int, int, int]:
+        """Count active, inactive, and other rectifiers."""
+        every = torch.cat([s.flatten() for s in self.signs.values()]) if self.signs else torch.zeros(0)
+        return int((every > 0).sum()), int((every < 0).sum()), int((every == 0).sum())
+
+
+def stability(
+    graph: Graph, lower: Tensor, upper: Tensor, seconds: float = 2.0, witnesses: Tensor | None = None, seed: int = 0
+) -> Stability:
+    """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
+
+    `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data.
+
+    Property: sound; a sign is only ever 0 where it could not be shown.
+
+    Raises:
+        InputError: a domain that is not bounded, or of another shape than the input.
+    """
+    if lower.shape != graph.input_shape or upper.shape != graph.input_shape:
+        raise InputError(f"a domain of shapes {tuple(lower.shape)} is not one of inputs {graph.input_shape}")
+    if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
+        raise InputError("the domain must be a bounded box, lower <= upper")
+    graph = graph.to(torch.float64)
+    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed))
+    by_ascent = tighten_by_ascent(ASCENT, record=found.tightened)
+
+    def tighten(made: Relaxation, at: int, box: Box) -> Box:
+        box = by_ascent(made, at, box)
+        return _searched(found, made, at, box, seconds) if seconds > 0 and len(graph.nodes[at].shape) == 1 else box
+
+    relaxation = relax(graph, Box(lower.unsqueeze(0), upper.unsqueeze(0)), REAL, tighten, corners=False)
+    found.boxes = relaxation.boxes
+    for at in relaxation.rectifiers():
+        box = relaxation.boxes[graph.nodes[at].inputs[0]]
+        found.signs[at] = (box.lower[0] >= 0).int() - ((box.upper[0] <= 0) & (box.lower[0] < 0)).int()
+    return found
+
+
+def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Return so many inputs of a box: some from anywhere, some from its corners, some between."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(count, *lower.shape, generator=generator, dtype=torch.float64)
+    sharp = torch.rand(count, *(1 for _ in lower.shape), generator=generator, dtype=torch.float64)
+    return lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (upper - lower)
+
+
+def _seen(
+    graph: Graph, lower: Tensor, upper: Tensor, witnesses: Tensor | None, seed: int
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """Evaluate inputs of the domain; of each node that enters a rectifier keep the least and largest values met."""
+    x = inside(lower, upper, WITNESSES, seed)
+    if witnesses is not None:
+        x = torch.cat([x, witnesses.double().reshape(-1, *graph.input_shape).clamp(lower, upper)])
+    entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
+    for some in x.split(500):
+        values = fold(graph, some, lambda node, inputs: apply(node.op, inputs))
+        for at in entering:
+            low, high = values[at].amin(0), values[at].amax(0)
+            before = seen.get(at, (low, high))
+            seen[at] = (torch.minimum(before[0], low), torch.maximum(before[1], high))
+    return seen
+
+
+def _searched(found: Stability, made: Relaxation, at: int, box: Box, seconds: float) -> Box:
+    """Search exactly for each value whose sign is open, but that was never seen with both."""
+    low, high = box.lower.clone(), box.upper.clone()
+    least, most = found.seen[at]
+    spare = 1e-9 * (1 + box.magnitude[0])
+    open_ = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
+    for value in open_.nonzero().squeeze(1).tolist():
+        found.searched += 1
+        inactive = bool(most[value] <= spare[value])
+        done = False
+        for sign in ([-1] if inactive else []) + ([1] if least[value] >= -spare[value] else []):
+            if _one_sign(found, made, at, box, value, sign, seconds):
+                done = True
+                if sign < 0:
+                    high[0, value] = 0.0
+                else:
+                    low[0, value] = 0.0
+                break
+        found.open += not done and not _both(found, at, value, spare)
+    return Box(low, high)
+
+
+def _both(found: Stability, at: int, value: int, spare: Tensor) -> bool:
+    least, most = found.seen[at]
+    return bool(least[value] < -spare[value]) and bool(most[value] > spare[value])
+
+
+def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int, sign: int, seconds: float) -> bool:
+    """Show by splitting that a value is of one sign, or meet an input that shows the other."""
+    graph = Graph(made.graph.nodes[: at + 1])
+    row = np.zeros((1, box.lower.shape[1]))
+    row[0, value] = sign
+    region = made.boxes[0]
+    query = Query(region.lower.flatten().numpy(), region.upper.flatten().numpy(), (Unsafe(row, np.zeros(1)),))
+    prefix = Relaxation(graph, [*made.boxes[:at], box], made.errors[: at + 1], made.sizes[: at + 1], made.corners)
+
+    def refuted(x: Tensor) -> Tensor | None:
+        values = fold(graph, x.reshape(-1, *graph.input_shape), lambda node, inputs: apply(node.op, inputs))[-1]
+        least, most = found.seen[at]
+        found.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))
+        wrong = sign * values[:, value] < -1e-9 * (1 + values[:, value].abs())
+        return x[wrong][0] if bool(wrong.any()) else None
+
+    outcome = split_signs(prefix, query, seconds, refuted)
+    if outcome.proven:
+        found.decided.append((at, row, outcome.leaves))
+    return outcome.proven

@@ -1,0 +1,159 @@
+"""Every rewrite obeys the same laws: the same answers over the domain, fewer units, and what is planted is found."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planted import convolutional, dense
+from surefoot.compress.certificate import certificate_of, check_equal
+from surefoot.compress.equal import equal
+from surefoot.compress.rewrites import REWRITES
+from surefoot.compress.segment import Segment
+from surefoot.compress.stable import inside, stability
+from surefoot.compress.transform import compress
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, apply, evaluate, fold
+from surefoot.graph.ops import Linear, Relu
+from surefoot.graph.passes.pools import pools_as_rectifiers
+
+KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
+FOUND_BY = {
+    "inactive": "inactive", "constant": "constant", "proportional": "proportional", "dependent": "dependent",
+    "unused": "unused",
+}  # fmt: skip
+
+
+def box(graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros(graph.input_shape).double(), torch.ones(graph.input_shape).double()
+
+
+def largest_gap(first: Graph, second: Graph) -> float:
+    x = inside(*box(first), 3000, seed=7)
+    y, z = evaluate(first, x), evaluate(second, x)
+    return float((y - z).abs().max() / (1 + y.abs().max()))
+
+
+@given(
+    st.integers(0, 10_000),
+    st.lists(st.sampled_from(KINDS), max_size=4, unique=True),
+    st.sampled_from([(12,), (12, 10), (9, 9, 9)]),
+)
+def test_answers_stay_and_equality_is_proven(seed: int, kinds: list[str], hidden: tuple[int, ...]) -> None:
+    graph = dense(seed, tuple(kinds), hidden)
+    made = compress(graph, *box(graph), seconds=0.2)
+    assert largest_gap(graph, made.graph) < 1e-10
+    found = equal(graph, made.graph, *box(graph), seconds=0.2)
+    assert found.met <= found.largest or not np.isfinite(found.largest)
+    for kind in kinds:
+        if kind in FOUND_BY and kind != "dependent":
+            gone = made.removed[FOUND_BY[kind]] + made.removed["fold"]
+            assert gone or made.removed["inactive"], (kind, made.log)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equality_is_proven_where_all_signs_are(seed: int) -> None:
+    graph = dense(seed, KINDS, (14, 14))
+    made = compress(graph, *box(graph))
+    found = equal(graph, made.graph, *box(graph))
+    assert found.largest < 1e-9
+    assert found.met <= found.largest
+    changed = made.graph.to(torch.float32).to(torch.float64)
+    rounded = equal(graph, changed, *box(graph))
+    assert found.largest < rounded.largest < 1e-4
+    assert rounded.met <= rounded.largest
+
+
+@pytest.mark.parametrize("name", REWRITES)
+@pytest.mark.parametrize("seed", range(15))
+def test_a_rewrite_alone_keeps_its_segment(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(2, 14)), int(rng.integers(2, 5))
+    before = rng.normal(size=(n, d)) * rng.choice([0, 1], size=(n, 1), p=[0.2, 0.8])
+    before[n // 2] = 2.5 * before[0]
+    offset, after = rng.normal(size=n), rng.normal(size=(3, n)) * rng.choice([0, 1], size=(1, n), p=[0.2, 0.8])
+    offset[n // 2] = 2.5 * offset[0]
+    reach = np.abs(before).sum(1)
+    signs = rng.choice([-1, 0, 1], size=n)
+    signs[n // 2] = signs[0] = 0
+    offset = np.where(signs > 0, reach + 0.2, np.where(signs < 0, -reach - 0.2, offset))
+    segment = Segment(before, offset, after, rng.normal(size=3), signs, np.stack([-np.ones(d), np.ones(d)]))
+    made = REWRITES[name](segment)
+    x = rng.uniform(-1, 1, size=(500, d))
+    x[:100] = np.sign(x[:100])
+    assert np.allclose(made(x), segment(x), atol=1e-9 * (1 + np.abs(segment(x)).max()))
+    assert made.units <= segment.units
+    z = x @ made.before.T + made.offset
+    assert (z[:, made.signs > 0] >= 0).all()
+    assert REWRITES[name](made).units == made.units  # once is enough
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_stable_unit_ever_shows_the_other_sign(seed: int) -> None:
+    graph = dense(seed, KINDS[: seed % 6], (10, 8, 8))
+    found = stability(graph, *box(graph), seconds=0.5)
+    values = fold(graph, inside(*box(graph), 5000, seed=1), lambda node, inputs: apply(node.op, inputs))
+    for at, signs in found.signs.items():
+        z = values[graph.nodes[at].inputs[0]]
+        assert bool((z[:, signs > 0] >= -1e-12).all())
+        assert bool((z[:, signs < 0] <= 1e-12).all())
+    assert sum(found.counts()) == sum(n.shape[0] for n in graph.nodes if isinstance(n.op, Relu))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("pooled", [True, False])
+def test_dead_channels_go(seed: int, pooled: bool) -> None:
+    graph = convolutional(seed, pooled=pooled)
+    made = compress(graph, *box(graph), seconds=0.2)
+    assert made.removed["channel"] >= 3
+    assert largest_gap(graph, made.graph) < 1e-12
+    found = equal(pools_as_rectifiers(graph), pools_as_rectifiers(made.graph), *box(graph), seconds=0.2)
+    assert found.largest < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_certificates_are_checked_and_nothing_else_passes(seed: int) -> None:
+    graph = dense(seed, KINDS, (12, 12))
+    made = compress(graph, *box(graph))
+    proofs = stability(graph, *box(graph)), stability(made.graph, *box(graph))
+    held = certificate_of(("a", "b"), *proofs)
+    assert check_equal(held, ("a", "b"), graph, made.graph).max() < 1e-9
+    with pytest.raises(InputError, match="other networks"):
+        check_equal(held, ("a", "c"), graph, made.graph)
+    other = dense(seed + 100, KINDS, (12, 12))
+    with pytest.raises(InputError):
+        check_equal(held, ("a", "b"), graph, compress(other, *box(graph)).graph)
+
+
+def test_a_changed_weight_is_seen_and_bounded() -> None:
+    graph = dense(3, ("inactive",), (10, 8))
+    nodes = list(graph.nodes)
+    weight = nodes[1].op.weight.clone()  # type: ignore[union-attr]
+    weight[5, 2] += 1e-3
+    nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.offset))  # type: ignore[union-attr]
+    changed = Graph(tuple(nodes))
+    found = equal(graph, changed, *box(graph))
+    assert 0 < found.met <= found.largest < 20 * found.met
+    x = torch.from_numpy(found.input).unsqueeze(0)
+    assert float((evaluate(graph, x) - evaluate(changed, x)).abs().max()) == pytest.approx(found.met)
+
+
+def test_a_network_that_is_linear_over_its_domain_becomes_one_map() -> None:
+    graph = dense(1, ("active", "inactive"), (2, 2))
+    made = compress(graph, *box(graph))
+    assert not any(isinstance(node.op, Relu) for node in made.graph.nodes)
+    assert largest_gap(graph, made.graph) < 1e-12
+
+
+def test_domains_that_are_none_are_refused() -> None:
+    graph = dense(0)
+    low, high = box(graph)
+    with pytest.raises(InputError, match="bounded"):
+        stability(graph, low, high * torch.inf)
+    with pytest.raises(InputError, match="bounded"):
+        stability(graph, high, low)
+    with pytest.raises(InputError, match="domain of shapes"):
+        stability(graph, low[:2], high[:2])
