@@ -16,6 +16,7 @@ from surefoot.reach.checker import affine_matrix
 
 _U = 2.0**-53
 LARGEST = 2**27  # numbers in the forms of one node
+MATCH = 1e-2  # of its size: rectifiers of two networks nearer than this correspond
 TWIN = 1e-9  # of its size: rectifiers of one layer nearer than this to a multiple are that multiple
 
 
@@ -75,7 +76,7 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
                 form = np.concatenate([_wide(f, reach) for f, _ in given])[order]
                 error = np.concatenate([e for _, e in given])[order]
             case Relu():
-                form, error = _rectified(given[0], boxes[node.inputs[0]], atoms, atom_errors, depths, reach, inputs)
+                form, error = _rectified(given[0], boxes[node.inputs[0]], atoms, atom_errors, depths, reach)
             case Mul() | MaxPool2d() | Softmax() | Input():
                 raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no affine form")
         values.append((form, error))
@@ -90,38 +91,43 @@ def _rectified(
     atom_errors: list[float],
     depths: list[float],
     reach: list[float],
-    inputs: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     (form, error), (low, high) = given, box
     active, open_ = low >= 0, (low < 0) & (high > 0)
-    begin, now = len(reach), np.array(reach)[: form.shape[1]]
-    kept = np.pad(np.where(active[:, None], form, 0.0), ((0, 0), (0, begin - form.shape[1])))
-    error = np.where(active, error, np.where(open_, error, 0.0))
-    placed: list[tuple[int, int, float]] = []  # unit, column, scale
-    directions = form * now
-    sizes = np.abs(directions).sum(1)
-    directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
-    made: list[int] = []
+    begin, width = len(reach), form.shape[1]
+    now = np.array(reach)[:width]
+    unit = 8 * (width + 8) * _U
+    error = np.where(active | open_, error, 0.0)
+    known = np.zeros((len(atoms) + int(open_.sum()), width))  # atoms so far, to find those that are met again
+    for number, atom in enumerate(atoms):
+        known[number, : len(atom)] = atom
+    directions = known * now
+    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
+    before = len(atoms)
+    placed: list[tuple[int, int, float]] = []  # unit, atom, scale
     for i in np.flatnonzero(open_):
-        twin = int((directions[made] @ directions[i]).argmax()) if made else -1
-        if made:
-            j = made[twin]
-            a = sizes[i] / sizes[j] if sizes[j] > 0 else 0.0
-            gap = float(np.abs(form[i] - a * form[j]) @ now) if a > 0 else np.inf
-            if gap <= TWIN * sizes[i]:  # relu(s) is a relu(t) but for the gap: no atom of its own
-                placed.append((int(i), begin + twin, float(a)))
-                error[i] += gap + a * atom_errors[begin + twin - 1 - inputs] + 8 * (len(now) + 8) * _U * sizes[i]
+        size = float(np.abs(form[i]) @ now)
+        if atoms:
+            twin = int((directions[: len(atoms)] @ (form[i] * now)).argmax())
+            other = float(np.abs(known[twin]) @ now)
+            a = size / other if other > 0 else 0.0
+            gap = float(np.abs(form[i] - a * known[twin]) @ now)
+            if gap <= TWIN * size:  # relu(s) is a relu(t) but for the gap: no atom of its own
+                placed.append((int(i), twin, a))
+                error[i] += gap + a * atom_errors[twin] + unit * size
                 continue
-        placed.append((int(i), begin + len(made), 1.0))
-        made.append(int(i))
+        number = len(atoms)
+        known[number] = form[i]
+        directions[number] = form[i] * now / max(float(np.linalg.norm(form[i] * now)), 1e-300)
+        placed.append((int(i), number, 1.0))
         atoms.append(form[i])
         atom_errors.append(float(error[i]))
         reach.append(float(high[i]))
         depths.append(float(-low[i]))
         error[i] = 0.0
-    kept = np.pad(kept, ((0, 0), (0, len(made))))
-    for unit, column, scale in placed:
-        kept[unit, column] = scale
+    kept = _wide(np.where(active[:, None], form, 0.0), reach)
+    for row, number, scale in placed:
+        kept[row, begin - before + number] = scale
     return kept, error
 
 
@@ -136,9 +142,6 @@ def _wide(form: np.ndarray, reach: list[float]) -> np.ndarray:
 def difference(first: Forms, second: Forms) -> np.ndarray:
     """Bound |f_k(x) - g_k(x)| of each output over the domain.
 
-    Every atom relu(t) of the second, l <= t <= u, is replaced by what loses least: a multiple a relu(s) of an atom of
-    the first, |relu(t) - a relu(s)| <= |t - a s|; by t itself, which loses -l; or by 0, which loses u.
-
     Property: sound, in real arithmetic.
 
     Raises:
@@ -149,6 +152,15 @@ def difference(first: Forms, second: Forms) -> np.ndarray:
             f"networks of {first.inputs} inputs and {len(first.outputs)} outputs and of {second.inputs} and "
             f"{len(second.outputs)} cannot be equal"
         )
+    return np.minimum(_translated(first, second), _translated(second, first))
+
+
+def _translated(first: Forms, second: Forms) -> np.ndarray:
+    """Write the second over the atoms of the first.
+
+    Every atom relu(t) of the second, l <= t <= u, is replaced by what loses least: a multiple a relu(s) of an atom of
+    the first, |relu(t) - a relu(s)| <= |t - a s|; by t itself, which loses -l; or by 0, which loses u.
+    """
     base, columns = 1 + first.inputs, len(first.reach)
     translation = np.zeros((len(second.reach), columns))  # each column of the second over columns of the first
     translation[:base, :base] = np.eye(base)
@@ -173,7 +185,9 @@ def difference(first: Forms, second: Forms) -> np.ndarray:
             gap = float(np.abs(form - a * known[best]) @ first.reach) + unit * (size + a * sizes[best])
             column = np.zeros(columns)
             column[base + best] = a
-            options.append((gap + spare + a * first.atom_errors[best], column))
+            matched = (gap + spare + a * first.atom_errors[best], column)
+            # a good match is taken even where another way loses less: later atoms are told apart by these columns
+            options = [matched] if gap <= MATCH * size else [*options, matched]
         lost[place], translation[place] = min(options, key=lambda option: option[0])
     form = second.outputs @ translation
     spare = np.abs(second.outputs) @ lost + first.error + second.error

@@ -1,0 +1,113 @@
+"""`surefoot compress`, `equal` and `check`, as they are typed."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from planted import convolutional, dense
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.onnx_out import write_onnx
+from surefoot.graph.ops import Linear, Softmax
+from typed import surefoot
+
+KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_onnx(dense(0, KINDS, (16, 14)), tmp_path / "net.onnx")
+    return tmp_path
+
+
+def run(path: str, x: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x.astype(np.float32)})[0]
+
+
+def test_the_flow(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--certificate", "proof.npz", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert report["units"][1] < report["units"][0] == 30
+    assert report["parameters"][1] < report["parameters"][0]
+    assert report["bound"] < 1e-4
+    surefoot("check", "net.onnx", "small.onnx", "proof.npz", "--json")
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["valid"]
+    surefoot("equal", "net.onnx", "small.onnx", "--domain", "0,1", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["proven"]
+    assert found["met"] <= found["bound"]["logits"]
+    x = np.random.default_rng(0).choice([0.0, 0.3, 1.0], size=(5000, 5))
+    gap = np.abs(run("net.onnx", x) - run("small.onnx", x)).max()
+    assert gap <= checked["logits"] + 1e-4
+    assert (run("net.onnx", x).argmax(1) == run("small.onnx", x).argmax(1)).all()
+    domain = {p.key: p.value for p in onnx.load("small.onnx").metadata_props}
+    assert domain == {"surefoot.domain.lower": "0 to 0", "surefoot.domain.upper": "1 to 1"}
+    surefoot("compress", "net.onnx", "--domain", "0,1")
+    assert "units became" in capsys.readouterr().out
+
+
+def test_a_certificate_is_of_its_files_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--certificate", "proof.npz")
+    write_onnx(dense(1, KINDS, (16, 14)), folder / "other.onnx")
+    surefoot("check", "other.onnx", "small.onnx", "proof.npz", code=2)
+    (folder / "cut.npz").write_bytes((folder / "proof.npz").read_bytes()[:500])
+    surefoot("check", "net.onnx", "small.onnx", "cut.npz", code=3)
+    capsys.readouterr()
+
+
+def test_convolutions_softmax_and_a_narrow_domain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = convolutional(1)
+    builder = GraphBuilder(graph.input_shape)
+    for node in graph.nodes[1:]:
+        builder.add(node.op, *node.inputs)
+    builder.add(Softmax(), len(builder.nodes) - 1)
+    write_onnx(builder.build(), folder / "conv.onnx")
+    np.savez(folder / "box.npz", lower=np.full((1, 6, 6), 0.4), upper=np.full((1, 6, 6), 0.5))
+    surefoot("compress", "conv.onnx", "--domain", "box.npz", "--certificate", "proof.npz", "--json")
+    assert json.loads(capsys.readouterr().out)["units"][1] < 300
+    x = np.random.default_rng(0).uniform(0.4, 0.5, size=(200, 1, 6, 6))
+    assert np.abs(run("conv.onnx", x) - run("small.onnx", x)).max() < 1e-5
+    surefoot("check", "conv.onnx", "small.onnx", "proof.npz")
+    assert "valid" in capsys.readouterr().out
+
+
+def test_what_cannot_go_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = GraphBuilder((4,))
+    builder.add(Linear(torch.eye(4).double()), 0)
+    linear = builder.build()
+    write_onnx(linear, folder / "linear.onnx")
+    surefoot("compress", "linear.onnx", "--domain", "0,1")
+    assert "no rectifier" in capsys.readouterr().out
+    write_onnx(dense(5, (), (4,)), folder / "open.onnx")
+    (folder / "open.onnx.gz").write_bytes(gzip.compress((folder / "open.onnx").read_bytes()))
+    surefoot("compress", "open.onnx.gz", "--domain=-9,9")
+    assert "Nothing changed" in capsys.readouterr().out
+    x = np.random.default_rng(0).normal(size=(10, 5))
+    assert np.array_equal(run("open.onnx", x), run("small.onnx", x))
+
+
+def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("compress", "net.onnx", "--domain", "1,0", code=2)
+    surefoot("compress", "net.onnx", "--domain", "0,inf", code=2)
+    surefoot("compress", "net.onnx", "--domain", "a,b", code=2)
+    surefoot("compress", "net.onnx", "--domain", "absent.npz", code=3)
+    surefoot("compress", "absent.onnx", "--domain", "0,1", code=3)
+    surefoot("compress", "net.onnx", "--domain", "0,1", "-o", "net.onnx", code=2)
+    np.savez(folder / "short.npz", lower=np.zeros(2), upper=np.ones(2))
+    surefoot("compress", "net.onnx", "--domain", "short.npz", code=2)
+    broken = dense(0)
+    nodes = list(broken.nodes)
+    nodes[1].op.weight[0, 0] = torch.nan  # type: ignore[union-attr]
+    write_onnx(Graph(tuple(nodes)), folder / "nan.onnx")
+    surefoot("compress", "nan.onnx", "--domain", "0,1", code=2)
+    write_onnx(dense(0, (), (4,), inputs=3), folder / "three.onnx")
+    surefoot("equal", "net.onnx", "three.onnx", "--domain", "0,1", code=2)
+    assert len(capsys.readouterr().err.splitlines()) == 9
