@@ -24,6 +24,7 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/temperature.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/stability.py
 
 .venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,104 @@
+"""All signs of a network's second layer: our cascade against one mixed-integer program a unit and side, by HiGHS.
+
+    python benchmarks/stability.py
+
+The network: digits, 2x100, l1 as in results/compress.py. Both give each unit's sign over [0, 1]^64; they must agree.
+The programs (Serra et al. 2020; h >= g, h <= g - l (1 - z), h <= u z, bounds l, u from ours) are solved to the optimum;
+the cascade is repeated and its median taken, between the programs.
+"""
+
+import runpy
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from surefoot.compress.stable import Stability, stability
+from surefoot.core.files import write_text
+from surefoot.data import load_data
+
+_RESULTS = runpy.run_path(str(Path(__file__).parents[1] / "results" / "compress.py"))  # the same networks
+train, NETS = _RESULTS["train"], _RESULTS["NETS"]
+
+PENALTIES = (1e-3, 3e-4)
+REPEATS = 5
+
+
+def sign_by_programs(found: Stability, unit: int) -> int:
+    """Solve for the least and the largest value of a unit of the second layer."""
+    first, second = found.graph.nodes[1].op, found.graph.nodes[3].op
+    w, b = first.weight.numpy(), first.offset.numpy()  # type: ignore[union-attr]
+    v, c = second.weight.numpy()[unit], float(second.offset[unit])  # type: ignore[union-attr,index]
+    low, high = found.boxes[1].lower[0].numpy(), found.boxes[1].upper[0].numpy()
+    n, d = w.shape
+    active, open_ = low >= 0, (low < 0) & (high > 0)
+    eye, none = sparse.identity(n, format="csr"), sparse.csr_matrix((n, n))
+    rows = [  # over x, h, z
+        sparse.hstack([-w, eye, none]),  # h - W x >= b where active or open
+        sparse.hstack([-w, eye, sparse.diags(-low)]),  # h - W x - l z <= b - l
+        sparse.hstack([sparse.csr_matrix((n, d)), eye, sparse.diags(-high)]),  # h <= u z
+    ]
+    keep = np.flatnonzero(active | open_)
+
+    def constraint(row: Any, least: Any, most: Any) -> LinearConstraint:
+        least, most = (np.broadcast_to(np.asarray(end, dtype=float), n)[keep] for end in (least, most))
+        return LinearConstraint(sparse.csr_matrix(row)[keep], least, most)  # type: ignore[arg-type]
+
+    limits: Any = [
+        constraint(rows[0], b, np.inf),
+        constraint(rows[1], -np.inf, np.where(active, b, b - low)),
+        constraint(rows[2], -np.inf, 0.0),
+    ]
+    top = np.where(high > 0, high, 0)
+    z_low, z_high = np.where(active, 1.0, 0.0), np.where(active | open_, 1.0, 0.0)
+    ends_low, ends_high = np.concatenate([np.zeros(d), np.zeros(n), z_low]), np.concatenate([np.ones(d), top, z_high])
+    bounds = Bounds(ends_low, ends_high)  # type: ignore[arg-type]
+    whole = np.concatenate([np.zeros(d + n), np.ones(n)])
+    ends = []
+    for sign in (1, -1):
+        goal = np.concatenate([np.zeros(d), sign * v, np.zeros(n)])
+        solved = milp(goal, constraints=limits, bounds=bounds, integrality=whole)
+        ends.append(sign * solved.fun + c)
+    return 1 if ends[0] >= -1e-6 else -1 if ends[1] <= 1e-6 else 0
+
+
+def main() -> None:
+    """Time both, compare the answers, write the table."""
+    torch.set_num_threads(1)
+    data = load_data("digits")
+    x = data.train.x.flatten(1).float()
+    low, high = torch.zeros(64).double(), torch.ones(64).double()
+    lines = [
+        "# Stability: our cascade against mixed-integer programs\n",
+        "Digits, 2x100, seed 0; CPU seconds of one thread. Ours decides both layers; HiGHS (by SciPy) the second, two",
+        "programs a unit, to the optimum. Command: `python benchmarks/stability.py`.\n",
+        "| l1 | active / inactive / neither of layer 2 | ours (median) | HiGHS | ratio | answers that differ |",
+        "|---|---|---|---|---|---|",
+    ]
+    for penalty in PENALTIES:
+        graph = train(x, data.train.y, NETS["2x100"], penalty, 0)
+        ours, theirs, differ = [], 0.0, 0
+        found = stability(graph, low, high, 2.0, x.double())
+        signs = found.signs[4].numpy()
+        for unit in range(100):
+            begin = time.process_time()
+            answer = sign_by_programs(found, unit)
+            theirs += time.process_time() - begin
+            differ += answer != signs[unit]
+            if unit % (100 // REPEATS) == 0:
+                begin = time.process_time()
+                stability(graph, low, high, 2.0, x.double())
+                ours.append(time.process_time() - begin)
+        counts = f"{(signs > 0).sum()} / {(signs < 0).sum()} / {(signs == 0).sum()}"
+        mine = float(np.median(ours))
+        lines.append(f"| {penalty:g} | {counts} | {mine:.2f} | {theirs:.0f} | {theirs / mine:.0f} | {differ} |")
+        print(lines[-1], flush=True)
+    write_text(Path(__file__).parent / "results" / "stability.md", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
