@@ -2,7 +2,7 @@
 
     python results/verify.py mnist --data ../shared/data/verify --seconds 20
     python results/verify.py competition --data ../shared/data/verify --seconds 116
-    python results/verify.py harder --data ../shared/data/verify --seconds 20
+    python results/verify.py harder --data ../shared/data/verify --seconds 10
     python results/verify.py vgg --data ../shared/data/verify
     python results/verify.py page --data ../shared/data/verify
 
@@ -308,7 +308,7 @@ def _harder_words(kept: dict[str, Any]) -> str:
         f"The first {N} images of each set, misclassified ones among them; l-infinity in shares of the range, or the",
         "brightening attack with a larger δ. Proven to keep their class by each method (CPU seconds for all images),",
         "and what `auto` refutes within its limit. LP methods: where a layer's programs take seconds.",
-        "Command: `python results/verify.py harder --data ../shared/data/verify --seconds 20`.\n",
+        "Command: `python results/verify.py harder --data ../shared/data/verify --seconds 10`.\n",
         "| network | radius | " + " | ".join(ALL) + " | violated | open |",
         "|" + "---|" * (len(ALL) + 4),
     ]

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from networks import random_box, random_network
 from planted import convolutional, dense
 from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.equal import equal
@@ -162,3 +163,53 @@ def test_domains_that_are_none_are_refused() -> None:
         stability(graph, high, low)
     with pytest.raises(InputError, match="domain of shapes"):
         stability(graph, low[:2], high[:2])
+
+
+def judged(graph: Graph, low: torch.Tensor, high: torch.Tensor, seed: int) -> int:
+    """Compress, compare with sampling and with the proven bound; return how many units went."""
+    made = compress(graph, low, high, seconds=0.1)
+    x = inside(low, high, 600, seed)
+    y, z = evaluate(graph, x), evaluate(made.graph, x)
+    gap = float((y - z).abs().max())
+    assert gap <= 1e-9 * (1 + float(y.abs().max())), (seed, made.log, gap)
+    rounded = made.graph.to(torch.float32).to(torch.float64)
+    found = equal(pools_as_rectifiers(graph), pools_as_rectifiers(rounded), low, high, seconds=0.1)
+    met = float((y - evaluate(rounded, x)).abs().max())
+    assert max(met, found.met) <= found.largest + 1e-12 * (1 + float(y.abs().max())), (seed, met, found.largest)
+    return sum(made.removed.values())
+
+
+def any_network(seed: int) -> Graph:
+    """A random network of every operation, or a dense one with planted units and sparse weights."""
+    if seed % 2:
+        return random_network(seed)
+    rng = np.random.default_rng(seed)
+    kinds = tuple(rng.permutation(KINDS)[: rng.integers(0, 5)].tolist())
+    hidden = tuple(int(n) for n in rng.integers(8, 14, int(rng.integers(1, 4))))
+    graph = dense(seed, kinds, hidden, int(rng.integers(1, 6)))
+    for node in graph.nodes:
+        if isinstance(node.op, Linear) and rng.random() < 0.5:
+            node.op.weight[torch.from_numpy(rng.random(tuple(node.op.weight.shape)) < 0.6)] = 0.0
+    return graph
+
+
+def random_domain(graph: Graph, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    low, high = (torch.from_numpy(end).reshape(graph.input_shape) for end in random_box(graph, seed))
+    return low, high
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_no_rewrite_is_wrong(first: int) -> None:
+    gone = 0
+    for seed in range(first, first + 20):
+        graph = any_network(seed)
+        gone += judged(graph, *random_domain(graph, seed), seed)
+    assert gone > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_no_rewrite_is_wrong_in_thousands(part: int) -> None:
+    for seed in range(1000 + 500 * part, 1500 + 500 * part):
+        graph = any_network(seed)
+        judged(graph, *random_domain(graph, seed), seed)
