@@ -110,9 +110,9 @@ def page(kept: dict[str, Any]) -> str:
     lines = [
         "# Exact compression\n",
         "Dense networks on the digits (8 x 8, [0, 1]), cross entropy + l1, Adam, "
-        f"{EPOCHS} epochs; mean of {len(SEEDS)} seeds. The domain is [0, 1]^64; an exact search takes at most 2 s a",
-        "unit. *Prototype*: what our specification's prototype removed, one seed, other training. *Bound*: proven,",
-        "over the whole domain, of any logit, with weights rounded to float32.",
+        f"{EPOCHS} epochs;\nmean of {len(SEEDS)} seeds. The domain is [0, 1]^64; an exact search takes at most",
+        "2 s a unit. *Prototype*: what our specification's prototype removed, one seed, other training. *Bound*:",
+        "proven, over the whole domain, of any logit, with weights rounded to float32.",
         "Command: `python results/compress.py`.\n",
         "| network | l1 | accuracy | active / inactive / neither | searched / unfinished | CPU s | parameters removed |"
         " prototype | bound | ECE before = after | confidence moved | answers changed |",

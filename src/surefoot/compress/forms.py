@@ -15,7 +15,7 @@ from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu,
 from surefoot.reach.checker import affine_matrix
 
 _U = 2.0**-53
-LARGEST = 2**27  # numbers in the forms of one node
+LARGEST = 2**25  # numbers in the forms of one node
 MATCH = 1e-2  # of its size: rectifiers of two networks nearer than this correspond
 TWIN = 1e-9  # of its size: rectifiers of one layer nearer than this to a multiple are that multiple
 
