@@ -40,6 +40,7 @@ def test_the_flow(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("check", "net.onnx", "small.onnx", "proof.npz", "--json")
     checked = json.loads(capsys.readouterr().out)
     assert checked["valid"]
+    assert checked["domain"] == "inputs from 0 to 1"
     surefoot("equal", "net.onnx", "small.onnx", "--domain", "0,1", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["proven"]
@@ -49,7 +50,7 @@ def test_the_flow(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert gap <= checked["logits"] + 1e-4
     assert (run("net.onnx", x).argmax(1) == run("small.onnx", x).argmax(1)).all()
     domain = {p.key: p.value for p in onnx.load("small.onnx").metadata_props}
-    assert domain == {"surefoot.domain.lower": "0 to 0", "surefoot.domain.upper": "1 to 1"}
+    assert domain == {"surefoot.domain.lower": "0.0", "surefoot.domain.upper": "1.0"}
     surefoot("compress", "net.onnx", "--domain", "0,1")
     assert "units became" in capsys.readouterr().out
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from networks import random_box, random_network
 from planted import convolutional, dense
 from surefoot.compress.certificate import certificate_of, check_equal
-from surefoot.compress.equal import equal
+from surefoot.compress.equal import equal, flat_boxes
+from surefoot.compress.forms import difference, forms_of
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
 from surefoot.compress.stable import inside, stability
@@ -152,6 +153,23 @@ def test_a_network_that_is_linear_over_its_domain_becomes_one_map() -> None:
     made = compress(graph, *box(graph))
     assert not any(isinstance(node.op, Relu) for node in made.graph.nodes)
     assert largest_gap(graph, made.graph) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_layer_of_a_deep_network_is_rewritten(seed: int) -> None:
+    graph = dense(seed, ("inactive", "constant"), (6,) * 12)
+    made = compress(graph, *box(graph), seconds=0.05)
+    left = [node.shape[0] for node in made.graph.nodes if isinstance(node.op, Relu)]
+    assert all(units <= 4 for units in left)
+    assert largest_gap(graph, made.graph) < 1e-9
+
+
+def test_boxes_that_are_not_numbers_show_nothing() -> None:
+    graph = dense(0)
+    boxes = flat_boxes(stability(graph, *box(graph)))
+    forms = forms_of(graph, boxes)
+    boxes[1] = (boxes[1][0] * np.nan, boxes[1][1] * np.nan)
+    assert not np.isfinite(difference(forms, forms_of(graph, boxes))).any()
 
 
 def test_domains_that_are_none_are_refused() -> None:

@@ -1,0 +1,65 @@
+"""Halving boxes: rows of a conjunction taken together, inputs that are used up, samples."""
+
+import numpy as np
+import pytest
+import torch
+
+from networks import random_box, random_network, samples
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.ops import Linear, Relu
+from surefoot.reach.rounding import REAL
+from surefoot.verify.attack import sample
+from surefoot.verify.divide import Rows, bound_sets, divide
+from surefoot.verify.query import Query, Unsafe
+
+
+def asked(graph: Graph, seed: int, rows: int = 3) -> Query:
+    lower, upper = random_box(graph, seed)
+    weights = np.random.default_rng(seed).normal(size=(2, rows, graph.output_shape[0]))
+    return Query(lower, upper, tuple(Unsafe(w, np.zeros(rows)) for w in weights))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("effort", ["open", "all", "thorough"])
+def test_sets_are_bounded_soundly_and_no_worse_than_by_their_best_row(seed: int, effort: str) -> None:
+    graph = random_network(seed)
+    query = asked(graph, seed)
+    low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
+    together, _ = bound_sets(graph, low, high, Rows(query), REAL, effort)  # type: ignore[arg-type]
+    alone, _ = bound_sets(graph, low, high, Rows(query), REAL, effort, certifiable=True)  # type: ignore[arg-type]
+    assert bool((together >= alone - 1e-9 * (1 + alone.abs())).all())
+    y = evaluate(graph, samples(query.lower, query.upper, graph, 300, seed)).numpy()
+    least = np.array([unsafe.slack(y).min() for unsafe in query.unsafe])
+    assert (least >= together[0].numpy() - 1e-9 * (1 + np.abs(y).max())).all()
+
+
+def test_a_mean_of_rows_shows_what_no_row_does() -> None:
+    """Y = x on [-1, 1]: y + 1/2 <= 0 and -y + 1/2 <= 0 cannot both be, but each can; their mean is 1/2."""
+    builder = GraphBuilder((1,))
+    builder.add(Linear(torch.ones(1, 1).double()), 0)
+    query = Query(np.array([-1.0]), np.array([1.0]), (Unsafe(np.array([[1.0], [-1.0]]), np.array([-0.5, -0.5])),))
+    found = divide(builder.build(), query, REAL, 5.0, lambda _: None)
+    assert found.proven
+    assert found.parts == 1
+
+
+def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
+    """A steep row over a narrow input, and a kink over a wide one: the bound depends on the second too."""
+    builder = GraphBuilder((2,))
+    weight = torch.tensor([[0.0, 1.0], [0.0, -1.0], [1e6, 0.0]]).double()
+    last = builder.add(Relu(), builder.add(Linear(weight, torch.tensor([0.0, 0.0, 1e6]).double()), 0))
+    builder.add(Linear(torch.tensor([[1.0, 1.0, 1e-3]]).double()), last)
+    upper = np.array([float(np.nextafter(1.0, 2.0)), 1.0])
+    query = Query(np.array([1.0, -1.0]), upper, (Unsafe(np.ones((1, 1)), np.array([2000.0 - 1e-3])),))
+    assert divide(builder.build(), query, REAL, 5.0, lambda _: None).proven
+
+
+def test_samples_are_inside_and_the_nearest_of_many() -> None:
+    graph = random_network(4)
+    query = asked(graph, 4)
+    x = sample(graph, query, 2000)
+    assert x.shape == (4, len(query.lower))
+    assert bool((x >= torch.from_numpy(query.lower)).all() and (x <= torch.from_numpy(query.upper)).all())
+    y = evaluate(graph, x.reshape(-1, *graph.input_shape)).numpy()
+    others = evaluate(graph, samples(query.lower, query.upper, graph, 200, 4)).numpy()
+    assert query.slack(y).min() <= np.median(query.slack(others))

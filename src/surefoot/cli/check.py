@@ -53,9 +53,10 @@ def command(
 
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
-    bound = float(check_files(first, second, certificate).max())
+    bounds, domain = check_files(first, second, certificate)
+    bound = float(bounds.max())
     confidence = float(np.tanh(bound / 2))
     if as_json:
-        print(json.dumps({"valid": True, "logits": bound, "confidence": confidence}))
+        print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
     else:
-        print(f"valid: over the domain no logit differs by more than {bound:.3g}, no confidence by {confidence:.3g}")
+        print(f"valid: for {domain} no logit differs by more than {bound:.3g}, no confidence by {confidence:.3g}")

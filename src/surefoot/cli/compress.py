@@ -1,7 +1,6 @@
 """`surefoot compress`: the same answers from a smaller network."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,6 +13,7 @@ from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
 from surefoot.compress.files import compress_file, read_logits
 from surefoot.core.errors import FileError, InputError
+from surefoot.report.evaluation import plain
 
 Domain = Annotated[
     str,
@@ -46,7 +46,7 @@ def command(
     witnesses = None if images is None else _inputs(images, shape)
     report = compress_file(network, out, lower, upper, seconds, witnesses, certificate)
     if as_json:
-        print(json.dumps({**asdict(report), "met": _plain(report.met), "sentence": report.sentence}))
+        print(json.dumps({**plain(report), "sentence": report.sentence}, allow_nan=False))
         return
     for line in report.log:
         print(line)
@@ -58,10 +58,6 @@ def command(
     print(f"ONNX Runtime, float32: no logit moved by more than {report.met:.2g}, no confidence by more than "
           f"{report.confidence_met:.2g}.")  # fmt: skip
     print(f"network: {out}" + ("" if certificate is None else f"\ncertificate: {certificate}"))
-
-
-def _plain(x: float) -> float | None:
-    return x if np.isfinite(x) else None
 
 
 def read_domain(text: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,8 @@ def check_equal(certificate: Certificate, names: tuple[str, str], first: Graph, 
     one, two = certificate.proofs
     if not (np.array_equal(one.lower, two.lower) and np.array_equal(one.upper, two.upper)):
         raise InputError("the certificate speaks of two domains")
+    if not (np.isfinite(one.lower + one.upper).all() and (one.lower <= one.upper).all()):
+        raise InputError("the certificate speaks of an empty or unbounded domain")
     bound = difference(forms_of(first, check_units(one, first)), forms_of(second, check_units(two, second)))
     if not np.isfinite(bound).all():
         raise InputError("the certificate does not show that the networks agree")

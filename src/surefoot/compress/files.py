@@ -1,5 +1,6 @@
 """From an ONNX file to a smaller one, with its certificate and what the change costs."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,14 +101,13 @@ def compress_file(
         small = _as_written(made.graph)
         found = _compared(graph, small, lower, upper, seconds) if made.removed else _SAME
     if made.removed:
-        low, high = (f"{float(v.min()):g} to {float(v.max()):g}" for v in (lower, upper))
-        domain = {"surefoot.domain.lower": low, "surefoot.domain.upper": high}
+        domain = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
         write_onnx(_ended_as(whole, small), out, metadata=domain)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
     if certificate is not None:
-        first, second = _ready(graph), _ready(read_logits(out))
+        first, second = pools_as_rectifiers(graph), pools_as_rectifiers(read_logits(out))
         names = digest_of(path), digest_of(out)
         proofs = [stability(g, lower, upper, seconds, witnesses) for g in (first, second)]
         held = certificate_of(names, *proofs)
@@ -141,24 +141,31 @@ def equal_files(first: Path, second: Path, lower: Tensor, upper: Tensor, seconds
     return _compared(read_logits(first), read_logits(second), lower, upper, seconds)
 
 
-def check_files(first: Path, second: Path, certificate: Path) -> np.ndarray:
-    """Bound the difference of each logit of two files by a certificate, without any search.
+def end_words(end: Tensor) -> str:
+    """Write one end of a domain in JSON: a number where all inputs have the same, else all of them."""
+    values = end.flatten().tolist()
+    return json.dumps(values[0] if len(set(values)) == 1 else values)
+
+
+def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarray, str]:
+    """Bound the difference of each logit of two files by a certificate, without any search; say over which domain.
 
     Raises:
         FileError: a file that cannot be read.
         InputError: a certificate of other files, or one that does not show it.
     """
     names = digest_of(first), digest_of(second)
-    graphs = [_ready(read_logits(path)) for path in (first, second)]
-    return check_equal(load_certificate(certificate), names, *graphs)
-
-
-def _ready(graph: Graph) -> Graph:
-    return pools_as_rectifiers(graph)
+    graphs = [pools_as_rectifiers(read_logits(path)) for path in (first, second)]
+    held = load_certificate(certificate)
+    bound = check_equal(held, names, *graphs)
+    proof = held.proofs[0]
+    low, high = (f"{end.min():g}" if np.ptp(end) == 0 else f"{end.min():g}..{end.max():g}" for end in
+                 (proof.lower, proof.upper))  # fmt: skip
+    return bound, f"inputs from {low} to {high}"
 
 
 def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float) -> Equality:
-    return equal(_ready(first), _ready(second), lower, upper, seconds)
+    return equal(pools_as_rectifiers(first), pools_as_rectifiers(second), lower, upper, seconds)
 
 
 def _as_written(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ from surefoot.reach.checker import affine_matrix
 _U = 2.0**-53
 LARGEST = 2**25  # numbers in the forms of one node
 MATCH = 1e-2  # of its size: rectifiers of two networks nearer than this correspond
-TWIN = 1e-9  # of its size: rectifiers of one layer nearer than this to a multiple are that multiple
+TWIN = 1e-9  # of its size: a rectifier nearer than this to a multiple of another is that multiple
 
 
 @dataclass(eq=False)
@@ -93,7 +93,8 @@ def _rectified(
     reach: list[float],
 ) -> tuple[np.ndarray, np.ndarray]:
     (form, error), (low, high) = given, box
-    active, open_ = low >= 0, (low < 0) & (high > 0)
+    active = low >= 0
+    open_ = ~active & ~(high <= 0)  # also what is not a number: then nothing is shown
     begin, width = len(reach), form.shape[1]
     now = np.array(reach)[:width]
     unit = 8 * (width + 8) * _U

@@ -9,8 +9,7 @@ import numpy as np
 class Segment:
     """y = after relu(before x + offset) + shift, over a domain.
 
-    `signs` say what each unit is over it: 1 active, -1 inactive, 0 neither. `low`, `high` bound before x + offset, and
-    `inputs` (2, d) the x.
+    `signs` say what each unit is over it: 1 active, -1 inactive, 0 neither. `inputs` (2, d) bound x.
     """
 
     before: np.ndarray  # (n, d)

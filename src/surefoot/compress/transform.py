@@ -12,9 +12,8 @@ from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
 from surefoot.compress.stable import Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder, Node
-from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
-
-ROUNDS = 8
+from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Reshape
+from surefoot.reach.boxes import Box
 
 
 @dataclass(eq=False)
@@ -48,63 +47,75 @@ def compress(
     Reference: Kumar, Serra, Ramalingam 2019.
     """
     graph = graph.to(torch.float64)
+    graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
     first = found = stability(graph, lower, upper, seconds, witnesses)
     result = Compressed(graph, first)
-    for turn in range(ROUNDS):
-        changed = _once(result, found, rewrites)
-        if not changed:
-            break
-        found = stability(result.graph, lower, upper, seconds if turn == 0 else 0.0, witnesses)
+    while _pass(result, found, rewrites):  # ends: each change removes a unit
+        found = stability(result.graph, lower, upper, seconds, witnesses)
+    result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
 
 
-def _once(result: Compressed, found: Stability, rewrites: Sequence[str]) -> bool:
-    graph = result.graph
-    readers = Counter(i for node in graph.nodes for i in node.inputs)
-    for at, node in enumerate(graph.nodes):
-        if not isinstance(node.op, Relu) or readers[node.inputs[0]] != 1:
+def _pass(result: Compressed, found: Stability, rewrites: Sequence[str]) -> bool:
+    """Rewrite every layer once, the last first: what was found of a layer's inputs then still holds of them."""
+    changed = False
+    for place in reversed(list(found.signs)):
+        graph = result.graph
+        at = next((i for i, node in enumerate(graph.nodes) if node.name == found.graph.nodes[place].name), None)
+        if at is None:  # folded away with another
             continue
-        before = node.inputs[0]
-        if isinstance(graph.nodes[before].op, Linear) and len(node.shape) == 1 and readers[at] == 1:
-            after = next(i for i, n in enumerate(graph.nodes) if at in n.inputs)
-            if isinstance(graph.nodes[after].op, Linear) and _dense(result, found, before, at, after, rewrites):
-                return True
-        if isinstance(graph.nodes[before].op, Conv2d) and _channels(result, found, before, at, readers):
-            return True
-    return False
+        readers = Counter(i for node in graph.nodes for i in node.inputs)
+        before = graph.nodes[at].inputs[0]
+        if readers[before] != 1:
+            continue
+        signs = found.signs[place]
+        match graph.nodes[before].op:
+            case Linear() if len(graph.nodes[at].shape) == 1 and readers[at] == 1:
+                after = next(i for i, node in enumerate(graph.nodes) if at in node.inputs)
+                inputs = found.boxes[found.graph.nodes[found.graph.nodes[place].inputs[0]].inputs[0]]
+                if isinstance(graph.nodes[after].op, Linear):
+                    changed |= _dense(result, signs, inputs, before, at, after, rewrites)
+            case Conv2d():
+                changed |= _channels(result, signs, before, at, readers)
+    return changed
 
 
-def _dense(result: Compressed, found: Stability, before: int, at: int, after: int, rewrites: Sequence[str]) -> bool:
-    """Apply every rewrite to one layer; fold it if all that is left is active."""
+def _dense(
+    result: Compressed, signs: Tensor, inputs: Box, before: int, at: int, after: int, rewrites: Sequence[str]
+) -> bool:
+    """Apply every rewrite to one layer; fold it if none of its units is open."""
     graph = result.graph
     first, second = graph.nodes[before].op, graph.nodes[after].op
     assert isinstance(first, Linear)
     assert isinstance(second, Linear)
-    inputs = found.boxes[graph.nodes[before].inputs[0]]
     made = Segment(
         first.weight.numpy(),
         np.zeros(len(first.weight)) if first.offset is None else first.offset.numpy(),
         second.weight.numpy(),
         np.zeros(len(second.weight)) if second.offset is None else second.offset.numpy(),
-        found.signs[at].numpy(),
+        signs.numpy(),
         torch.cat([inputs.lower, inputs.upper]).numpy(),
     )
     begin = made.units
-    name = graph.nodes[at].name
-    if (made.signs != 0).all() and "bottleneck" in rewrites:
-        active = made.signs > 0
-        weight = made.after[:, active] @ made.before[active]
-        shift = made.shift + made.after[:, active] @ made.offset[active]
-        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(shift))}, {after: before, at: None})
-        result.removed["fold"] += begin
-        result.log.append(f"{name}: no unit is open; its {begin} units are folded into one linear map")
-        return True
-    for rewrite in rewrites:
+    name = graph.nodes[at].name.rsplit("#", 1)[0]
+
+    def linear() -> bool:
+        return bool((made.signs != 0).all()) and ("bottleneck" in rewrites or not made.units)
+
+    for rewrite in () if linear() else rewrites:
         smaller = REWRITES[rewrite](made)
         if smaller.units < made.units:
             result.removed[rewrite] += made.units - smaller.units
             result.log.append(f"{name}: {made.units - smaller.units} of {made.units} units go ({rewrite})")
             made = smaller
+    if linear():
+        active = made.signs > 0
+        weight = made.after[:, active] @ made.before[active]
+        shift = made.shift + made.after[:, active] @ made.offset[active]
+        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(shift))}, {after: before, at: None})
+        result.removed["fold"] += made.units
+        result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
+        return True
     if made.units == begin:
         return False
     result.graph = _replaced(
@@ -137,7 +148,7 @@ def _replaced(graph: Graph, ops: dict[int, Linear | Conv2d], skip: dict[int, int
     return builder.build(new[len(graph.nodes) - 1])
 
 
-def _channels(result: Compressed, found: Stability, before: int, at: int, readers: Counter[int]) -> bool:
+def _channels(result: Compressed, signs: Tensor, before: int, at: int, readers: Counter[int]) -> bool:
     """Drop channels of a convolution that are inactive at every place, where a convolution or a linear map reads them.
 
     Active channels stay: at a zero-padded border what they pass on is no constant.
@@ -145,7 +156,7 @@ def _channels(result: Compressed, found: Stability, before: int, at: int, reader
     graph = result.graph
     conv = graph.nodes[before].op
     assert isinstance(conv, Conv2d)
-    keep = (found.signs[at] >= 0).flatten(1).any(1)
+    keep = (signs >= 0).flatten(1).any(1)
     if bool(keep.all()) or not bool(keep.any()) or conv.groups != 1:
         return False
     ops: dict[int, Linear | Conv2d] = {}
@@ -193,6 +204,7 @@ def _without(
     ops[before] = replace(conv, weight=conv.weight[keep], offset=offset)
     gone = int((~keep).sum())
     result.removed["channel"] += gone
-    result.log.append(f"{result.graph.nodes[at].name}: {gone} of {len(keep)} channels are inactive everywhere")
+    name = result.graph.nodes[at].name.rsplit("#", 1)[0]
+    result.log.append(f"{name}: {gone} of {len(keep)} channels are inactive everywhere")
     result.graph = _replaced(result.graph, {**ops, **reshape}, {})  # type: ignore[dict-item]
     return True
