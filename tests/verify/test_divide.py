@@ -1,5 +1,7 @@
 """Halving boxes: rows of a conjunction taken together, inputs that are used up, samples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from surefoot.graph.ops import Linear, Relu
 from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
 from surefoot.verify.divide import Rows, bound_sets, divide
-from surefoot.verify.query import Query, Unsafe
+from surefoot.verify.query import Holds, Query, Unsafe
+from surefoot.verify.run import Network, _Finish, _Run
 
 
 def asked(graph: Graph, seed: int, rows: int = 3) -> Query:
@@ -63,3 +66,45 @@ def test_samples_are_inside_and_the_nearest_of_many() -> None:
     y = evaluate(graph, x.reshape(-1, *graph.input_shape)).numpy()
     others = evaluate(graph, samples(query.lower, query.upper, graph, 200, 4)).numpy()
     assert query.slack(y).min() <= np.median(query.slack(others))
+
+
+def folded(seed: int) -> Graph:
+    """Two layers of rectifiers over three inputs: bounds need many halvings."""
+    generator = torch.Generator().manual_seed(seed)
+    builder = GraphBuilder((3,))
+    last = 0
+    for inputs, outputs in ((3, 16), (16, 16), (16, 2)):
+        weight = torch.randn(outputs, inputs, generator=generator, dtype=torch.float64) / inputs**0.5
+        last = builder.add(Linear(weight, torch.randn(outputs, generator=generator, dtype=torch.float64) / 4), last)
+        last = builder.add(Relu(), last) if outputs == 16 else last
+    return builder.build(last)
+
+
+def test_boxes_finished_by_signs_give_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked from the first box on, of questions whose true margin is known to be small and positive, nearly."""
+    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+    monkeypatch.setattr("surefoot.verify.run.QUICK_PARTS", 1)
+    asked_for, finished = 0, 0
+
+    class Counted(_Finish):
+        def __call__(self, low: torch.Tensor, high: torch.Tensor) -> float:
+            nonlocal asked_for, finished
+            found = super().__call__(low, high)
+            asked_for, finished = asked_for + 1, finished + (found > 0)
+            return found
+
+    monkeypatch.setattr("surefoot.verify.run._Finish", Counted)
+    for seed in range(3):
+        graph = folded(seed)
+        query = replace(asked(graph, seed, rows=2), lower=-np.ones(3), upper=np.ones(3))
+        y = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed)).numpy()
+        spread = 0.02 * float(np.ptp(y)) + 1e-6
+        least = [unsafe.slack(y).min() for unsafe in query.unsafe]
+        moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
+        harder = Query(query.lower, query.upper, moved)
+        answer = _Run(Network.of(graph), harder, 4, "divide", 0, False, True).divided(0.3, "trial")
+        if isinstance(answer, Holds):
+            more = evaluate(graph, samples(harder.lower, harder.upper, graph, 2000, seed + 1)).numpy()
+            assert (harder.slack(more) >= answer.margin - 1e-9 * (1 + np.abs(y).max())).all()
+    assert asked_for > 20
+    assert finished > 5

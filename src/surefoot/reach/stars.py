@@ -15,7 +15,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import DOUBLE, REAL, Arithmetic, gamma
 from surefoot.sets.form import Form
@@ -41,7 +41,7 @@ class Star:
 
     def member(self, a: np.ndarray) -> Tensor:
         """Return the member of variables a (m,)."""
-        return self.form.centre + torch.tensordot(torch.from_numpy(a[: self.form.variables]), self.form.generators, 1)
+        return self.form.at(torch.from_numpy(a[: self.form.variables]))
 
     def minimum(self, direction: Tensor) -> float:
         """Bound direction · x from below over the star; the optimum up to rounding."""
@@ -125,6 +125,8 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
     node = graph.nodes[state.at]
     forms = [state.forms[i] for i in node.inputs]
     match node.op:
+        case Reshape():
+            form = forms[0].reshaped(node.shape)
         case Affine():
             deployed, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
             relative = gamma(node.op.terms, DOUBLE) + deployed if node.op.terms else 0.0
@@ -204,31 +206,21 @@ def _rectified(
     form: Form, predicate: Predicate, off: Tensor, open_: np.ndarray, low: np.ndarray, high: np.ndarray, rule: Rule
 ) -> tuple[Form, Predicate]:
     """Apply max(x, 0): values that are off become 0, certain ones stay, open ones are relaxed by the rule."""
-    shape, m, n = form.centre.shape, predicate.variables, len(open_)
-    stacked = form.stacked(m).flatten(1)
-    error = torch.where(off, 0.0, form.error).flatten()
-    kept = stacked.clone()
-    kept[:, off.flatten()] = 0.0
+    m, n, places = predicate.variables, len(open_), torch.from_numpy(open_)
     rising = high / (high - low)
-    rows, offsets = stacked[1:, open_].T.numpy(), stacked[0, open_].numpy()
-    fresh = torch.zeros(n, kept.shape[1], dtype=kept.dtype)
+    rows, offsets = form.columns(places, m), form.centre.flatten()[places].numpy()
+    factor = torch.where(off, 0.0, 1.0).flatten().to(form.centre.dtype)
+    factor[places] = torch.from_numpy(rising) if rule == "zonotope" else 0.0
+    form = form.scaled(factor, torch.where(off, 0.0, form.error))
     if rule == "zonotope":
         # y = r x + half (1 + e): both corners of the triangle's upper side lie on or under the parallelogram's
         half = np.maximum(-rising * low, high - rising * high) / 2 * (1 + 8 * DOUBLE)
-        kept[:, open_] = kept[:, open_] * torch.from_numpy(rising)
-        kept[0, open_] += torch.from_numpy(half)
-        fresh[torch.arange(n), open_] = torch.from_numpy(half)
         size = np.abs(offsets) + np.abs(rows) @ predicate.reach + half
-        error[open_] += torch.from_numpy(4 * DOUBLE * size)
-        predicate = predicate.extended(-np.ones(n), np.ones(n))
-    else:
-        kept[:, open_] = 0.0
-        fresh[torch.arange(n), open_] = 1.0
-        predicate = predicate.extended(np.zeros(n), high).cut(
-            *_triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
-        )
-    joined = torch.cat([kept, fresh]).reshape(-1, *shape)
-    return Form(joined[0], joined[1:], error.reshape(shape)), predicate
+        form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(4 * DOUBLE * size))
+        return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
+    cuts = _triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
+    units = torch.ones(n, dtype=form.centre.dtype)
+    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*cuts)
 
 
 def _triangle(
@@ -264,29 +256,26 @@ def _pool(graph: Graph, state: State, rule: Rule, programs: bool) -> State:
     windows = _Windows.of(op, form, predicate)
     solved = _drop_losers(form, predicate, windows) if programs and len(windows.open) else 0
     open_ = windows.open
-    stacked = form.stacked(predicate.variables).flatten(1)
-    kept, error, n = stacked[:, windows.winner], windows.error.clone(), len(open_)
-    fresh = torch.zeros(n, kept.shape[1], dtype=kept.dtype)
-    kept[:, open_] = 0.0
+    n, m = len(open_), predicate.variables
+    certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
+    certain_[open_] = False
+    out = form.gathered(windows.winner, certain_, windows.error)
     floor, ceiling = windows.floor[open_], windows.ceiling[open_]
     if rule == "zonotope":  # an interval
         half = (ceiling - floor) / 2 * (1 + 8 * DOUBLE)
-        kept[0, open_] = floor + half
-        error[open_] += 4 * DOUBLE * (floor.abs() + ceiling.abs())
-        fresh[torch.arange(n), open_] = half
+        out = out.shifted(open_, floor + half, 4 * DOUBLE * (floor.abs() + ceiling.abs()))
+        out = out.with_units(open_, half, m)
         predicate = predicate.extended(-np.ones(n), np.ones(n))
     else:  # x_i <= y for each candidate: rows of the form's own numbers
-        fresh[torch.arange(n), open_] = 1.0
+        out = out.with_units(open_, torch.ones(n, dtype=form.centre.dtype), m)
         which, member = windows.candidates[open_].nonzero(as_tuple=True)
         pixel = windows.members[open_][which, member]
-        rows = sparse.csr_matrix(stacked[1:, pixel].T.numpy())
+        rows = sparse.csr_matrix(form.columns(pixel, m))
         own = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
         if n:
-            predicate = predicate.cut(sparse.hstack([rows, own]), -stacked[0, pixel].numpy())
-    joined = torch.cat([kept, fresh]).reshape(-1, *node.shape)
-    out = Form(joined[0], joined[1:], error.reshape(node.shape))
-    return _after(graph, state, out, predicate, Count(solved, len(windows.best) - n, n))
+            predicate = predicate.cut(sparse.hstack([rows, own]), -form.centre.flatten()[pixel].numpy())
+    return _after(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
 
 
 @dataclass(eq=False)
@@ -437,7 +426,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they cut without rounding.
     """
     node = graph.nodes[state.at]
-    form, predicate = state.forms[node.inputs[0]], state.predicate
+    form, predicate = state.forms[node.inputs[0]].dense(), state.predicate
     low, high = (t.flatten().numpy() for t in form.box(predicate))
     centre, generators = form.flat()
     signs = dict(state.decided)

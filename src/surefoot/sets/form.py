@@ -1,7 +1,7 @@
 """Affine forms: values as affine functions of a star's variables, and how far the true values can be from that."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,13 +10,16 @@ from torch import Tensor
 from surefoot.sets.predicate import Predicate
 
 _UNIT = 2.0**-53
+AT_ONCE = 2**24  # numbers of generators that are worked on together
 
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """x = centre + sum_i a_i generators[i] + e, |e| <= error, for one image or vector of any shape.
+    """x = centre + sum_i a_i generators[i] + sum_j a_(m+j) sizes[j] at places[j] + e, |e| <= error, for any shape.
 
     Shared variables keep their places, so forms of two branches add generator by generator; missing ones are 0.
+    The last n generators have one entry each and are kept as its place and size: what a rectifier adds, and the pixels
+    of a box, so that layers of large images fit. The first affine map makes them dense.
     The error holds what rounding may have lost: it passes through rectifiers and maxima unchanged, since these never
     enlarge a difference.
     """
@@ -24,21 +27,99 @@ class Form:
     centre: Tensor  # (*shape)
     generators: Tensor  # (m, *shape)
     error: Tensor  # (*shape)
+    places: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (n,) in the flat image
+    sizes: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))  # (n,)
 
     @property
     def variables(self) -> int:
         """How many variables it speaks of."""
-        return len(self.generators)
+        return len(self.generators) + len(self.places)
+
+    def padded(self, variables: int) -> "Form":
+        """Return the same form over so many variables."""
+        missing = variables - self.variables
+        places = torch.cat([self.places, self.places.new_zeros(missing)])
+        return Form(
+            self.centre, self.generators, self.error, places, torch.cat([self.sizes, self.sizes.new_zeros(missing)])
+        )
+
+    def with_units(self, places: Tensor, sizes: Tensor, variables: int) -> "Form":
+        """Add a variable for each place, after the first `variables`."""
+        own = self.padded(variables)
+        return replace(self, places=torch.cat([own.places, places]), sizes=torch.cat([own.sizes, sizes]))
+
+    def scaled(self, factor: Tensor, error: Tensor) -> "Form":
+        """Multiply each value by a factor (any shape); the error is given."""
+        flat, shaped = factor.flatten(), factor.reshape(self.centre.shape)
+        sizes = self.sizes * flat[self.places]
+        return Form(self.centre * shaped, self.generators * shaped, error.reshape(shaped.shape), self.places, sizes)
+
+    def shifted(self, places: Tensor, by: Tensor, error: Tensor) -> "Form":
+        """Add to the centre, and to the error, at some places (w,) of the flat image, each named once."""
+        shape = self.centre.shape
+        centre = self.centre.flatten().index_add(0, places, by).reshape(shape)
+        return replace(self, centre=centre, error=self.error.flatten().index_add(0, places, error).reshape(shape))
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Form":
+        """Give the values another shape, in the same order."""
+        centre, error = self.centre.reshape(shape), self.error.reshape(shape)
+        return Form(centre, self.generators.reshape(-1, *shape), error, self.places, self.sizes)
+
+    def gathered(self, which: Tensor, keep: Tensor, error: Tensor) -> "Form":
+        """Take the values of some places, (w,) in the flat image, and 0 where `keep` (w,) is not; flat."""
+        own = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
+        target = torch.full((self.centre.numel(),), -1, dtype=torch.long)
+        target[which[keep]] = torch.arange(len(which))[keep]
+        places = target[own.places]
+        centre = torch.where(keep, own.centre.flatten()[which], 0.0)
+        generators = own.generators.flatten(1)[:, which]
+        generators[:, ~keep] = 0.0
+        return Form(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, own.sizes))
+
+    def dense(self) -> "Form":
+        """Return the same form with every generator written out."""
+        if not len(self.places):
+            return self
+        return Form(self.centre, self.stacked(self.variables)[1:], self.error)
+
+    def _units(self, begin: int, end: int) -> Tensor:
+        some = self.places[begin:end]
+        out = self.centre.new_zeros(len(some), self.centre.numel())
+        out[torch.arange(len(some)), some] = self.sizes[begin:end]
+        return out.reshape(-1, *self.centre.shape)
 
     def stacked(self, variables: int) -> Tensor:
-        """Return (1 + variables, *shape): the centre, then the generators, missing ones 0."""
+        """Return (1 + variables, *shape): the centre, then all generators written out, missing ones 0."""
         missing = self.centre.new_zeros(variables - self.variables, *self.centre.shape)
-        return torch.cat([self.centre.unsqueeze(0), self.generators, missing])
+        units = self._units(0, len(self.places))
+        return torch.cat([self.centre.unsqueeze(0), self.generators, units, missing])
+
+    def columns(self, which: Tensor, variables: int) -> np.ndarray:
+        """Return what some places (w,) of the flat image owe to each variable, (w, variables)."""
+        out = np.zeros((len(which), variables))
+        m = len(self.generators)
+        out[:, :m] = self.generators.flatten(1)[:, which].T.numpy()
+        out[:, m : self.variables] = torch.where(which.unsqueeze(1) == self.places, self.sizes, 0.0).numpy()
+        return out
+
+    def weighted(self, weights: Tensor, absolute: bool) -> Tensor:
+        """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
+        m, total = len(self.generators), torch.zeros_like(self.centre)
+        step = max(AT_ONCE // max(total.numel(), 1), 1)
+        for begin in range(0, m, step):
+            some = self.generators[begin : begin + step]
+            total += torch.tensordot(weights[begin : min(begin + step, m)], some.abs() if absolute else some, 1)
+        sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
+        return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
+
+    def at(self, a: Tensor) -> Tensor:
+        """Return the value for variables a (variables,), without the error."""
+        return self.centre + self.weighted(a, absolute=False)
 
     def size(self, predicate: Predicate) -> Tensor:
         """Return |centre| + sum |generators| |a|: what rounding is relative to."""
         reach = torch.from_numpy(predicate.reach[: self.variables])
-        return self.centre.abs() + torch.tensordot(reach, self.generators.abs(), 1)
+        return self.centre.abs() + self.weighted(reach, absolute=True)
 
     def affine(
         self,
@@ -49,7 +130,7 @@ class Form:
         predicate: Predicate,
     ) -> "Form":
         """Map by W x + b; `relative` bounds the rounding of one output relative to |W| |x| + |b|. Exact otherwise."""
-        moved = linear(torch.cat([self.centre.unsqueeze(0), self.generators]))
+        moved = self._moved(linear)
         size = self.size(predicate)
         if relative:
             spread = absolute((self.error * (1 + 2 * relative) + 2 * relative * size).unsqueeze(0))[0]
@@ -61,6 +142,21 @@ class Form:
             spread = spread + 2 * relative * bias.abs()
         return Form(centre, moved[1:], spread * (1 + 1e-9))
 
+    def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
+        if (1 + self.variables) * self.centre.numel() <= AT_ONCE:
+            return linear(self.stacked(self.variables))
+        first = linear(self.centre.unsqueeze(0))  # large: never two copies of all generators
+        moved = first.new_empty(1 + self.variables, *first.shape[1:])
+        moved[:1] = first
+        m, step = len(self.generators), max(AT_ONCE // max(self.centre.numel(), first.numel()), 1)
+        for begin in range(0, m, step):
+            some = self.generators[begin : begin + step]
+            moved[1 + begin : 1 + begin + len(some)] = linear(some)
+        for begin in range(0, len(self.places), step):
+            some = self._units(begin, begin + step)
+            moved[1 + m + begin : 1 + m + begin + len(some)] = linear(some)
+        return moved
+
     def plus(self, other: "Form", predicate: Predicate) -> "Form":
         """Add a form over the same variables."""
         variables = max(self.variables, other.variables)
@@ -69,15 +165,14 @@ class Form:
         return Form(total[0], total[1:], error * (1 + 1e-9))
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the centre (n,) and the generators (m, n)."""
-        return self.centre.flatten().numpy(), self.generators.flatten(1).numpy()
+        """Return the centre (n,) and all generators (variables, n)."""
+        return self.centre.flatten().numpy(), self.dense().generators.flatten(1).numpy()
 
     def box(self, predicate: Predicate) -> tuple[Tensor, Tensor]:
         """Bound the form without its error over the predicate's box: by the sign of each generator, not at corners."""
         low = torch.from_numpy(predicate.lower[: self.variables])
         high = torch.from_numpy(predicate.upper[: self.variables])
         middle, radius = (low + high) / 2, (high - low) / 2
-        centre = self.centre + torch.tensordot(middle, self.generators, 1)
-        spread = torch.tensordot(radius, self.generators.abs(), 1)
+        centre, spread = self.at(middle), self.weighted(radius, absolute=True)
         spread = spread + 4 * (self.variables + 4) * _UNIT * self.size(predicate)
         return centre - spread, centre + spread

@@ -27,6 +27,8 @@ from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
+FINISH_FROM = 1000  # boxes made before any is finished in another way
+VAIN = 4
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]
@@ -103,22 +105,33 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
     return best, slope
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How to divide.
+
+    `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
+    halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
+    substitution bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
+    `finish` is asked for another bound of a box that is still open when many have been made; the largest boxes come
+    first then.
+    """
+
+    axis_by: AxisBy = "slope"
+    effort: Effort = "open"
+    certifiable: bool = False
+    finish: Callable[[Tensor, Tensor], float] | None = None
+    most_parts: int = 10**9
+
+
 def divide(
     graph: Graph,
     query: Query,
     arithmetic: Arithmetic,
     seconds: float,
     replay: Callable[[Tensor], Tensor | None],
-    axis_by: AxisBy = "slope",
-    effort: Effort = "open",
-    certifiable: bool = False,
+    plan: Plan = Plan(),
 ) -> Divided:
-    """Halve boxes until each is proven or one holds a counterexample.
-
-    Along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial` halves along
-    each in turn and takes the best. Neither is better on all networks. `effort` says which values substitution
-    bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
-    """
+    """Halve boxes until each is proven or one holds a counterexample."""
     end = time.monotonic() + seconds
     rows = Rows(query)
     low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
@@ -128,10 +141,12 @@ def divide(
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts = torch.inf, 0
     while len(low):
-        lo, hi, own = low[-AT_ONCE:], high[-AT_ONCE:], number[-AT_ONCE:]
-        low, high, number = low[:-AT_ONCE], high[:-AT_ONCE], number[:-AT_ONCE]
+        if plan.finish is None:
+            (low, lo), (high, hi), (number, own) = ((t[:-AT_ONCE], t[-AT_ONCE:]) for t in (low, high, number))
+        else:
+            (lo, low), (hi, high), (own, number) = ((t[:AT_ONCE], t[AT_ONCE:]) for t in (low, high, number))
         parts += len(lo)
-        sets, slopes = bound_sets(graph, lo, hi, rows, arithmetic, effort, certifiable)
+        sets, slopes = bound_sets(graph, lo, hi, rows, arithmetic, plan.effort, plan.certifiable)
         open_ = (sets > 0).all(1).logical_not()  # what is not a number is not proven
         if bool(open_.logical_not().any()):
             margin = min(margin, float(sets[~open_].min()))
@@ -143,30 +158,56 @@ def divide(
         found = replay(torch.cat([torch.where(slope > 0, lo, hi), (lo + hi) / 2]))
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
-        if time.monotonic() > end:
+        if plan.finish is not None and parts > FINISH_FROM:
+            found = _finished(plan.finish, lo, hi)
+            still = (found > 0).logical_not()
+            margin = min([margin, *found[~still].tolist()])
+            lo, hi, own, sets, slope = (t[still] for t in (lo, hi, own, sets, slope))
+            if not len(lo):
+                continue
+        if time.monotonic() > end or parts > plan.most_parts:
             return Divided(False, float(sets.min()), None, parts)
-        at = torch.arange(len(lo))
-        if axis_by == "slope":  # also along an input that the bound does not see: what is relaxed may depend on it
+        if plan.axis_by == "slope":  # also along an input that the bound does not see: what is relaxed may depend on it
             steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
             axis = (steep * (hi - lo)).argmax(1)
         else:
-            axis = _best_axis(graph, lo, hi, rows, arithmetic, certifiable)
-        middle = (lo[at, axis] + hi[at, axis]) / 2
-        if bool(((middle <= lo[at, axis]) | (middle >= hi[at, axis])).any()):  # no number is left between
+            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable)
+        left, right, middle, splits = _halved(lo, hi, axis)
+        if not bool(splits.all()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
-        left, right = hi.clone(), lo.clone()
-        left[at, axis] = middle
-        right[at, axis] = middle
         halvings.append((own, axis, middle))
-        first = made + 2 * at
+        first = made + 2 * torch.arange(len(lo))
         made += 2 * len(lo)
         low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
         number = torch.cat([number, first, first + 1])
-    leaves = (torch.cat([lo for lo, _ in proven]), torch.cat([hi for _, hi in proven]))
+    none = low.new_zeros(0, len(query.lower))
+    leaves = (torch.cat([none, *(lo for lo, _ in proven)]), torch.cat([none, *(hi for _, hi in proven)]))
     cuts = tuple(
         torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in halvings)]).numpy() for i in range(3)
     )
     return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
+
+
+def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Halve each box along its axis: upper corners of the lower halves, lower ones of the upper, where, and whether."""
+    at = torch.arange(len(low))
+    middle = (low[at, axis] + high[at, axis]) / 2
+    left, right = high.clone(), low.clone()
+    left[at, axis] = middle
+    right[at, axis] = middle
+    return left, right, middle, (middle > low[at, axis]) & (middle < high[at, axis])
+
+
+def _finished(finish: Callable[[Tensor, Tensor], float], low: Tensor, high: Tensor) -> Tensor:
+    """Ask for each box in turn, until too many were asked in vain: they are too large yet."""
+    found = torch.full((len(low),), -torch.inf, dtype=low.dtype)
+    vain = 0
+    for i in range(len(low)):
+        found[i] = finish(low[i], high[i])
+        vain += 0 if found[i] > 0 else 1
+        if vain > VAIN + i // 4:
+            break
+    return found
 
 
 def _best_axis(
@@ -175,14 +216,10 @@ def _best_axis(
     """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets."""
     worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
     for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
-        middle = (low[:, axis] + high[:, axis]) / 2
-        left, right = high.clone(), low.clone()
-        left[:, axis] = middle
-        right[:, axis] = middle
+        left, right, _, splits = _halved(low, high, torch.full((len(low),), axis))
         lows, highs = torch.cat([low, right]), torch.cat([left, high])
-        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "thorough", certifiable)
+        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "open", certifiable)
         missing = sets.clamp(max=0).sum(1)
-        splits = (middle > low[:, axis]) & (middle < high[:, axis])
         worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
     return worth.argmax(1)
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -26,7 +26,7 @@ from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
-from surefoot.verify.divide import AxisBy, Effort, Rows, bound_sets, divide
+from surefoot.verify.divide import AT_ONCE, AxisBy, Effort, Plan, Rows, bound_sets, divide
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
@@ -41,6 +41,8 @@ FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried befor
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 ASCENT = 20
 SAMPLES = 200_000  # where inputs are few
+QUICK_PARTS = 32  # of a box that is to be finished: halvings before signs are split
+FINISH_PARTS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +246,7 @@ class _Run:
         """Both ways to choose an axis: one is often a hundred times better than the other, and which is not known."""
         return [
             lambda: self.divided(0.1),
-            lambda: self.divided(0.4, "trial"),
+            lambda: self.divided(0.4 if self.prove else 0.85, "trial"),
             lambda: self.divided(1.0),
         ]
 
@@ -298,9 +300,10 @@ class _Run:
 
     def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
-        found = divide(
-            self.network.graph, self.query, REAL, self.left * share, self.candidate, axis_by, effort, self.prove
-        )
+        seconds = self.left * share
+        finish = _Finish(self, time.monotonic() + seconds) if axis_by == "trial" and not self.prove else None
+        graph = self.network.graph
+        found = divide(graph, self.query, REAL, seconds, self.candidate, Plan(axis_by, effort, self.prove, finish))
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
@@ -311,17 +314,19 @@ class _Run:
             proof = Proof(
                 self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings
             )
-        details = self.details(parts=found.parts)
-        return Holds(found.margin, "divide", self._leaves_hold(*found.leaves, effort), details, proof)
+        details = self.details(parts=found.parts + (finish.parts if finish else 0))
+        deployed = self.leaves_hold(*found.leaves, effort) and (finish is None or finish.float32_holds())
+        return Holds(found.margin, "divide", deployed, details, proof)
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def _leaves_hold(self, low: Tensor, high: Tensor, effort: Effort) -> bool:
+    def leaves_hold(self, low: Tensor, high: Tensor, effort: Effort) -> bool:
         if not self.float32:
             return False
-        for lo, hi in zip(low.split(256), high.split(256), strict=True):
+        for i in range(0, len(low), AT_ONCE):
+            lo, hi = low[i : i + AT_ONCE], high[i : i + AT_ONCE]
             sets, _ = bound_sets(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
             if not bool((sets > 0).all()):
                 return False
@@ -330,7 +335,7 @@ class _Run:
     def split(self, most_parts: int = 10**9) -> Verdict | None:
         tightened: Tightened = {}
         until = self.begin + 0.5 * (self.end - self.begin)
-        graph, query = self._for_signs()
+        graph, query = self.for_signs()
         tighten = tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove)
         found = split_signs(relaxation, query, self.left, self.candidate, most_parts)
@@ -342,9 +347,10 @@ class _Run:
         method = "ascent" if found.parts <= len(self.query.unsafe) else "split"
         proof = self._proof_by_signs(found, tightened) if self.prove else None
         details = self.details(parts=found.parts)
-        return Holds(found.margin, method, self._parts_hold(graph, query, found.leaves), details, proof)
+        deployed = self.parts_hold(graph, query, self.region, found.leaves)
+        return Holds(found.margin, method, deployed, details, proof)
 
-    def _for_signs(self) -> tuple[Graph, Query]:
+    def for_signs(self) -> tuple[Graph, Query]:
         """Conjunctions become rectifiers of their own, but in certificates, which speak of the network alone."""
         if self.prove or all(len(unsafe.bounds) == 1 for unsafe in self.query.unsafe):
             return self.network.graph, self.query
@@ -389,8 +395,48 @@ class _Run:
             return None
         return Holds(walked.margin, "exact", False, details)
 
-    def _parts_hold(self, graph: Graph, query: Query, leaves: tuple[Part, ...]) -> bool:
+    def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Part, ...]) -> bool:
         if not self.float32:
             return False
-        deployed = relax(graph, self.region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
+        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
         return bound_again(deployed, query, leaves) > 0
+
+
+@dataclass(eq=False)
+class _Finish:
+    """Prove small boxes that halving leaves open by splitting signs: near the least margin halving needs ever more."""
+
+    run: _Run
+    end: float
+    parts: int = 0
+    split: list[tuple[Graph, Query, Box, tuple[Part, ...]]] = field(default_factory=list)
+    halved: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def __call__(self, low: Tensor, high: Tensor) -> float:
+        """Bound the margin over a box from below; minus infinity where that is not to be had in few parts."""
+        if self.run.hit is not None or time.monotonic() > self.end:
+            return -math.inf
+        left = self.end - time.monotonic()
+        query = replace(self.run.query, lower=low.numpy(), upper=high.numpy())
+        quick = divide(self.run.network.graph, query, REAL, left, self.run.candidate, Plan(most_parts=QUICK_PARTS))
+        self.parts += quick.parts
+        if quick.proven and quick.leaves is not None:
+            self.halved.append(quick.leaves)
+            return quick.margin
+        if self.run.hit is not None:
+            return -math.inf
+        graph, asked = self.run.for_signs()
+        box = Box(low.reshape(1, *graph.input_shape), high.reshape(1, *graph.input_shape))
+        relaxation = relax(graph, box, REAL, tighten_by_ascent(ASCENT, self.end))
+        found = split_signs(relaxation, asked, self.end - time.monotonic(), self.run.candidate, FINISH_PARTS)
+        self.parts += found.parts
+        if not found.proven:
+            return -math.inf
+        self.split.append((graph, asked, box, found.leaves))
+        return found.margin
+
+    def float32_holds(self) -> bool:
+        """Whether all that was proven here is also proven for float32."""
+        return all(self.run.leaves_hold(low, high, "open") for low, high in self.halved) and all(
+            self.run.parts_hold(*found) for found in self.split
+        )

@@ -29,18 +29,20 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
     free = np.nonzero(query.upper > query.lower)[0]
     centre = query.lower / 2 + query.upper / 2
     radius = np.maximum(query.upper - centre, centre - query.lower)[free] * (1 + 2 * DOUBLE)
-    generators = np.zeros((len(free), len(centre)))
-    generators[np.arange(len(free)), free] = radius
     form = Form(
         torch.from_numpy(centre).reshape(shape),
-        torch.from_numpy(generators).reshape(len(free), *shape),
+        torch.zeros(0, *shape, dtype=torch.float64),
         torch.from_numpy(4 * DOUBLE * np.maximum(np.abs(query.lower), np.abs(query.upper))).reshape(shape),
+        torch.from_numpy(free),
+        torch.from_numpy(radius),
     )
     predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
     if query.cuts is not None:
         rows, bounds = query.cuts
         size = np.abs(rows) @ np.maximum(np.abs(query.lower), np.abs(query.upper)) + np.abs(bounds)
-        predicate = predicate.cut(rows @ generators.T, bounds - rows @ centre + 16 * (len(centre) + 8) * DOUBLE * size)
+        predicate = predicate.cut(
+            rows[:, free] * radius, bounds - rows @ centre + 16 * (len(centre) + 8) * DOUBLE * size
+        )
         _must_not_be_empty(predicate)
     return Star(form, predicate)
 
