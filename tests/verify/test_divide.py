@@ -1,5 +1,6 @@
 """Halving boxes: rows of a conjunction taken together, inputs that are used up, samples."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
 from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
-from surefoot.verify.divide import Rows, bound_sets, divide
-from surefoot.verify.query import Holds, Query, Unsafe
+from surefoot.verify.divide import Plan, Rows, bound_sets, divide
+from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.run import Network, _Finish, _Run
 
 
@@ -80,31 +81,43 @@ def folded(seed: int) -> Graph:
     return builder.build(last)
 
 
-def test_boxes_finished_by_signs_give_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked from the first box on, of questions whose true margin is known to be small and positive, nearly."""
-    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small boxes, with a margin that is a twentieth of the range of values there."""
     monkeypatch.setattr("surefoot.verify.run.QUICK_PARTS", 1)
-    asked_for, finished = 0, 0
-
-    class Counted(_Finish):
-        def __call__(self, low: torch.Tensor, high: torch.Tensor) -> float:
-            nonlocal asked_for, finished
-            found = super().__call__(low, high)
-            asked_for, finished = asked_for + 1, finished + (found > 0)
-            return found
-
-    monkeypatch.setattr("surefoot.verify.run._Finish", Counted)
-    for seed in range(3):
+    finished = split = 0
+    for seed in range(12):
         graph = folded(seed)
-        query = replace(asked(graph, seed, rows=2), lower=-np.ones(3), upper=np.ones(3))
+        centre = np.random.default_rng(seed).uniform(-1, 1, size=3)
+        query = replace(asked(graph, seed, rows=2), lower=centre - 0.3, upper=centre + 0.3)
         y = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed)).numpy()
-        spread = 0.02 * float(np.ptp(y)) + 1e-6
+        spread = 0.05 * float(np.ptp(y)) + 1e-6
         least = [unsafe.slack(y).min() for unsafe in query.unsafe]
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
-        harder = Query(query.lower, query.upper, moved)
-        answer = _Run(Network.of(graph), harder, 4, "divide", 0, False, True).divided(0.3, "trial")
-        if isinstance(answer, Holds):
-            more = evaluate(graph, samples(harder.lower, harder.upper, graph, 2000, seed + 1)).numpy()
-            assert (harder.slack(more) >= answer.margin - 1e-9 * (1 + np.abs(y).max())).all()
-    assert asked_for > 20
-    assert finished > 5
+        query = replace(query, unsafe=moved)
+        finish = _Finish(_Run(Network.of(graph), query, 60, "divide", 0, False, True), time.monotonic() + 60)
+        margin = finish(torch.from_numpy(query.lower), torch.from_numpy(query.upper))
+        more = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed + 1)).numpy()
+        assert (query.slack(more) >= margin - 1e-9 * (1 + np.abs(y).max())).all()
+        finished += margin > 0
+        split += len(finish.split)
+        assert margin <= 0 or finish.float32_holds()
+    assert finished > 6
+    assert split > 3
+
+
+def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+    graph = folded(0)
+    query = replace(asked(graph, 0, rows=2), lower=-np.ones(3), upper=np.ones(3))
+    hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
+    boxes: list[torch.Tensor] = []
+
+    def finish(low: torch.Tensor, high: torch.Tensor) -> float:
+        boxes.append(torch.stack([low, high]))
+        return 0.25
+
+    found = divide(graph, hopeless, REAL, 20, lambda _: None, Plan(finish=finish))
+    assert len(boxes) == 1
+    assert found.proven
+    assert found.margin == 0.25
+    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Plan(finish=lambda *_: float("nan"))).proven
