@@ -1,10 +1,13 @@
-"""Exact compression of digits networks trained with an l1 penalty. Writes `compress.json`, then `compress.md`.
+"""Exact compression of networks trained with an l1 penalty, and of public ones: compress*.json, and compress.md.
 
-    python results/compress.py
+    python results/compress.py digits                                  20 minutes on one core
+    python results/compress.py mnist --folder DATA/images/mnist        40 minutes a seed
+    python results/compress.py public --folder DATA/weights            networks that others trained
 
-Each network goes on where it was stopped. About 20 minutes on one core.
+Each network goes on where it was stopped.
 """
 
+import argparse
 import itertools
 import time
 from pathlib import Path
@@ -29,6 +32,17 @@ NETS = {"2x100": (100, 100), "2x200": (200, 200), "3x100": (100, 100, 100)}
 PENALTIES = (0.0, 1e-4, 3e-4, 1e-3)
 SEEDS = (0, 1, 2)
 EPOCHS = 120
+MNIST_NETS = {
+    **{f"2x{n}": (n, n) for n in (100, 200, 400, 800)},
+    **{f"{depth}x100": (100,) * depth for depth in (3, 4, 5)},
+}
+MNIST_PENALTIES = (0.0, 1e-4, 2e-4, 4e-4)
+MNIST_EPOCHS, MNIST_BATCH = 12, 128
+PUBLIC = {  # dense networks in the key order of their files
+    "mnist_mlp_100-100_exactcompression": "of the authors, l1 0",
+    "mnist_mlp_2x20_abcrown": "of alpha-beta-CROWN's toys",
+    "mnist_mlp_6x100_abcrown": "of ERAN's, by alpha-beta-CROWN",
+}
 RADII = (0.1, 0.05, 0.02)
 BOXES = 10
 PROTOTYPE = {  # parameters removed with all rewrites, one seed each: our specification's table D
@@ -37,14 +51,16 @@ PROTOTYPE = {  # parameters removed with all rewrites, one seed each: our specif
 }  # fmt: skip
 
 
-def train(x: Tensor, y: Tensor, hidden: tuple[int, ...], penalty: float, seed: int) -> Graph:
+def train(
+    x: Tensor, y: Tensor, hidden: tuple[int, ...], penalty: float, seed: int, epochs: int = EPOCHS, batch: int = 32
+) -> Graph:
     """Train a dense network by Adam on cross entropy and penalty times the l1 norm of its weights."""
     torch.manual_seed(seed)
     widths = [x.shape[1], *hidden, 10]
     layers = [torch.nn.Linear(m, n) for m, n in itertools.pairwise(widths)]
     optimiser = torch.optim.Adam([p for layer in layers for p in layer.parameters()], 1e-3)
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x)).split(32):
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(batch):
             h = x[rows]
             for layer in layers[:-1]:
                 h = F.relu(layer(h))
@@ -54,10 +70,14 @@ def train(x: Tensor, y: Tensor, hidden: tuple[int, ...], penalty: float, seed: i
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    builder, last = GraphBuilder((x.shape[1],)), 0
-    for i, layer in enumerate(layers):
-        assert layer.bias is not None
-        last = builder.add(Linear(layer.weight.detach().double(), layer.bias.detach().double()), last)
+    return dense([(layer.weight.detach(), layer.bias.detach()) for layer in layers])  # type: ignore[union-attr]
+
+
+def dense(layers: list[tuple[Tensor, Tensor]]) -> Graph:
+    """Build a dense network of weights and offsets, rectifiers between."""
+    builder, last = GraphBuilder((layers[0][0].shape[1],)), 0
+    for i, (weight, offset) in enumerate(layers):
+        last = builder.add(Linear(weight.double(), offset.double()), last)
         last = builder.add(Relu(), last) if i < len(layers) - 1 else last
     return builder.build(last)
 
@@ -74,10 +94,10 @@ def measured(graph: Graph, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, floa
     }
 
 
-def one(x: Tensor, y: Tensor, test: Tensor, labels: Tensor, name: str, penalty: float, seed: int) -> dict[str, Any]:
-    """Train, compress over [0, 1]^64 and over balls around test images, compare."""
-    graph = train(x, y, NETS[name], penalty, seed)
-    low, high = torch.zeros(64).double(), torch.ones(64).double()
+def treated(graph: Graph, x: Tensor, test: Tensor, labels: Tensor, balls: int = BOXES) -> dict[str, Any]:
+    """Compress over [0, 1]^d and over balls around test images, compare. `x`: inputs that rule stability out."""
+    d, units = x.shape[1], sum(node.shape[0] for node in graph.nodes if isinstance(node.op, Relu))
+    low, high = torch.zeros(d).double(), torch.ones(d).double()
     begin = time.process_time()
     found = stability(graph, low, high, 2.0, x.double())
     seconds = time.process_time() - begin
@@ -86,22 +106,23 @@ def one(x: Tensor, y: Tensor, test: Tensor, labels: Tensor, name: str, penalty: 
     gap = equal(graph, small, low, high, known=found)
     before, old = measured(graph, test, labels)
     after, new = measured(small, test, labels)
-    balls = {}
-    for radius in RADII:
+    local = {}
+    for radius in RADII if balls else ():
         gone, stable = [], []
-        for image in test[:BOXES].double():
+        for image in test[:balls].double():
             lo, hi = (image - radius).clamp(0, 1), (image + radius).clamp(0, 1)
-            local = compress(graph, lo, hi, 0.0)
-            gone.append(1 - local.graph.parameters() / graph.parameters())
-            stable.append(1 - local.stability.counts()[2] / sum(NETS[name]))
-        balls[str(radius)] = [float(np.mean(stable)), float(np.mean(gone))]
+            here = compress(graph, lo, hi, 0.0)
+            gone.append(1 - here.graph.parameters() / graph.parameters())
+            stable.append(1 - here.stability.counts()[2] / units)
+        local[str(radius)] = [float(np.mean(stable)), float(np.mean(gone))]
     active, inactive, open_ = found.counts()
     return {
         "before": old, "after": new, "active": active, "inactive": inactive, "neither": open_,
         "searched": found.searched, "unfinished": found.open, "seconds": seconds,
-        "parameters": [graph.parameters(), made.graph.parameters()], "removed": dict(made.removed),
-        "bound": gap.largest, "confidence_met": float((before - after).abs().max()),
-        "answers_changed": int((before.argmax(1) != after.argmax(1)).sum()), "balls": balls,
+        "parameters": [graph.parameters(), made.graph.parameters()],
+        "units": [units, units - sum(made.removed.values())],
+        "removed": dict(made.removed), "bound": gap.largest, "confidence_met": float((before - after).abs().max()),
+        "answers_changed": int((before.argmax(1) != after.argmax(1)).sum()), "balls": local,
     }  # fmt: skip
 
 
@@ -154,23 +175,68 @@ def page(kept: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def digits() -> None:
+    """Train and treat what is missing of the digits table."""
+    kept, data = _kept("compress"), load_data("digits")
+    x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
+    for seed, name, penalty in itertools.product(SEEDS, NETS, PENALTIES):
+        key = f"{name} {penalty} {seed}"
+        if key not in kept:
+            kept[key] = treated(train(x, data.train.y, NETS[name], penalty, seed), x, test, data.test.y)
+            _keep("compress", kept, key)
+
+
+def mnist(folder: Path, seeds: int) -> None:
+    """Train and treat what is missing of the MNIST table."""
+    kept, data = _kept("compress_mnist"), load_data("mnist", folder=folder)
+    x, test = (part.x.flatten(1).float() / 255 for part in (data.train, data.test))
+    for seed, name, penalty in itertools.product(range(seeds), MNIST_NETS, MNIST_PENALTIES):
+        key = f"{name} {penalty} {seed}"
+        if key not in kept:
+            graph = train(x, data.train.y, MNIST_NETS[name], penalty, seed, MNIST_EPOCHS, MNIST_BATCH)
+            kept[key] = treated(graph, x[:20_000], test, data.test.y, balls=2 if name in ("2x100", "3x100") else 0)
+            _keep("compress_mnist", kept, key)
+
+
+def public(folder: Path) -> None:
+    """Treat networks that others trained."""
+    kept, data = _kept("compress_public"), load_data("mnist", folder=folder.parent / "images" / "mnist")
+    x, test = (part.x.flatten(1).float() / 255 for part in (data.train, data.test))
+    for name in PUBLIC:
+        if name not in kept:
+            held = list(np.load(folder / f"{name}.npz").values())
+            layers = [(torch.tensor(w), torch.tensor(b)) for w, b in zip(held[::2], held[1::2], strict=True)]
+            kept[name] = treated(dense(layers), x[:20_000], test, data.test.y, balls=2)
+            _keep("compress_public", kept, name)
+
+
+def _kept(name: str) -> dict[str, Any]:
+    path = HERE / f"{name}.json"
+    return read_json(path) if path.exists() else {}
+
+
+def _keep(name: str, kept: dict[str, Any], key: str) -> None:
+    write_json(HERE / f"{name}.json", kept)
+    print(key, {k: v for k, v in kept[key].items() if k not in ("balls", "after")}, flush=True)
+    write_text(HERE / "compress.md", page(_kept("compress")))
+
+
 def main() -> None:
-    """Run what is missing, write the page."""
+    """Run what is missing of one table, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("digits", "mnist", "public", "page"), nargs="?", default="digits")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=1)
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    path = HERE / "compress.json"
-    kept = read_json(path) if path.exists() else {}
-    data = load_data("digits")
-    for seed in SEEDS:
-        for name in NETS:
-            for penalty in PENALTIES:
-                key = f"{name} {penalty} {seed}"
-                if key not in kept:
-                    x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
-                    kept[key] = one(x, data.train.y, test, data.test.y, name, penalty, seed)
-                    write_json(path, kept)
-                    shown = {k: v for k, v in kept[key].items() if k not in ("balls", "after")}
-                    print(key, shown, flush=True)
-                write_text(HERE / "compress.md", page(kept))
+    match args.part:
+        case "digits":
+            digits()
+        case "mnist":
+            mnist(args.folder, args.seeds)
+        case "public":
+            public(args.folder)
+    write_text(HERE / "compress.md", page(_kept("compress")))
 
 
 if __name__ == "__main__":

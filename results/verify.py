@@ -38,6 +38,7 @@ from surefoot.verify.many import answer_all, open_network, plain
 from surefoot.verify.query import robustness
 from surefoot.verify.regions import Region, ball, brightening, line
 from surefoot.verify.run import Network, verify
+from surefoot.verify.stars import star_of_box
 from surefoot.verify.vnnlib import read_vnnlib
 
 HERE = Path(__file__).parent
@@ -165,31 +166,30 @@ def vgg(data: Path, seconds: float) -> None:
     print(names, float(np.abs(moved - original).max()), flush=True)
     regions = {
         "line 0.95, 1e-7": line(original / 58, moved / 58, 0.95, 1e-7),
-        "line 0.95, 1e-3": line(original / 58, moved / 58, 0.95, 1e-3),
         "2 values, 0.001": _near(original / 58, (112, 112), 2, 0.001),
+        "8 values, 0.01": _near(original / 58, (112, 112), 8, 0.01),
+        "line 0.95, 1e-3": line(original / 58, moved / 58, 0.95, 1e-3),
     }
     for name, region in regions.items():
         if name in kept:
             continue
-        begin = time.process_time()
+        begin, shape = time.process_time(), graph.input_shape
         if region.centre is not None and region.directions is not None:
             ends = [region.centre + a[0] * region.directions[0] for a in (region.lower, region.upper)]
             same = float((ends[0].astype(np.float32) == ends[1].astype(np.float32)).mean())
             middle = sum(ends) / 2
-            generator = (ends[1] - ends[0])[None] / 2
+            star = Star(
+                Form(
+                    torch.from_numpy(middle).reshape(shape),
+                    torch.from_numpy((ends[1] - ends[0]) / 2).reshape(1, *shape),
+                    torch.from_numpy(1e-15 * np.abs(middle)).reshape(shape),
+                ),
+                Predicate.box(-np.ones(1), np.ones(1)),
+            )
         else:
             same = float((region.lower.astype(np.float32) == region.upper.astype(np.float32)).mean())
-            middle, free = (region.lower + region.upper) / 2, np.nonzero(region.upper > region.lower)[0]
-            generator = np.zeros((len(free), len(middle)))
-            generator[np.arange(len(free)), free] = (region.upper - region.lower)[free] / 2
-        shape = graph.input_shape
-        form = Form(
-            torch.from_numpy(middle).reshape(shape),
-            torch.from_numpy(generator).reshape(-1, *shape),
-            torch.from_numpy(1e-15 * np.abs(middle)).reshape(shape),
-        )
-        m = len(generator)
-        state = begin_walk(Star(form, Predicate.box(-np.ones(m), np.ones(m))))
+            star = star_of_box(robustness(region.lower, region.upper, 0, 1000), shape)
+        state = begin_walk(star)
         layers = []
         while state.at < len(graph.nodes):
             cut = Graph(graph.nodes[: state.at + 1])
