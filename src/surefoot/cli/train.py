@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -26,6 +27,10 @@ def command(
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
     keep: Keep = None,
+    l1: Annotated[float, typer.Option(min=0, help="Weight of the l1 norm of the weights: for `compress`.")] = 0.0,
+    adversarial: Annotated[
+        float, typer.Option(min=0, help="Train on the worst inputs within this distance: for `verify`.")
+    ] = 0.0,
     method: Annotated[str, typer.Option(help=f"The map to learn: {', '.join(RECALIBRATORS)}.")] = "temperature",
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path("runs/train"),
@@ -48,7 +53,7 @@ def command(
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
     recalibrator = find_recalibrator(method)()
-    how = find_recipe(recipe, epochs, keep, data)
+    how = replace(find_recipe(recipe, epochs, keep, data), l1=l1, adversarial=adversarial)
     (cell,) = cells([data], [model], [loss], how, [seed], folder=folder, train_rows=train_rows)
     options = {
         "accelerator": accelerator,

@@ -27,10 +27,16 @@ class Prepare:
         >>> Prepare(mean=(0.5,), std=(0.25,))(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
         tensor([[[[-2.,  2.]]]])
         """
+        return self.normalise(self.numbers(x, augment))
+
+    def numbers(self, x: Tensor, augment: bool = False) -> Tensor:
+        """Do all but the normalisation: bytes become numbers in [0, 1]."""
         if augment and (self.pad or self.flip):
             x = self._augment(x)
-        if x.dtype == torch.uint8:
-            x = x.float() / 255
+        return x.float() / 255 if x.dtype == torch.uint8 else x
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Subtract the mean of each channel, divide by its deviation."""
         if not self.mean:
             return x
         mean, std = (torch.tensor(v, device=x.device).view(-1, 1, 1) for v in (self.mean, self.std))

@@ -105,7 +105,9 @@ def results_by_loss(runs: Mapping[Cell, Predictions]) -> dict[str, list[Predicti
 
 def _as_json(cell: Cell) -> dict[str, Any]:
     settings = asdict(cell)
-    settings["recipe"] = {k: list(v) if isinstance(v, tuple) else v for k, v in settings["recipe"].items()}
+    unused = [k for k in ("l1", "adversarial") if not settings["recipe"][k]]  # runs from before these were there go on
+    recipe = {k: v for k, v in settings["recipe"].items() if k not in unused}
+    settings["recipe"] = {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
     return settings
 
 

@@ -10,6 +10,7 @@ from surefoot.data import Prepare
 from surefoot.losses import Loss
 from surefoot.losses.base import FollowsEpochs, LearnsFromValidation
 from surefoot.recalibrate import TemperatureScaling
+from surefoot.train.adversary import worst_in_one_step
 from surefoot.train.recipes import Recipe
 
 REFINED = "val_refined_nll"
@@ -62,8 +63,16 @@ class Classifier(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Compute the loss of a batch."""
         x, y = batch
-        logits = self.model(self.prepare(x, augment=True))
+        numbers, radius = self.prepare.numbers(x, augment=True), self.recipe.adversarial
+        if radius:
+            low, high = numbers.min().item(), numbers.max().item()  # of images: 0 and 1
+            numbers = worst_in_one_step(lambda z: self.model(self.prepare.normalise(z)), numbers, y, radius, low, high)
+        logits = self.model(self.prepare.normalise(numbers))
         loss = self.loss(logits, y)
+        if self.recipe.l1:  # of the mean over rows, whatever the loss is reduced to
+            rows = len(y) if self.recipe.reduction == "sum" else 1
+            weights = [p.abs().sum() for p in self.model.parameters() if p.ndim > 1]
+            loss = loss + rows * self.recipe.l1 * torch.stack(weights).sum()
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(y))
         self._observe("train", logits.detach().float(), y)
         return loss

@@ -28,6 +28,9 @@ class Recipe:
         precision: as `lightning.Trainer`'s.
         channels_last: memory format of networks for images.
         compile: compile the network where that pays, on a GPU.
+        l1: weight of the sum of the weights' absolute values, beside the mean loss: more rectifiers become stable.
+        adversarial: train on the worst inputs within this l-infinity distance, before normalisation (bytes count as
+            [0, 1]), found by one step of the gradient from a random start.
     """
 
     epochs: int
@@ -45,9 +48,13 @@ class Recipe:
     precision: str = "32-true"
     channels_last: bool = False
     compile: bool = False
+    l1: float = 0.0
+    adversarial: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        if not (0 <= self.l1 < math.inf and 0 <= self.adversarial < math.inf):
+            raise InputError(f"l1 and adversarial must be 0 or more; got {self.l1} and {self.adversarial}")
         if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise InputError(
                 f"a recipe needs at least one epoch, a batch of at least 1 and a learning rate above 0; got {self}"
