@@ -167,7 +167,7 @@ def vgg(data: Path, seconds: float) -> None:
     regions = {
         "line 0.95, 1e-7": line(original / 58, moved / 58, 0.95, 1e-7),
         "2 values, 0.001": _near(original / 58, (112, 112), 2, 0.001),
-        "8 values, 0.01": _near(original / 58, (112, 112), 8, 0.01),
+        "4 values, 0.001": _near(original / 58, (112, 112), 4, 0.001),
         "line 0.95, 1e-3": line(original / 58, moved / 58, 0.95, 1e-3),
     }
     for name, region in regions.items():

@@ -112,3 +112,93 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_onnx(dense(0, (), (4,), inputs=3), folder / "three.onnx")
     surefoot("equal", "net.onnx", "three.onnx", "--domain", "0,1", code=2)
     assert len(capsys.readouterr().err.splitlines()) == 9
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_clip_makes_the_file_promise_something_for_every_input(
+    folder: Path, capsys: pytest.CaptureFixture[str], wide: bool
+) -> None:
+    domain = "0,1"
+    if wide:  # another box for every input: a maximum and a minimum instead of ONNX's Clip
+        domain = "box.npz"
+        np.savez(domain, lower=np.linspace(0, 0.4, 5), upper=np.linspace(0.5, 1, 5))
+    surefoot("compress", "net.onnx", "--domain", domain, "--clip", "--certificate", "proof.npz", "--json")
+    capsys.readouterr()
+    low, high = (np.zeros(5), np.ones(5)) if not wide else (np.linspace(0, 0.4, 5), np.linspace(0.5, 1, 5))
+    x = np.random.default_rng(0).normal(size=(500, 5)) * 3
+    gap = np.abs(run("small.onnx", x) - run("net.onnx", np.clip(x, low, high))).max()
+    assert gap < 1e-4
+    assert np.abs(run("net.onnx", x) - run("net.onnx", np.clip(x, low, high))).max() > 0.1
+    surefoot("check", "net.onnx", "small.onnx", "proof.npz", "--json")
+    assert json.loads(capsys.readouterr().out)["logits"] < 1e-4
+
+
+def test_almost_stable_units_go_within_a_proven_tolerance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.random.default_rng(0).choice([0.0, 0.2, 1.0], size=(5000, 5))
+    units = []
+    for tolerance in ("0", "0.05", "0.5", "50"):
+        surefoot(
+            "compress", "net.onnx", "--domain", "0,1", "--tolerance", tolerance, "--certificate", "p.npz", "--json"
+        )
+        report = json.loads(capsys.readouterr().out)
+        units.append(report["units"][1])
+        assert report["bound"] <= max(float(tolerance), 1e-4)
+        assert np.abs(run("net.onnx", x) - run("small.onnx", x)).max() <= report["bound"] + 1e-5
+        surefoot("check", "net.onnx", "small.onnx", "p.npz", "--json")
+        assert json.loads(capsys.readouterr().out)["logits"] <= report["bound"] * 1.001 + 1e-6
+    assert units == sorted(units, reverse=True)
+    assert units[-1] < units[0]
+
+
+def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.01), folder / "moved.onnx")
+    for most, verdict, status in (("0.5", "holds", 0), ("0.0001", "violated", 1)):
+        given = ("--domain", "0,1", "--within", most, "--json", "-o", "x.npy")
+        surefoot("equal", "net.onnx", "moved.onnx", *given, code=status)
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["verdict"] == verdict
+    x = np.load("x.npy")[None]
+    assert np.abs(run("net.onnx", x) - run("moved.onnx", x)).max() > 0.0001
+    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--within", "0", code=2)
+    assert "a positive number is needed" in capsys.readouterr().err
+
+
+def test_equal_says_for_how_many_images_the_answer_is_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.003), folder / "moved.onnx")
+    x = np.random.default_rng(1).random(size=(300, 5))
+    np.savez("x.npz", x=x)
+    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--images", "x.npz", "--json")
+    found = json.loads(capsys.readouterr().out)
+    same = int((run("net.onnx", x).argmax(1) == run("moved.onnx", x).argmax(1)).sum())
+    assert 0 < found["same_answer"] <= same
+    assert found["met_in_float32"] == pytest.approx(found["met"], rel=1e-3)
+    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--images", "x.npz")
+    assert f"for {found['same_answer']} of 300 inputs" in capsys.readouterr().out
+
+
+def test_other_answers_are_found_and_replayed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is the first input the larger, or the second? The other network leans to the second by a thousandth."""
+    for name, lean in (("plain.onnx", 0.0), ("leaning.onnx", 1e-3)):
+        builder = GraphBuilder((2,))
+        builder.add(Linear(torch.eye(2).double(), torch.tensor([0.0, lean]).double()), 0)
+        write_onnx(builder.build(), folder / name)
+    surefoot("equal", "plain.onnx", "leaning.onnx", "--domain", "0,1", "--json", "-o", "x.npy")
+    found = json.loads(capsys.readouterr().out)
+    assert found["answers_differ"]
+    assert found["bound"]["logits"] == pytest.approx(1e-3, rel=1e-3)
+    x = np.load("x.npy")[None]
+    assert run("plain.onnx", x).argmax() != run("leaning.onnx", x).argmax()
+
+
+def moved(graph: Graph, by: float) -> Graph:
+    """Add random numbers to all weights."""
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder(graph.input_shape)
+    for node in graph.nodes[1:]:
+        op = node.op
+        if isinstance(op, Linear):
+            op = Linear(op.weight + by * torch.from_numpy(rng.normal(size=tuple(op.weight.shape))), op.offset)
+        builder.add(op, *node.inputs)
+    return builder.build()

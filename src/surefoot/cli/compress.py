@@ -34,6 +34,11 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="An .npz file with inputs `x`: data shows quickly which units cannot be stable."),
     ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, help="Also remove units that are almost stable, changing no logit by more than this."),
+    ] = 0.0,
+    clip: Annotated[bool, typer.Option("--clip", help="Let the file move every input into the domain first.")] = False,
     seconds: Seconds = 2.0,
     as_json: Json = False,
 ) -> None:
@@ -43,8 +48,8 @@ def command(
     """
     shape = read_logits(network).input_shape
     lower, upper = read_domain(domain, shape)
-    witnesses = None if images is None else _inputs(images, shape)
-    report = compress_file(network, out, lower, upper, seconds, witnesses, certificate)
+    witnesses = None if images is None else read_inputs(images, shape)
+    report = compress_file(network, out, lower, upper, seconds, witnesses, certificate, tolerance, clip)
     if as_json:
         print(json.dumps({**plain(report), "sentence": report.sentence}, allow_nan=False))
         return
@@ -91,7 +96,13 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
-def _inputs(path: Path, shape: tuple[int, ...]) -> Tensor:
+def read_inputs(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """Read inputs (n, *shape) in float64 from an .npz file; bytes are divided by 255.
+
+    Raises:
+        InputError: no such array, or one that does not fit.
+        FileError: a file that cannot be read.
+    """
     x = _arrays(path).get("x")
     if x is None or x.dtype.kind not in "fiu" or x.ndim < 2 or x[0].size != torch.Size(shape).numel():
         raise InputError(f"{path}: an array `x` of inputs {shape} is needed")

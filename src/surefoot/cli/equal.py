@@ -2,36 +2,89 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import numpy as np
 import typer
 
-from surefoot.cli.compress import Domain, Seconds, read_domain
+from surefoot.cli.compress import Domain, Seconds, read_domain, read_inputs
 from surefoot.cli.options import Json
-from surefoot.compress.files import equal_files, read_logits
+from surefoot.compress.files import equal_files, logits_of_file, read_logits, replayed, within_files
+from surefoot.core.files import whole_file
+from surefoot.verify.many import plain
+from surefoot.verify.query import Holds, Unknown, Verdict, Violated
 
 
 def command(
     first: Annotated[Path, typer.Argument(help="An .onnx file.")],
     second: Annotated[Path, typer.Argument(help="Another, of the same inputs and outputs.")],
     domain: Domain,
+    within: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Prove that no logit differs by so much, or find an input where one does."),
+    ] = None,
+    limit: Annotated[float, typer.Option(help="Seconds for --within.")] = 60.0,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", "-o", help="Write the input of the largest difference (.npy)."),
+    ] = None,
     seconds: Seconds = 2.0,
     as_json: Json = False,
 ) -> None:
     """Bound by how much two networks' logits and confidences can differ over a domain; show the largest difference met.
 
-    Example: surefoot equal net.onnx quantised.onnx --domain 0,1
+    With --within the exit status is 1 where the networks differ by more, or where that could not be decided.
+
+    Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
-    lower, upper = read_domain(domain, read_logits(first).input_shape)
+    shape = read_logits(first).input_shape
+    lower, upper = read_domain(domain, shape)
+    if within is not None:
+        answer = within_files(first, second, lower, upper, within, limit)
+        if isinstance(answer, Violated) and out is not None:
+            _save(out, answer.input.reshape(shape))
+        _say(answer, within, as_json)
+        raise typer.Exit(0 if isinstance(answer, Holds) else 1)
     found = equal_files(first, second, lower, upper, seconds)
-    proven = np.isfinite(found.largest)
+    proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
+    other = found.other is not None and replayed(first, second, found.other)[1]
+    x = None if images is None else read_inputs(images, shape)
+    same = None if x is None else int(found.same_answer(logits_of_file(first, x)).sum())
+    if out is not None:
+        _save(out, found.input if not other or found.other is None else found.other)
     if as_json:
         bounds = {"logits": found.largest, "confidence": found.confidence} if proven else None
-        print(json.dumps({"proven": bool(proven), "bound": bounds, "met": found.met}))
+        met = {"met": found.met, "met_in_float32": replay, "answers_differ": other}
+        rows = {} if x is None else {"images": len(x), "same_answer": same}
+        print(json.dumps({"proven": proven, "bound": bounds, **met, **rows}))
         return
     if proven:
         print(f"proven: no logit differs by more than {found.largest:.3g}, no confidence by {found.confidence:.3g}")
+        print(f"so the answer is the same wherever the two largest logits are more than {2 * found.largest:.3g} apart"
+              + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
     else:
-        print("not proven: the networks have rectifiers that do not correspond")
-    print(f"the largest difference of a logit that was met, in float64: {found.met:.3g}")
+        print("not proven: no bound could be found")
+    print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")
+    print("an input was met on which the answers differ" if other else "no input was met on which the answers differ")
+    if out is not None:
+        print(f"input: {out}")
+
+
+def _say(answer: Verdict, within: float, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(plain(answer)))
+    elif isinstance(answer, Holds):
+        print(f"holds: no logit differs by {within:g} or more, over the whole domain ({answer.method})")
+    elif isinstance(answer, Violated):
+        print(f"violated: a logit differs by {np.abs(answer.output).max():.3g}, replayed in float32")
+    elif isinstance(answer, Unknown):
+        print(f"unknown: {answer.why}")
+
+
+def _save(path: Path, x: np.ndarray) -> None:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, x)

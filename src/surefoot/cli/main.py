@@ -54,7 +54,7 @@ _Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager
 def _top(version: _Version = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
-    Commands take and leave files. Exit codes: 0 done, 2 bad input, 3 a file that cannot be read or written,
+    Commands take and leave files. Exit codes: 0 done, 1 `equal --within` not shown, 2 bad input, 3 a file that cannot be read or written,
     4 an optional dependency is missing, 130 interrupted (the same command goes on).
     """
 

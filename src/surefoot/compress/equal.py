@@ -1,27 +1,46 @@
 """Are two networks equal over a domain, or by how much can they differ, or on which input do they?"""
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from surefoot.compress.forms import difference, forms_of
 from surefoot.compress.stable import Stability, inside, stability
+from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.passes.difference import difference_of
+from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
+from surefoot.reach.backward import lower_bounds, relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import REAL
+from surefoot.verify.query import Query, Unsafe, Verdict
+from surefoot.verify.replay import Runner
+from surefoot.verify.run import Network, verify
 
 SAMPLES = 4000
+STARTS = 64  # of a search for a larger difference
+STEPS = 30
+ASCENT = 20
+NEARLY = 1e-4  # of the largest output: a bound below needs no other
 
 
 @dataclass(frozen=True, eq=False)
 class Equality:
     """A proven bound on the difference of each output, and the largest difference met, at `input`.
 
-    `confidence` bounds the difference of any probability of their softmax: tanh(eps / 2) for eps in the logits.
+    `other` is an input where the largest output is another, or None if none was met. `confidence` bounds the
+    difference of any probability of their softmax: tanh(eps / 2) for eps in the logits.
     """
 
     bound: np.ndarray
     met: float
     input: np.ndarray
+    other: np.ndarray | None = None
 
     @property
     def largest(self) -> float:
@@ -32,6 +51,18 @@ class Equality:
     def confidence(self) -> float:
         """The bound of any softmax probability."""
         return float(np.tanh(self.largest / 2))
+
+    def same_answer(self, logits: np.ndarray) -> np.ndarray:
+        """Say for which of the first's outputs (n, k) the other's largest output is proven to be the same.
+
+        Where the two largest are more than the sum of their bounds apart.
+        """
+        k = logits.shape[1]
+        top = logits.argmax(1)
+        gaps = logits[np.arange(len(top)), top][:, None] - logits
+        spare = self.bound[top][:, None] + np.broadcast_to(self.bound, (len(top), k))
+        gaps[np.arange(len(top)), top] = np.inf
+        return np.asarray((gaps > spare).all(1))
 
 
 def flat_boxes(found: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -46,20 +77,106 @@ def equal(
     upper: Tensor,
     seconds: float = 2.0,
     known: Stability | None = None,
+    forms_alone: bool = False,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a box, and look for an input on which they differ.
 
-    `known` is the first's stability, if it was found before.
+    By their affine forms, which finds networks equal that are; else, or for networks that have no such forms, by
+    bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. `known` is the
+    first's stability, if it was found before.
 
     Property: sound in real arithmetic.
 
     Raises:
-        InputError: networks of different inputs or outputs, a domain that is none, or operations without affine forms.
+        InputError: networks of different inputs or outputs, a domain that is none, or, with `forms_alone`, operations
+            without affine forms.
     """
+    first, second = (pools_as_rectifiers(g.to(torch.float64)) for g in (first, second))
+    gap = difference_of(first, second)
     one = known or stability(first, lower, upper, seconds)
-    two = stability(second, lower, upper, seconds)
-    bound = difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two)))
+    bound = np.full(math.prod(first.output_shape), np.inf)
+    try:
+        two = stability(second, lower, upper, seconds)
+        bound = difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two)))
+    except InputError:  # products, or too many values for dense forms
+        if forms_alone:
+            raise
+    scale = 1 + float(one.boxes[-1].magnitude.max())
+    if not forms_alone and not bound.max() <= NEARLY * scale:
+        bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds))
+    return _searched(first, second, lower, upper, bound)
+
+
+def within(
+    first: Graph, second: Graph, lower: Tensor, upper: Tensor, most: float, seconds: float, run: Runner | None = None
+) -> Verdict:
+    """Prove that no output differs by `most` or more over a box, or give an input where one does.
+
+    `run` gives the difference of the networks as they are deployed, for the replay; default: both in float32.
+
+    Property: sound; complete given time.
+
+    Raises:
+        InputError: networks of different inputs or outputs, or a difference that is not positive.
+    """
+    if not 0 < most < math.inf:
+        raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
+    gap = difference_of(*(g.to(torch.float64) for g in (first, second)))
+    k = math.prod(gap.output_shape)
+    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
+    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe)
+    return verify(Network.of(gap, run), query, seconds, float32=False)
+
+
+def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float) -> np.ndarray:
+    """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
+    made = relax(
+        gap,
+        Box(lower.unsqueeze(0), upper.unsqueeze(0)),
+        REAL,
+        tighten_by_ascent(ASCENT, time.monotonic() + seconds),
+    )
+    out, k = len(gap.nodes) - 1, math.prod(gap.output_shape)
+    rows = torch.cat([torch.eye(k), -torch.eye(k)]).double().reshape(1, 2 * k, *gap.output_shape)
+    single = made.to(torch.float32)
+    choice, _ = ascend(single, out, rows.float(), default_choice(single, out, 2 * k), {}, ASCENT)
+    low, negative_high = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, k).numpy()
+    found = np.maximum(-low, -negative_high)
+    return np.where(found >= 0, found, np.inf)  # also where it is not a number
+
+
+def _searched(first: Graph, second: Graph, lower: Tensor, upper: Tensor, bound: np.ndarray) -> Equality:
+    """Look for the largest difference, and for another answer: samples first, then steps of the gradient's sign."""
     x = inside(lower, upper, SAMPLES)
-    gaps = (evaluate(one.graph, x) - evaluate(two.graph, x)).flatten(1).abs().max(1).values
+    one, two = (evaluate(g, x).flatten(1) for g in (first, second))
+    gaps = (one - two).abs().amax(1)
+    top = one.topk(min(2, one.shape[1]), 1).values
+    margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
+    starts = [x[gaps.topk(STARTS).indices], x[(-margin).topk(STARTS).indices]]
+    tried = torch.cat([x, *(_climbed(first, second, lower, upper, s, g) for g, s in enumerate(starts))])
+    one, two = (evaluate(g, tried).flatten(1) for g in (first, second))
+    gaps = (one - two).abs().amax(1)
     worst = int(gaps.argmax())
-    return Equality(bound, float(gaps[worst]), x[worst].numpy())
+    differ = ((one.argmax(1) != two.argmax(1)) & (one.amax(1) > one.gather(1, two.argmax(1, True))[:, 0])).nonzero()
+    other = tried[int(differ[0])].numpy() if len(differ) else None
+    return Equality(bound, float(gaps[worst]), tried[worst].numpy(), other)
+
+
+def _climbed(first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int) -> Tensor:
+    """Climb from each start: up the difference, or towards where the first cannot decide; return all points met."""
+    met = []
+    for step in range(STEPS):
+        x = x.detach().requires_grad_()
+        one, two = evaluate(first, x).flatten(1), evaluate(second, x).flatten(1)
+        if by_margin and one.shape[1] > 1:
+            top = one.topk(2, 1).values
+            goal = -(top[:, 0] - top[:, 1])
+        else:
+            goal = (one - two).abs().amax(1)
+        if not goal.requires_grad:
+            break
+        (gradient,) = torch.autograd.grad(goal.sum(), x)
+        size = 0.1 * (upper - lower) * 0.8**step
+        x = (x.detach() + size * gradient.sign()).clamp(lower, upper)
+        met.append(x)
+    return torch.cat([m.detach() for m in met]) if met else x.detach()[:0]

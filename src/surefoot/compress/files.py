@@ -10,9 +10,9 @@ from scipy.special import softmax
 from torch import Tensor
 
 from surefoot.compress.certificate import certificate_of, check_equal
-from surefoot.compress.equal import Equality, equal
+from surefoot.compress.equal import Equality, equal, within
 from surefoot.compress.stable import inside, stability
-from surefoot.compress.transform import compress
+from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -25,7 +25,8 @@ from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.certificate import load_certificate, save_certificate
 from surefoot.verify.many import digest_of
-from surefoot.verify.replay import runner_of_onnx
+from surefoot.verify.query import Verdict
+from surefoot.verify.replay import Runner, runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32
@@ -79,8 +80,13 @@ def compress_file(
     seconds: float = 2.0,
     witnesses: Tensor | None = None,
     certificate: Path | None = None,
+    tolerance: float = 0.0,
+    clip: bool = False,
 ) -> Report:
     """Write a network that is equal over the box [lower, upper] and smaller, or the same file where nothing can go.
+
+    With a `tolerance` units that are almost stable go too, as many as keep the proven change of every logit below it.
+    `clip`: the file clips its input to the box, so that it promises something for every input.
 
     Raises:
         FileError: a file that cannot be read or written.
@@ -100,9 +106,11 @@ def compress_file(
         made.log.append(f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused")
         small = _as_written(made.graph)
         found = _compared(graph, small, lower, upper, seconds) if made.removed else _SAME
-    if made.removed:
+    if tolerance > 0:
+        made, small, found = _approximated(graph, (made, small, found), (lower, upper), seconds, witnesses, tolerance)
+    if made.removed or clip:
         domain = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
-        write_onnx(_ended_as(whole, small), out, metadata=domain)
+        write_onnx(_ended_as(whole, small), out, metadata=domain, clip=(lower, upper) if clip else None)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -131,6 +139,32 @@ def compress_file(
     )
 
 
+def _approximated(
+    graph: Graph,
+    exact: tuple[Compressed, Graph, Equality],
+    domain: tuple[Tensor, Tensor],
+    seconds: float,
+    witnesses: Tensor | None,
+    tolerance: float,
+) -> tuple[Compressed, Graph, Equality]:
+    """Take units for stable that almost are: as many, by bisection, as keep the proven difference within tolerance."""
+    layers, best = fused(graph), exact
+    amounts = open_amounts(exact[0].stability)
+    low, high = 0, len(amounts)
+    while low < high:
+        count = (low + high + 1) // 2
+        made = compress(layers, *domain, seconds, witnesses, almost=float(amounts[count - 1]))
+        small = _as_written(made.graph)
+        found = _compared(graph, small, *domain, seconds)
+        if found.largest <= tolerance:
+            low, best = count, (made, small, found)
+        else:
+            high = count - 1
+    if low:
+        best[0].log.append(f"{low} units that pass 0 by {float(amounts[low - 1]):.2g} or less were taken for stable")
+    return best
+
+
 def equal_files(first: Path, second: Path, lower: Tensor, upper: Tensor, seconds: float = 2.0) -> Equality:
     """Bound by how much the logits of two ONNX files can differ over a box; look for where they do.
 
@@ -138,7 +172,39 @@ def equal_files(first: Path, second: Path, lower: Tensor, upper: Tensor, seconds
         FileError: a file that cannot be read.
         InputError: an operation that cannot be treated, or networks of different inputs or outputs.
     """
-    return _compared(read_logits(first), read_logits(second), lower, upper, seconds)
+    return equal(read_logits(first), read_logits(second), lower, upper, seconds)
+
+
+def within_files(first: Path, second: Path, lower: Tensor, upper: Tensor, most: float, seconds: float) -> Verdict:
+    """Prove that no logit of two ONNX files differs by `most` or more over a box, or give an input where one does.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+    """
+    run = _difference_in_float32(first, second)
+    return within(read_logits(first), read_logits(second), lower, upper, most, seconds, run)
+
+
+def _difference_in_float32(first: Path, second: Path) -> Runner | None:
+    """Run both files by ONNX Runtime; None where they give probabilities, whose difference is not that of logits."""
+    models = [load_model(path) for path in (first, second)]
+    if any(isinstance(graph_of_onnx(model).nodes[-1].op, Softmax) for model in models):
+        return None
+    one, two = (runner_of_onnx(model) for model in models)
+    return lambda x: one(x).reshape(len(x), -1) - two(x).reshape(len(x), -1)
+
+
+def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
+    """Evaluate an ONNX file's logits in float64, (n, k)."""
+    return evaluate(read_logits(path), x).numpy()
+
+
+def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
+    """Run one input through both files in float32: the largest difference of an output, and whether answers differ."""
+    flat = x.reshape(1, -1).astype(np.float32)
+    one, two = (runner_of_onnx(load_model(path))(flat).astype(np.float64) for path in (first, second))
+    return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
 
 
 def end_words(end: Tensor) -> str:
@@ -165,7 +231,7 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
 
 
 def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float) -> Equality:
-    return equal(pools_as_rectifiers(first), pools_as_rectifiers(second), lower, upper, seconds)
+    return equal(pools_as_rectifiers(first), pools_as_rectifiers(second), lower, upper, seconds, forms_alone=True)
 
 
 def _as_written(graph: Graph) -> Graph:

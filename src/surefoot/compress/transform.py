@@ -33,13 +33,16 @@ def compress(
     seconds: float = 2.0,
     witnesses: Tensor | None = None,
     rewrites: Sequence[str] = tuple(REWRITES),
+    almost: float = 0.0,
 ) -> Compressed:
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
     Outside of the box nothing is promised. `rewrites` names those of `REWRITES` to apply; layers without an open unit
-    are folded only where `bottleneck` is among them.
+    are folded only where `bottleneck` is among them. Units that pass 0 by less than `almost` are taken for stable:
+    the output changes then, by an amount that `equal` bounds.
 
-    Property: exact in real arithmetic, but for rounding of new weights to float64; `forms.difference` bounds it.
+    Property: exact in real arithmetic where `almost` is 0, but for rounding of new weights to float64, which
+    `forms.difference` bounds.
 
     Raises:
         InputError: a domain that is not a bounded box of the input's shape.
@@ -50,13 +53,13 @@ def compress(
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
     first = found = stability(graph, lower, upper, seconds, witnesses)
     result = Compressed(graph, first)
-    while _pass(result, found, rewrites):  # ends: each change removes a unit
+    while _pass(result, found, rewrites, almost):  # ends: each change removes a unit
         found = stability(result.graph, lower, upper, seconds, witnesses)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
 
 
-def _pass(result: Compressed, found: Stability, rewrites: Sequence[str]) -> bool:
+def _pass(result: Compressed, found: Stability, rewrites: Sequence[str], almost: float) -> bool:
     """Rewrite every layer once, the last first: what was found of a layer's inputs then still holds of them."""
     changed = False
     for place in reversed(list(found.signs)):
@@ -68,7 +71,7 @@ def _pass(result: Compressed, found: Stability, rewrites: Sequence[str]) -> bool
         before = graph.nodes[at].inputs[0]
         if readers[before] != 1:
             continue
-        signs = found.signs[place]
+        signs = _nearly(found, place, almost)
         match graph.nodes[before].op:
             case Linear() if len(graph.nodes[at].shape) == 1 and readers[at] == 1:
                 after = next(i for i, node in enumerate(graph.nodes) if at in node.inputs)
@@ -78,6 +81,24 @@ def _pass(result: Compressed, found: Stability, rewrites: Sequence[str]) -> bool
             case Conv2d():
                 changed |= _channels(result, signs, before, at, readers)
     return changed
+
+
+def _nearly(found: Stability, place: int, almost: float) -> Tensor:
+    """Return the signs of a layer's units; of one that passes 0 by little, the sign on the other side."""
+    signs = found.signs[place]
+    box = found.boxes[found.graph.nodes[place].inputs[0]]
+    below, above = -box.lower[0], box.upper[0]
+    sign = torch.where(above <= below, -1, 1).to(signs.dtype)
+    return torch.where((signs == 0) & (torch.minimum(below, above) <= almost), sign, signs)
+
+
+def open_amounts(found: Stability) -> Tensor:
+    """Return by how much each unit that is neither active nor inactive passes 0, the least first."""
+    amounts = [torch.zeros(0, dtype=torch.float64)]
+    for place, signs in found.signs.items():
+        box = found.boxes[found.graph.nodes[place].inputs[0]]
+        amounts.append(torch.minimum(-box.lower[0], box.upper[0])[signs == 0])
+    return torch.cat(amounts).sort().values
 
 
 def _dense(

@@ -131,6 +131,22 @@ def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     return value
 
 
+def _extreme(op: str) -> _Read:
+    """max(x, y) = y + relu(x - y), min(x, y) = y - relu(y - x), of two or more, one of them a value."""
+    sign = 1.0 if op == "Max" else -1.0
+
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+        total: Known | None = inputs[0]
+        for other in inputs[1:]:
+            x, y = (total, other) if isinstance(total, Value) else (other, total)
+            gap = _arithmetic("Sub")(reader, [value_of(x), y], a, "")
+            open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
+            total = _arithmetic("Add")(reader, [reader.scaled(open_, sign, None, ""), y], a, "")
+        return reader.scaled(value_of(total), 1.0, None, name)
+
+    return read
+
+
 def _max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
     value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
     out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
@@ -319,7 +335,9 @@ READERS: dict[str, _Read] = {
     "Identity": _same,
     "LeakyRelu": _leaky,
     "MatMul": _matmul,
+    "Max": _extreme("Max"),
     "MaxPool": _max_pool,
+    "Min": _extreme("Min"),
     "Mul": _arithmetic("Mul"),
     "Neg": _negate,
     "Pad": _pad,

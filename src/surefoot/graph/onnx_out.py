@@ -131,11 +131,44 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
 
 
 def write_onnx(
-    graph: Graph, path: Path | str, dtype: torch.dtype = torch.float32, metadata: Mapping[str, str] | None = None
+    graph: Graph,
+    path: Path | str,
+    dtype: torch.dtype = torch.float32,
+    metadata: Mapping[str, str] | None = None,
+    clip: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> None:
-    """Write a graph as an ONNX file, whole or not at all, with `metadata` as properties of the model."""
+    """Write a graph as an ONNX file, whole or not at all, with `metadata` as properties of the model.
+
+    `clip`: the file moves each input into the box between these first.
+    """
     model = onnx_of_graph(graph, dtype)
+    if clip is not None:
+        _clip_input(model, *clip)
     if metadata:
         helper.set_model_props(model, dict(metadata))
     with whole_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+
+
+def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor) -> None:
+    made, name = model.graph, model.graph.input[0].name
+    kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type)
+    ends = [end.numpy().astype(kind) for end in (lower, upper)]
+    for node in made.node:
+        for at, given in enumerate(node.input):
+            if given == name:
+                node.input[at] = f"{name}_inside"
+    constants = [f"{name}_lower", f"{name}_upper"]
+    if all(np.ptp(end) == 0 for end in ends):
+        ends = [end.reshape(-1)[0] for end in ends]
+        nodes = [helper.make_node("Clip", [name, *constants], [f"{name}_inside"], name=f"{name}_clip")]
+    else:
+        above = helper.make_node("Max", [name, constants[0]], [f"{name}_above"], name=f"{name}_max")
+        nodes = [
+            above,
+            helper.make_node("Min", [f"{name}_above", constants[1]], [f"{name}_inside"], name=f"{name}_min"),
+        ]
+    made.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, constants, strict=True))
+    for node in reversed(nodes):
+        made.node.insert(0, node)
+    onnx.checker.check_model(model)
