@@ -58,7 +58,7 @@ def command(
     done()
     if page is not None:
         try:
-            from surefoot.report.page import write_certified_page  # noqa: PLC0415  (an extra)
+            from surefoot.report.certified_page import write_certified_page  # noqa: PLC0415  (an extra)
         except ModuleNotFoundError as error:
             raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
         shown = [

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("verify", "verify", "Prove a property of a network for a whole region of inputs, or break it."),
     "certify": Entry("certify", "verify", "Certify between what confidence, accuracy and ECE stay when inputs move."),
     "compress": Entry("compress", "verify", "Make a network smaller without changing one answer."),
+    "regions": Entry("regions", "verify", "Count, bound and draw the linear pieces of a network."),
     "equal": Entry("equal", "verify", "Bound by how much two networks can differ."),
     "check": Entry("check", "verify", "Check what `verify` or `compress` proved, with other code."),
     "train": Entry("train", "train", "Train one network with one loss."),
@@ -54,7 +55,8 @@ _Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager
 def _top(version: _Version = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
-    Commands take and leave files. Exit codes: 0 done, 1 `equal --within` not shown, 2 bad input, 3 a file that cannot be read or written,
+    Commands take and leave files. Exit codes: 0 done, 1 `equal --within` not shown, 2 bad input, 3 a file that cannot
+    be read or written,
     4 an optional dependency is missing, 130 interrupted (the same command goes on).
     """
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
+from surefoot.compress.stable import Stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Mul, Relu
@@ -45,21 +47,32 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
     return t
 
 
-def most_regions(inputs: int, widths: Sequence[int]) -> int:
-    """Bound the number of linear regions of a dense network: sum over j of the products of C(n_l, j_l).
+def most_regions(inputs: int, widths: Sequence[int], active: Sequence[int] = ()) -> int:
+    """Bound the number of linear regions of a chain of layers: sum over j of the products of C(n_l, j_l).
 
-    j_l <= min(inputs, n_1 - j_1, ..., n_(l-1) - j_(l-1), n_l): how many units of each layer are inactive.
+    `widths` count each layer's open units, `active` those that are active everywhere: they split nothing, and only pass
+    dimensions on. j_l <= min(dimension, n_l) are inactive; the next dimension is min(dimension, a_l + n_l - j_l).
 
-    >>> most_regions(1, [3]), most_regions(2, [3]), most_regions(2, [4, 4])
-    (4, 7, 121)
+    >>> most_regions(1, [3]), most_regions(2, [3]), most_regions(2, [4, 4]), most_regions(2, [1, 4], [3, 0])
+    (4, 7, 121, 22)
 
-    Reference: Serra et al. 2018, theorem 1.
+    Reference: Serra et al. 2018, theorem 1; with stable units Serra and Ramalingam 2020.
     """
-    return _most(inputs, tuple(widths))
+    always = tuple(active) or (0,) * len(widths)
+
+    @cache
+    def most(dimension: int, layer: int) -> int:
+        if layer == len(widths):
+            return 1
+        n, a = widths[layer], always[layer]
+        return sum(math.comb(n, j) * most(min(dimension, a + n - j), layer + 1) for j in range(min(dimension, n) + 1))
+
+    return most(inputs, 0)
 
 
-def _most(dimension: int, widths: tuple[int, ...]) -> int:
-    if not widths:
-        return 1
-    first, rest = widths[0], widths[1:]
-    return sum(math.comb(first, j) * _most(min(dimension, first - j), rest) for j in range(min(dimension, first) + 1))
+def layer_counts(found: Stability) -> tuple[list[int], list[int]] | None:
+    """Return open and active units of each layer, for `most_regions`; None where the network is no chain of layers."""
+    if any(node.inputs != (at - 1,) for at, node in enumerate(found.graph.nodes) if at):
+        return None
+    signs = [found.signs[at] for at in sorted(found.signs)]
+    return [int((s == 0).sum()) for s in signs], [int((s > 0).sum()) for s in signs]

@@ -13,8 +13,6 @@ from plotly.offline import get_plotlyjs
 from surefoot import __version__
 from surefoot.core.files import write_text
 from surefoot.metrics import METRICS
-from surefoot.report.certified import Radius, Shown
-from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison
 from surefoot.report.evaluation import Evaluation, Measured, plain
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
@@ -42,7 +40,7 @@ def write_page(
     """Write the page of one or several evaluated models, with the comparison's table on top if there is one."""
     sections = [_section(evaluation, number) for number, evaluation in enumerate(evaluations)]
     results = {"title": title, "evaluations": plain(evaluations), "comparison": plain(comparison)}
-    _render(
+    render(
         path,
         "page.html",
         title,
@@ -58,42 +56,13 @@ def write_page(
 
 def write_training_page(path: Path | str, title: str, log: TrainingLog) -> None:
     """Write the page of one training run: what NLL, entropy, confidence and norms did, and when over-fitting began."""
-    figures = [_html(figure, f"figure-{i}") for i, figure in enumerate(training_figures(log))]
+    figures = [html_of(figure, f"figure-{i}") for i, figure in enumerate(training_figures(log))]
     results = {"title": title, "log": plain(log.columns)}
-    _render(path, "training.html", title, results, sentences=sentences_of(log), figures=figures)
+    render(path, "training.html", title, results, sentences=sentences_of(log), figures=figures)
 
 
-def write_certified_page(path: Path | str, title: str, radii: list[Radius], shown: list[Shown]) -> None:
-    """Write the page of certified images: curves against the radius, then what is known of some of the images."""
-    curves = [
-        _html(band(radii, name, words), f"band-{name}")
-        for name, words in (
-            ("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("brier", "Brier score"), ("ece", "ECE")
-        )
-    ]  # fmt: skip
-    images = []
-    for s in shown:
-        figures = [picture(s.image, "the image"), bars(s), outputs(s)]
-        if s.other is not None:
-            figures.insert(1, picture(s.other, "the counterexample"))
-        if s.sets:
-            figures.append(wrong(s))
-        drawn = [_html(figure, f"image-{s.number}-{i}") for i, figure in enumerate(figures)]
-        low, high = s.certified.confidence
-        verdict = s.answer["verdict"].capitalize()
-        sentence = f"{verdict}. Confidence in class {s.certified.label} stays between {low:.1%} and {high:.1%}."
-        images.append((f"image {s.number}, class {s.label}", sentence, drawn))
-    last = radii[-1]
-    sentences = [
-        f"At radius {last.eps:.4g} accuracy is certainly between {last.summary.accuracy[0]:.1%} and "
-        f"{last.summary.accuracy[1]:.1%}, mean confidence between {last.summary.mean_confidence[0]:.1%} and "
-        f"{last.summary.mean_confidence[1]:.1%}."
-    ]
-    results = {"title": title, "radii": [plain(r) for r in radii]}
-    _render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
-
-
-def _render(path: Path | str, template: str, title: str, results: dict[str, Any], **parts: Any) -> None:
+def render(path: Path | str, template: str, title: str, results: dict[str, Any], **parts: Any) -> None:
+    """Write a page from a template of this folder, with its numbers in it as JSON."""
     loader = jinja2.PackageLoader("surefoot", "report")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     data = json.dumps(results, allow_nan=False).replace("<", "\\u003c")
@@ -103,7 +72,8 @@ def _render(path: Path | str, template: str, title: str, results: dict[str, Any]
     write_text(path, text)
 
 
-def _html(figure: Any, name: str) -> str:
+def html_of(figure: Any, name: str) -> str:
+    """Return a figure as a part of a page."""
     config = {"responsive": True, "displaylogo": False, "displayModeBar": False}
     return plotly.io.to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=config)
 
@@ -111,7 +81,7 @@ def _html(figure: Any, name: str) -> str:
 def _section(evaluation: Evaluation, number: int) -> _Section:
     stages = ((evaluation.before, "as it is", BEFORE), (evaluation.after, f"after {evaluation.method}", AFTER))
     figures = [
-        _html(figure_of(measured.curve, title, colour), f"figure-{number}-{stage}")
+        html_of(figure_of(measured.curve, title, colour), f"figure-{number}-{stage}")
         for stage, (measured, title, colour) in enumerate(stages)
     ]
     readings = [_reading(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]

@@ -1,0 +1,117 @@
+"""Linear pieces: each is the network where it says so, together they are the box, and two walks count the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from planted import convolutional, dense
+from surefoot.compress.pieces import Polygon, piece_at, pieces, plane_pieces
+from surefoot.compress.regions import breakpoints, layer_counts, most_regions
+from surefoot.compress.stable import stability
+from surefoot.compress.two_layers import share_exact, two_layers
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import GraphBuilder, evaluate
+from surefoot.graph.ops import Add, Linear, Mul, Relu
+
+
+def box(d: int, size: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.full((d,), -size).double(), torch.full((d,), size).double()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("make", [dense, convolutional])
+def test_a_piece_is_the_network_on_its_region(seed: int, make: object) -> None:
+    graph = make(seed)  # type: ignore[operator]
+    x = torch.rand(graph.input_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    piece = piece_at(graph, x)
+    near = x + 1e-3 * torch.randn(200, *x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    flat = near.flatten(1).numpy()
+    inside = piece.holds(flat)
+    assert piece.holds(x.flatten()[None].numpy()).all()
+    assert inside.any()
+    np.testing.assert_allclose(piece(flat[inside]), evaluate(graph, near).numpy()[inside], atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
+    graph, (low, high) = dense(seed, ("active",) if seed % 2 else (), (6, 5), 2), box(2)
+    found = pieces(graph, low, high)
+    x = np.random.default_rng(seed).uniform(-2, 2, size=(3000, 2))
+    y = evaluate(graph, torch.from_numpy(x)).numpy()
+    held = np.stack([piece.holds(x) for piece in found])
+    assert (held.sum(0) == 1).all()
+    for piece, own in zip(found, held, strict=True):
+        np.testing.assert_allclose(piece(x[own]), y[own], atol=1e-10)
+    counts = layer_counts(stability(graph, low, high))
+    assert counts is not None
+    assert len(found) <= most_regions(2, *counts) <= most_regions(2, [6, 5])
+    assert len({tuple(piece.signs) for piece in found}) == len(found)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_linear_programs_and_polygons_count_the_same(seed: int) -> None:
+    graph, (low, high) = dense(seed, (), (7, 6), 2), box(2)
+    polygons = plane_pieces(graph, low, torch.tensor([4.0, 0.0]), torch.tensor([0.0, 4.0]))
+    assert len(polygons) == len(pieces(graph, low, high))
+    cells = [p.cell for p in polygons if isinstance(p.cell, Polygon)]
+    assert sum(cell.area for cell in cells) == pytest.approx(1)
+    for piece, cell in zip(polygons, cells, strict=True):
+        middle = cell.corners.mean(0)[None]
+        there = low + torch.from_numpy(4 * middle)
+        np.testing.assert_allclose(piece(middle), evaluate(graph, there).numpy(), atol=1e-10)
+
+
+def test_the_border_of_a_plane_is_a_segment() -> None:
+    graph = dense(3, (), (12, 9), 5)
+    a, b, c = torch.rand(3, 5, dtype=torch.float64)
+    polygons = plane_pieces(graph, a, b - a, c - a)
+    lengths = []
+    for piece in polygons:
+        assert isinstance(piece.cell, Polygon)
+        on = np.sort(piece.cell.corners[np.abs(piece.cell.corners[:, 1]) < 1e-12][:, 0])
+        if len(on) >= 2:
+            lengths += on.tolist()
+    np.testing.assert_allclose(
+        np.unique(np.round(lengths, 8)), np.round(breakpoints(graph, a, b).numpy(), 8), atol=1e-7
+    )
+
+
+def test_skips_and_fixed_inputs() -> None:
+    builder = GraphBuilder((2,))
+    first = builder.add(Relu(), builder.add(Linear(torch.tensor([[1.0, 0.0], [1.0, 1.0]]).double()), 0))
+    builder.add(Linear(torch.ones(1, 2).double()), builder.add(Add(), first, 0))
+    graph = builder.build()
+    assert len(pieces(graph, *box(2))) == 4
+    assert len(pieces(graph, torch.tensor([-2.0, 0.0]).double(), torch.tensor([2.0, 0.0]).double())) == 2
+    assert layer_counts(stability(graph, *box(2))) is None
+
+
+def test_mistakes() -> None:
+    graph = dense(0, (), (6, 6), 2)
+    with pytest.raises(InputError, match="more than 3 regions"):
+        pieces(graph, *box(2), most=3)
+    with pytest.raises(InputError, match="box of inputs"):
+        pieces(graph, *reversed(box(2)))
+    with pytest.raises(InputError, match="shape"):
+        piece_at(graph, torch.zeros(3))
+    builder = GraphBuilder((2,))
+    builder.add(Mul(), 0, 0)
+    with pytest.raises(InputError, match="not piecewise linear"):
+        pieces(builder.build(), *box(2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_layers_are_exact_on_most_of_the_box_and_more_so_when_sharper(seed: int) -> None:
+    graph, (low, high) = dense(seed, (), (5, 4), 2), box(2)
+    x = torch.from_numpy(np.random.default_rng(seed).uniform(-2, 2, size=(4000, 2)))
+    y = evaluate(graph, x).numpy()
+    shares = []
+    for sharpness in (1e1, 1e3, 1e5):
+        made = two_layers(graph, low, high, sharpness)
+        assert sum(isinstance(node.op, Relu) for node in made.nodes) == 2
+        shares.append(share_exact(y, evaluate(made, x).numpy()))
+    assert shares == sorted(shares)
+    assert shares[1] > 0.9
+    assert shares[2] > 0.999
+    with pytest.raises(InputError, match="sharpness"):
+        two_layers(graph, low, high, 0.0)
