@@ -240,3 +240,29 @@ def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("regions", "tiny.onnx", "--domain", "0,1", "--images", "x.npz", "--around", "9", code=2)
     surefoot("regions", "tiny.onnx", "--domain", "0,1", "--count", "--most", "1", code=2)
     assert "more than 1 regions" in capsys.readouterr().err
+
+
+def test_a_domain_cut_by_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = {"lower": np.zeros(5), "upper": np.ones(5)}
+    np.savez("cut.npz", **ends, rows=np.ones((1, 5)), bounds=np.array([0.5]))
+    units = []
+    for domain in ("0,1", "cut.npz"):
+        surefoot("compress", "net.onnx", "--domain", domain, "--json")
+        report = json.loads(capsys.readouterr().out)
+        units.append(report["active"] + report["inactive"])
+        assert report["met"] <= report["bound"] + 1e-5
+    assert units[1] > units[0]
+    kept = {p.key: p.value for p in onnx.load("small.onnx").metadata_props}
+    assert json.loads(kept["surefoot.domain.bounds"]) == [0.5]
+    surefoot("equal", "net.onnx", "small.onnx", "--domain", "cut.npz", "--json")
+    assert json.loads(capsys.readouterr().out)["bound"]["logits"] < 1e-4
+    surefoot("equal", "net.onnx", "small.onnx", "--domain", "cut.npz", "--within", "0.01", "--json")
+    assert json.loads(capsys.readouterr().out)["verdict"] == "holds"
+    surefoot("compress", "net.onnx", "--domain", "cut.npz", "--certificate", "p.npz", code=2)
+    assert "speak of boxes" in capsys.readouterr().err
+    surefoot("regions", "net.onnx", "--domain", "cut.npz", code=2)
+    np.savez("half.npz", **ends, rows=np.ones((1, 5)))
+    surefoot("compress", "net.onnx", "--domain", "half.npz", code=2)
+    np.savez("empty.npz", **ends, rows=np.ones((1, 5)), bounds=np.array([-1.0]))
+    surefoot("compress", "net.onnx", "--domain", "empty.npz", code=2)
+    assert "empty" in capsys.readouterr().err

@@ -12,12 +12,17 @@ from torch import Tensor
 from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
 from surefoot.compress.files import compress_file, read_logits
+from surefoot.compress.stable import Cuts
+from surefoot.compress.stable import Domain as Box
 from surefoot.core.errors import FileError, InputError
 from surefoot.report.evaluation import plain
 
 Domain = Annotated[
     str,
-    typer.Option(help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`."),
+    typer.Option(
+        help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`, and perhaps "
+        "`rows` and `bounds`: rows x <= bounds."
+    ),
 ]
 Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for each unit that is searched exactly.")]
 
@@ -47,9 +52,8 @@ def command(
     Example: surefoot compress net.onnx --domain 0,1 -o small.onnx --certificate proof.npz
     """
     shape = read_logits(network).input_shape
-    lower, upper = read_domain(domain, shape)
     witnesses = None if images is None else read_inputs(images, shape)
-    report = compress_file(network, out, lower, upper, seconds, witnesses, certificate, tolerance, clip)
+    report = compress_file(network, out, read_domain(domain, shape), seconds, witnesses, certificate, tolerance, clip)
     if as_json:
         print(json.dumps({**plain(report), "sentence": report.sentence}, allow_nan=False))
         return
@@ -65,13 +69,14 @@ def command(
     print(f"network: {out}" + ("" if certificate is None else f"\ncertificate: {certificate}"))
 
 
-def read_domain(text: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Read a box of inputs of a shape.
+def read_domain(text: str, shape: tuple[int, ...]) -> Box:
+    """Read a box of inputs of a shape, and the rows that cut it, if there are any.
 
     Raises:
         InputError: neither two numbers, lower first, nor a file with arrays of that many values.
         FileError: a file that cannot be read.
     """
+    arrays: dict[str, np.ndarray] = {}
     if text.endswith(".npz"):
         arrays = _arrays(Path(text))
         if "lower" not in arrays or "upper" not in arrays:
@@ -85,7 +90,9 @@ def read_domain(text: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         lower, upper = (torch.full(shape, value, dtype=torch.float64) for value in (low, high))
     if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
         raise InputError(f"--domain {text}: finite values are needed, the lower not above the upper")
-    return lower, upper
+    if ("rows" in arrays) != ("bounds" in arrays):
+        raise InputError(f"{text}: `rows` and `bounds` belong together: rows x <= bounds")
+    return Box(lower, upper, Cuts.of(arrays["rows"], arrays["bounds"], lower, upper) if "rows" in arrays else None)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -42,14 +42,14 @@ def command(
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
     shape = read_logits(first).input_shape
-    lower, upper = read_domain(domain, shape)
+    where = read_domain(domain, shape)
     if within is not None:
-        answer = within_files(first, second, lower, upper, within, limit)
+        answer = within_files(first, second, where, within, limit)
         if isinstance(answer, Violated) and out is not None:
             _save(out, answer.input.reshape(shape))
         _say(answer, within, as_json)
         raise typer.Exit(0 if isinstance(answer, Holds) else 1)
-    found = equal_files(first, second, lower, upper, seconds)
+    found = equal_files(first, second, where, seconds)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
     other = found.other is not None and replayed(first, second, found.other)[1]
     x = None if images is None else read_inputs(images, shape)

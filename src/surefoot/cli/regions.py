@@ -62,7 +62,9 @@ def command(
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
     graph = read_logits(network)
-    lower, upper = read_domain(domain, graph.input_shape)
+    lower, upper, cuts = read_domain(domain, graph.input_shape)
+    if cuts is not None:
+        raise InputError(f"--domain {domain}: regions are those of a box, without rows")
     x = None if images is None else read_inputs(images, graph.input_shape)
     if x is None and (around is not None or page is not None):
         raise InputError("--around and --page need --images")

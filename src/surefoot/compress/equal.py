@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from surefoot.compress.forms import difference, forms_of
-from surefoot.compress.stable import Stability, inside, stability
+from surefoot.compress.stable import Cuts, Stability, inside, stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
@@ -18,7 +18,7 @@ from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.rounding import REAL
-from surefoot.verify.query import Query, Unsafe, Verdict
+from surefoot.verify.query import Holds, Query, Unsafe, Verdict
 from surefoot.verify.replay import Runner
 from surefoot.verify.run import Network, verify
 
@@ -78,6 +78,7 @@ def equal(
     seconds: float = 2.0,
     known: Stability | None = None,
     forms_alone: bool = False,
+    cuts: Cuts | None = None,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a box, and look for an input on which they differ.
 
@@ -93,10 +94,10 @@ def equal(
     """
     first, second = (pools_as_rectifiers(g.to(torch.float64)) for g in (first, second))
     gap = difference_of(first, second)
-    one = known or stability(first, lower, upper, seconds)
+    one = known or stability(first, lower, upper, seconds, cuts=cuts)
     bound = np.full(math.prod(first.output_shape), np.inf)
     try:
-        two = stability(second, lower, upper, seconds)
+        two = stability(second, lower, upper, seconds, cuts=cuts)
         bound = difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two)))
     except InputError:  # products, or too many values for dense forms
         if forms_alone:
@@ -104,13 +105,22 @@ def equal(
     scale = 1 + float(one.boxes[-1].magnitude.max())
     if not forms_alone and not bound.max() <= NEARLY * scale:
         bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds))
-    return _searched(first, second, lower, upper, bound)
+    return _searched(first, second, lower, upper, bound, cuts)
 
 
 def within(
-    first: Graph, second: Graph, lower: Tensor, upper: Tensor, most: float, seconds: float, run: Runner | None = None
+    first: Graph,
+    second: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    most: float,
+    seconds: float,
+    run: Runner | None = None,
+    cuts: Cuts | None = None,
 ) -> Verdict:
-    """Prove that no output differs by `most` or more over a box, or give an input where one does.
+    """Prove that no output differs by `most` or more over a domain, or give an input where one does.
+
+    By `equal`, else by splitting the domain of the difference's graph.
 
     `run` gives the difference of the networks as they are deployed, for the replay; default: both in float32.
 
@@ -121,11 +131,15 @@ def within(
     """
     if not 0 < most < math.inf:
         raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
+    begin = time.monotonic()
+    found = equal(first, second, lower, upper, min(seconds / 20, 2.0), cuts=cuts)
+    if found.largest < most:
+        return Holds(most - found.largest, "forms", False, {"seconds": round(time.monotonic() - begin, 3)})
     gap = difference_of(*(g.to(torch.float64) for g in (first, second)))
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
-    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe)
-    return verify(Network.of(gap, run), query, seconds, float32=False)
+    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
+    return verify(Network.of(gap, run), query, begin + seconds - time.monotonic(), float32=False)
 
 
 def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float) -> np.ndarray:
@@ -145,15 +159,18 @@ def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float) -> np.n
     return np.where(found >= 0, found, np.inf)  # also where it is not a number
 
 
-def _searched(first: Graph, second: Graph, lower: Tensor, upper: Tensor, bound: np.ndarray) -> Equality:
+def _searched(
+    first: Graph, second: Graph, lower: Tensor, upper: Tensor, bound: np.ndarray, cuts: Cuts | None
+) -> Equality:
     """Look for the largest difference, and for another answer: samples first, then steps of the gradient's sign."""
-    x = inside(lower, upper, SAMPLES)
+    x = inside(lower, upper, SAMPLES, cuts=cuts)
     one, two = (evaluate(g, x).flatten(1) for g in (first, second))
     gaps = (one - two).abs().amax(1)
     top = one.topk(min(2, one.shape[1]), 1).values
     margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
     starts = [x[gaps.topk(STARTS).indices], x[(-margin).topk(STARTS).indices]]
     tried = torch.cat([x, *(_climbed(first, second, lower, upper, s, g) for g, s in enumerate(starts))])
+    tried = tried if cuts is None else cuts.pulled(tried)
     one, two = (evaluate(g, tried).flatten(1) for g in (first, second))
     gaps = (one - two).abs().amax(1)
     worst = int(gaps.argmax())

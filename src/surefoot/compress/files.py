@@ -11,7 +11,7 @@ from torch import Tensor
 
 from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.equal import Equality, equal, within
-from surefoot.compress.stable import inside, stability
+from surefoot.compress.stable import Cuts, Domain, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
@@ -75,15 +75,14 @@ def read_logits(path: Path | str) -> Graph:
 def compress_file(
     path: Path,
     out: Path,
-    lower: Tensor,
-    upper: Tensor,
+    domain: Domain,
     seconds: float = 2.0,
     witnesses: Tensor | None = None,
     certificate: Path | None = None,
     tolerance: float = 0.0,
     clip: bool = False,
 ) -> Report:
-    """Write a network that is equal over the box [lower, upper] and smaller, or the same file where nothing can go.
+    """Write a network that is equal over the domain and smaller, or the same file where nothing can go.
 
     With a `tolerance` units that are almost stable go too, as many as keep the proven change of every logit below it.
     `clip`: the file clips its input to the box, so that it promises something for every input.
@@ -92,25 +91,33 @@ def compress_file(
         FileError: a file that cannot be read or written.
         InputError: an operation or a domain that cannot be treated.
     """
+    lower, upper, cuts = domain
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
+    if cuts is not None and (certificate is not None or clip):
+        raise InputError("a certificate, and a clip, speak of boxes: neither can be had for a domain that rows cut")
     whole = graph_of_onnx(load_model(path))
     graph = flat_output(logits_of(whole)).to(torch.float64)
     layers = fused(graph)
-    made = compress(layers, lower, upper, seconds, witnesses)
+    made = compress(layers, lower, upper, seconds, witnesses, cuts=cuts)
     small = _as_written(made.graph)
-    found = _compared(graph, small, lower, upper, seconds) if made.removed else _SAME
-    scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES)).abs().max())
+    found = _compared(graph, small, lower, upper, seconds, cuts) if made.removed else _SAME
+    scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
     if not found.largest <= TOLERANCE * scale:
-        made = compress(layers, lower, upper, seconds, witnesses, SAFE)
+        made = compress(layers, lower, upper, seconds, witnesses, SAFE, cuts=cuts)
         made.log.append(f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused")
         small = _as_written(made.graph)
-        found = _compared(graph, small, lower, upper, seconds) if made.removed else _SAME
+        found = _compared(graph, small, lower, upper, seconds, cuts) if made.removed else _SAME
     if tolerance > 0:
-        made, small, found = _approximated(graph, (made, small, found), (lower, upper), seconds, witnesses, tolerance)
+        made, small, found = _approximated(graph, (made, small, found), domain, seconds, witnesses, tolerance)
     if made.removed or clip:
-        domain = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
-        write_onnx(_ended_as(whole, small), out, metadata=domain, clip=(lower, upper) if clip else None)
+        words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
+        if cuts is not None:
+            words |= {
+                "surefoot.domain.rows": json.dumps(cuts.rows.tolist()),
+                "surefoot.domain.bounds": json.dumps(cuts.bounds.tolist()),
+            }
+        write_onnx(_ended_as(whole, small), out, metadata=words, clip=(lower, upper) if clip else None)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -121,7 +128,7 @@ def compress_file(
         held = certificate_of(names, *proofs)
         check_equal(held, names, first, second)
         save_certificate(certificate, held)
-    met, confidence = _met(path, out, lower, upper)
+    met, confidence = _met(path, out, lower, upper, cuts)
     active, inactive, open_ = made.stability.counts()
     return Report(
         (_units(graph), _units(made.graph)),
@@ -142,20 +149,21 @@ def compress_file(
 def _approximated(
     graph: Graph,
     exact: tuple[Compressed, Graph, Equality],
-    domain: tuple[Tensor, Tensor],
+    domain: Domain,
     seconds: float,
     witnesses: Tensor | None,
     tolerance: float,
 ) -> tuple[Compressed, Graph, Equality]:
     """Take units for stable that almost are: as many, by bisection, as keep the proven difference within tolerance."""
     layers, best = fused(graph), exact
+    lower, upper, cuts = domain
     amounts = open_amounts(exact[0].stability)
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
-        made = compress(layers, *domain, seconds, witnesses, almost=float(amounts[count - 1]))
+        made = compress(layers, lower, upper, seconds, witnesses, almost=float(amounts[count - 1]), cuts=cuts)
         small = _as_written(made.graph)
-        found = _compared(graph, small, *domain, seconds)
+        found = _compared(graph, small, lower, upper, seconds, cuts)
         if found.largest <= tolerance:
             low, best = count, (made, small, found)
         else:
@@ -165,25 +173,27 @@ def _approximated(
     return best
 
 
-def equal_files(first: Path, second: Path, lower: Tensor, upper: Tensor, seconds: float = 2.0) -> Equality:
-    """Bound by how much the logits of two ONNX files can differ over a box; look for where they do.
+def equal_files(first: Path, second: Path, domain: Domain, seconds: float = 2.0) -> Equality:
+    """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
 
     Raises:
         FileError: a file that cannot be read.
         InputError: an operation that cannot be treated, or networks of different inputs or outputs.
     """
-    return equal(read_logits(first), read_logits(second), lower, upper, seconds)
+    graphs = read_logits(first), read_logits(second)
+    return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
-def within_files(first: Path, second: Path, lower: Tensor, upper: Tensor, most: float, seconds: float) -> Verdict:
-    """Prove that no logit of two ONNX files differs by `most` or more over a box, or give an input where one does.
+def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float) -> Verdict:
+    """Prove that no logit of two ONNX files differs by `most` or more over a domain, or give an input where one does.
 
     Raises:
         FileError: a file that cannot be read.
         InputError: an operation that cannot be treated, or networks of different inputs or outputs.
     """
     run = _difference_in_float32(first, second)
-    return within(read_logits(first), read_logits(second), lower, upper, most, seconds, run)
+    graphs = read_logits(first), read_logits(second)
+    return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
 
 
 def _difference_in_float32(first: Path, second: Path) -> Runner | None:
@@ -230,8 +240,9 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
     return bound, f"inputs from {low} to {high}"
 
 
-def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float) -> Equality:
-    return equal(pools_as_rectifiers(first), pools_as_rectifiers(second), lower, upper, seconds, forms_alone=True)
+def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float, cuts: Cuts | None) -> Equality:
+    graphs = pools_as_rectifiers(first), pools_as_rectifiers(second)
+    return equal(*graphs, lower, upper, seconds, forms_alone=True, cuts=cuts)
 
 
 def _as_written(graph: Graph) -> Graph:
@@ -255,9 +266,9 @@ def _units(graph: Graph) -> int:
     return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu))
 
 
-def _met(first: Path, second: Path, lower: Tensor, upper: Tensor) -> tuple[float, float]:
+def _met(first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
-    x = inside(lower, upper, SAMPLES, seed=1).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
+    x = inside(lower, upper, SAMPLES, 1, cuts).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
     one, two = (runner_of_onnx(load_model(path))(x).astype(np.float64) for path in (first, second))
     if ((one >= 0) & (one <= 1)).all() and np.allclose(one.sum(1), 1, atol=1e-4):  # probabilities already
         return float("nan"), float(np.abs(one - two).max())

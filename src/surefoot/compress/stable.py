@@ -7,12 +7,15 @@ bounds of the layers after it.
 Reference: Kumar, Serra, Ramalingam 2019; the cascade is ours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.pieces import THIN, Polytope
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
@@ -21,11 +24,59 @@ from surefoot.reach.backward import Relaxation, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof
 from surefoot.reach.rounding import REAL
+from surefoot.reach.stars import approximate, begin
 from surefoot.verify.branch import Part, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
+from surefoot.verify.stars import star_of_box
 
 WITNESSES = 4000
 ASCENT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Linear rows that a domain is cut by, rows x <= bounds over flat inputs x, and an input that satisfies them."""
+
+    rows: np.ndarray  # (r, d)
+    bounds: np.ndarray  # (r,)
+    middle: np.ndarray  # (d,)
+
+    @staticmethod
+    def of(rows: np.ndarray, bounds: np.ndarray, lower: Tensor, upper: Tensor) -> "Cuts":
+        """Look for an input that satisfies the rows, as far inside as there is one.
+
+        Raises:
+            InputError: rows of other inputs, that are no numbers, or that no input satisfies.
+        """
+        rows, bounds = np.asarray(rows, dtype=float), np.asarray(bounds, dtype=float)
+        d = lower.numel()
+        if rows.shape != (len(bounds), d) or bounds.ndim != 1 or not np.isfinite(rows).all() or np.isnan(bounds).any():
+            raise InputError(
+                f"rows {rows.shape} and bounds {bounds.shape} do not cut {d} inputs; finite numbers needed"
+            )
+        cell = Polytope.box(*(end.double().flatten().numpy() for end in (lower, upper)))
+        for row, bound in zip(rows, bounds, strict=True):
+            cell = cell.with_row(np.append(bound, -row))
+        if cell.radius < -THIN:
+            raise InputError("the domain is empty: no input of the box satisfies its rows")
+        return Cuts(rows, bounds, cell.inside.clip(cell.lower, cell.upper))
+
+    def pulled(self, x: Tensor) -> Tensor:
+        """Move inputs (n, *shape) towards the middle until they satisfy the rows."""
+        flat = x.flatten(1).numpy()
+        room = self.bounds - self.rows @ self.middle  # (r,) not negative, but for rounding
+        step = (flat - self.middle) @ self.rows.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(step > 0, room.clip(min=0) / step, np.inf).min(1).clip(0, 1) * (1 - 1e-9)
+        return torch.from_numpy(self.middle + share[:, None] * (flat - self.middle)).reshape(x.shape)
+
+
+class Domain(NamedTuple):
+    """A box of inputs, and the rows that cut it, if there are any."""
+
+    lower: Tensor
+    upper: Tensor
+    cuts: Cuts | None = None
 
 
 @dataclass(eq=False)
@@ -40,6 +91,7 @@ class Stability:
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     tightened: Tightened = field(default_factory=dict, repr=False)
     decided: list[tuple[int, np.ndarray, tuple[Part, ...]]] = field(default_factory=list, repr=False)
+    cuts: Cuts | None = field(default=None, repr=False)
 
     def proof(self) -> Proof:
         """Return what a certificate needs: slopes of all bounds, and the parts of every exact search."""
@@ -61,11 +113,18 @@ class Stability:
 
 
 def stability(
-    graph: Graph, lower: Tensor, upper: Tensor, seconds: float = 2.0, witnesses: Tensor | None = None, seed: int = 0
+    graph: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    seconds: float = 2.0,
+    witnesses: Tensor | None = None,
+    seed: int = 0,
+    cuts: Cuts | None = None,
 ) -> Stability:
     """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
 
-    `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data.
+    `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data. With `cuts` the domain is
+    what they leave of the box: linear programs over a star use them; searches look at all of the box.
 
     Property: sound; a sign is only ever 0 where it could not be shown.
 
@@ -77,14 +136,16 @@ def stability(
     if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
         raise InputError("the domain must be a bounded box, lower <= upper")
     graph = graph.to(torch.float64)
-    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed))
+    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed, cuts), cuts=cuts)
     by_ascent = tighten_by_ascent(ASCENT, record=found.tightened)
+
+    known = None if cuts is None else _by_programs(graph, lower, upper, cuts)
 
     def tighten(made: Relaxation, at: int, box: Box) -> Box:
         box = by_ascent(made, at, box)
         return _searched(found, made, at, box, seconds) if seconds > 0 and len(graph.nodes[at].shape) == 1 else box
 
-    relaxation = relax(graph, Box(lower.unsqueeze(0), upper.unsqueeze(0)), REAL, tighten, corners=False)
+    relaxation = relax(graph, Box(lower.unsqueeze(0), upper.unsqueeze(0)), REAL, tighten, known, corners=False)
     found.boxes = relaxation.boxes
     for at in relaxation.rectifiers():
         box = relaxation.boxes[graph.nodes[at].inputs[0]]
@@ -92,21 +153,30 @@ def stability(
     return found
 
 
-def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Return so many inputs of a box: some from anywhere, some from its corners, some between."""
+def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0, cuts: Cuts | None = None) -> Tensor:
+    """Return so many inputs of a box, cut or not: some from anywhere, some from its corners, some between."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(count, *lower.shape, generator=generator, dtype=torch.float64)
     sharp = torch.rand(count, *(1 for _ in lower.shape), generator=generator, dtype=torch.float64)
-    return lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (upper - lower)
+    x = lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (upper - lower)
+    return x if cuts is None else cuts.pulled(x)
+
+
+def _by_programs(graph: Graph, lower: Tensor, upper: Tensor, cuts: Cuts) -> Mapping[int, Box]:
+    """Bound what enters each rectifier on a star whose predicate is cut, by linear programs."""
+    low, high = (end.double().flatten().numpy() for end in (lower, upper))
+    query = Query(low, high, (Unsafe(np.zeros((1, 1)), np.zeros(1)),), (cuts.rows, cuts.bounds))
+    return approximate(graph, begin(star_of_box(query, graph.input_shape))).seen
 
 
 def _seen(
-    graph: Graph, lower: Tensor, upper: Tensor, witnesses: Tensor | None, seed: int
+    graph: Graph, lower: Tensor, upper: Tensor, witnesses: Tensor | None, seed: int, cuts: Cuts | None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """Evaluate inputs of the domain; of each node that enters a rectifier keep the least and largest values met."""
     x = inside(lower, upper, WITNESSES, seed)
     if witnesses is not None:
         x = torch.cat([x, witnesses.double().reshape(-1, *graph.input_shape).clamp(lower, upper)])
+    x = x if cuts is None else cuts.pulled(x)
     entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
     seen: dict[int, tuple[Tensor, Tensor]] = {}
     for some in x.split(500):
@@ -155,6 +225,7 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
     prefix = Relaxation(graph, [*made.boxes[:at], box], made.errors[: at + 1], made.sizes[: at + 1], made.corners)
 
     def refuted(x: Tensor) -> Tensor | None:
+        x = x if found.cuts is None else found.cuts.pulled(x.reshape(len(x), -1))
         values = fold(graph, x.reshape(-1, *graph.input_shape), lambda node, inputs: apply(node.op, inputs))[-1]
         least, most = found.seen[at]
         found.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stable import Stability, stability
+from surefoot.compress.stable import Cuts, Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder, Node
 from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Reshape
 from surefoot.reach.boxes import Box
@@ -34,12 +34,13 @@ def compress(
     witnesses: Tensor | None = None,
     rewrites: Sequence[str] = tuple(REWRITES),
     almost: float = 0.0,
+    cuts: Cuts | None = None,
 ) -> Compressed:
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
-    Outside of the box nothing is promised. `rewrites` names those of `REWRITES` to apply; layers without an open unit
-    are folded only where `bottleneck` is among them. Units that pass 0 by less than `almost` are taken for stable:
-    the output changes then, by an amount that `equal` bounds.
+    Outside of the box, or of what `cuts` leave of it, nothing is promised. `rewrites` names those of `REWRITES` to
+    apply; layers without an open unit are folded only where `bottleneck` is among them. Units that pass 0 by less than
+    `almost` are taken for stable: the output changes then, by an amount that `equal` bounds.
 
     Property: exact in real arithmetic where `almost` is 0, but for rounding of new weights to float64, which
     `forms.difference` bounds.
@@ -51,10 +52,10 @@ def compress(
     """
     graph = graph.to(torch.float64)
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
-    first = found = stability(graph, lower, upper, seconds, witnesses)
+    first = found = stability(graph, lower, upper, seconds, witnesses, cuts=cuts)
     result = Compressed(graph, first)
     while _pass(result, found, rewrites, almost):  # ends: each change removes a unit
-        found = stability(result.graph, lower, upper, seconds, witnesses)
+        found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
 

@@ -1,0 +1,148 @@
+"""Signs of rectifiers against an independent judge, mixed-integer programs by SciPy; and domains cut by rows."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import LinearConstraint, milp
+
+from planted import dense
+from surefoot.compress.equal import equal
+from surefoot.compress.stable import Cuts, inside, stability
+from surefoot.compress.transform import compress
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.ops import Linear, Relu
+
+BIG = 1e3
+
+
+def programs(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
+    """Find the least and the largest value of each rectifier's input over [0, 1]^d, where rows x <= bounds.
+
+    One program each: h >= g, h <= g + M (1 - z), h <= M z for every unit before it.
+    """
+    layers = [node.op for node in graph.nodes if isinstance(node.op, Linear)][:-1]
+    widths = [graph.input_shape[0], *(len(layer.weight) for layer in layers)]
+    total = widths[0] + 2 * sum(widths[1:])
+    starts = np.cumsum([0, *widths])
+    a, low, high = [], [], []
+    for row, bound in zip(rows, bounds, strict=True):
+        a.append(np.pad(row, (0, total - len(row))))
+        low.append(-np.inf)
+        high.append(bound)
+    found = []
+    for number, layer in enumerate(layers):
+        weight, offset = layer.weight.numpy(), layer.offset.numpy()  # type: ignore[union-attr]
+        for unit in range(len(weight)):
+            g = np.zeros(total)
+            g[starts[number] : starts[number + 1]] = weight[unit]
+            ends = []
+            for sign in (1, -1):
+                lower, upper = np.zeros(total), np.full(total, BIG)
+                upper[: widths[0]] = 1
+                upper[starts[-1] :] = 1
+                integral = np.zeros(total)
+                integral[starts[-1] :] = 1
+                limits = [LinearConstraint(np.array(a), low, high)] if a else []  # type: ignore[arg-type]
+                solved = milp(sign * g, integrality=integral, bounds=(lower, upper), constraints=limits)  # type: ignore[arg-type]
+                assert solved.status == 0
+                ends.append(sign * solved.fun + offset[unit])
+            found.append((ends[0], ends[1]))
+        for unit in range(len(weight)):
+            h, z = np.zeros(total), np.zeros(total)
+            h[starts[number + 1] + unit] = 1
+            z[starts[-1] + starts[number + 1] - widths[0] + unit] = 1
+            g = np.zeros(total)
+            g[starts[number] : starts[number + 1]] = weight[unit]
+            a += [h - g, h - g + BIG * z, h - BIG * z]
+            low += [offset[unit], -np.inf, -np.inf]
+            high += [np.inf, offset[unit] + BIG, 0]
+    return found
+
+
+def judged(graph: Graph, cuts: Cuts | None) -> None:
+    d = graph.input_shape[0]
+    rows, bounds = (np.zeros((0, d)), np.zeros(0)) if cuts is None else (cuts.rows, cuts.bounds)
+    low, high = torch.zeros(d).double(), torch.ones(d).double()
+    found = stability(graph, low, high, 5.0, cuts=cuts)
+    signs = np.concatenate([found.signs[at].numpy() for at in sorted(found.signs)])
+    for sign, (least, most) in zip(signs, programs(graph, rows, bounds), strict=True):
+        if sign > 0:
+            assert least >= -1e-5
+        elif sign < 0:
+            assert most <= 1e-5
+        elif cuts is None:  # complete: neither means that both signs are met
+            assert least < 1e-5
+            assert most > -1e-5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_signs_agree_with_mixed_integer_programs(seed: int) -> None:
+    judged(dense(seed, ("inactive", "active"), (6, 5), 4), None)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_signs_on_a_cut_domain_agree_with_mixed_integer_programs(seed: int) -> None:
+    graph = dense(seed, ("inactive",), (6, 5), 4)
+    low, high = torch.zeros(4).double(), torch.ones(4).double()
+    cuts = Cuts.of(np.array([[1.0, 1, 1, 1], [-1.0, -1, -1, -1]]), np.array([1.2, -0.8]), low, high)
+    judged(graph, cuts)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cut_domain_has_more_stable_units_and_the_smaller_network_is_equal_on_it(seed: int) -> None:
+    graph = dense(seed, (), (14, 10), 5)
+    low, high = torch.zeros(5).double(), torch.ones(5).double()
+    cuts = Cuts.of(np.array([[1.0] * 5]), np.array([0.6]), low, high)
+    whole, part = compress(graph, low, high), compress(graph, low, high, cuts=cuts)
+    stable = [sum(made.stability.counts()[:2]) for made in (whole, part)]
+    assert stable[1] >= stable[0]
+    assert part.graph.parameters() <= whole.graph.parameters()
+    x = inside(low, high, 4000, cuts=cuts)
+    assert bool((x.sum(1) <= 0.6 + 1e-9).all())
+    assert bool((x >= 0).all() & (x <= 1).all())
+    gap = (evaluate(graph, x) - evaluate(part.graph, x)).abs().max()
+    assert gap < 1e-9
+    found = equal(graph, part.graph, low, high, cuts=cuts)
+    assert float(gap) <= found.largest < 1e-6
+    assert found.input.sum() <= 0.6 + 1e-9
+
+
+def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
+    low, high = torch.zeros(3).double(), torch.ones(3).double()
+    cuts = Cuts.of(np.array([[1.0, 0, 0], [0, -1.0, 0]]), np.array([0.5, -0.25]), low, high)
+    x = torch.rand(500, 3, dtype=torch.float64)
+    pulled = cuts.pulled(x)
+    assert bool((pulled[:, 0] <= 0.5 + 1e-12).all() & (pulled[:, 1] >= 0.25 - 1e-12).all())
+    own = (x[:, 0] <= 0.5) & (x[:, 1] >= 0.25)
+    torch.testing.assert_close(pulled[own], x[own], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "bounds", "why"),
+    [
+        ([[1.0, 1.0]], [-1.0], "empty"),
+        ([[1.0]], [1.0], "do not cut"),
+        ([[np.nan, 1.0]], [1.0], "finite"),
+        ([[1.0, 1.0]], [np.nan], "finite"),
+    ],
+)
+def test_mistakes(rows: list[list[float]], bounds: list[float], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        Cuts.of(np.array(rows), np.array(bounds), torch.zeros(2).double(), torch.ones(2).double())
+
+
+def test_the_judge_itself_is_right() -> None:
+    graph = dense(0, (), (4, 3), 3)
+    x = inside(torch.zeros(3).double(), torch.ones(3).double(), 5000)
+    values = []
+    for at, node in enumerate(graph.nodes):
+        if isinstance(node.op, Relu):
+            before = evaluate(Graph(graph.nodes[:at]), x)
+            values += list(zip(before.amin(0).tolist(), before.amax(0).tolist(), strict=True))
+    for (least, most), (seen_least, seen_most) in zip(
+        programs(graph, np.zeros((0, 3)), np.zeros(0)), values, strict=True
+    ):
+        assert least <= seen_least + 1e-6
+        assert most >= seen_most - 1e-6
+        assert most - least < 3 * (seen_most - seen_least) + 1
