@@ -10,7 +10,7 @@ from surefoot.compress.equal import equal
 from surefoot.compress.stable import Cuts, inside, stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
 
 BIG = 1e3
@@ -130,6 +130,35 @@ def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
 def test_mistakes(rows: list[list[float]], bounds: list[float], why: str) -> None:
     with pytest.raises(InputError, match=why):
         Cuts.of(np.array(rows), np.array(bounds), torch.zeros(2).double(), torch.ones(2).double())
+
+
+def beside(first: Graph, second: Graph) -> Graph:
+    """Two networks of as many layers as one chain, whose last units before the output are their differences."""
+    builder, last = GraphBuilder(first.input_shape), 0
+    one, two = ([node.op for node in g.nodes if isinstance(node.op, Linear)] for g in (first, second))
+    for number, (a, b) in enumerate(zip(one, two, strict=True)):
+        offsets = [x.offset if x.offset is not None else torch.zeros(len(x.weight)).double() for x in (a, b)]
+        if number == 0:
+            weight, offset = torch.cat([a.weight, b.weight]), torch.cat(offsets)
+        elif number < len(one) - 1:
+            weight, offset = torch.block_diag(a.weight, b.weight), torch.cat(offsets)
+        else:
+            weight, offset = torch.cat([a.weight, -b.weight], 1), offsets[0] - offsets[1]
+        last = builder.add(Relu(), builder.add(Linear(weight, offset), last))
+    return builder.build(builder.add(Linear(torch.eye(len(weight)).double()), last))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mixed_integer_programs_find_no_difference_between_a_network_and_its_smaller_one(seed: int) -> None:
+    graph = dense(seed, ("inactive", "proportional", "dependent"), (7, 5), 3)
+    low, high = torch.zeros(3).double(), torch.ones(3).double()
+    rewrites = ("inactive", "constant", "unused", "proportional", "dependent")  # none of which folds a layer away
+    small = compress(graph, low, high, rewrites=rewrites).graph
+    assert sum(isinstance(n.op, Relu) for n in small.nodes) == 2, "as many layers, for this judge"
+    assert small.parameters() < graph.parameters()
+    for least, most in programs(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
+        assert least >= -1e-5
+        assert most <= 1e-5
 
 
 def test_the_judge_itself_is_right() -> None:
