@@ -4,6 +4,10 @@ from surefoot.models.catalog import MODELS as MODELS
 from surefoot.models.catalog import find_model as find_model
 from surefoot.models.densenet import DenseNet as DenseNet
 from surefoot.models.mlp import MLP as MLP
+from surefoot.models.polynomial import CCP as CCP
+from surefoot.models.polynomial import NCP as NCP
+from surefoot.models.polynomial import PiResNet as PiResNet
+from surefoot.models.polynomial import PolynomialNet as PolynomialNet
 from surefoot.models.pooling_cnn import PoolingCNN as PoolingCNN
 from surefoot.models.resnet import BottleneckResNet as BottleneckResNet
 from surefoot.models.resnet import CifarResNet as CifarResNet

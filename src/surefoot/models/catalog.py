@@ -8,6 +8,7 @@ from torch import nn
 from surefoot.core.catalog import look_up
 from surefoot.models.densenet import DenseNet
 from surefoot.models.mlp import MLP
+from surefoot.models.polynomial import PiResNet, PolynomialNet
 from surefoot.models.pooling_cnn import PoolingCNN
 from surefoot.models.resnet import BottleneckResNet, CifarResNet
 from surefoot.models.small_cnn import SmallCNN
@@ -15,7 +16,9 @@ from surefoot.models.tree_lstm import TreeLSTM
 from surefoot.models.wide_resnet import WideResNet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
+    "linear": partial(MLP, widths=()),
     "mlp": MLP,
+    "mlp-64": partial(MLP, widths=(64,)),
     "small-cnn": SmallCNN,
     "resnet20": partial(CifarResNet, depth=20),
     "resnet32": partial(CifarResNet, depth=32),
@@ -29,6 +32,17 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "densenet121": DenseNet,
     "pooling-cnn": PoolingCNN,
     "tree-lstm": TreeLSTM,
+    "ccp-2": partial(PolynomialNet, kind="ccp", degrees=(2,)),
+    "ccp-4": partial(PolynomialNet, kind="ccp", degrees=(4,)),
+    "ccp-8": partial(PolynomialNet, kind="ccp", degrees=(8,)),
+    "ncp-2": partial(PolynomialNet, kind="ncp", degrees=(2,)),
+    "ncp-4": partial(PolynomialNet, kind="ncp", degrees=(4,), norm="product"),
+    "ncp-skip-4": partial(PolynomialNet, kind="ncp-skip", degrees=(4,), norm="product"),
+    "prod-poly": partial(PolynomialNet, kind="ccp", degrees=(2, 2, 2), rank=48, norm="product"),
+    "pi-small": partial(PiResNet, blocks=(1, 1), widths=(16, 32), mixed=True),
+    "pi-resnet18": partial(PiResNet, mixed=True),
+    "pi-resnet18-relu": partial(PiResNet, activation=True, mixed=True),
+    "prod-poly-resnet": partial(PiResNet, blocks=(2, 2, 1, 1), activation=True),
 }
 
 
