@@ -14,6 +14,8 @@ from planted import convolutional, dense
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
+from surefoot.graph.torch_in import graph_of_module
+from surefoot.models import PolynomialNet
 from typed import surefoot
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
@@ -266,3 +268,20 @@ def test_a_domain_cut_by_rows(folder: Path, capsys: pytest.CaptureFixture[str]) 
     np.savez("empty.npz", **ends, rows=np.ones((1, 5)), bounds=np.array([-1.0]))
     surefoot("compress", "net.onnx", "--domain", "empty.npz", code=2)
     assert "empty" in capsys.readouterr().err
+
+
+def test_equal_polynomials(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model = PolynomialNet((5,), 3, "ccp", (2,), 6)
+    graph = graph_of_module(model, torch.rand(1, 5))
+    write_onnx(graph, folder / "one.onnx")
+    write_onnx(graph, folder / "two.onnx", metadata={"other": "file"})
+    surefoot("equal", "one.onnx", "two.onnx", "--domain=-1,1")
+    assert "the same polynomial" in capsys.readouterr().out
+    with torch.no_grad():
+        model.layers[1].head.bias[0] += 1e-3
+    write_onnx(graph_of_module(model, torch.rand(1, 5)), folder / "two.onnx")
+    surefoot("equal", "one.onnx", "two.onnx", "--domain=-1,1", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["proven"]
+    assert 0.0009 < found["met"] <= found["bound"]["logits"]

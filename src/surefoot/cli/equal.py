@@ -9,7 +9,14 @@ import typer
 
 from surefoot.cli.compress import Domain, Seconds, read_domain, read_inputs
 from surefoot.cli.options import Json
-from surefoot.compress.files import equal_files, logits_of_file, read_logits, replayed, within_files
+from surefoot.compress.files import (
+    equal_files,
+    logits_of_file,
+    read_logits,
+    replayed,
+    same_polynomial_files,
+    within_files,
+)
 from surefoot.core.files import whole_file
 from surefoot.verify.many import plain
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated
@@ -43,6 +50,15 @@ def command(
     """
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
+    polynomial = same_polynomial_files(first, second)
+    if polynomial is not None and polynomial.same:
+        found = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
+        sentence = (
+            "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated over finite fields; "
+            f"wrong with a probability of at most {polynomial.error:.0e})"
+        )
+        print(json.dumps({**found, "same_polynomial": True, "error": polynomial.error}) if as_json else sentence)
+        return
     if within is not None:
         answer = within_files(first, second, where, within, limit)
         if isinstance(answer, Violated) and out is not None:

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.equal import Equality, equal, within
+from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.stable import Cuts, Domain, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
+from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx
@@ -194,6 +196,19 @@ def within_files(first: Path, second: Path, domain: Domain, most: float, seconds
     run = _difference_in_float32(first, second)
     graphs = read_logits(first), read_logits(second)
     return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+
+
+def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
+    """Decide whether two ONNX files with products are the same polynomial; None where one is not such a network.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+    """
+    one, two = (read_logits(path) for path in (first, second))
+    if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
+        return None
+    return same_polynomial(one, two)
 
 
 def _difference_in_float32(first: Path, second: Path) -> Runner | None:

@@ -143,7 +143,8 @@ def stability(
 
     def tighten(made: Relaxation, at: int, box: Box) -> Box:
         box = by_ascent(made, at, box)
-        return _searched(found, made, at, box, seconds) if seconds > 0 and len(graph.nodes[at].shape) == 1 else box
+        searchable = seconds > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen  # no factor of a product
+        return _searched(found, made, at, box, seconds) if searchable else box
 
     relaxation = relax(graph, Box(lower.unsqueeze(0), upper.unsqueeze(0)), REAL, tighten, known, corners=False)
     found.boxes = relaxation.boxes

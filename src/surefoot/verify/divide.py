@@ -27,8 +27,7 @@ from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
-FINISH_FROM = 1000  # boxes made before any is finished in another way
-VAIN = 4
+FINISH_FROM = 500  # boxes made before any is finished in another way
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]
@@ -159,7 +158,7 @@ def divide(
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
         if plan.finish is not None and parts > FINISH_FROM:
-            found = _finished(plan.finish, lo, hi)
+            found = torch.tensor([plan.finish(*box) for box in zip(lo, hi, strict=True)])
             still = (found > 0).logical_not()
             margin = min([margin, *found[~still].tolist()])
             lo, hi, own, sets, slope = (t[still] for t in (lo, hi, own, sets, slope))
@@ -198,18 +197,6 @@ def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Te
     return left, right, middle, (middle > low[at, axis]) & (middle < high[at, axis])
 
 
-def _finished(finish: Callable[[Tensor, Tensor], float], low: Tensor, high: Tensor) -> Tensor:
-    """Ask for each box in turn, until too many were asked in vain: they are too large yet."""
-    found = torch.full((len(low),), -torch.inf, dtype=low.dtype)
-    vain = 0
-    for i in range(len(low)):
-        found[i] = finish(low[i], high[i])
-        vain += 0 if found[i] > 0 else 1
-        if vain > VAIN + i // 4:
-            break
-    return found
-
-
 def _best_axis(
     graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool
 ) -> Tensor:
@@ -218,7 +205,7 @@ def _best_axis(
     for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
         left, right, _, splits = _halved(low, high, torch.full((len(low),), axis))
         lows, highs = torch.cat([low, right]), torch.cat([left, high])
-        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "open", certifiable)
+        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "thorough", certifiable)
         missing = sets.clamp(max=0).sum(1)
         worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
     return worth.argmax(1)
