@@ -34,7 +34,7 @@ MODELS = ("linear", "mlp-64", "ccp-2", "ccp-4", "ccp-8", "ncp-2", "ncp-4", "ncp-
 LOSSES = ("ce", "fl-3")
 SEEDS = (0, 1, 2)
 RADII = ("1/64", "1/32", "1/16")
-METHODS = ("zonotope", "substitution", "auto")
+METHODS = ("zonotope", "substitution", "star", "auto")
 IMAGES, SECONDS = 50, 5.0
 
 

@@ -1,6 +1,9 @@
 """Training on Lightning: one run, or a matrix of runs that resumes."""
 
+from surefoot.train.box import box_of as box_of
+from surefoot.train.box import outside as outside
 from surefoot.train.fit import fit as fit
+from surefoot.train.fit import load_box as load_box
 from surefoot.train.fit import load_model as load_model
 from surefoot.train.fit import load_model_with_example as load_model_with_example
 from surefoot.train.fit import predict as predict

@@ -145,9 +145,16 @@ def predictions_of(model: nn.Module, data: Data, provenance: Mapping[str, str]) 
     return Predictions(logits, "logits", labels, split, data.class_names, about)
 
 
-def save_model(model: nn.Module, name: str, shape: tuple[int, ...], classes: int, path: Path | str) -> None:
-    """Write a network's weights with what is needed to rebuild it by name."""
-    about = {"name": name, "shape": list(shape), "classes": classes, "state": model.state_dict()}
+def save_model(
+    model: nn.Module,
+    name: str,
+    shape: tuple[int, ...],
+    classes: int,
+    path: Path | str,
+    box: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> None:
+    """Write a network's weights with what is needed to rebuild it by name, and the box of inputs it is meant for."""
+    about = {"name": name, "shape": list(shape), "classes": classes, "state": model.state_dict(), "box": box}
     with whole_file(path) as temporary:
         torch.save(about, temporary)
 
@@ -159,6 +166,17 @@ def load_model(path: Path | str) -> nn.Module:
         FileError: the file is missing, damaged, or holds something else.
     """
     return _load(path)[0]
+
+
+def load_box(path: Path | str) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Read the box of inputs that a saved network is meant for; None where the file names none.
+
+    Raises:
+        FileError: as `load_model`.
+    """
+    _load(path)
+    box = torch.load(path, weights_only=True, map_location="cpu").get("box")
+    return None if box is None else (box[0], box[1])
 
 
 def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:

@@ -18,6 +18,7 @@ from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
 from surefoot.losses import find_loss
 from surefoot.models import find_model
+from surefoot.train.box import box_of
 from surefoot.train.fit import fit, forget_checkpoints, predictions_of, save_model
 from surefoot.train.recipes import Recipe
 
@@ -86,7 +87,7 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     start = time.perf_counter()
     fit(model, loss, data, cell.recipe, folder, seed=cell.seed, trainer=trainer)
     seconds = round(time.perf_counter() - start, 1)
-    save_model(model, cell.model, data.shape, len(data.class_names), folder / "model.pt")
+    save_model(model, cell.model, data.shape, len(data.class_names), folder / "model.pt", box_of(data.train))
     provenance = {key: str(settings[key]) for key in ("data", "model", "loss", "seed")}
     predictions = predictions_of(model, data, provenance)
     write_json(record, {"cell": settings, "seconds": seconds, "torch": torch.__version__})

@@ -221,8 +221,9 @@ class _Run:
                     return [*first, *self.dividing()]
                 if self.prove:
                     return [*first, self.split]
-                # signs are split until none is open; what is left then is for linear programs
-                return [*first, self.substitution, self.split, *([] if self.has_products else [self.exact])]
+                # signs are split until none is open; what is left then, and products, is for linear programs
+                last = partial(self.walked, "triangle", programs=True) if self.has_products else self.exact
+                return [*first, self.substitution, self.split, last]
             case "substitution":
                 return [self.glance, self.substitution]
             case "ascent":
