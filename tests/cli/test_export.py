@@ -1,5 +1,7 @@
 """`surefoot export` and `recalibrate --onnx`: files that ONNX Runtime runs."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,26 @@ def test_a_map_and_a_trained_network_with_it(capsys, tmp_path):
     for path, given in ((paths[1], logits), (paths[2], x.numpy())):
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         assert np.abs(session.run(None, {session.get_inputs()[0].name: given})[0] - expected).max() < 1e-6
+
+
+def test_what_is_exported_can_be_proven_and_compressed(capsys, tmp_path):
+    """The map's last step is a softmax that the graph's reader knows; classes are told by what enters it."""
+    pytest.importorskip("highspy", reason="needs the verify extra")
+    torch.manual_seed(0)
+    network = find_model("mlp-64")((1, 4, 4), 3).eval()
+    save_model(network, "mlp-64", (1, 4, 4), 3, tmp_path / "model.pt")
+    map_file, whole = tmp_path / "map.json", tmp_path / "all.onnx"
+    assert call(capsys, "recalibrate", write(tmp_path / "t.parquet"), "-o", map_file)[0] == 0
+    assert call(capsys, "export", tmp_path / "model.pt", "--map", map_file, "-o", whole)[0] == 0
+    x = torch.rand(3, 1, 4, 4)
+    np.savez(tmp_path / "x.npz", x=x.numpy(), y=network(x).argmax(1).numpy())
+    code, out, _ = call(capsys, "verify", whole, "--images", tmp_path / "x.npz", "--eps", "0.0001", "--json")
+    assert code == 0
+    assert json.loads(out)["counts"]["holds"] == 3
+    small = tmp_path / "small.onnx"
+    assert call(capsys, "compress", whole, "--domain", "0.4,0.6", "-o", small)[0] == 0
+    code, out, _ = call(capsys, "equal", whole, small, "--domain", "0.4,0.6")
+    assert "proven" in out
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def command(
         f"Over the domain {report.active} units are active, {report.inactive} inactive, {report.open} neither "
         f"({report.searched} searched exactly, {report.unfinished} of them unfinished)."
     )
-    print(f"ONNX Runtime, float32: no logit moved by more than {report.met:.2g}, no confidence by more than "
-          f"{report.confidence_met:.2g}.")  # fmt: skip
+    logits = "" if np.isnan(report.met) else f"no logit moved by more than {report.met:.2g}, "
+    print(f"ONNX Runtime, float32: {logits}no confidence by more than {report.confidence_met:.2g}.")
     print(f"network: {out}" + ("" if certificate is None else f"\ncertificate: {certificate}"))
 
 
