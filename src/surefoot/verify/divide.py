@@ -27,7 +27,7 @@ from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
-FINISH_FROM = 500  # boxes made before any is finished in another way
+FINISH_FROM = 850  # boxes made before any is finished in another way
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]

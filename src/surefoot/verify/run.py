@@ -42,7 +42,7 @@ MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be th
 ASCENT = 20
 SAMPLES = 200_000  # where inputs are few
 QUICK_PARTS = 32  # of a box that is to be finished: halvings before signs are split
-FINISH_PARTS = 100
+FINISH_PARTS = 200
 
 
 @dataclass(frozen=True, eq=False)
