@@ -59,3 +59,18 @@ def convolutional(seed: int, dead: int = 2, pooled: bool = True) -> Graph:
     size = int(np.prod(builder.nodes[last].shape))
     last = builder.add(Reshape((size,)), last)
     return builder.build(builder.add(Linear(tensor(rng.normal(size=(3, size)) / 5), tensor(rng.normal(size=3))), last))
+
+
+def hard() -> Graph:
+    """Make a network over [0, 1]^3 whose second layer is inactive, which bounds alone do not show."""
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=s) for s in ((10, 3), (8, 10), (2, 8))]
+    offsets = [rng.normal(size=10) / 3, rng.normal(size=8) / 3, np.zeros(2)]
+    x = rng.random((20000, 3))
+    h = np.maximum(x @ weights[0].T + offsets[0], 0) @ weights[1].T
+    offsets[1] = -h.max(0) - 0.05 * np.ptp(h, axis=0)
+    builder, last = GraphBuilder((3,)), 0
+    for i, (w, b) in enumerate(zip(weights, offsets, strict=True)):
+        last = builder.add(Linear(tensor(w), tensor(b)), last)
+        last = builder.add(Relu(), last) if i < 2 else last
+    return builder.build(last)

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from planted import convolutional, dense
+from planted import convolutional, dense, hard
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
@@ -285,3 +285,23 @@ def test_equal_polynomials(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(capsys.readouterr().out)
     assert found["proven"]
     assert 0.0009 < found["met"] <= found["bound"]["logits"]
+
+
+def test_a_run_that_was_stopped_keeps_what_it_found(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_onnx(hard(), folder / "hard.onnx")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("surefoot.compress.files.write_onnx", stop)
+        surefoot("compress", "hard.onnx", "--domain", "0,1", code=130)
+    assert not (folder / "small.onnx").exists()
+    assert list((folder / "small.onnx.journal").iterdir())
+    with monkeypatch.context() as patched:  # what is left to search would fail
+        patched.setattr("surefoot.compress.stable.split_signs", stop)
+        surefoot("compress", "hard.onnx", "--domain", "0,1")
+    assert "units became" in capsys.readouterr().out
+    assert not (folder / "small.onnx.journal").exists()

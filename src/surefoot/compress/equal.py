@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from surefoot.compress.forms import difference, forms_of
+from surefoot.compress.journal import Journal
 from surefoot.compress.stable import Cuts, Stability, inside, stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
@@ -79,6 +80,7 @@ def equal(
     known: Stability | None = None,
     forms_alone: bool = False,
     cuts: Cuts | None = None,
+    journal: Journal | None = None,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a box, and look for an input on which they differ.
 
@@ -94,10 +96,10 @@ def equal(
     """
     first, second = (pools_as_rectifiers(g.to(torch.float64)) for g in (first, second))
     gap = difference_of(first, second)
-    one = known or stability(first, lower, upper, seconds, cuts=cuts)
+    one = known or stability(first, lower, upper, seconds, cuts=cuts, journal=journal)
     bound = np.full(math.prod(first.output_shape), np.inf)
     try:
-        two = stability(second, lower, upper, seconds, cuts=cuts)
+        two = stability(second, lower, upper, seconds, cuts=cuts, journal=journal)
         bound = difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two)))
     except InputError:  # products, or too many values for dense forms
         if forms_alone:

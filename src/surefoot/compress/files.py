@@ -12,6 +12,7 @@ from torch import Tensor
 from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.equal import Equality, equal, within
 from surefoot.compress.field import SamePolynomial, same_polynomial
+from surefoot.compress.journal import Journal
 from surefoot.compress.stable import Cuts, Domain, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
@@ -87,13 +88,15 @@ def compress_file(
     """Write a network that is equal over the domain and smaller, or the same file where nothing can go.
 
     With a `tolerance` units that are almost stable go too, as many as keep the proven change of every logit below it.
-    `clip`: the file clips its input to the box, so that it promises something for every input.
+    `clip`: the file clips its input to the box, so that it promises something for every input. What exact searches find
+    is kept beside `out` until it is written, so that a run that was stopped goes on.
 
     Raises:
         FileError: a file that cannot be read or written.
         InputError: an operation or a domain that cannot be treated.
     """
     lower, upper, cuts = domain
+    journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
     if cuts is not None and (certificate is not None or clip):
@@ -101,17 +104,17 @@ def compress_file(
     whole = graph_of_onnx(load_model(path))
     graph = flat_output(logits_of(whole)).to(torch.float64)
     layers = fused(graph)
-    made = compress(layers, lower, upper, seconds, witnesses, cuts=cuts)
+    made = compress(layers, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
     small = _as_written(made.graph)
-    found = _compared(graph, small, lower, upper, seconds, cuts) if made.removed else _SAME
+    found = _compared(graph, small, domain, seconds, journal) if made.removed else _SAME
     scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
     if not found.largest <= TOLERANCE * scale:
-        made = compress(layers, lower, upper, seconds, witnesses, SAFE, cuts=cuts)
+        made = compress(layers, lower, upper, seconds, witnesses, SAFE, cuts=cuts, journal=journal)
         made.log.append(f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused")
         small = _as_written(made.graph)
-        found = _compared(graph, small, lower, upper, seconds, cuts) if made.removed else _SAME
+        found = _compared(graph, small, domain, seconds, journal) if made.removed else _SAME
     if tolerance > 0:
-        made, small, found = _approximated(graph, (made, small, found), domain, seconds, witnesses, tolerance)
+        made, small, found = _approximated(graph, (made, small, found), domain, seconds, witnesses, tolerance, journal)
     if made.removed or clip:
         words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
         if cuts is not None:
@@ -126,10 +129,11 @@ def compress_file(
     if certificate is not None:
         first, second = pools_as_rectifiers(graph), pools_as_rectifiers(read_logits(out))
         names = digest_of(path), digest_of(out)
-        proofs = [stability(g, lower, upper, seconds, witnesses) for g in (first, second)]
+        proofs = [stability(g, lower, upper, seconds, witnesses, journal=journal) for g in (first, second)]
         held = certificate_of(names, *proofs)
         check_equal(held, names, first, second)
         save_certificate(certificate, held)
+    journal.forget()
     met, confidence = _met(path, out, lower, upper, cuts)
     active, inactive, open_ = made.stability.counts()
     return Report(
@@ -155,6 +159,7 @@ def _approximated(
     seconds: float,
     witnesses: Tensor | None,
     tolerance: float,
+    journal: Journal,
 ) -> tuple[Compressed, Graph, Equality]:
     """Take units for stable that almost are: as many, by bisection, as keep the proven difference within tolerance."""
     layers, best = fused(graph), exact
@@ -163,9 +168,10 @@ def _approximated(
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
-        made = compress(layers, lower, upper, seconds, witnesses, almost=float(amounts[count - 1]), cuts=cuts)
+        almost = float(amounts[count - 1])
+        made = compress(layers, lower, upper, seconds, witnesses, almost=almost, cuts=cuts, journal=journal)
         small = _as_written(made.graph)
-        found = _compared(graph, small, lower, upper, seconds, cuts)
+        found = _compared(graph, small, domain, seconds, journal)
         if found.largest <= tolerance:
             low, best = count, (made, small, found)
         else:
@@ -255,9 +261,10 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
     return bound, f"inputs from {low} to {high}"
 
 
-def _compared(first: Graph, second: Graph, lower: Tensor, upper: Tensor, seconds: float, cuts: Cuts | None) -> Equality:
-    graphs = pools_as_rectifiers(first), pools_as_rectifiers(second)
-    return equal(*graphs, lower, upper, seconds, forms_alone=True, cuts=cuts)
+def _compared(first: Graph, second: Graph, domain: Domain, seconds: float, journal: Journal) -> Equality:
+    one, two = pools_as_rectifiers(first), pools_as_rectifiers(second)
+    lower, upper, cuts = domain
+    return equal(one, two, lower, upper, seconds, forms_alone=True, cuts=cuts, journal=journal)
 
 
 def _as_written(graph: Graph) -> Graph:

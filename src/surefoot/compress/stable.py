@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.journal import Journal, covers
 from surefoot.compress.pieces import THIN, Polytope
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
@@ -25,7 +26,7 @@ from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof
 from surefoot.reach.rounding import REAL
 from surefoot.reach.stars import approximate, begin
-from surefoot.verify.branch import Part, kept_slopes, sign_leaves, split_signs
+from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.stars import star_of_box
 
@@ -92,6 +93,7 @@ class Stability:
     tightened: Tightened = field(default_factory=dict, repr=False)
     decided: list[tuple[int, np.ndarray, tuple[Part, ...]]] = field(default_factory=list, repr=False)
     cuts: Cuts | None = field(default=None, repr=False)
+    journal: Journal | None = field(default=None, repr=False)
 
     def proof(self) -> Proof:
         """Return what a certificate needs: slopes of all bounds, and the parts of every exact search."""
@@ -120,11 +122,13 @@ def stability(
     witnesses: Tensor | None = None,
     seed: int = 0,
     cuts: Cuts | None = None,
+    journal: Journal | None = None,
 ) -> Stability:
     """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
 
     `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data. With `cuts` the domain is
-    what they leave of the box: linear programs over a star use them; searches look at all of the box.
+    what they leave of the box: linear programs over a star use them; searches look at all of the box. A `journal`
+    keeps what searches found.
 
     Property: sound; a sign is only ever 0 where it could not be shown.
 
@@ -136,7 +140,7 @@ def stability(
     if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
         raise InputError("the domain must be a bounded box, lower <= upper")
     graph = graph.to(torch.float64)
-    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed, cuts), cuts=cuts)
+    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed, cuts), cuts=cuts, journal=journal)
     by_ascent = tighten_by_ascent(ASCENT, record=found.tightened)
 
     known = None if cuts is None else _by_programs(graph, lower, upper, cuts)
@@ -233,7 +237,18 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
         wrong = sign * values[:, value] < -1e-9 * (1 + values[:, value].abs())
         return x[wrong][0] if bool(wrong.any()) else None
 
+    key = None if found.journal is None else found.journal.key(prefix, row)
+    before = None if found.journal is None or key is None else found.journal.read(key)
+    if before is not None:
+        parts, spent = before
+        if parts and covers(parts, graph) and bound_again(prefix, query, parts) > 0:
+            found.decided.append((at, row, parts))
+            return True
+        if not parts and spent >= seconds:
+            return False
     outcome = split_signs(prefix, query, seconds, refuted)
+    if found.journal is not None and key is not None:
+        found.journal.write(key, outcome.leaves if outcome.proven else (), seconds)
     if outcome.proven:
         found.decided.append((at, row, outcome.leaves))
     return outcome.proven

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.journal import Journal
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
 from surefoot.compress.stable import Cuts, Stability, stability
@@ -35,6 +36,7 @@ def compress(
     rewrites: Sequence[str] = tuple(REWRITES),
     almost: float = 0.0,
     cuts: Cuts | None = None,
+    journal: Journal | None = None,
 ) -> Compressed:
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
@@ -52,10 +54,10 @@ def compress(
     """
     graph = graph.to(torch.float64)
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
-    first = found = stability(graph, lower, upper, seconds, witnesses, cuts=cuts)
+    first = found = stability(graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
     result = Compressed(graph, first)
     while _pass(result, found, rewrites, almost):  # ends: each change removes a unit
-        found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts)
+        found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
 

@@ -1,0 +1,88 @@
+"""What exact searches have found so far, a file each, so that a run that was stopped does not search again.
+
+Keyed by all that a search depends on: the network up to the unit, the boxes it starts from, the unit, the sign. A proof
+that is read is bounded again before it is believed; a damaged file is as none.
+"""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from surefoot.core.files import whole_file
+from surefoot.graph.graph import Graph
+from surefoot.reach.backward import Choice, Relaxation
+from surefoot.verify.branch import Part
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A folder of searches: each file holds the parts of a proof, or for how many seconds one was looked for."""
+
+    folder: Path
+
+    def key(self, made: Relaxation, row: np.ndarray) -> str:
+        """Name a search."""
+        found = hashlib.sha256(row.tobytes())
+        for node, box in zip(made.graph.nodes, made.boxes, strict=True):
+            found.update(f"{type(node.op).__name__} {node.inputs} {node.shape}".encode())
+            for value in vars(node.op).values():
+                found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
+            found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
+        return found.hexdigest()[:32]
+
+    def write(self, key: str, parts: tuple[Part, ...], seconds: float) -> None:
+        """Keep what a search found: the parts of a proof, or none within so many seconds."""
+        arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds), "parts": np.array(len(parts))}
+        for number, part in enumerate(parts):
+            arrays[f"{number} signs"] = np.array(part.signs, dtype=np.int64).reshape(-1, 3)
+            for kind, values in zip(("slopes", "multipliers", "tangents"), part.choice.parts, strict=True):
+                for at, x in values.items():
+                    arrays[f"{number} {kind} {at}"] = x.numpy()
+        with whole_file(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    def read(self, key: str) -> tuple[tuple[Part, ...], float] | None:
+        """Return the parts of a proof, or no parts and for how many seconds it was looked for; None if it was not."""
+        try:
+            with (self.folder / f"{key}.npz").open("rb") as file, np.load(file, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
+            parts = []
+            for number in range(int(arrays["parts"])):
+                choices: dict[str, dict[int, torch.Tensor]] = {"slopes": {}, "multipliers": {}, "tangents": {}}
+                for name, x in arrays.items():
+                    words = name.split()
+                    if words[0] == str(number) and len(words) == 3:
+                        choices[words[1]][int(words[2])] = torch.from_numpy(x)
+                signs = tuple((int(a), int(b), int(c)) for a, b, c in arrays[f"{number} signs"])
+                parts.append(Part(0, signs, Choice(**choices)))
+            return tuple(parts), float(arrays["seconds"])
+        except Exception:  # whatever a damaged file raises: it is searched again
+            return None
+
+    def forget(self) -> None:
+        """Remove it, when the run is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def covers(parts: tuple[Part, ...], graph: Graph) -> bool:
+    """Say whether every combination of signs is in a part: halves of halves of the whole, and no unit twice in one.
+
+    Parts are the leaves of a tree. Their shares 2^-depth add to 1, and any two differ in the sign of a unit that both
+    decide, exactly where they are disjoint and leave nothing out.
+    """
+    if not parts or any(len({(a, b) for a, b, _ in part.signs}) < len(part.signs) for part in parts):
+        return False
+    sides = [{(a, b): s for a, b, s in part.signs} for part in parts]
+    if any(s not in (1, -1) or not 0 < a < len(graph.nodes) for side in sides for (a, _), s in side.items()):
+        return False
+    if sum(2.0 ** -len(side) for side in sides) != 1.0:
+        return False
+    return all(
+        any(second.get(unit, s) != s for unit, s in first.items())
+        for i, first in enumerate(sides)
+        for second in sides[:i]
+    )

@@ -1,0 +1,92 @@
+"""A search that was made is not made again; what a journal says is believed only if it is shown anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from planted import hard
+from surefoot.compress import stable
+from surefoot.compress.journal import Journal, covers
+from surefoot.compress.stable import Stability, stability
+from surefoot.reach.backward import Choice
+from surefoot.verify.branch import Part
+
+ENDS = torch.zeros(3).double(), torch.ones(3).double()
+
+
+def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[Stability, int]:
+    count = 0
+    split = stable.split_signs
+
+    def counted(*arguments: object) -> object:
+        nonlocal count
+        count += 1
+        return split(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stable, "split_signs", counted)
+        return stability(hard(), *ENDS, 5.0, journal=journal), count
+
+
+def test_what_was_found_is_read_shown_again_and_damage_is_searched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, searches = searched(monkeypatch, None)
+    assert searches > 0
+    assert plain.counts()[1] > 0
+    journal = Journal(tmp_path / "journal")
+    first, made = searched(monkeypatch, journal)
+    second, again = searched(monkeypatch, journal)
+    assert made == searches
+    assert again == 0
+    for found in (first, second):
+        assert found.counts() == plain.counts()
+        assert len(found.proof().leaves) == len(plain.proof().leaves)
+    files = sorted(journal.folder.iterdir())
+    files[0].write_bytes(files[0].read_bytes()[:40])
+    third, repaired = searched(monkeypatch, journal)
+    assert repaired == 1
+    assert third.counts() == plain.counts()
+    journal.forget()
+    assert not journal.folder.exists()
+
+
+def test_a_forged_proof_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that leave something out, and parts that bound nothing."""
+    journal = Journal(tmp_path / "journal")
+    searched(monkeypatch, journal)
+    keys = [path.stem for path in journal.folder.iterdir()]
+    for key in keys:
+        found = journal.read(key)
+        assert found is not None
+        journal.write(key, (*found[0][:-1], Part(0, ((2, 0, 1),), Choice())), 5.0)
+    plain, searches = searched(monkeypatch, None)
+    forged, again = searched(monkeypatch, journal)
+    assert forged.counts() == plain.counts()
+    assert again >= searches - sum(len((journal.read(k) or ((), 0))[0]) == 1 for k in keys)
+
+
+def test_covers() -> None:
+    graph = hard()
+
+    def parts(*signs: tuple[tuple[int, int, int], ...]) -> tuple[Part, ...]:
+        return tuple(Part(0, s) for s in signs)
+
+    assert covers(parts(()), graph)
+    assert covers(parts(((2, 0, 1),), ((2, 0, -1),)), graph)
+    assert covers(parts(((2, 0, 1), (2, 1, 1)), ((2, 0, 1), (2, 1, -1)), ((2, 0, -1),)), graph)
+    assert not covers((), graph)
+    assert not covers(parts(((2, 0, 1),)), graph)
+    assert not covers(parts(((2, 0, 1),), ((2, 1, -1),)), graph)
+    assert not covers(parts(((2, 0, 1),), ((2, 0, 1),)), graph)
+    assert not covers(parts(((2, 0, 1), (2, 0, 1)), ((2, 0, -1), (2, 0, -1)), ((2, 1, 1),)), graph)
+    assert not covers(parts(((99, 0, 1),), ((99, 0, -1),)), graph)
+
+
+def test_keys_are_of_all_that_a_search_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "journal")
+    searched(monkeypatch, journal)
+    before = len(list(journal.folder.iterdir()))
+    stability(hard(), ENDS[0], 0.999 * ENDS[1], 5.0, journal=journal)
+    assert len(list(journal.folder.iterdir())) > before
