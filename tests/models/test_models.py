@@ -60,7 +60,7 @@ def test_gives_logits_and_gradients(name, shape):
 
 
 def test_unknown_names_and_depths_are_refused():
-    with pytest.raises(InputError, match="there are: mlp"):
+    with pytest.raises(InputError, match="there are: linear, mlp"):
         find_model("vgg")
     with pytest.raises(InputError, match="6 m"):
         CifarResNet((3, 32, 32), 10, depth=21)
