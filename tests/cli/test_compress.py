@@ -135,6 +135,16 @@ def test_a_clip_makes_the_file_promise_something_for_every_input(
     assert json.loads(capsys.readouterr().out)["logits"] < 1e-4
 
 
+def test_a_clip_is_rounded_into_the_domain(folder: Path) -> None:
+    low, high = (torch.full((2,), end, dtype=torch.float64) for end in (0.1, 0.3))  # float32 rounds both up
+    builder = GraphBuilder((2,))
+    builder.add(Linear(torch.eye(2).double()), 0)
+    write_onnx(builder.build(), folder / "clip.onnx", clip=(low, high))
+    y = run("clip.onnx", np.array([[-9.0, 9.0]])).astype(np.float64)
+    assert 0.1 <= y[0, 0] < 0.1 + 1e-7
+    assert 0.3 - 1e-7 < y[0, 1] <= 0.3
+
+
 def test_almost_stable_units_go_within_a_proven_tolerance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = np.random.default_rng(0).choice([0.0, 0.2, 1.0], size=(5000, 5))
     units = []

@@ -77,6 +77,11 @@ def test_covers() -> None:
     assert covers(parts(((2, 0, 1),), ((2, 0, -1),)), graph)
     assert covers(parts(((2, 0, 1), (2, 1, 1)), ((2, 0, 1), (2, 1, -1)), ((2, 0, -1),)), graph)
     assert not covers((), graph)
+    # a chain of 60 halvings, whole, and without its smallest leaf, which is lost among floating-point shares
+    chain = [(2, i, 1) for i in range(60)]
+    leaves = [(*chain[:i], (2, i, -1)) for i in range(60)]
+    assert covers(parts(tuple(chain), *leaves), graph)
+    assert not covers(parts(*leaves), graph)
     assert not covers(parts(((2, 0, 1),)), graph)
     assert not covers(parts(((2, 0, 1),), ((2, 1, -1),)), graph)
     assert not covers(parts(((2, 0, 1),), ((2, 0, 1),)), graph)

@@ -118,6 +118,12 @@ def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
     torch.testing.assert_close(pulled[own], x[own], rtol=1e-8, atol=1e-8)
 
 
+def test_a_plane_is_a_domain_though_it_has_no_inside() -> None:
+    low, high = torch.zeros(3).double(), torch.ones(3).double()
+    cuts = Cuts.of(np.array([[1.0, 1, 1], [-1.0, -1, -1]]), np.array([1.0, -1.0]), low, high)
+    assert cuts.middle.sum() == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("rows", "bounds", "why"),
     [

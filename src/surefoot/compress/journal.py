@@ -79,7 +79,10 @@ def covers(parts: tuple[Part, ...], graph: Graph) -> bool:
     sides = [{(a, b): s for a, b, s in part.signs} for part in parts]
     if any(s not in (1, -1) or not 0 < a < len(graph.nodes) for side in sides for (a, _), s in side.items()):
         return False
-    if sum(2.0 ** -len(side) for side in sides) != 1.0:
+    deepest = max(len(side) for side in sides)
+    if (
+        sum(1 << (deepest - len(side)) for side in sides) != 1 << deepest
+    ):  # in integers: deep parts are not rounded away
         return False
     return all(
         any(second.get(unit, s) != s for unit, s in first.items())

@@ -19,7 +19,8 @@ from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.sets.predicate import Predicate, Solver
 
-THIN = 1e-9  # cells of a smaller radius are borders of others
+SOLVED = 1e-7  # the tolerance of linear programs: polytopes of a smaller radius are taken for borders of others
+ROUNDED = 1e-9  # of its size: what a polygon's corners may pass a line by
 UNKNOWN = 2
 
 
@@ -128,7 +129,7 @@ class Polytope:
                 signs[i] = 0
                 return signs
             other = -rows[i] if here > 0 else rows[i]
-            if self.with_row(other).radius > THIN:
+            if self.with_row(other).radius > SOLVED:
                 signs[i] = 0
                 return signs
             signs[i] = 1 if here > 0 else -1
@@ -149,7 +150,7 @@ class Polygon:
         """Look at the corners."""
         values = rows[:, 0] + self.corners @ rows[:, 1:].T  # (v, n)
         low, high = values.min(0), values.max(0)
-        thin = THIN * (1 + np.abs(values).max(0))
+        thin = ROUNDED * (1 + np.abs(values).max(0))
         found = np.where(low >= -thin, 1, np.where(high <= thin, -1, 0))
         return np.where(known == UNKNOWN, found, known)
 
@@ -191,7 +192,7 @@ def piece_at(graph: Graph, x: Tensor) -> Piece:
 
 
 def pieces(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> list[Piece]:
-    """Return every activation region of a box that has an inside; their number is exact. For small networks.
+    """Return every activation region of a box that is wider than 1e-7, the solver's tolerance. For small networks.
 
     Raises:
         InputError: more regions than `most`, a domain that is no box of the input's shape, a network with products.

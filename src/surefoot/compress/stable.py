@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from surefoot.compress.journal import Journal, covers
-from surefoot.compress.pieces import THIN, Polytope
+from surefoot.compress.pieces import SOLVED, Polytope
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
@@ -58,7 +58,7 @@ class Cuts:
         cell = Polytope.box(*(end.double().flatten().numpy() for end in (lower, upper)))
         for row, bound in zip(rows, bounds, strict=True):
             cell = cell.with_row(np.append(bound, -row))
-        if cell.radius < -THIN:
+        if cell.radius < -SOLVED:
             raise InputError("the domain is empty: no input of the box satisfies its rows")
         return Cuts(rows, bounds, cell.inside.clip(cell.lower, cell.upper))
 

@@ -152,8 +152,11 @@ def write_onnx(
 
 def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor) -> None:
     made, name = model.graph, model.graph.input[0].name
-    kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type)
+    kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type).type
     ends = [end.numpy().astype(kind) for end in (lower, upper)]
+    # rounded into the box, not out of it
+    ends[0] = np.where(ends[0] < lower.numpy(), np.nextafter(ends[0], kind(np.inf)), ends[0])
+    ends[1] = np.where(ends[1] > upper.numpy(), np.nextafter(ends[1], kind(-np.inf)), ends[1])
     for node in made.node:
         for at, given in enumerate(node.input):
             if given == name:

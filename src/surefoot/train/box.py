@@ -1,15 +1,18 @@
 """The box of inputs that a network was made for: outside of it answers are extrapolation, of polynomials a wild one."""
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from surefoot.data import Part
 
+Box: TypeAlias = tuple[Tensor, Tensor]
 SPARE = 1e-6  # of the width: what rounding may add
 
 
-def box_of(part: Part) -> tuple[Tensor, Tensor] | None:
+def box_of(part: Part) -> Box | None:
     """Return the least and greatest inputs of a part: of each feature of vectors, of each channel of images.
 
     None for inputs that are no numbers: words, trees.
@@ -22,7 +25,7 @@ def box_of(part: Part) -> tuple[Tensor, Tensor] | None:
     return x.amin(others).double().reshape(shape), x.amax(others).double().reshape(shape)
 
 
-def outside(part: Part, box: tuple[Tensor, Tensor] | None) -> np.ndarray:
+def outside(part: Part, box: Box | None) -> np.ndarray:
     """Say which rows of a part have a value outside of a box, or that is no number; none where there is no box."""
     if box is None or not isinstance(part.x, Tensor):
         return np.zeros(len(part), dtype=bool)

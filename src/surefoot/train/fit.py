@@ -22,6 +22,7 @@ from surefoot.losses import Loss
 from surefoot.models import find_model
 from surefoot.models.tree_lstm import TreeLSTM
 from surefoot.train.batches import in_order, shuffled
+from surefoot.train.box import Box
 from surefoot.train.module import REFINED, Classifier
 from surefoot.train.recipes import Recipe
 
@@ -151,7 +152,7 @@ def save_model(
     shape: tuple[int, ...],
     classes: int,
     path: Path | str,
-    box: tuple[torch.Tensor, torch.Tensor] | None = None,
+    box: Box | None = None,
 ) -> None:
     """Write a network's weights with what is needed to rebuild it by name, and the box of inputs it is meant for."""
     about = {"name": name, "shape": list(shape), "classes": classes, "state": model.state_dict(), "box": box}
@@ -168,15 +169,13 @@ def load_model(path: Path | str) -> nn.Module:
     return _load(path)[0]
 
 
-def load_box(path: Path | str) -> tuple[torch.Tensor, torch.Tensor] | None:
+def load_box(path: Path | str) -> Box | None:
     """Read the box of inputs that a saved network is meant for; None where the file names none.
 
     Raises:
         FileError: as `load_model`.
     """
-    _load(path)
-    box = torch.load(path, weights_only=True, map_location="cpu").get("box")
-    return None if box is None else (box[0], box[1])
+    return _load(path)[2]
 
 
 def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:
@@ -186,7 +185,7 @@ def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:
         FileError: as `load_model`.
         InputError: a network whose input is no tensor (trees).
     """
-    model, shape = _load(path)
+    model, shape, _ = _load(path)
     if isinstance(model, TreeLSTM):
         raise InputError(f"{path} is a network for trees, whose input is no tensor: it cannot be exported")
     if any(isinstance(layer, nn.Embedding) for layer in model.modules()):
@@ -194,13 +193,15 @@ def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:
     return model, torch.zeros(2, *shape)
 
 
-def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...]]:
+def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...], Box | None]:
     if not Path(path).exists():
         raise FileError(f"cannot read {path}: there is no such file")
     try:
         about = torch.load(path, weights_only=True, map_location="cpu")
         model = find_model(about["name"])(tuple(about["shape"]), about["classes"])
         model.load_state_dict(about["state"])
+        box = about.get("box")  # files from before have none
+        box = None if box is None else (box[0].double(), box[1].double())
     except Exception as error:  # whatever a damaged file makes torch raise
         raise FileError(f"{path} is not a model that surefoot wrote, or it is damaged: {error}") from error
-    return model.eval(), tuple(about["shape"])
+    return model.eval(), tuple(about["shape"]), box

@@ -158,7 +158,7 @@ def divide(
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
         if plan.finish is not None and parts > FINISH_FROM:
-            found = torch.tensor([plan.finish(*box) for box in zip(lo, hi, strict=True)])
+            found = torch.tensor([plan.finish(*box) for box in zip(lo, hi, strict=True)], dtype=torch.float64)
             still = (found > 0).logical_not()
             margin = min([margin, *found[~still].tolist()])
             lo, hi, own, sets, slope = (t[still] for t in (lo, hi, own, sets, slope))
