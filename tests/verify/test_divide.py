@@ -9,12 +9,13 @@ import torch
 
 from networks import random_box, random_network, samples
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.ops import Linear, Relu
+from surefoot.graph.ops import Linear, Relu, Reshape
 from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
 from surefoot.verify.divide import Plan, Rows, bound_sets, divide
+from surefoot.verify.finish import Finisher, Task, finish_box
 from surefoot.verify.query import Query, Unsafe
-from surefoot.verify.run import Network, _Finish, _Run
+from surefoot.verify.run import Network, _Run
 
 
 def asked(graph: Graph, seed: int, rows: int = 3) -> Query:
@@ -83,7 +84,7 @@ def folded(seed: int) -> Graph:
 
 def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small boxes, with a margin that is a twentieth of the range of values there."""
-    monkeypatch.setattr("surefoot.verify.run.QUICK_PARTS", 1)
+    monkeypatch.setattr("surefoot.verify.finish.QUICK_PARTS", 1)
     finished = split = 0
     for seed in range(12):
         graph = folded(seed)
@@ -94,13 +95,15 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
         least = [unsafe.slack(y).min() for unsafe in query.unsafe]
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
         query = replace(query, unsafe=moved)
-        finish = _Finish(_Run(Network.of(graph), query, 60, "divide", 0, False, True), time.monotonic() + 60)
-        margin = finish(torch.from_numpy(query.lower), torch.from_numpy(query.upper))
+        run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
+        finish = Finisher(Task(graph, query, *run.for_signs()), time.monotonic() + 60)
+        bounds, _ = finish(torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None])
+        margin = float(bounds)
         more = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed + 1)).numpy()
         assert (query.slack(more) >= margin - 1e-9 * (1 + np.abs(y).max())).all()
         finished += margin > 0
-        split += len(finish.split)
-        assert margin <= 0 or finish.float32_holds()
+        split += sum(len(found.signed) > 0 for *_, found in finish.done)
+        assert margin <= 0 or finish.holds_in_float32()
     assert finished > 6
     assert split > 3
 
@@ -112,12 +115,63 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
     boxes: list[torch.Tensor] = []
 
-    def finish(low: torch.Tensor, high: torch.Tensor) -> float:
+    def finish(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         boxes.append(torch.stack([low, high]))
-        return 0.25
+        return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
     found = divide(graph, hopeless, REAL, 20, lambda _: None, Plan(finish=finish))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
-    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Plan(finish=lambda *_: float("nan"))).proven
+
+    def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
+
+    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Plan(finish=no_number)).proven
+
+
+def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+    graph = folded(0)
+    query = replace(asked(graph, 0, rows=2), lower=-np.ones(3), upper=np.ones(3))
+    hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
+
+    def suspicious(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(low),), -torch.inf, dtype=torch.float64), torch.full((1, 3), 0.125).double()
+
+    def replay(x: torch.Tensor) -> torch.Tensor | None:
+        return x[0] if bool((x == 0.125).all()) else None
+
+    found = divide(graph, hopeless, REAL, 20, replay, Plan(finish=suspicious))
+    assert not found.proven
+    assert found.counterexample is not None
+
+
+def test_two_processes_finish_what_one_does() -> None:
+    graph = folded(1)
+    query = replace(asked(graph, 1, rows=2), lower=-0.3 * np.ones(3), upper=0.3 * np.ones(3))
+    y = evaluate(graph, samples(query.lower, query.upper, graph, 2000, 1)).numpy()
+    moved = tuple(Unsafe(u.weights, u.bounds + u.slack(y).min() - 0.2 * np.ptp(y)) for u in query.unsafe)
+    query = replace(query, unsafe=moved)
+    run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
+    task = Task(graph, query, *run.for_signs())
+    low = torch.tensor([[-0.3, -0.3, -0.3], [0.0, -0.3, -0.3]]).double()
+    high = torch.tensor([[0.0, 0.3, 0.3], [0.3, 0.3, 0.3]]).double()
+    alone, together = (Finisher(task, time.monotonic() + 60, jobs) for jobs in (1, 2))
+    assert torch.equal(alone(low, high)[0], together(low, high)[0])
+    assert bool((together(low, high)[0] > 0).all())
+    assert together.holds_in_float32()
+
+
+def test_what_seems_a_counterexample_is_told_whatever_the_shape_of_inputs() -> None:
+    """Y = x on pictures of one pixel: unsafe from 1/2 down."""
+    builder = GraphBuilder((1, 1, 1))
+    builder.add(Linear(torch.ones(1, 1).double()), builder.add(Reshape((1,)), 0))
+    graph = builder.build()
+    query = Query(np.zeros(1), np.ones(1), (Unsafe(np.ones((1, 1)), np.full(1, 0.5)),))
+    task = Task(graph, query, graph, query)
+    found = finish_box(task, torch.zeros(1).double(), torch.ones(1).double(), time.monotonic() + 5)
+    assert found.margin == -np.inf
+    assert found.suspects is not None
+    assert found.suspects.ndim == 2
+    assert bool((found.suspects <= 0.5).all())

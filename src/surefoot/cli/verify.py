@@ -50,7 +50,7 @@ def command(
     method: Annotated[
         Method, typer.Option(help="auto tries the cheap ones first; exact and split are complete.")
     ] = "auto",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes at once, for images.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at once: images, or the parts of a property.")] = 1,
     cluster: Cluster = None,
     journal: Annotated[
         Optional[Path],  # noqa: UP045
@@ -77,7 +77,7 @@ def command(
     opened = open_network(network)
     if prop is not None:
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
-        verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None)
+        verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
         if certificate is not None and proofs:
             save_certificate(certificate, Certificate(digest_of(network), proofs))
         _show_one(plain(verdict), as_json)

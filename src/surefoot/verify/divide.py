@@ -31,6 +31,7 @@ FINISH_FROM = 850  # boxes made before any is finished in another way
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]
+Finish = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # boxes to bounds, and inputs that may break the property
 _TIGHTEN: dict[Effort, Tighten] = {
     "open": tighten_by_substitution,
     "all": tighten_all,
@@ -111,14 +112,14 @@ class Plan:
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
     halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
     substitution bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
-    `finish` is asked for another bound of a box that is still open when many have been made; the largest boxes come
-    first then.
+    `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
+    the largest boxes come first then.
     """
 
     axis_by: AxisBy = "slope"
     effort: Effort = "open"
     certifiable: bool = False
-    finish: Callable[[Tensor, Tensor], float] | None = None
+    finish: Finish | None = None
     most_parts: int = 10**9
 
 
@@ -158,9 +159,11 @@ def divide(
         if found is not None:
             return Divided(False, float(sets.min()), found, parts)
         if plan.finish is not None and parts > FINISH_FROM:
-            found = torch.tensor([plan.finish(*box) for box in zip(lo, hi, strict=True)], dtype=torch.float64)
-            still = (found > 0).logical_not()
-            margin = min([margin, *found[~still].tolist()])
+            bounds, found = _finished(plan.finish, lo, hi, replay)
+            if found is not None:
+                return Divided(False, float(sets.min()), found, parts)
+            still = (bounds > 0).logical_not()
+            margin = min([margin, *bounds[~still].tolist()])
             lo, hi, own, sets, slope = (t[still] for t in (lo, hi, own, sets, slope))
             if not len(lo):
                 continue
@@ -185,6 +188,13 @@ def divide(
         torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in halvings)]).numpy() for i in range(3)
     )
     return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
+
+
+def _finished(
+    finish: Finish, low: Tensor, high: Tensor, replay: Callable[[Tensor], Tensor | None]
+) -> tuple[Tensor, Tensor | None]:
+    bounds, suspects = finish(low, high)
+    return bounds, replay(suspects) if len(suspects) else None
 
 
 def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

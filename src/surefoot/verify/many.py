@@ -193,7 +193,13 @@ def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndar
 
 
 def answer_all(
-    network: Network, queries: Sequence[Query], seconds: float, method: Method, seed: int, prove: bool = False
+    network: Network,
+    queries: Sequence[Query],
+    seconds: float,
+    method: Method,
+    seed: int,
+    prove: bool = False,
+    jobs: int = 1,
 ) -> tuple[Verdict, tuple[Proof, ...]]:
     """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one.
 
@@ -204,7 +210,7 @@ def answer_all(
     unknown: Unknown | None = None
     for i, query in enumerate(queries):
         left = (end - time.monotonic()) / (len(queries) - i)
-        verdict = verify(network, query, max(left, 0.1), method, seed, prove)
+        verdict = verify(network, query, max(left, 0.1), method, seed, prove, jobs=jobs)
         if isinstance(verdict, Violated):
             return verdict, ()
         if isinstance(verdict, Holds):

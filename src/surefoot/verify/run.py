@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Linear, Mul, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
@@ -26,7 +26,8 @@ from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
-from surefoot.verify.divide import AT_ONCE, AxisBy, Effort, Plan, Rows, bound_sets, divide
+from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
+from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
@@ -39,10 +40,7 @@ Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
-ASCENT = 20
 SAMPLES = 200_000  # where inputs are few
-QUICK_PARTS = 32  # of a box that is to be finished: halvings before signs are split
-FINISH_PARTS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +109,9 @@ def verify(
     seed: int = 0,
     prove: bool = False,
     float32: bool = True,
+    jobs: int = 1,
 ) -> Verdict:
-    """Answer a query within about so many seconds.
+    """Answer a query within about so many seconds, in so many processes where its parts can be divided among them.
 
     With `prove` an answer `Holds` carries what a certificate needs. Without `float32` it is not asked whether a proof
     also holds for float32, which can cost more than the proof.
@@ -124,14 +123,22 @@ def verify(
     """
     if prove and method not in _PROVING:
         raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
-    return _Run(network, query, seconds, method, seed, prove, float32).answer()
+    return _Run(network, query, seconds, method, seed, prove, float32, jobs).answer()
 
 
 class _Run:
     def __init__(
-        self, network: Network, query: Query, seconds: float, method: Method, seed: int, prove: bool, float32: bool
+        self,
+        network: Network,
+        query: Query,
+        seconds: float,
+        method: Method,
+        seed: int,
+        prove: bool,
+        float32: bool,
+        jobs: int,
     ) -> None:
-        self.float32 = float32
+        self.float32, self.jobs = float32, jobs
         if len(query.lower) != network.inputs:
             raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
         for unsafe in query.unsafe:
@@ -157,13 +164,9 @@ class _Run:
 
     def candidate(self, x: Tensor) -> Tensor | None:
         """Replay what looks like a counterexample in float64."""
-        with torch.no_grad():
-            y = evaluate(self.network.graph, x.reshape(-1, *self.network.graph.input_shape)).flatten(1)
-        slack = self.query.slack(y.numpy())
-        near = np.argsort(slack)[:4]
-        near = near[slack[near] <= 1e-4 * (1 + np.abs(y.numpy()).max())]
+        near = near_misses(self.network.graph, self.query, x)
         if len(near):
-            self.hit = self.replay(x[torch.from_numpy(near)])
+            self.hit = self.replay(near)
         return torch.from_numpy(self.hit[0]) if self.hit is not None else None
 
     def answer(self) -> Verdict:
@@ -302,7 +305,10 @@ class _Run:
     def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
         seconds = self.left * share
-        finish = _Finish(self, time.monotonic() + seconds) if axis_by == "trial" and not self.prove else None
+        finish = None
+        if axis_by == "trial" and not self.prove:
+            task = Task(self.network.graph, self.query, *self.for_signs())
+            finish = Finisher(task, time.monotonic() + seconds, self.jobs)
         graph = self.network.graph
         found = divide(graph, self.query, REAL, seconds, self.candidate, Plan(axis_by, effort, self.prove, finish))
         if self.hit is not None:
@@ -316,22 +322,16 @@ class _Run:
                 self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings
             )
         details = self.details(parts=found.parts + (finish.parts if finish else 0))
-        deployed = self.leaves_hold(*found.leaves, effort) and (finish is None or finish.float32_holds())
+        deployed = (
+            self.float32
+            and boxes_hold_in_float32(graph, self.query, *found.leaves, effort)
+            and (finish is None or finish.holds_in_float32())
+        )
         return Holds(found.margin, "divide", deployed, details, proof)
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
-
-    def leaves_hold(self, low: Tensor, high: Tensor, effort: Effort) -> bool:
-        if not self.float32:
-            return False
-        for i in range(0, len(low), AT_ONCE):
-            lo, hi = low[i : i + AT_ONCE], high[i : i + AT_ONCE]
-            sets, _ = bound_sets(self.network.graph, lo, hi, self.rows, FLOAT32, effort)
-            if not bool((sets > 0).all()):
-                return False
-        return True
 
     def split(self, most_parts: int = 10**9) -> Verdict | None:
         tightened: Tightened = {}
@@ -401,43 +401,3 @@ class _Run:
             return False
         deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
         return bound_again(deployed, query, leaves) > 0
-
-
-@dataclass(eq=False)
-class _Finish:
-    """Prove small boxes that halving leaves open by splitting signs: near the least margin halving needs ever more."""
-
-    run: _Run
-    end: float
-    parts: int = 0
-    split: list[tuple[Graph, Query, Box, tuple[Part, ...]]] = field(default_factory=list)
-    halved: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def __call__(self, low: Tensor, high: Tensor) -> float:
-        """Bound the margin over a box from below; minus infinity where that is not to be had in few parts."""
-        if self.run.hit is not None or time.monotonic() > self.end:
-            return -math.inf
-        left = self.end - time.monotonic()
-        query = replace(self.run.query, lower=low.numpy(), upper=high.numpy())
-        quick = divide(self.run.network.graph, query, REAL, left, self.run.candidate, Plan(most_parts=QUICK_PARTS))
-        self.parts += quick.parts
-        if quick.proven and quick.leaves is not None:
-            self.halved.append(quick.leaves)
-            return quick.margin
-        if self.run.hit is not None:
-            return -math.inf
-        graph, asked = self.run.for_signs()
-        box = Box(low.reshape(1, *graph.input_shape), high.reshape(1, *graph.input_shape))
-        relaxation = relax(graph, box, REAL, tighten_by_ascent(ASCENT, self.end))
-        found = split_signs(relaxation, asked, self.end - time.monotonic(), self.run.candidate, FINISH_PARTS)
-        self.parts += found.parts
-        if not found.proven:
-            return -math.inf
-        self.split.append((graph, asked, box, found.leaves))
-        return found.margin
-
-    def float32_holds(self) -> bool:
-        """Whether all that was proven here is also proven for float32."""
-        return all(self.run.leaves_hold(low, high, "open") for low, high in self.halved) and all(
-            self.run.parts_hold(*found) for found in self.split
-        )

@@ -1,0 +1,139 @@
+"""Finish the boxes that halving leaves open by splitting signs: near the least margin halving needs ever more."""
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+from joblib import Parallel, delayed
+from torch import Tensor
+
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.reach.ascent import tighten_by_ascent
+from surefoot.reach.backward import relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.rounding import FLOAT32, REAL
+from surefoot.verify.branch import Part, bound_again, split_signs
+from surefoot.verify.divide import AT_ONCE, Effort, Plan, Rows, bound_sets, divide
+from surefoot.verify.query import Query
+
+ASCENT = 20
+QUICK_PARTS = 32  # of a box: halvings before signs are split
+SIGN_PARTS = 200
+SUSPECTS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is asked of every box: of the network, and of the same with its conjunctions written as rectifiers."""
+
+    graph: Graph
+    query: Query
+    sign_graph: Graph
+    sign_query: Query
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A bound of the margin over one box (minus infinity: not to be had in few parts), and what showed it."""
+
+    margin: float = -math.inf
+    parts: int = 0
+    halved: tuple[Tensor, Tensor] | None = None  # boxes that halving proved,
+    signed: tuple[Part, ...] = ()  # or parts of the box by signs
+    suspects: Tensor | None = None  # inputs (n, d) that seem to be counterexamples, to be replayed
+
+
+def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
+    """Return, flat, the few of the inputs (n, ...) whose output is unsafe in float64, or within rounding of it."""
+    with torch.no_grad():
+        y = evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)
+    slack = torch.from_numpy(query.slack(y.numpy()))
+    near = slack.argsort()[:SUSPECTS]
+    return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
+
+
+def finish_box(task: Task, low: Tensor, high: Tensor, end: float) -> Finished:
+    """Prove one box by a few halvings, else by a few splits of signs. `end`: by the clock of `time.monotonic`.
+
+    Property: a margin above 0 is proven in real arithmetic.
+    """
+    suspects: list[Tensor] = []
+
+    def suspect(x: Tensor) -> Tensor | None:
+        suspects.append(near_misses(task.graph, task.query, x))
+        return None  # whoever asked replays them
+
+    def met() -> Tensor | None:
+        return torch.cat(suspects)[:SUSPECTS] if suspects else None
+
+    left = end - time.monotonic()
+    if left <= 0:
+        return Finished()
+    query = replace(task.query, lower=low.numpy(), upper=high.numpy())
+    quick = divide(task.graph, query, REAL, left, suspect, Plan(most_parts=QUICK_PARTS))
+    if quick.proven and quick.leaves is not None:
+        return Finished(quick.margin, quick.parts, halved=quick.leaves)
+    asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
+    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_ascent(ASCENT, end))
+    found = split_signs(relaxation, asked, end - time.monotonic(), suspect, SIGN_PARTS)
+    parts = quick.parts + found.parts
+    if not found.proven:
+        return Finished(parts=parts, suspects=met())
+    return Finished(found.margin, parts, signed=found.leaves)
+
+
+def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Finished, end: float) -> bool:
+    """Whether what was proven of a box is proven for float32 too, by the same parts."""
+    if found.halved is not None:
+        return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
+    asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
+    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_ascent(ASCENT, end))
+    return bound_again(deployed, asked, found.signed) > 0
+
+
+def boxes_hold_in_float32(graph: Graph, query: Query, low: Tensor, high: Tensor, effort: Effort) -> bool:
+    """Whether every box (n, d) misses all that is unsafe for any float32 evaluation, by substitution alone."""
+    rows = Rows(query)
+    for i in range(0, len(low), AT_ONCE):
+        sets, _ = bound_sets(graph, low[i : i + AT_ONCE], high[i : i + AT_ONCE], rows, FLOAT32, effort)
+        if not bool((sets > 0).all()):
+            return False
+    return True
+
+
+def _box(task: Task, low: Tensor, high: Tensor) -> Box:
+    shape = (1, *task.graph.input_shape)
+    return Box(low.reshape(shape), high.reshape(shape))
+
+
+@dataclass(eq=False)
+class Finisher:
+    """Finish boxes, in so many processes; keep what showed each."""
+
+    task: Task
+    end: float
+    jobs: int = 1
+    parts: int = 0
+    done: list[tuple[Tensor, Tensor, Finished]] = field(default_factory=list)
+
+    def __call__(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
+        call = delayed(finish_box)
+        boxes = list(zip(low, high, strict=True))
+        found: list[Finished] = Parallel(n_jobs=min(self.jobs, len(boxes)))(
+            call(self.task, lo, hi, self.end) for lo, hi in boxes
+        )
+        self.parts += sum(one.parts for one in found)
+        self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
+        margins = torch.tensor([one.margin for one in found], dtype=torch.float64)
+        return margins, torch.cat([low[:0], *(one.suspects for one in found if one.suspects is not None)])
+
+    def holds_in_float32(self) -> bool:
+        """Whether all that was proven here is also proven for float32."""
+        call = delayed(box_holds_in_float32)
+        return all(
+            Parallel(n_jobs=min(self.jobs, max(len(self.done), 1)))(
+                call(self.task, lo, hi, one, self.end) for lo, hi, one in self.done
+            )
+        )
