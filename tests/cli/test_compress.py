@@ -16,6 +16,8 @@ from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.models import PolynomialNet
+from surefoot.recalibrate import RECALIBRATORS
+from surefoot.recalibrate.files import save_recalibrator
 from typed import surefoot
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
@@ -188,6 +190,37 @@ def test_equal_says_for_how_many_images_the_answer_is_the_same(
     assert found["met_in_float32"] == pytest.approx(found["met"], rel=1e-3)
     surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--images", "x.npz")
     assert f"for {found['same_answer']} of 300 inputs" in capsys.readouterr().out
+
+
+def test_equal_bounds_calibrated_confidences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.003), folder / "moved.onnx")
+    rng = np.random.default_rng(1)
+    x = rng.random(size=(300, 5))
+    np.savez("x.npz", x=x)
+    logits = run("net.onnx", x).astype(np.float64)
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    for method in ("temperature", "isotonic"):
+        made = RECALIBRATORS[method]().fit(logits, labels)
+        save_recalibrator(made, Path(f"{method}.json"))
+        surefoot(
+            "equal",
+            "net.onnx",
+            "moved.onnx",
+            "--domain",
+            "0,1",
+            "--images",
+            "x.npz",
+            "--map",
+            f"{method}.json",
+            "--json",
+        )
+        found = json.loads(capsys.readouterr().out)
+        met = np.abs(made.predict_proba(run("moved.onnx", x)) - made.predict_proba(run("net.onnx", x))).max()
+        assert met <= found["calibrated_at_images"]
+        assert ("calibrated" in found) == (method == "temperature")
+    with pytest.raises(SystemExit):
+        surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--map", "isotonic.json")
+    assert "add --images" in capsys.readouterr().err
 
 
 def test_other_answers_are_found_and_replayed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from surefoot.cli.compress import Domain, Seconds, read_domain, read_inputs
 from surefoot.cli.options import Json
+from surefoot.compress import calibrated
 from surefoot.compress.files import (
     equal_files,
     logits_of_file,
@@ -17,7 +18,9 @@ from surefoot.compress.files import (
     same_polynomial_files,
     within_files,
 )
+from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
+from surefoot.recalibrate.files import load_recalibrator
 from surefoot.verify.many import plain
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated
 
@@ -34,6 +37,10 @@ def command(
     images: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
+    ] = None,
+    map_: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--map", help="A fitted map: bound calibrated confidences too, anywhere or at the --images."),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -69,25 +76,42 @@ def command(
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
     other = found.other is not None and replayed(first, second, found.other)[1]
     x = None if images is None else read_inputs(images, shape)
-    same = None if x is None else int(found.same_answer(logits_of_file(first, x)).sum())
+    logits = None if x is None else logits_of_file(first, x)
+    same = None if logits is None else int(found.same_answer(logits).sum())
+    repaired = _calibrated(map_, found.bound, logits) if map_ is not None and proven else {}
     if out is not None:
         _save(out, found.input if not other or found.other is None else found.other)
     if as_json:
         bounds = {"logits": found.largest, "confidence": found.confidence} if proven else None
         met = {"met": found.met, "met_in_float32": replay, "answers_differ": other}
         rows = {} if x is None else {"images": len(x), "same_answer": same}
-        print(json.dumps({"proven": proven, "bound": bounds, **met, **rows}))
+        print(json.dumps({"proven": proven, "bound": bounds, **met, **rows, **repaired}))
         return
     if proven:
         print(f"proven: no logit differs by more than {found.largest:.3g}, no confidence by {found.confidence:.3g}")
         print(f"so the answer is the same wherever the two largest logits are more than {2 * found.largest:.3g} apart"
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
+        for name, value in repaired.items():
+            where_ = "for any input" if name == "calibrated" else f"at the inputs of {images}"
+            print(f"after {map_} no confidence differs by more than {value:.3g} {where_}")
     else:
         print("not proven: no bound could be found")
     print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")
     print("an input was met on which the answers differ" if other else "no input was met on which the answers differ")
     if out is not None:
         print(f"input: {out}")
+
+
+def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dict[str, float]:
+    """Bound calibrated confidences everywhere, and at inputs, where each can be had."""
+    recalibrator = load_recalibrator(path)
+    if recalibrator.n_classes_ != len(bound):
+        raise InputError(f"{path} is of {recalibrator.n_classes_} classes; the networks have {len(bound)}")
+    always = calibrated.everywhere(recalibrator, bound)
+    if always is None and logits is None:
+        raise InputError(f"{path} is more than affine: its changes are bounded input by input; add --images")
+    here = {} if logits is None else {"calibrated_at_images": float(calibrated.at(recalibrator, logits, bound).max())}
+    return here if always is None else {"calibrated": always, **here}
 
 
 def _say(answer: Verdict, within: float, as_json: bool) -> None:

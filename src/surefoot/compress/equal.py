@@ -107,7 +107,7 @@ def equal(
     scale = 1 + float(one.boxes[-1].magnitude.max())
     if not forms_alone and not bound.max() <= NEARLY * scale:
         bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds))
-    return _searched(first, second, lower, upper, bound, cuts)
+    return searched(first, second, lower, upper, bound, cuts)
 
 
 def within(
@@ -161,10 +161,13 @@ def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float) -> np.n
     return np.where(found >= 0, found, np.inf)  # also where it is not a number
 
 
-def _searched(
+def searched(
     first: Graph, second: Graph, lower: Tensor, upper: Tensor, bound: np.ndarray, cuts: Cuts | None
 ) -> Equality:
-    """Look for the largest difference, and for another answer: samples first, then steps of the gradient's sign."""
+    """Give a bound with the largest difference that is met, and with another answer if one is.
+
+    Samples first, then steps of the gradient's sign.
+    """
     x = inside(lower, upper, SAMPLES, cuts=cuts)
     one, two = (evaluate(g, x).flatten(1) for g in (first, second))
     gaps = (one - two).abs().amax(1)

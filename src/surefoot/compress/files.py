@@ -1,8 +1,10 @@
 """From an ONNX file to a smaller one, with its certificate and what the change costs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,9 +12,12 @@ from scipy.special import softmax
 from torch import Tensor
 
 from surefoot.compress.certificate import certificate_of, check_equal
-from surefoot.compress.equal import Equality, equal, within
+from surefoot.compress.channels import Match, channels_of
+from surefoot.compress.equal import Equality, equal, searched, within
 from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.journal import Journal
+from surefoot.compress.matched import matched_difference
+from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.stable import Cuts, Domain, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
@@ -22,11 +27,14 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Relu, Reshape, Softmax
+from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.reach.backward import relax, tighten_by_substitution
+from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import load_certificate, save_certificate
+from surefoot.reach.rounding import REAL
 from surefoot.verify.many import digest_of
 from surefoot.verify.query import Verdict
 from surefoot.verify.replay import Runner, runner_of_onnx
@@ -58,9 +66,11 @@ class Report:
     def sentence(self) -> str:
         """Say it."""
         if self.units[0] == 0:
-            return "The network has no rectifier: nothing to remove."
+            return "The network has no rectifier and no product: nothing to remove."
         if self.units[0] == self.units[1]:
             stable = self.active + self.inactive
+            if not stable + self.open:
+                return "Nothing changed: of the products none is 0, read by nothing, or a multiple of another."
             return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
@@ -99,22 +109,21 @@ def compress_file(
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
-    if cuts is not None and (certificate is not None or clip):
-        raise InputError("a certificate, and a clip, speak of boxes: neither can be had for a domain that rows cut")
     whole = graph_of_onnx(load_model(path))
     graph = flat_output(logits_of(whole)).to(torch.float64)
-    layers = fused(graph)
-    made = compress(layers, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
-    small = _as_written(made.graph)
-    found = _compared(graph, small, domain, seconds, journal) if made.removed else _SAME
+    if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
+        raise InputError("a certificate speaks of rectifiers: a network with products has none; leave it out")
+    if cuts is not None and (certificate is not None or clip):
+        raise InputError("a certificate, and a clip, speak of boxes: neither can be had for a domain that rows cut")
+    work = _Work(graph, domain, seconds, witnesses, journal)
+    made, small, found = work.made()
     scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
     if not found.largest <= TOLERANCE * scale:
-        made = compress(layers, lower, upper, seconds, witnesses, SAFE, cuts=cuts, journal=journal)
-        made.log.append(f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused")
-        small = _as_written(made.graph)
-        found = _compared(graph, small, domain, seconds, journal) if made.removed else _SAME
+        refused = f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused"
+        made, small, found = work.made(SAFE)
+        made.log.append(refused)
     if tolerance > 0:
-        made, small, found = _approximated(graph, (made, small, found), domain, seconds, witnesses, tolerance, journal)
+        made, small, found = _approximated(work, (made, small, found), tolerance)
     if made.removed or clip:
         words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
         if cuts is not None:
@@ -138,7 +147,7 @@ def compress_file(
     active, inactive, open_ = made.stability.counts()
     return Report(
         (_units(graph), _units(made.graph)),
-        (layers.parameters(), made.graph.parameters()),
+        (fused(graph).parameters(), fused(made.graph).parameters()),
         active,
         inactive,
         open_,
@@ -152,28 +161,69 @@ def compress_file(
     )
 
 
-def _approximated(
-    graph: Graph,
-    exact: tuple[Compressed, Graph, Equality],
-    domain: Domain,
-    seconds: float,
-    witnesses: Tensor | None,
-    tolerance: float,
-    journal: Journal,
-) -> tuple[Compressed, Graph, Equality]:
+Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A network that is compressed over a domain, in one way or another."""
+
+    graph: Graph
+    domain: Domain
+    seconds: float
+    witnesses: Tensor | None
+    journal: Journal
+
+    def made(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Made:
+        """Compress, and bound what changes, float32 weights included: by affine forms.
+
+        Networks without such forms (products, or too large) lose channels only, which needs none.
+        """
+        if not any(isinstance(node.op, Mul) for node in self.graph.nodes):
+            made = self._compressed(fused(self.graph), rewrites, almost)
+            small = _as_written(made.graph)
+            try:
+                return made, small, self._by_forms(small) if made.removed else _SAME
+            except InputError:  # too large
+                pass
+        made = self._compressed(self.graph, (), almost)
+        small = _as_written(made.graph)
+        return made, small, self._by_channels(made, small) if made.removed else _SAME
+
+    def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
+        lower, upper, cuts = self.domain
+        return compress(layers, lower, upper, self.seconds, self.witnesses, rewrites, almost, cuts, self.journal)
+
+    def _by_forms(self, small: Graph) -> Equality:
+        one, two = pools_as_rectifiers(self.graph), pools_as_rectifiers(small)
+        lower, upper, cuts = self.domain
+        return equal(one, two, lower, upper, self.seconds, forms_alone=True, cuts=cuts, journal=self.journal)
+
+    def _by_channels(self, made: Compressed, small: Graph) -> Equality:
+        """Add what each removal of channels can change, and the rounding of weights."""
+        lower, upper, cuts = self.domain
+        region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
+
+        def boxes(graph: Graph) -> list[Box]:
+            return relax(graph, region, REAL, tighten_by_substitution, corners=False).boxes
+
+        same = [Match.same(channels_of(node)) for node in small.nodes]
+        bound = matched_difference(made.graph, small, same, boxes(made.graph), boxes(small))
+        for before, step in made.steps:
+            bound = bound + matched_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
+        return searched(self.graph, small, lower, upper, bound, cuts)
+
+
+def _approximated(work: _Work, exact: Made, tolerance: float) -> Made:
     """Take units for stable that almost are: as many, by bisection, as keep the proven difference within tolerance."""
-    layers, best = fused(graph), exact
-    lower, upper, cuts = domain
+    best = exact
     amounts = open_amounts(exact[0].stability)
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
-        almost = float(amounts[count - 1])
-        made = compress(layers, lower, upper, seconds, witnesses, almost=almost, cuts=cuts, journal=journal)
-        small = _as_written(made.graph)
-        found = _compared(graph, small, domain, seconds, journal)
-        if found.largest <= tolerance:
-            low, best = count, (made, small, found)
+        tried = work.made(almost=float(amounts[count - 1]))
+        if tried[2].largest <= tolerance:
+            low, best = count, tried
         else:
             high = count - 1
     if low:
@@ -261,12 +311,6 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
     return bound, f"inputs from {low} to {high}"
 
 
-def _compared(first: Graph, second: Graph, domain: Domain, seconds: float, journal: Journal) -> Equality:
-    one, two = pools_as_rectifiers(first), pools_as_rectifiers(second)
-    lower, upper, cuts = domain
-    return equal(one, two, lower, upper, seconds, forms_alone=True, cuts=cuts, journal=journal)
-
-
 def _as_written(graph: Graph) -> Graph:
     return graph.to(torch.float32).to(torch.float64)
 
@@ -285,7 +329,7 @@ def _ended_as(whole: Graph, logits: Graph) -> Graph:
 
 
 def _units(graph: Graph) -> int:
-    return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu))
+    return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu | Mul))
 
 
 def _met(first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None) -> tuple[float, float]:

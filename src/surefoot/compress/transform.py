@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.channels import Leaner, lean
 from surefoot.compress.journal import Journal
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
 from surefoot.compress.stable import Cuts, Stability, stability
-from surefoot.graph.graph import Graph, GraphBuilder, Node
-from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Reshape
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Conv2d, Linear
 from surefoot.reach.boxes import Box
 
 
@@ -25,6 +26,7 @@ class Compressed:
     stability: Stability  # of the network that was given
     log: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)  # units, by rewrite
+    steps: list[tuple[Stability, Leaner]] = field(default_factory=list)  # removals of channels, one after another
 
 
 def compress(
@@ -41,7 +43,8 @@ def compress(
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
     Outside of the box, or of what `cuts` leave of it, nothing is promised. `rewrites` names those of `REWRITES` to
-    apply; layers without an open unit are folded only where `bottleneck` is among them. Units that pass 0 by less than
+    apply to dense layers, which are folded without an open unit only where `bottleneck` is among them; channels that
+    nothing needs go in any case. Units that pass 0 by less than
     `almost` are taken for stable: the output changes then, by an amount that `equal` bounds.
 
     Property: exact in real arithmetic where `almost` is 0, but for rounding of new weights to float64, which
@@ -56,7 +59,7 @@ def compress(
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
     first = found = stability(graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
     result = Compressed(graph, first)
-    while _pass(result, found, rewrites, almost):  # ends: each change removes a unit
+    while _pass(result, found, rewrites, almost) or _leaner(result, found, almost):  # ends: each removes a unit
         found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
@@ -75,15 +78,35 @@ def _pass(result: Compressed, found: Stability, rewrites: Sequence[str], almost:
         if readers[before] != 1:
             continue
         signs = _nearly(found, place, almost)
-        match graph.nodes[before].op:
-            case Linear() if len(graph.nodes[at].shape) == 1 and readers[at] == 1:
-                after = next(i for i, node in enumerate(graph.nodes) if at in node.inputs)
-                inputs = found.boxes[found.graph.nodes[found.graph.nodes[place].inputs[0]].inputs[0]]
-                if isinstance(graph.nodes[after].op, Linear):
-                    changed |= _dense(result, signs, inputs, before, at, after, rewrites)
-            case Conv2d():
-                changed |= _channels(result, signs, before, at, readers)
+        if isinstance(graph.nodes[before].op, Linear) and len(graph.nodes[at].shape) == 1 and readers[at] == 1:
+            after = next(i for i, node in enumerate(graph.nodes) if at in node.inputs)
+            inputs = found.boxes[found.graph.nodes[found.graph.nodes[place].inputs[0]].inputs[0]]
+            if isinstance(graph.nodes[after].op, Linear):
+                changed |= _dense(result, signs, inputs, before, at, after, rewrites)
     return changed
+
+
+def _leaner(result: Compressed, found: Stability, almost: float) -> bool:
+    """Remove channels that nothing needs, from all layers at once."""
+    boxes = [*found.boxes]
+    for place in found.signs:  # what is taken for inactive gives nothing
+        silent = _nearly(found, place, almost) < 0
+        boxes[place] = Box(*(torch.where(silent, 0.0, end) for end in (boxes[place].lower, boxes[place].upper)))
+    made = lean(found.graph, boxes)
+    if not made.dead and not made.merged:
+        return False
+    result.steps.append((found, made))
+    result.graph = made.graph
+    for count, kind in ((made.dead, "channel"), (made.merged, "merged channel")):
+        if count:
+            result.removed[kind] += count
+    few = [
+        f"{len(m.to) - len(m.kept)} of {len(m.to)} channels of {node.name.rsplit('#', 1)[0]}"
+        for node, m in zip(found.graph.nodes, made.matches, strict=True)
+        if isinstance(node.op, Linear | Conv2d) and len(m.kept) < len(m.to)
+    ]
+    result.log.append(f"{', '.join(few)} go: {made.dead} sets read by nothing or 0, {made.merged} multiples of others")
+    return True
 
 
 def _nearly(found: Stability, place: int, almost: float) -> Tensor:
@@ -157,7 +180,7 @@ def _tensor(x: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x))
 
 
-def _replaced(graph: Graph, ops: dict[int, Linear | Conv2d], skip: dict[int, int | None]) -> Graph:
+def _replaced(graph: Graph, ops: dict[int, Linear], skip: dict[int, int | None]) -> Graph:
     """Build the graph anew with other operations; a node of `skip` reads what the named node reads, or is dropped."""
     builder = GraphBuilder(graph.input_shape, graph.nodes[0].name)
     new = {0: 0}
@@ -170,65 +193,3 @@ def _replaced(graph: Graph, ops: dict[int, Linear | Conv2d], skip: dict[int, int
             continue
         new[at] = builder.add(ops.get(at, node.op), *(new[i] for i in inputs), name=node.name)
     return builder.build(new[len(graph.nodes) - 1])
-
-
-def _channels(result: Compressed, signs: Tensor, before: int, at: int, readers: Counter[int]) -> bool:
-    """Drop channels of a convolution that are inactive at every place, where a convolution or a linear map reads them.
-
-    Active channels stay: at a zero-padded border what they pass on is no constant.
-    """
-    graph = result.graph
-    conv = graph.nodes[before].op
-    assert isinstance(conv, Conv2d)
-    keep = (signs >= 0).flatten(1).any(1)
-    if bool(keep.all()) or not bool(keep.any()) or conv.groups != 1:
-        return False
-    ops: dict[int, Linear | Conv2d] = {}
-    last = at
-    while True:
-        if readers[last] != 1:
-            return False
-        reader = next(i for i, n in enumerate(graph.nodes) if last in n.inputs)
-        node: Node = graph.nodes[reader]
-        match node.op:
-            case Conv2d() if node.op.groups == 1:
-                ops[reader] = replace(node.op, weight=node.op.weight[:, keep])
-                break
-            case Conv2d() if node.op.groups == len(keep) == len(node.op.weight):  # average pooling, as it is read
-                offset = None if node.op.offset is None else node.op.offset[keep]
-                ops[reader] = replace(node.op, weight=node.op.weight[keep], offset=offset, groups=int(keep.sum()))
-            case MaxPool2d():
-                pass
-            case Reshape() if len(node.shape) == 1:
-                after = next(i for i, n in enumerate(graph.nodes) if reader in n.inputs)
-                linear = graph.nodes[after].op
-                if not isinstance(linear, Linear) or readers[reader] != 1:
-                    return False
-                channels, height, width = graph.nodes[last].shape
-                wide = linear.weight.reshape(-1, channels, height, width)[:, keep].flatten(1)
-                ops[after] = replace(linear, weight=wide)
-                reshape = {reader: Reshape((wide.shape[1],))}
-                return _without(result, before, at, keep, conv, ops, reshape)
-            case _:
-                return False
-        last = reader
-    return _without(result, before, at, keep, conv, ops, {})
-
-
-def _without(
-    result: Compressed,
-    before: int,
-    at: int,
-    keep: Tensor,
-    conv: Conv2d,
-    ops: dict[int, Linear | Conv2d],
-    reshape: dict[int, Reshape],
-) -> bool:
-    offset = None if conv.offset is None else conv.offset[keep]
-    ops[before] = replace(conv, weight=conv.weight[keep], offset=offset)
-    gone = int((~keep).sum())
-    result.removed["channel"] += gone
-    name = result.graph.nodes[at].name.rsplit("#", 1)[0]
-    result.log.append(f"{name}: {gone} of {len(keep)} channels are inactive everywhere")
-    result.graph = _replaced(result.graph, {**ops, **reshape}, {})  # type: ignore[dict-item]
-    return True

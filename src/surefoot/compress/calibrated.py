@@ -1,0 +1,53 @@
+"""What a difference of logits can do to calibrated confidences, after any map that has bounds."""
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.recalibrate import Recalibrator
+from surefoot.recalibrate.steps import Affine, Softmax, apply
+from surefoot.verify.enclose import Differences, enclose
+
+SPARE = 1e-12
+
+
+def everywhere(recalibrator: Recalibrator, bound: np.ndarray) -> float | None:
+    """Bound the change of any calibrated probability, for every input, where logits change by at most `bound` (k,).
+
+    |W| bound is that of the map's logits, and tanh(eps / 2) that of a softmax. None for maps that are more than affine:
+    where they jump, the smallest change can matter; `at` bounds them input by input.
+
+    Property: sound.
+    """
+    match recalibrator.map_:
+        case (Affine() as step, Softmax()):
+            weight = np.abs(step.weight)
+            moved = weight @ bound if weight.ndim == 2 else weight * bound
+            return float(np.tanh(moved.max() / 2)) + SPARE
+        case (Softmax(),):
+            return float(np.tanh(bound.max() / 2)) + SPARE
+        case _:
+            return None
+
+
+def at(recalibrator: Recalibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """Bound the change of every calibrated probability at each of some logits (n, k), (n,).
+
+    Property: sound, for logits that change by at most `bound` (k,).
+
+    Raises:
+        InputError: a map of another number of classes, or one without bounds.
+    """
+    k = logits.shape[1]
+    if recalibrator.n_classes_ != k:
+        raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
+    now, steps, weight = apply(recalibrator.map_, logits), recalibrator.map_, np.eye(k)
+    if isinstance(steps[0], Affine):  # several weights mix what is known of each logit
+        weight = steps[0].weight if steps[0].weight.ndim == 2 else np.eye(k) * steps[0].weight
+        logits, steps = steps[0](logits), steps[1:]
+    spare = np.abs(weight[:, None] - weight[None]) @ bound
+    spare = spare + SPARE * (1 + np.abs(logits).max()) * (1 - np.eye(k))
+    found = []
+    for z, p in zip(logits, now, strict=True):
+        box = enclose(steps, Differences(z[:, None] - z[None] + spare))
+        found.append(float(np.maximum(p - box.lower, box.upper - p).max()) + SPARE)
+    return np.array(found)
