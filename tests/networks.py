@@ -85,3 +85,36 @@ def samples(lower: np.ndarray, upper: np.ndarray, graph: Graph, count: int, seed
     inside = rng.uniform(lower, upper, (count, len(lower)))
     corners = np.where(rng.random((count, len(lower))) < 0.5, lower, upper)
     return torch.from_numpy(np.concatenate([inside, corners])).reshape(-1, *graph.input_shape)
+
+
+def random_polynomial(seed: int, classes: int = 3) -> Graph:
+    """Make a polynomial of vectors or small images: products of what is affine, and of what is a product already."""
+    rng = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.normal(size=shape).astype(np.float32).astype(np.float64))
+
+    if rng.random() < 0.3:
+        builder = GraphBuilder((1, 3, 3))
+        maps = [builder.add(Conv2d(weights(2, 1, 2, 2) / 2, weights(2) / 2), 0) for _ in range(2)]
+        last = builder.add(Add(), builder.add(Mul(), *maps), maps[0])
+        if rng.random() < 0.5:
+            last = builder.add(Concat(0), last, maps[1])
+        last = builder.add(Reshape((math.prod(builder.nodes[last].shape),)), last)
+    else:
+        d = int(rng.integers(1, 6))
+        builder = GraphBuilder((d,))
+        last = builder.add(Linear(weights(4, d) / d**0.5, weights(4) / 2), 0)
+    for _ in range(int(rng.integers(1, 4))):
+        (width,) = builder.nodes[last].shape
+        kind = rng.integers(0, 4)
+        inner = builder.add(Linear(weights(4, width) / width**0.5, weights(4) / 2), last)
+        (source,) = (0,) if len(builder.nodes[0].shape) == 1 else (last,)
+        factor = builder.add(Linear(weights(4, math.prod(builder.nodes[source].shape)) / 2, weights(4) / 2), source)
+        last = builder.add(Mul(), factor, inner if kind else factor)
+        if kind == 2:
+            last = builder.add(Add(), last, inner)
+        if kind == 3:
+            last = builder.add(Scale(weights(4), weights(4) / 2), builder.add(Take(torch.tensor([3, -1, 0, 1])), last))
+    builder.add(Linear(weights(classes, 4) / 2, weights(classes) / 2), last)
+    return builder.build()

@@ -121,9 +121,8 @@ class Finisher:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         call = delayed(finish_box)
         boxes = list(zip(low, high, strict=True))
-        found: list[Finished] = Parallel(n_jobs=min(self.jobs, len(boxes)))(
-            call(self.task, lo, hi, self.end) for lo, hi in boxes
-        )
+        run = Parallel(n_jobs=min(self.jobs, len(boxes)))
+        found: list[Finished] = list(run(call(self.task, lo, hi, self.end) for lo, hi in boxes))  # type: ignore[arg-type]
         self.parts += sum(one.parts for one in found)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in found], dtype=torch.float64)

@@ -26,6 +26,7 @@ from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
+from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
@@ -34,7 +35,7 @@ from surefoot.verify.replay import Replay, Runner, runner_of_graph
 from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[
-    "auto", "substitution", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
+    "auto", "substitution", "curvature", "ascent", "split", "divide", "exact", "star", "zonotope", "polytope", "relaxed"
 ]
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
@@ -221,14 +222,21 @@ class _Run:
                     first.append(self.zonotope)
                 first.append(self.attack_thoroughly)
                 if few:
-                    return [*first, *self.dividing()]
+                    half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
+                    return [*first, *half, *self.dividing()]
                 if self.prove:
                     return [*first, self.split]
+                if is_treated(self.network.graph):
+                    return [*first, self.substitution, self.curved]
                 # signs are split until none is open; what is left then, and products, is for linear programs
                 last = partial(self.walked, "triangle", programs=True) if self.has_products else self.exact
                 return [*first, self.substitution, self.split, last]
             case "substitution":
                 return [self.glance, self.substitution]
+            case "curvature":
+                if not is_treated(self.network.graph):
+                    raise InputError(f"curvature is for polynomials of at most {LARGEST} inputs, degree 2 or more")
+                return [self.glance, self.curved]
             case "ascent":
                 return [self.glance, lambda: self.split(most_parts=len(self.query.unsafe))]
             case "split":
@@ -365,6 +373,16 @@ class _Run:
         )
         lower, upper = self.query.lower, self.query.upper
         return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
+
+    def curved(self, share: float = 1.0) -> Verdict | None:
+        """Prove a polynomial network by convex functions below it."""
+        found = prove_by_curvature(self.network.graph, self.query, self.left * share, self.candidate)
+        if self.hit is not None:
+            return self.violated("curvature")
+        self.best = max(self.best, found.margin)
+        if not found.proven:
+            return None
+        return Holds(found.margin, "curvature", False, self.details(parts=found.parts))
 
     def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
         star = star_of_box(self.query, self.network.pooled.input_shape)

@@ -1,0 +1,235 @@
+"""Prove things of polynomial networks: a convex function below each row, its dual bound, and halving of inputs.
+
+Over a box, x = c + r y with y in [-1, 1], the row m(x) is at least g(y) = m + sum_i a_i (y_i^2 - 1), which is convex if
+its Hessian r H r + 2 diag(a) is positive semidefinite for the least curvature H (`reach.curvature`). Then for *any* y'
+
+    m >= g(y') - sum_i |g_i(y')| - sum_i g_i(y') y'_i        on the whole box (g_i the derivatives),
+
+so whoever looked for y', and for the a, the bound is sound; both are looked for where the bound is best. What a_i costs
+is a_i (1 - y'_i^2): nothing where the minimum lies at an end, so a is large there and small elsewhere.
+
+Reference: Adjiman et al. 1998 (alpha-BB); Abad Rocamora et al. 2022 for polynomial networks, whose bound is the value
+at an iterate. Positive definiteness by a Cholesky decomposition that succeeds: Rump 2006.
+"""
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from surefoot.graph.degree import degree_of
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
+from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.curvature import Factors, adjoints, curvature, factors_of, least_curvature
+from surefoot.reach.rounding import DOUBLE, REAL, gamma
+from surefoot.verify.query import Query
+
+AT_ONCE = 32
+LARGEST = 1024  # inputs
+DESCENT = 40  # steps towards the minimum of the convex function
+ROUNDS = 3  # of choosing a, then y'
+EVEN = 0.02  # weight of an input's width where boxes are halved
+SOFT = 0.02  # how near an end y' must be for a_i to cost nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Curved:
+    """Whether every box was proven, the least bound, a counterexample if one was met, and how many boxes there were."""
+
+    proven: bool
+    margin: float
+    counterexample: Tensor | None
+    parts: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Bounds:
+    value: Tensor  # (n,)
+    at: Tensor  # y' (n, d)
+    cost: Tensor  # a_i (1 - y'_i^2), (n, d)
+
+
+def prove_by_curvature(
+    graph: Graph, query: Query, seconds: float, replay: Callable[[Tensor], Tensor | None], most_parts: int = 10**9
+) -> Curved:
+    """Prove that every unsafe set is missed by one of its rows, halving the box where the bound is lost.
+
+    Property: sound in real arithmetic.
+
+    Raises:
+        InputError: a network that is no polynomial.
+    """
+    end = time.monotonic() + seconds
+    factors = factors_of(graph)
+    weights, offsets = _rows(graph, query)
+    number = itertools.count()
+    low, high = torch.from_numpy(query.lower), torch.from_numpy(query.upper)
+    fresh = [(low, high, which) for which in range(len(weights))]
+    todo: list[tuple[float, int, tuple[Tensor, Tensor, int], Tensor]] = []
+    margin, parts = float("inf"), 0
+    while fresh or todo:
+        if not fresh:
+            if time.monotonic() > end or parts >= most_parts:
+                return Curved(False, todo[0][0], None, parts)
+            for _ in range(min(AT_ONCE // 2, len(todo))):
+                value, _, box, cost = heapq.heappop(todo)
+                halves = _halved(box, cost, high - low)
+                if halves is None:
+                    return Curved(False, value, None, parts)
+                fresh += halves
+        now, fresh = fresh[:AT_ONCE], fresh[AT_ONCE:]
+        lo, hi = (torch.stack([box[i] for box in now]) for i in (0, 1))  # type: ignore[arg-type]
+        which = torch.tensor([box[2] for box in now])
+        found = bound_rows(graph, factors, lo, hi, weights[which], offsets[which])
+        parts += len(now)
+        met = replay((lo + hi) / 2 + found.at * (hi - lo) / 2)
+        if met is not None:
+            return Curved(False, float(found.value.min()), met, parts)
+        for value, box, cost in zip(found.value.nan_to_num(-torch.inf).tolist(), now, found.cost, strict=True):
+            if value > 0:
+                margin = min(margin, value)
+            else:
+                heapq.heappush(todo, (value, next(number), box, cost))
+    return Curved(True, margin, None, parts)
+
+
+def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:
+    """Of each unsafe set take the row that is largest in the middle of the region."""
+    middle = torch.from_numpy((query.lower + query.upper) / 2).reshape(1, *graph.input_shape)
+    y = evaluate(graph, middle).flatten(1)[0]
+    weights, offsets = [], []
+    for unsafe in query.unsafe:
+        w, b = torch.from_numpy(unsafe.weights), torch.from_numpy(unsafe.bounds)
+        best = int((w @ y - b).argmax())
+        weights.append(w[best])
+        offsets.append(b[best])
+    return torch.stack(weights), torch.stack(offsets)
+
+
+def _halved(box: tuple[Tensor, Tensor, int], cost: Tensor, whole: Tensor) -> list[tuple[Tensor, Tensor, int]] | None:
+    """Halve along the input that costs most, or, where that tells little, the widest, as a share of the whole."""
+    low, high, which = box
+    middle = (low + high) / 2
+    cost = cost.nan_to_num(0, 0, 0)
+    worth = cost / cost.sum().clamp(min=1e-300) + EVEN * (high - low) / whole.clamp(min=1e-300)
+    splits = (low < middle) & (middle < high)
+    if not bool(splits.any()):
+        return None
+    axis = int(torch.where(splits, worth, -1.0).argmax())
+    left, right = high.clone(), low.clone()
+    left[axis] = right[axis] = middle[axis]
+    return [(low, left, which), (right, high, which)]
+
+
+def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: Tensor, offsets: Tensor) -> _Bounds:
+    """Bound row_n · output - offset_n from below over box n; low, high (n, d), rows (n, outputs), offsets (n,).
+
+    Property: sound in real arithmetic.
+    """
+    n, d = low.shape
+    shape = (n, *graph.input_shape)
+    region = Box(low.reshape(shape), high.reshape(shape))
+    relaxation = relax(graph, region, REAL, tighten_by_substitution, corners=False)
+    boxes = relaxation.boxes
+    given = rows.reshape(n, 1, *graph.output_shape)
+    centre = (low + high) / 2
+    radius = torch.maximum(high - centre, centre - low) * (1 + 4 * DOUBLE)  # c + r y covers the box
+    middle, spread = curvature(graph, boxes, factors, given)
+    least, off = least_curvature(factors, middle, spread, radius)
+    least, off = least[:, 0], off[:, 0]
+    weight = torch.ones(n, d, dtype=torch.float64)
+    best = _Bounds(torch.full((n,), -torch.inf).double(), torch.zeros(n, d).double(), torch.zeros(n, d).double())
+    at = torch.zeros(n, d, dtype=torch.float64)
+    for turn in range(ROUNDS):
+        a = _convexifier(least, off, weight, radius > 0)
+        at = _descended(graph, rows, centre, radius, a, at, least)
+        value = _dual(graph, given, centre, radius, a, at) - offsets
+        value = value - 4 * DOUBLE * (value.abs() + offsets.abs())
+        cost = a * (1 - at**2)
+        better = value > best.value
+        best = _Bounds(
+            torch.where(better, value, best.value),
+            torch.where(better.unsqueeze(1), at, best.at),
+            torch.where(better.unsqueeze(1), cost, best.cost),
+        )
+        if bool((best.value > 0).all()) or turn == ROUNDS - 1:
+            break
+        weight = 1 / (1 - at.abs() + SOFT)
+    simple = lower_bounds(relaxation, len(graph.nodes) - 1, given)[:, 0] - offsets - 4 * DOUBLE * offsets.abs()
+    return _Bounds(torch.fmax(best.value, simple), best.at, best.cost)
+
+
+def _convexifier(least: Tensor, off: Tensor, weight: Tensor, free: Tensor) -> Tensor:
+    """Return a (n, d) >= 0 with least - off I + 2 diag(a) positive semidefinite, about proportional to `weight`.
+
+    Inputs that are not `free` have rows and columns of 0. Infinite where that was not shown.
+    """
+    d = least.shape[1]
+    finite = torch.isfinite(least).all(2).all(1) & torch.isfinite(off)
+    least, off = torch.where(finite[:, None, None], least, 0.0), torch.where(finite, off, torch.inf)
+    root = weight.sqrt()
+    scaled = least / root.unsqueeze(2) / root.unsqueeze(1)
+    negative = -torch.linalg.eigvalsh(scaled)[:, 0].clamp(max=0)
+    negative, off = negative.unsqueeze(1), off.unsqueeze(1)
+    a = torch.where(free, weight * negative / 2 * (1 + 1e-9), 1e-9 * negative) + off
+    failed = torch.ones(len(least), dtype=torch.bool)
+    for _ in range(3):
+        whole = least + torch.diag_embed(2 * a - off)
+        trace = whole.diagonal(dim1=1, dim2=2).abs().sum(1)
+        spare = gamma(2 * d + 8, DOUBLE) * trace * (1 + 1e-9) + 1e-300
+        shifted = (whole - torch.diag_embed(spare.unsqueeze(1).expand(-1, d))).nan_to_num(-1.0)
+        failed = torch.linalg.cholesky_ex(shifted)[1] != 0
+        if not bool(failed.any()):
+            return a
+        a = torch.where(failed.unsqueeze(1), a * (1 + 1e-6) + 4 * spare.unsqueeze(1), a)
+    return torch.where(failed.unsqueeze(1), torch.inf, a)
+
+
+def _descended(
+    graph: Graph, rows: Tensor, centre: Tensor, radius: Tensor, a: Tensor, start: Tensor, least: Tensor
+) -> Tensor:
+    """Look for the minimum of the convex function by accelerated projected gradient steps."""
+    a = torch.where(torch.isfinite(a), a, 0.0)
+    step = 1 / (least.abs().sum(2) + 2 * a).clamp(min=1e-12)
+    x, y, t = start, start, 1.0
+    for _ in range(DESCENT):
+        y = y.detach().requires_grad_(True)
+        out = evaluate(graph, (centre + radius * y).reshape(-1, *graph.input_shape)).flatten(1)
+        value = (rows * out).sum() + (a * (y**2 - 1)).sum()
+        (slope,) = torch.autograd.grad(value, y)
+        new = (y.detach() - step * slope).clamp(-1, 1)
+        following = (1 + (1 + 4 * t * t) ** 0.5) / 2
+        y = new + (t - 1) / following * (new - x)
+        x, t = new, following
+    return x.detach()
+
+
+def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor, at: Tensor) -> Tensor:
+    """Evaluate the bound at y', with all rounding: value and gradient are enclosed over the box of one point."""
+    n, d = at.shape
+    x = (centre + radius * at).reshape(n, *graph.input_shape)
+    spare = 4 * DOUBLE * (centre.abs() + radius).reshape(x.shape)  # the point is c + r y', not what it was rounded to
+    boxes = relax(graph, Box(x - spare, x + spare), REAL, corners=False).boxes
+    rows = given.flatten(2)[:, 0]
+    low, high = boxes[-1].lower.flatten(1), boxes[-1].upper.flatten(1)
+    size = (rows.abs() * torch.maximum(low.abs(), high.abs())).sum(1)
+    value = (rows.clamp(min=0) * low + rows.clamp(max=0) * high).sum(1) - gamma(rows.shape[1], DOUBLE) * size
+    slopes = adjoints(graph, boxes, given)[0]
+    if slopes is None:
+        return value
+    slope, loose = (x.reshape(n, d) * radius for x in slopes)
+    g = slope + 2 * a * at
+    loose = 2 * loose + 8 * DOUBLE * (slope.abs() + 2 * a)
+    terms = a * (at**2 - 1) - g.abs() - g * at - loose
+    sizes = 2 * a + 2 * g.abs() + loose
+    return value + terms.sum(1) - gamma(d + 8, DOUBLE) * (sizes.sum(1) + value.abs())
+
+
+def is_treated(graph: Graph) -> bool:
+    """Whether a network is a polynomial of degree 2 or more, and small enough for dense matrices over its inputs."""
+    return (degree_of(graph).degree or 0) > 1 and size_of(graph.nodes[0]) <= LARGEST

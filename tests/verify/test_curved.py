@@ -1,0 +1,119 @@
+"""Polynomial networks proven by convex functions: sound against sampling, tight where they can be."""
+
+import numpy as np
+import pytest
+import torch
+
+from networks import random_box, random_polynomial, samples
+from surefoot.core.errors import InputError
+from surefoot.graph.degree import degree_of
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.ops import Add, Linear, Mul, Relu
+from surefoot.reach.curvature import factors_of
+from surefoot.verify.curved import bound_rows, prove_by_curvature
+from surefoot.verify.query import Holds, Query, Unsafe, Violated
+from surefoot.verify.run import Network, verify
+
+
+def bounds(graph: Graph, low: np.ndarray, high: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    n = len(rows)
+    ends = (torch.from_numpy(np.tile(end, (n, 1))) for end in (low, high))
+    return bound_rows(graph, factors_of(graph), *ends, torch.from_numpy(rows), torch.zeros(n).double()).value.numpy()
+
+
+def judged(seed: int) -> float:
+    """Bound rows over a box; return what share of the range of values the bound misses the least sample by."""
+    graph = random_polynomial(seed)
+    low, high = random_box(graph, seed)
+    rows = np.random.default_rng(seed).normal(size=(3, 3))
+    found = bounds(graph, low, high, rows)
+    y = evaluate(graph, samples(low, high, graph, 400, seed)).numpy() @ rows.T
+    assert (found <= y.min(0) + 1e-12 * (1 + np.abs(y).max())).all(), seed
+    return float(((y.min(0) - found) / (np.ptp(y, axis=0) + 1e-9 * (1 + np.abs(y).max()))).max())
+
+
+def test_bounds_are_below_every_value_and_near() -> None:
+    assert np.median([judged(seed) for seed in range(60)]) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_bounds_are_below_every_value_in_thousands(part: int) -> None:
+    for seed in range(1000 + 1000 * part, 2000 + 1000 * part):
+        judged(seed)
+
+
+def test_verdicts_agree_with_the_true_minimum() -> None:
+    """A little below the least value met it holds; a little above it is violated."""
+    easy = [seed for seed in range(30) if (degree_of(random_polynomial(seed)).degree or 0) <= 8]
+    assert len(easy) > 20
+    for seed in easy:
+        graph = random_polynomial(seed)
+        low, high = random_box(graph, seed)
+        row = np.random.default_rng(seed).normal(size=(1, 3))
+        y = evaluate(graph, samples(low, high, graph, 4000, seed)).numpy() @ row.T
+        step = 0.1 * np.ptp(y) + 1e-6
+        network = Network.of(graph)
+        below = verify(network, Query(low, high, (Unsafe(row, np.array([y.min() - step])),)), 20, "curvature")
+        assert isinstance(below, Holds), (seed, below)
+        assert below.margin <= step * (1 + 1e-6) + 1e-9
+        if np.ptp(y) > 1e-3:
+            above = verify(network, Query(low, high, (Unsafe(row, np.array([y.min() + step])),)), 20, "curvature")
+            assert isinstance(above, Violated), (seed, above)
+
+
+def test_convex_and_concave_quadratics_are_bounded_exactly() -> None:
+    """Y = x^2 - x z over the box, with its saddle inside: -1/4 at (1/2, 1)."""
+    builder = GraphBuilder((2,))
+    x = builder.add(Linear(torch.tensor([[1.0, 0.0]]).double()), 0)
+    z = builder.add(Linear(torch.tensor([[0.0, -1.0]]).double()), 0)
+    builder.add(Add(), builder.add(Mul(), x, x), builder.add(Mul(), x, z))
+    graph = builder.build()
+    query = Query(np.array([-1.0, -1.0]), np.ones(2), (Unsafe(np.ones((1, 1)), np.array([-0.2501])),))
+    found = prove_by_curvature(graph, query, 10, lambda _: None)
+    assert found.proven
+    assert found.parts < 200
+    hopeless = Query(query.lower, query.upper, (Unsafe(np.ones((1, 1)), np.array([-0.2499])),))
+    assert not prove_by_curvature(graph, hopeless, 0.5, lambda _: None).proven
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30, 1e150])
+def test_tiny_and_huge_numbers(size: float) -> None:
+    builder = GraphBuilder((2,))
+    one = builder.add(Linear(size * torch.tensor([[1.0, 2.0], [-1.0, 1.0]]).double()), 0)
+    two = builder.add(Linear(torch.tensor([[0.5, 1.0], [1.0, 0.0]]).double(), torch.ones(2).double()), 0)
+    builder.add(Linear(torch.ones(1, 2).double()), builder.add(Mul(), one, two))
+    graph = builder.build()
+    low, high = np.zeros(2), np.ones(2)
+    found = bounds(graph, low, high, np.ones((1, 1)))
+    y = evaluate(graph, samples(low, high, graph, 400, 0)).numpy()
+    assert found[0] <= y.min() + 1e-12 * np.abs(y).max()
+    assert np.isfinite(found[0])
+
+
+def test_fixed_inputs_and_points() -> None:
+    graph = random_polynomial(3)
+    low, _ = random_box(graph, 3)
+    rows = np.random.default_rng(0).normal(size=(2, 3))
+    y = rows @ evaluate(graph, torch.from_numpy(low).reshape(1, *graph.input_shape)).numpy()[0]
+    found = bounds(graph, low, low, rows)
+    assert (found <= y).all()
+    assert (found >= y - 1e-9 * (1 + np.abs(y))).all()
+
+
+def test_overflow_proves_nothing() -> None:
+    builder = GraphBuilder((1,))
+    last = builder.add(Linear(1e200 * torch.ones(1, 1).double()), 0)
+    last = builder.add(Mul(), last, last)
+    graph = builder.build()
+    query = Query(np.array([0.5]), np.ones(1), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
+    assert not prove_by_curvature(graph, query, 0.2, lambda _: None, most_parts=50).proven
+
+
+def test_it_is_for_polynomials() -> None:
+    builder = GraphBuilder((2,))
+    last = builder.add(Relu(), builder.add(Linear(torch.ones(2, 2).double()), 0))
+    builder.add(Mul(), last, last)
+    query = Query(np.zeros(2), np.ones(2), (Unsafe(np.ones((1, 2)), np.zeros(1)),))
+    with pytest.raises(InputError, match="curvature is for polynomials"):
+        verify(Network.of(builder.build()), query, 5, "curvature")
