@@ -2,6 +2,7 @@
 
     python results/pinets.py train                                          digits, about 10 minutes on one core
     python results/pinets.py mnist --folder DATA/images/mnist               about 15 minutes
+    python results/pinets.py cifar10 --folder DATA/images/cifar10           about an hour
     python results/pinets.py verify                                         proofs for the digits networks
 
 Each network goes on where it was stopped; runs are kept in `runs/pinets`.
@@ -31,6 +32,7 @@ from surefoot.verify.run import Network, verify
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "pinets"
 MODELS = ("linear", "mlp-64", "ccp-2", "ccp-4", "ccp-8", "ncp-2", "ncp-4", "ncp-skip-4", "prod-poly", "pi-small")
+ON_CIFAR = ("linear", "mlp-64", "small-cnn", "pi-small", "pi-small-relu")
 LOSSES = ("ce", "fl-3")
 SEEDS = (0, 1, 2)
 RADII = ("1/64", "1/32", "1/16", "1/8")
@@ -39,12 +41,19 @@ PROVEN = ("linear", "mlp-64", "ccp-2", "ccp-4", "ncp-2", "ncp-4", "prod-poly")
 IMAGES, SECONDS = 100, 5.0
 
 
-def train(name: str, folder: Path | None, recipe: str, epochs: int | None, seeds: tuple[int, ...]) -> None:
+def train(
+    name: str,
+    folder: Path | None,
+    recipe: str,
+    epochs: int | None,
+    seeds: tuple[int, ...],
+    models: tuple[str, ...] = MODELS,
+) -> None:
     """Train and measure what is missing of one data set's table."""
     kept = _kept()
     how = find_recipe(recipe, epochs, None, name)
     for seed in seeds:
-        for model in MODELS:
+        for model in models:
             for loss in LOSSES:
                 key = f"{name} {model} {loss} {seed}"
                 if key in kept:
@@ -69,7 +78,7 @@ def train(name: str, folder: Path | None, recipe: str, epochs: int | None, seeds
 
 
 def prove() -> None:
-    """Prove that digits keep their class: general methods of `surefoot verify`, and curvature, which is for polynomials."""
+    """Prove that digits keep their class, by the general methods of `surefoot verify` and by curvature."""
     kept, test = _kept(), load_data("digits").test
     low, high = float(test.x.min()), float(test.x.max())
     for model in PROVEN:
@@ -105,15 +114,15 @@ def page() -> None:
         "the ECE that a calibrated model of the same confidences would show.\n",
     ]
     for name in dict.fromkeys(k.split()[0] for k in kept if not k.startswith("verify ")):
-        how = "`quick` recipe" if name == "digits" else "`fast` recipe, 6 epochs"
+        how = {"digits": "`quick` recipe", "mnist": "`fast` recipe, 6 epochs"}.get(name, "`fast` recipe, 15 epochs")
         lines += [
             f"\n## {name}\n",
             f"{how}; mean and standard deviation over seeds. Command: `python results/pinets.py "
-            + ("train`.\n" if name == "digits" else "mnist --folder ../shared/data/images/mnist`.\n"),
+            + ("train`.\n" if name == "digits" else f"{name} --folder ../shared/data/images/{name}`.\n"),
             "| network | parameters | loss | seeds | accuracy % | NLL | ECE % | floor | KS % | T |",
             "|" + "---|" * 10,
         ]
-        for model in MODELS:
+        for model in dict.fromkeys((*MODELS, *ON_CIFAR)):
             for loss in LOSSES:
                 found = [v for k, v in kept.items() if k.startswith(f"{name} {model} {loss} ")]
                 if not found:
@@ -134,7 +143,7 @@ def page() -> None:
             "\n## Proofs\n",
             f"The first {IMAGES} digits of the test part, seed 0, cross entropy: proven to keep the true class within",
             f"a share of the range of values / refuted / open ({SECONDS:g} s each with `auto`); CPU seconds for all.",
-            "`curvature`: convex functions below each margin, with halving of inputs (`verify/curved.py`); `auto` ends in it.",
+            "`curvature`: convex functions below each margin, halving of inputs (`verify/curved.py`); `auto` ends so.",
             "Command: `python results/pinets.py verify`, after `train`.\n",
             "| network | radius | " + " | ".join(METHODS) + " |",
             "|" + "---|" * (2 + len(METHODS)),
@@ -152,7 +161,7 @@ def page() -> None:
 def main() -> None:
     """Run one part, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("train", "mnist", "verify", "page"))
+    parser.add_argument("part", choices=("train", "mnist", "cifar10", "verify", "page"))
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -161,6 +170,8 @@ def main() -> None:
             train("digits", None, "quick", None, SEEDS)
         case "mnist":
             train("mnist", args.folder, "fast", 6, (0,))
+        case "cifar10":
+            train("cifar10", args.folder, "fast", 15, (0,), ON_CIFAR)
         case "verify":
             prove()
     page()

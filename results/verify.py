@@ -392,7 +392,7 @@ def _mnist_words(kept: dict[str, Any]) -> str:
 def _competition_words(kept: dict[str, Any]) -> str:
     lines = [
         "## Instances of the field's competitions\n",
-        "`auto`, 116 s each, one thread of a 2-core machine; ACAS Xu's two that were open then: again, with `--jobs 2`.",
+        "`auto`, 116 s each, one thread of a 2-core machine; ACAS Xu's two that were open: again, with `--jobs 2`.",
         "Time counts reading the files.",
         "Wrong: contradicts the verdict of tools with a good record. nnenum is on no index that can be reached",
         "here; its competition times (on a large machine: 186 of 186 of ACAS Xu) are in the data. Command: "

@@ -8,7 +8,8 @@ from torch import nn
 from surefoot.core.catalog import look_up
 from surefoot.models.densenet import DenseNet
 from surefoot.models.mlp import MLP
-from surefoot.models.polynomial import PiResNet, PolynomialNet
+from surefoot.models.pi_resnet import PiResNet
+from surefoot.models.polynomial import PolynomialNet
 from surefoot.models.pooling_cnn import PoolingCNN
 from surefoot.models.resnet import BottleneckResNet, CifarResNet
 from surefoot.models.small_cnn import SmallCNN
@@ -40,6 +41,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "ncp-skip-4": partial(PolynomialNet, kind="ncp-skip", degrees=(4,), norm="product"),
     "prod-poly": partial(PolynomialNet, kind="ccp", degrees=(2, 2, 2), rank=48, norm="product"),
     "pi-small": partial(PiResNet, blocks=(1, 1), widths=(16, 32), mixed=True),
+    "pi-small-relu": partial(PiResNet, blocks=(1, 1), widths=(16, 32), activation=True, mixed=True),
+    "pdc-small": partial(PiResNet, blocks=(1, 1), widths=(16, 32), product="own-factors"),
+    "r-poly-small": partial(PiResNet, blocks=(1, 1), widths=(16, 32), product="regularised"),
     "pi-resnet18": partial(PiResNet, mixed=True),
     "pi-resnet18-relu": partial(PiResNet, activation=True, mixed=True),
     "prod-poly-resnet": partial(PiResNet, blocks=(2, 2, 1, 1), activation=True),

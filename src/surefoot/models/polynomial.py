@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from surefoot.core.errors import InputError
@@ -178,65 +177,4 @@ class PolynomialNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (n, k) from inputs (n, ...)."""
-        return self.layers(x)
-
-
-class _Block(nn.Module):
-    """y = h + s + h * s, of degree 2 where there is no activation; h two convolutions, s the shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, activation: bool, mixed: bool) -> None:
-        super().__init__()
-        self.activation = activation
-        self.first = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
-        same = stride == 1 and inputs == outputs
-        narrow = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-        self.shortcut: nn.Module = nn.Identity() if same else narrow
-        mix = nn.Sequential(nn.Conv2d(outputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.mixed: nn.Module = mix if mixed else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.first(x)
-        h = self.second(F.relu(h) if self.activation else h)
-        s = self.shortcut(x)
-        y = h + s + self.mixed(h * s)
-        return F.relu(y) if self.activation else y
-
-
-class PiResNet(nn.Module):
-    """A ResNet whose blocks also multiply: y = h + s + h * s; without activations a polynomial of degree 2^blocks.
-
-    `mixed`: a 1 x 1 convolution and batch normalisation on the product. `stem`: `cifar` (3 x 3), or `imagenet` (7 x 7
-    and a max pool, which is no polynomial: the published networks "without activations" keep it).
-
-    Reference: Chrysos et al. 2021 (TPAMI), section 5; blocks (2, 2, 2, 2) at ResNet-18's scale, (2, 2, 1, 1) their
-    ProdPoly-ResNet for CIFAR.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        classes: int,
-        blocks: Sequence[int] = (2, 2, 2, 2),
-        widths: Sequence[int] = (64, 128, 256, 512),
-        activation: bool = False,
-        mixed: bool = False,
-        stem: Literal["cifar", "imagenet"] = "cifar",
-    ) -> None:
-        super().__init__()
-        small = stem == "cifar"
-        first = nn.Conv2d(shape[0], widths[0], 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False)
-        layers: list[nn.Module] = [first, nn.BatchNorm2d(widths[0])]
-        layers += [nn.ReLU()] if activation else []
-        layers += [] if small else [nn.MaxPool2d(3, 2, 1)]
-        inputs = widths[0]
-        for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
-            for number in range(count):
-                stride = 2 if stage and not number else 1
-                layers.append(_Block(inputs, width, stride, activation, mixed))
-                inputs = width
-        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute logits (n, k) from images (n, c, h, w)."""
         return self.layers(x)
