@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
+    "assess": Entry("assess", "report,verify", "Assess a model, whole: one page, one paragraph, one model card."),
     "measure": Entry("measure", "", "Measure the calibration of a table of predictions."),
     "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
     "export": Entry("export", "onnx", "Put a map behind a network: one ONNX file."),

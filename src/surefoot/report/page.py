@@ -61,13 +61,15 @@ def write_training_page(path: Path | str, title: str, log: TrainingLog) -> None:
     render(path, "training.html", title, results, sentences=sentences_of(log), figures=figures)
 
 
-def render(path: Path | str, template: str, title: str, results: dict[str, Any], **parts: Any) -> None:
-    """Write a page from a template of this folder, with its numbers in it as JSON."""
+def render(
+    path: Path | str, template: str, title: str, results: dict[str, Any], by_plotly: bool = True, **parts: Any
+) -> None:
+    """Write a page from a template of this folder, with its numbers in it as JSON; `by_plotly`: it has such figures."""
     loader = jinja2.PackageLoader("surefoot", "report")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     data = json.dumps(results, allow_nan=False).replace("<", "\\u003c")
     text = environment.get_template(template).render(
-        title=title, version=__version__, plotly=get_plotlyjs(), results=data, **parts
+        title=title, version=__version__, plotly=get_plotlyjs() if by_plotly else "", results=data, **parts
     )
     write_text(path, text)
 

@@ -51,6 +51,8 @@ def advice(evaluation: Evaluation) -> str:
     """Say in one sentence what to do about it."""
     before, after = evaluation.before, evaluation.after
     was, now = before.readings["nll"].value, after.readings["nll"].value
+    if evaluation.method == "none":
+        return "Use its probabilities as they are: no map that was tried helps for certain on held-out rows."
     name = _named(evaluation)
     eces = [percent(measured.readings["ece"].value) for measured in (before, after)]
     effect = f"ECE {eces[0]} to {eces[1]}, NLL {was:.4f} to {now:.4f}"

@@ -1,0 +1,107 @@
+"""The page, the JSON and the model card of an assessment."""
+
+import json
+import math
+from pathlib import Path
+
+from surefoot.core.files import write_json, write_text
+from surefoot.core.predictions import Predictions
+from surefoot.metrics import METRICS
+from surefoot.report.assessment import Assessment, fitted_temperature, rows_for_page
+from surefoot.report.page import render
+from surefoot.report.tables import show
+from surefoot.report.verdict import percent
+
+SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
+
+
+def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -> None:
+    """Write `report.html`, `assessment.json` and `README.md`, a model card for the Hugging Face hub."""
+    found = made.plain()
+    write_json(folder / "assessment.json", found)
+    sample = rows_for_page(predictions)
+    rows = {**sample, "fitted": fitted_temperature(predictions)}
+    before, after = made.evaluation.before.readings, made.evaluation.after.readings
+    readings = [
+        (
+            METRICS[name].title,
+            show(name, before[name].value),
+            f"{show(name, before[name].low)} to {show(name, before[name].high)}",
+            show(name, after[name].value),
+            "" if before[name].floor != before[name].floor else show(name, before[name].floor),
+        )
+        for name in SHOWN
+        if name in before
+    ]
+    parts = [
+        (title, [(p.name, p.n, percent(p.confidence), percent(p.accuracy), percent(p.low), percent(p.high), p.gap > 0)
+                 for p in some[:8]])
+        for title, some in made.by.items()
+    ]  # fmt: skip
+    render(
+        folder / "report.html",
+        "assess.html",
+        made.title,
+        {**found, "rows": rows},
+        by_plotly=False,
+        made=made,
+        readings=readings,
+        parts=parts,
+        sampled=len(sample["y"]) < sample["all"],
+        pickable=bool(sample["names"]),
+    )
+    write_text(folder / "README.md", model_card(made))
+
+
+def model_card(made: Assessment) -> str:
+    """Write a model card: the front matter that the hub reads, and what an engineer asks first."""
+    before, after = made.evaluation.before, made.evaluation.after
+    values = {name: after.readings[name].value for name in ("accuracy", "nll", "brier", "ece")}
+    data = made.evaluation.provenance.get("data", "held-out rows")
+    metrics = [f"      - {{type: {name}, value: {value:.6g}, name: {json.dumps(METRICS[name].title)}}}"
+               for name, value in values.items()]  # fmt: skip
+    head = [
+        "---",
+        "library_name: onnx",
+        "tags: [calibration, surefoot]",
+        "metrics: [accuracy]",
+        "model-index:",
+        f"  - name: {json.dumps(made.title)}",
+        "    results:",
+        "    - task: {type: image-classification}",
+        f"      dataset: {{name: {json.dumps(data)}, type: {json.dumps(data)}}}",
+        "      metrics:",
+        *metrics,
+        "---",
+    ]
+    body = [
+        f"# {made.title}",
+        "",
+        made.paragraph,
+        "",
+        f"Map: {made.why or made.evaluation.method}",
+        "",
+        "| | as it is | after the map | a calibrated model would show |",
+        "|---|---|---|---|",
+    ]
+    for name in SHOWN:
+        if name in before.readings:
+            floor = before.readings[name].floor
+            cells = [show(name, m.readings[name].value) for m in (before, after)]
+            last = "" if math.isnan(floor) else show(name, floor)
+            body.append(f"| {METRICS[name].title} | {cells[0]} | {cells[1]} | {last} |")
+    body += [
+        "",
+        f"Measured on {before.n:,} rows that neither training nor the map saw. Files: `calibrated.onnx` (the network",
+        "and its map), `map.json`, `small.onnx` (the same answers from fewer units, where there is one),",
+        "`report.html`, `assessment.json`.",
+        "",
+        "## What this cannot tell",
+        "",
+        "Numbers are of rows like those measured: other cameras, sites or times have other errors. Certificates speak",
+        "of inputs near the certified ones, moved as said, and of nothing else.",
+        "",
+    ]
+    for what, why in made.reasons.items():
+        body.append(f"Not done: {what}: {why}.")
+    return "\n".join([*head, "", *body]) + "\n"

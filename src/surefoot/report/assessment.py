@@ -1,0 +1,268 @@
+"""One model, all of it: calibration and its repair, where it is worst, what is certain, how much smaller it can be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from scipy.stats import beta
+
+from surefoot.compress.files import Report as Compression
+from surefoot.compress.files import compress_file
+from surefoot.compress.stable import Domain
+from surefoot.core.errors import InputError
+from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.graph.onnx_file import load_model
+from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_recalibrator
+from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+from surefoot.report.certified import Radius, certify_images
+from surefoot.report.evaluation import Evaluation, evaluate, plain
+from surefoot.report.verdict import advice, diagnosis, direction, percent
+from surefoot.verify.many import open_network
+from surefoot.verify.replay import runner_of_onnx
+
+LEAST_ROWS = 5  # of a class or group, to name it the worst
+MOST_ROWS = 3000  # on the page
+MOST_CLASSES = 20  # whose logits the page carries
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Rows of one part: inputs (n, ...) as the network takes them, classes, and groups if there are any."""
+
+    x: np.ndarray
+    y: np.ndarray
+    group: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked besides calibration.
+
+    `valid`: the least and largest value of an input; `radii`: by how much each value may move, absolute; `images`: how
+    many test inputs are certified; `seconds` for each exact search of a unit's stability.
+    """
+
+    valid: tuple[float, float]
+    radii: tuple[float, ...]
+    images: int = 20
+    seconds: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the rows: how many, what was claimed, how often it was right with its 95% interval."""
+
+    name: str
+    n: int
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
+
+    @property
+    def gap(self) -> float:
+        """By how much the claim lies outside of the interval; 0 inside."""
+        return max(self.confidence - self.high, self.low - self.confidence, 0.0)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was found of a model. What could not be done is None, with the reason in `reasons`."""
+
+    title: str
+    evaluation: Evaluation
+    why: str  # the map
+    by: dict[str, list[Part]]  # after the map: by class, by confidence, by group
+    certified: list[Radius] | None
+    images: int  # that were certified
+    smaller: Compression | None
+    reasons: dict[str, str]
+    paragraph: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as what JSON can hold, with the version of its shape."""
+        return {"schema": "surefoot.assessment/1", "direction": direction(self.evaluation.before), **plain(self)}
+
+
+def assess(
+    network: Path,
+    validation: Inputs,
+    test: Inputs,
+    ask: Ask,
+    folder: Path,
+    title: str,
+    class_names: tuple[str, ...] | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> tuple[Assessment, Predictions, Recalibrator]:
+    """Assess an ONNX network of logits or probabilities; leave what was made in a folder.
+
+    Leaves `predictions.parquet`, `map.json`, `calibrated.onnx`, and `small.onnx` where it could be made smaller.
+
+    Raises:
+        InputError: inputs that the network does not take, or labels that are not its classes.
+        FileError: a file that cannot be read or written.
+    """
+    step("predicting")
+    model = load_model(network)
+    predictions = _predictions(model, network, validation, test, class_names)
+    step("calibrating")
+    evaluation, recalibrator = evaluate(predictions, "auto", None, title, ask.seed)
+    why = recalibrator.why_ if isinstance(recalibrator, Auto) else ""
+    save_predictions(predictions, folder / "predictions.parquet")
+    save_recalibrator(recalibrator, folder / "map.json")
+    reasons: dict[str, str] = {}
+    if predictions.kind == "logits" and model.graph.node[-1].op_type != "Softmax":
+        save_onnx(model_to_onnx(load_onnx(network), recalibrator, None), folder / "calibrated.onnx")
+    else:
+        reasons["export"] = "the network gives probabilities: a map goes behind logits"
+    tested = predictions.part("test")
+    repaired = recalibrator.predict_proba(tested.logits())
+    by = worst_parts(repaired, tested.labels, class_names, test.group)
+    step("certifying")
+    certified = None
+    count = min(ask.images, len(test.x))
+    try:
+        certified, _ = certify_images(
+            open_network(network),
+            test.x[:count].astype(np.float64),
+            test.y[:count].tolist(),
+            ask.radii,
+            ask.valid,
+            recalibrator,
+        )
+    except InputError as error:
+        reasons["certified"] = str(error)
+    step("making it smaller")
+    smaller = None
+    try:
+        low, high = (torch.full(test.x.shape[1:], end, dtype=torch.float64) for end in ask.valid)
+        seen = torch.from_numpy(test.x[:500].astype(np.float64))
+        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), ask.seconds, seen)
+    except InputError as error:
+        reasons["smaller"] = str(error)
+    paragraph = _paragraph(evaluation, by, certified, smaller, count)
+    made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph)
+    return made, predictions, recalibrator
+
+
+def _predictions(
+    model: onnx.ModelProto, network: Path, validation: Inputs, test: Inputs, class_names: tuple[str, ...] | None
+) -> Predictions:
+    """Run both parts through a network, up to its logits where a softmax is its last operation."""
+    run = runner_of_onnx(model)
+    scores = []
+    for part in (validation, test):
+        flat = part.x.reshape(len(part.x), -1).astype(np.float32)
+        try:
+            scores += [run(flat[i : i + 512]) for i in range(0, len(flat), 512)]
+        except Exception as error:  # whatever the runtime makes of a wrong shape
+            raise InputError(f"{network} does not take inputs of shape {part.x.shape[1:]}: {error}") from error
+    table = np.concatenate(scores).reshape(len(validation.x) + len(test.x), -1)
+    probabilities = bool((table >= 0).all() and np.allclose(table.sum(1), 1, atol=1e-3))  # no file says which
+    labels = np.concatenate([validation.y, test.y]).astype(np.int64)
+    split = np.repeat(["validation", "test"], [len(validation.x), len(test.x)])
+    group = None
+    if validation.group is not None and test.group is not None:
+        group = np.concatenate([validation.group, test.group])
+    kind = "probs" if probabilities else "logits"
+    return Predictions(table, kind, labels, split, class_names, {"model": network.name}, group)
+
+
+def part_of(name: str, confidence: np.ndarray, hits: np.ndarray) -> Part:
+    """Summarise some rows; the interval is Clopper and Pearson's."""
+    n, right = len(hits), int(hits.sum())
+    low = float(beta.ppf(0.025, right, n - right + 1)) if right else 0.0
+    high = float(beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
+    return Part(name, n, float(confidence.mean()), right / n, low, high)
+
+
+def worst_parts(
+    probs: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None = None, group: np.ndarray | None = None
+) -> dict[str, list[Part]]:
+    """Divide rows by predicted class, by confidence, and by group; in each, the most miscalibrated first."""
+    top, confidence = probs.argmax(1), probs.max(1)
+    hits = top == labels
+    names = class_names or tuple(f"class {j}" for j in range(probs.shape[1]))
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, 6)))
+    band = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, max(len(edges) - 2, 0))
+    found = {
+        "predicted class": [(names[j], top == j) for j in range(probs.shape[1])],
+        "confidence": [
+            (f"{percent(edges[b])} to {percent(edges[min(b + 1, len(edges) - 1)])}", band == b)
+            for b in range(max(len(edges) - 1, 1))
+        ],
+    }
+    if group is not None:
+        found["group"] = [(str(name), group == name) for name in np.unique(group)]
+    return {
+        title: sorted(
+            (part_of(name, confidence[rows], hits[rows]) for name, rows in parts if rows.sum() >= LEAST_ROWS),
+            key=lambda part: (-part.gap, -abs(part.confidence - part.accuracy)),
+        )
+        for title, parts in found.items()
+    }
+
+
+def _paragraph(
+    evaluation: Evaluation,
+    by: dict[str, list[Part]],
+    certified: list[Radius] | None,
+    smaller: Compression | None,
+    images: int,
+) -> str:
+    """Say it all in plain words."""
+    words = [diagnosis(evaluation.before), advice(evaluation)]
+    worst = [(title, parts[0]) for title, parts in by.items() if parts and parts[0].gap > 0]
+    if worst:
+        title, part = max(worst, key=lambda pair: pair[1].gap)
+        words.append(
+            f"After the map it is worst by {title} at {part.name}: it claims {percent(part.confidence)} and is right "
+            f"{percent(part.accuracy)} of the time ({part.n} rows, 95% interval {percent(part.low)} to "
+            f"{percent(part.high)})."
+        )
+    else:
+        words.append("After the map no class and no level of confidence can be told from a calibrated one.")
+    if certified:
+        last = certified[-1]
+        low, high = last.summary.accuracy
+        a, b = last.summary.mean_confidence
+        words.append(
+            f"However {images} test inputs move by up to {last.eps:.3g} in each value, accuracy is certainly at least "
+            f"{percent(low)} (at most {percent(high)}), and mean confidence between {percent(a)} and {percent(b)}."
+        )
+    if smaller is not None:
+        words.append(smaller.sentence)
+    return " ".join(words)
+
+
+def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
+    """Return the test rows that the page computes from, rounded: logits as they are, and labels.
+
+    At most `MOST_ROWS` rows, at random. Of many classes the largest logits and the row's own; the page says so.
+    """
+    tested = predictions.part("test")
+    z = tested.logits().astype(np.float64)
+    z = z - z.max(1, keepdims=True)
+    order = np.sort(np.random.default_rng(seed).permutation(len(z))[:MOST_ROWS])
+    z, y = z[order], tested.labels[order]
+    k = z.shape[1]
+    names = list(predictions.class_names or [f"class {j}" for j in range(k)])
+    if k > MOST_CLASSES:  # columns are then ranks: the page picks no class
+        own = z[np.arange(len(z)), y]
+        rank = (z > own[:, None]).sum(1)
+        z = -np.sort(-z, axis=1)[:, :MOST_CLASSES]
+        y = np.where(rank < MOST_CLASSES, rank, -1)
+        names = []
+    return {"z": z.round(DIGITS).tolist(), "y": y.tolist(), "names": names, "all": int(tested.n), "classes": k}
+
+
+def fitted_temperature(predictions: Predictions) -> float:
+    """Return the temperature that the validation rows ask for: where the page's slider has its mark."""
+    held = predictions.part("validation")
+    return float(TemperatureScaling().fit(held.logits(), held.labels).temperature_)
