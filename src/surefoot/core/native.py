@@ -53,16 +53,16 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def focal(logits: Tensor, target: Tensor, steps: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+def focal(logits: Tensor, target: Tensor, steps: np.ndarray, in_place: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the focal loss of each row of logits (n, k), and its gradient in two parts: (n, k) and (n, 1).
 
-    `steps` is the table of `losses.gamma.Steps`.
+    `steps` is the table of `losses.gamma.Steps`. `in_place`: the logits' memory may hold the gradient afterwards.
 
     Raises:
         IndexError: a target that is no class.
     """
     work, target = logits.to(torch.float32).contiguous(), target.contiguous()
-    mass = torch.empty_like(work) if work is logits else work
+    mass = torch.empty_like(work) if work is logits and not in_place else work
     n, k = work.shape
     value, scale = torch.empty(n), torch.empty(n, 1)
     z, y, out, loss, factor = (x.data_ptr() for x in (work, target, mass, value, scale))

@@ -17,6 +17,7 @@ from surefoot.losses.gamma import GammaPolicy as GammaPolicy
 from surefoot.losses.gamma import Scheduled as Scheduled
 from surefoot.losses.gamma import Solved as Solved
 from surefoot.losses.gamma import gamma_star as gamma_star
+from surefoot.losses.linear import LinearLoss as LinearLoss
 from surefoot.losses.margin import AngularMarginLoss as AngularMarginLoss
 from surefoot.losses.proper import BrierLoss as BrierLoss
 from surefoot.losses.proper import CrossEntropy as CrossEntropy

@@ -23,17 +23,22 @@ def _working_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
-def _forward(logits: Tensor, target: Tensor, curve: Curve) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the loss of each row, and its gradient in two parts: a table (n, k) and a factor a row, (n, 1)."""
+def value_and_gradient(
+    logits: Tensor, target: Tensor, curve: Curve, in_place: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the loss of each row, and its gradient in two parts: a table (n, k) and a factor a row, (n, 1).
+
+    `in_place`: the logits' memory may hold the table afterwards.
+    """
     steps = curve.gamma if isinstance(curve, FocalCurve) else None
     if isinstance(steps, Steps) and logits.dtype != torch.float64 and native.serves(logits):
-        return native.focal(logits, target, steps.table)
-    mass, log_p, log_u, over = _spread(logits, target)
+        return native.focal(logits, target, steps.table, in_place)
+    mass, log_p, log_u, over = _spread(logits, target, in_place)
     value, slope = curve(log_p, log_u)
     return value.to(mass.dtype), mass, (slope * over).to(mass.dtype).unsqueeze(1)
 
 
-def _spread(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _spread(logits: Tensor, target: Tensor, in_place: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute the gradient but for one factor a row, (n, k); then log p, log(1 - p) and that factor at slope 1, (n,).
 
     The buffer holds the exponentials of the other classes and minus their sum S at the target; the factor is (1 - p)/S.
@@ -41,7 +46,8 @@ def _spread(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     # A small batch costs what its operations cost to call: there are as few of them as can be, in place.
     index = target.unsqueeze(1)
     work = logits.to(_working_dtype(logits))
-    mass = work.scatter(1, index, -torch.inf)
+    own = work.gather(1, index).double()
+    mass = work.scatter_(1, index, -torch.inf) if in_place else work.scatter(1, index, -torch.inf)
     limits = torch.finfo(mass.dtype)
     peak = mass.amax(1, keepdim=True).clamp_(min=limits.min)
     mass.sub_(peak).exp_()
@@ -49,7 +55,7 @@ def _spread(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     others = mass.sum(1, keepdim=True).clamp_(min=limits.tiny)
     mass.scatter_(1, index, -others)
     others = others.double()
-    odds = ((work.gather(1, index).double() - peak) - others.log()).clamp_(max=690.0).squeeze(1)
+    odds = ((own - peak) - others.log()).clamp_(max=690.0).squeeze(1)
     log_p, log_u = logsigmoid(odds), logsigmoid(-odds)
     return mass, log_p, log_u, log_u.exp() / others.squeeze(1)
 
@@ -59,7 +65,7 @@ class _HardCurve(Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, one_buffer: bool) -> Tensor:
-        value, mass, scale = _forward(logits, target, curve)
+        value, mass, scale = value_and_gradient(logits, target, curve)
         ctx.curve, ctx.one_buffer = curve, one_buffer
         if one_buffer:
             ctx.mass, ctx.scale, ctx.dtype = mass, scale, logits.dtype
