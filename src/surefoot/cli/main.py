@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "equal": Entry("equal", "verify", "Bound by how much two networks can differ."),
     "check": Entry("check", "verify", "Check what `verify` or `compress` proved, with other code."),
     "train": Entry("train", "train", "Train one network with one loss."),
+    "doctor": Entry("doctor", "", "Say what is installed, and what a missing extra would add."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
 _EXTRAS = {"lightning", "jinja2", "plotly", "onnx", "onnxscript", "highspy", "onnxruntime"}

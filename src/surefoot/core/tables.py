@@ -12,6 +12,7 @@ from pyarrow import csv, fs, parquet
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import Kind, Predictions
+from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
 
 _LABEL_NAMES = ("label", "labels", "target")
 
@@ -245,13 +246,16 @@ def _only_label(names: list[str]) -> str:
     return found[0]
 
 
+_ASPECTS = ("image", "label")  # what pixels and sigmoids can be told apart by, without an array for it
+
+
 def _read_npz(path: Path, by: str | None) -> Predictions:
     # opened here, so that it is closed also where NumPy fails to read it
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         names = list(file.files)
-        if by is not None and by not in names:
+        if by is not None and by not in names and by not in _ASPECTS:
             raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
-        group = file[by] if by is not None else None
+        group = file[by] if by in names else None
         blocks = [s for s in ("val", "validation", "test") if f"labels_{s}" in names]
         if blocks:  # one array a part, as some publish them
             kind: Kind = "logits" if f"logits_{blocks[0]}" in names else "probs"
@@ -264,7 +268,21 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         class_names = tuple(file["class_names"].tolist()) if "class_names" in names else None
         provenance = json.loads(file["provenance"].item()) if "provenance" in names else {}
         split = file["split"] if "split" in names else None
-        return Predictions(file[kind], kind, file[_only_label(names)], split, class_names, provenance, group)
+        scores, labels = file[kind], file[_only_label(names)]
+        if scores.ndim > 2:  # pixels
+            scores, labels, image = rows_of_pixels(scores, labels)
+            split = None if split is None else split[image]
+            group = image if by == "image" else group
+        elif scores.shape == labels.shape:  # sigmoids
+            whose = np.repeat(np.arange(len(scores)), scores[0].size)[labels.reshape(-1) >= 0]
+            scores, labels, which = rows_of_sigmoids(scores, labels, kind == "probs")
+            split = None if split is None else split[whose]
+            if by == "label":
+                group = np.array(class_names)[which] if class_names else which
+            class_names = ("no", "yes")
+        elif by in _ASPECTS and by not in names:
+            raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
+        return Predictions(scores, kind, labels, split, class_names, provenance, group)
 
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:

@@ -23,3 +23,4 @@ from surefoot.losses.proper import BrierLoss as BrierLoss
 from surefoot.losses.proper import CrossEntropy as CrossEntropy
 from surefoot.losses.proper import LabelSmoothingLoss as LabelSmoothingLoss
 from surefoot.losses.proper import MarginSmoothingLoss as MarginSmoothingLoss
+from surefoot.losses.sigmoid import SigmoidFocalLoss as SigmoidFocalLoss

@@ -2,6 +2,7 @@
 
 from surefoot.train.box import box_of as box_of
 from surefoot.train.box import outside as outside
+from surefoot.train.callback import CalibrationCallback as CalibrationCallback
 from surefoot.train.fit import fit as fit
 from surefoot.train.fit import load_box as load_box
 from surefoot.train.fit import load_model as load_model

@@ -1,0 +1,60 @@
+"""`surefoot doctor`: what is installed, and what a missing extra would add."""
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+from typing import Any
+
+from surefoot import __version__
+from surefoot.cli.options import Json
+from surefoot.core import native
+
+EXTRAS = {
+    "train": (("lightning",), "train, compare, reproduce, predict"),
+    "report": (("jinja2", "plotly"), "report, explain, and pages"),
+    "data": (("datasets", "PIL"), "data sets from the hub, folders of pictures"),
+    "cluster": (("dask", "distributed"), "--cluster"),
+    "onnx": (("onnx", "onnxscript"), "export"),
+    "verify": (("onnx", "onnxscript", "highspy", "onnxruntime"), "verify, certify, compress, equal, regions, check"),
+}
+
+
+def command(as_json: Json = False) -> None:
+    """Say what is installed, what it can do, and what a missing extra would add.
+
+    Example: surefoot doctor
+    """
+    found = examine()
+    if as_json:
+        print(json.dumps(found))
+        return
+    print(f"surefoot {found['surefoot']}, Python {found['python']} ({found['tested']}), torch {found['torch']}")
+    print(f"compiled loops: {'yes' if found['compiled'] else 'no (no C compiler at installation): losses are slower'}")
+    print(f"accelerator: {found['accelerator']}")
+    for name, extra in found["extras"].items():
+        if extra["missing"]:
+            print(f"{name}: missing {', '.join(extra['missing'])}; would add {extra['gives']}: "
+                  f"pip install 'surefoot[{name}]'")  # fmt: skip
+        else:
+            print(f"{name}: installed ({extra['gives']})")
+
+
+def examine() -> dict[str, Any]:
+    """Return what `doctor` says."""
+    import torch  # noqa: PLC0415  (the command's help needs none of it)
+
+    extras = {}
+    for name, (modules, gives) in EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        extras[name] = {"missing": missing, "gives": gives}
+    version = platform.python_version()
+    return {
+        "surefoot": __version__,
+        "python": version,
+        "tested": "tested" if version.startswith("3.11.") else "untested",
+        "torch": importlib.metadata.version("torch"),
+        "compiled": native.LIBRARY is not None,
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the CPU is used",
+        "extras": extras,
+    }
