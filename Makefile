@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench docs clean
 
 demo: .venv/.ready
 	$(BIN)/surefoot compare --jobs 2 --out runs/demo
@@ -18,6 +18,9 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: .venv/.ready
+	$(BIN)/mkdocs build --strict
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/losses.py
