@@ -133,12 +133,14 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
     """
     n, d = low.shape
     shape = (n, *graph.input_shape)
-    region = Box(low.reshape(shape), high.reshape(shape))
+    centre = (low + high) / 2
+    radius = torch.maximum(high - centre, centre - low) * (1 + 4 * DOUBLE)  # c + r y covers the box
+    ends = (torch.nextafter(centre - radius, -centre.new_tensor(torch.inf)),
+            torch.nextafter(centre + radius, centre.new_tensor(torch.inf)))  # fmt: skip
+    region = Box(ends[0].reshape(shape), ends[1].reshape(shape))  # all that y stands for, which is a little more
     relaxation = relax(graph, region, REAL, tighten_by_substitution, corners=False)
     boxes = relaxation.boxes
     given = rows.reshape(n, 1, *graph.output_shape)
-    centre = (low + high) / 2
-    radius = torch.maximum(high - centre, centre - low) * (1 + 4 * DOUBLE)  # c + r y covers the box
     middle, spread = curvature(graph, boxes, factors, given)
     least, off = least_curvature(factors, middle, spread, radius)
     least, off = least[:, 0], off[:, 0]
