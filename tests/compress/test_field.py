@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surefoot.compress.field import LARGE, _prime, evaluate_in_field, field_of, same_polynomial
@@ -26,6 +26,7 @@ def test_primes_are_prime() -> None:
         assert all(n % d for d in range(2, int(n**0.5) + 1))
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True))
 def test_floats_are_exact_numbers_of_the_field(x: float) -> None:
     exact = Fraction(x)

@@ -86,7 +86,7 @@ def test_t6_an_over_approximation_never_says_violated_without_an_input() -> None
     assert isinstance(verify(Network.of(graph), query, 5.0, "zonotope"), Unknown)
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "curvature"])  # for polynomials alone
 def test_t8_what_sampling_misses_is_not_proven(method: Method) -> None:
     """One input in a million is unsafe: a method that trusts samples says holds, a proof may not."""
     builder = GraphBuilder((2,))

@@ -18,7 +18,7 @@ def rows_of_pixels(
         InputError: shapes that do not fit, or no pixel left.
 
     >>> rows, labels, image = rows_of_pixels(np.zeros((2, 3, 4, 4)), np.zeros((2, 4, 4), dtype=int))
-    >>> rows.shape, labels.shape, image.max()
+    >>> rows.shape, labels.shape, int(image.max())
     ((32, 3), (32,), 1)
     """
     if scores.ndim < 3 or labels.shape != scores.shape[:1] + scores.shape[2:]:
