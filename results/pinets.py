@@ -144,7 +144,7 @@ def page() -> None:
             f"The first {IMAGES} digits of the test part, seed 0, cross entropy: proven to keep the true class within",
             f"a share of the range of values / refuted / open ({SECONDS:g} s each with `auto`); CPU seconds for all.",
             "`curvature`: convex functions below each margin, halving of inputs (`verify/curved.py`); `auto` ends so.",
-            "Empty: not run. The prototype of our specification, without halving, proved 85 (ccp-2), 74 (ccp-4) of 98 others",
+            "Empty: not run. Our prototype, without halving, proved 85 (ccp-2) and 74 (ccp-4) of 98 others",
             "at 1/16, and 30 and 0 at 1/8, of which attack left at most 35 and 30.",
             "Command: `python results/pinets.py verify`, after `train`.\n",
             "| network | radius | " + " | ".join(METHODS) + " |",
