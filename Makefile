@@ -28,6 +28,7 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/temperature.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/stability.py
+	$(BIN)/python benchmarks/linear.py
 	$(BIN)/python benchmarks/polynomial.py
 
 .venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
