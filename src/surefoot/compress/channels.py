@@ -53,7 +53,7 @@ class Leaner:
 def lean(graph: Graph, boxes: Sequence[Box]) -> Leaner:
     """Remove the channels that nothing needs over the domain that `boxes` (of all nodes) are of.
 
-    Property: exact in real arithmetic, up to the digits to which ratios are compared; `matched.difference` bounds it.
+    Property: exact in real arithmetic, up to the digits to which ratios are compared; `matched_difference` bounds it.
     """
     sets = _sets(graph)
     gone = _dead(graph, boxes, sets)

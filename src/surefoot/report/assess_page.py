@@ -28,7 +28,7 @@ def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -
             show(name, before[name].value),
             f"{show(name, before[name].low)} to {show(name, before[name].high)}",
             show(name, after[name].value),
-            "" if before[name].floor != before[name].floor else show(name, before[name].floor),
+            "" if math.isnan(before[name].floor) else show(name, before[name].floor),
         )
         for name in SHOWN
         if name in before

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from scipy.stats import beta
 
 from surefoot.compress.files import Report as Compression
 from surefoot.compress.files import compress_file
@@ -19,7 +18,7 @@ from surefoot.graph.onnx_file import load_model
 from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_recalibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 from surefoot.report.certified import Radius, certify_images
-from surefoot.report.evaluation import Evaluation, evaluate, plain
+from surefoot.report.evaluation import Evaluation, clopper_pearson, evaluate, plain
 from surefoot.report.verdict import advice, diagnosis, direction, percent
 from surefoot.verify.many import open_network
 from surefoot.verify.replay import runner_of_onnx
@@ -177,9 +176,8 @@ def _predictions(
 def part_of(name: str, confidence: np.ndarray, hits: np.ndarray) -> Part:
     """Summarise some rows; the interval is Clopper and Pearson's."""
     n, right = len(hits), int(hits.sum())
-    low = float(beta.ppf(0.025, right, n - right + 1)) if right else 0.0
-    high = float(beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
-    return Part(name, n, float(confidence.mean()), right / n, low, high)
+    low, high = clopper_pearson(np.array(right), np.array(n))
+    return Part(name, n, float(confidence.mean()), right / n, float(low), float(high))
 
 
 def worst_parts(

@@ -60,14 +60,19 @@ class Evaluation:
     remedy: Remedy
 
 
+def clopper_pearson(hits: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the exact 95% interval of a chance, for hits of count trials each."""
+    low = np.where(hits > 0, beta.ppf(0.025, np.maximum(hits, 1), count - hits + 1), 0.0)
+    return low, np.where(hits < count, beta.ppf(0.975, hits + 1, np.maximum(count - hits, 1)), 1.0)
+
+
 def curve_of(tally: Reliability) -> Curve:
     """Compute the reliability diagram of a tally; intervals are Clopper and Pearson's, 95% a bin."""
     bins = len(tally.count) - 1
     count, hits, confidence = (zero_in_first(x) for x in (tally.count, tally.hits, tally.confidence))
     filled = np.flatnonzero(count)
     count, hits, confidence = count[filled], hits[filled], confidence[filled]
-    low = np.where(hits > 0, beta.ppf(0.025, np.maximum(hits, 1), count - hits + 1), 0.0)
-    high = np.where(hits < count, beta.ppf(0.975, hits + 1, np.maximum(count - hits, 1)), 1.0)
+    low, high = clopper_pearson(hits, count)
     columns = (filled / bins, (filled + 1) / bins, count, confidence / count, hits / count, low, high)
     lists = [tuple(column.tolist()) for column in columns]
     lists[2] = tuple(int(c) for c in lists[2])
