@@ -11,6 +11,9 @@ from jaxtyping import install_import_hook
 
 from surefoot.core import native
 
+# The kernels for GPUs run on this processor, one program after the other: read by triton when it is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Shapes are types; here, and only here, they are checked on every call.
 install_import_hook(
     ["surefoot.losses", "surefoot.metrics", "surefoot.recalibrate", "surefoot.models"], "typecheck.check"

@@ -6,6 +6,7 @@ The n x k part is one buffer of exponentials in which the target's own entry is 
 others: that mass is summed, never computed as 1 - p, so no digit is lost however confident a row is.
 """
 
+import importlib.util
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch.nn.functional import logsigmoid
 from surefoot.core import native
 from surefoot.losses.curves import Curve, FocalCurve
 from surefoot.losses.gamma import Steps
+
+_TRITON = importlib.util.find_spec("triton") is not None
 
 
 def _working_dtype(logits: Tensor) -> torch.dtype:
@@ -87,6 +90,27 @@ class _HardCurve(Function):
         return gradient if gradient.dtype == logits.dtype else gradient.to(logits.dtype), None, None, None
 
 
+class _HardOnGpu(Function):
+    """The same by the kernels of `losses.gpu`."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+        from surefoot.losses import gpu as kernels  # noqa: PLC0415  (an extra)
+
+        logits, target = logits.contiguous(), target.contiguous()
+        value, peaks, sums, scale = kernels.forward(logits, target, curve)
+        ctx.curve, ctx.kernels = curve, kernels
+        ctx.save_for_backward(logits, target, peaks, sums, scale)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        logits, target, peaks, sums, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _hard_gradient(logits, target, grad, ctx.curve), None, None
+        return ctx.kernels.backward(logits, target, peaks, sums, scale * grad), None, None
+
+
 def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: Curve) -> Tensor:
     """Spell the gradient out in differentiable steps, with the same care for the mass of the others."""
     z, index = logits.double(), target.unsqueeze(1)
@@ -143,10 +167,17 @@ def log_p_and_u(logits: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "n k"], Flo
     return log_p, torch.where(is_top, others - log_total, log_u)
 
 
+def on_gpu(logits: Tensor) -> bool:
+    """Whether the kernels of `losses.gpu` can work on this tensor."""
+    return logits.is_cuda and not torch.compiler.is_compiling() and _TRITON
+
+
 def hard(
     logits: Float[Tensor, "n k"], target: Int[Tensor, " n"], curve: Curve, one_buffer: bool = False
 ) -> Float[Tensor, " n"]:
     """Compute f(-log p_y) for each row; gradients to second order, or to first in a single buffer."""
+    if on_gpu(logits):  # it keeps nothing but the logits, so that one buffer would save nothing
+        return _HardOnGpu.apply(logits, target, curve)  # type: ignore[no-any-return]
     return _HardCurve.apply(logits, target, curve, one_buffer)  # type: ignore[no-any-return]
 
 
