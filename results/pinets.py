@@ -82,7 +82,9 @@ def prove() -> None:
     kept, test = _kept(), load_data("digits").test
     low, high = float(test.x.min()), float(test.x.max())
     for model in PROVEN:
-        network = Network.of(graph_of_module(*load_model_with_example(RUNS / f"digits-{model}-ce-seed0" / "model.pt")))
+        network = Network.of(
+            graph_of_module(*load_model_with_example(RUNS / f"digits-{model}-ce-seed0" / "model.safetensors"))
+        )
         for radius in RADII:
             for method in METHODS:
                 key = f"verify {model} {radius} {method}"

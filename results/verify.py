@@ -224,7 +224,7 @@ def losses(seconds: float, runs: Path) -> None:
     """Clean and certified accuracy of the networks that `make demo` trains, one for each loss, on 100 test digits."""
     kept = _kept("losses")
     test = load_data("digits").test
-    for folder in sorted(runs.glob("digits-*-seed0/model.pt")):
+    for folder in sorted(runs.glob("digits-*-seed0/model.safetensors")):
         name = folder.parent.name
         model, example = load_model_with_example(folder)
         network = Network.of(graph_of_module(model, example))

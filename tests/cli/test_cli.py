@@ -110,7 +110,7 @@ def test_compare_train_predict_from_end_to_end(capsys, tmp_path):
     assert found["n"] == 450
     mapped = call(capsys, "measure", found["predictions"], "--split", "test", "--map", found["map"], "--json", "--fast")
     assert json.loads(mapped[1])["nll"]["value"] == pytest.approx(found["recalibrated"]["nll"]["value"])
-    code, _, _ = call(capsys, "predict", tmp_path / "run" / "model.pt", "-o", tmp_path / "again.npz")
+    code, _, _ = call(capsys, "predict", tmp_path / "run" / "model.safetensors", "-o", tmp_path / "again.npz")
     assert code == 0
     trained, again = (load_predictions(tmp_path / f) for f in ("run/predictions.parquet", "again.npz"))
     assert np.array_equal(trained.scores, again.scores)

@@ -24,11 +24,11 @@ def write(path, scale=2.5, n=800):
 def test_a_map_and_a_trained_network_with_it(capsys, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
     network = find_model("mlp")((1, 8, 8), 3).eval()
-    save_model(network, "mlp", (1, 8, 8), 3, tmp_path / "model.pt")
+    save_model(network, "mlp", (1, 8, 8), 3, tmp_path / "model.safetensors")
     paths = tmp_path / "map.json", tmp_path / "map.onnx", tmp_path / "all.onnx"
     table = write(tmp_path / "t.parquet")
     assert call(capsys, "recalibrate", table, "-o", paths[0], "--onnx", paths[1])[0] == 0
-    code, out, _ = call(capsys, "export", tmp_path / "model.pt", "--map", paths[0], "-o", paths[2])
+    code, out, _ = call(capsys, "export", tmp_path / "model.safetensors", "--map", paths[0], "-o", paths[2])
     assert code == 0
     assert "TemperatureScaling, 3 classes" in out
     x = torch.randn(5, 1, 8, 8)
@@ -45,10 +45,10 @@ def test_what_is_exported_can_be_proven_and_compressed(capsys, tmp_path):
     pytest.importorskip("highspy", reason="needs the verify extra")
     torch.manual_seed(0)
     network = find_model("mlp-64")((1, 4, 4), 3).eval()
-    save_model(network, "mlp-64", (1, 4, 4), 3, tmp_path / "model.pt")
+    save_model(network, "mlp-64", (1, 4, 4), 3, tmp_path / "model.safetensors")
     map_file, whole = tmp_path / "map.json", tmp_path / "all.onnx"
     assert call(capsys, "recalibrate", write(tmp_path / "t.parquet"), "-o", map_file)[0] == 0
-    assert call(capsys, "export", tmp_path / "model.pt", "--map", map_file, "-o", whole)[0] == 0
+    assert call(capsys, "export", tmp_path / "model.safetensors", "--map", map_file, "-o", whole)[0] == 0
     x = torch.rand(3, 1, 4, 4)
     np.savez(tmp_path / "x.npz", x=x.numpy(), y=network(x).argmax(1).numpy())
     code, out, _ = call(capsys, "verify", whole, "--images", tmp_path / "x.npz", "--eps", "0.0001", "--json")

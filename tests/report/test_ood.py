@@ -18,7 +18,7 @@ def test_values_are_those_of_the_networks_that_were_left(tmp_path):
     found = ood_values(runs, tmp_path, strange, data.prepare)
     assert {name for name, _ in found} == {"nonsense"}
     cell = next(iter(runs))
-    logits = predict(load_model(tmp_path / cell.name / "model.pt"), strange["nonsense"])
+    logits = predict(load_model(tmp_path / cell.name / "model.safetensors"), strange["nonsense"])
     known = runs[cell].part("test").scores
     values = [100 * ood_auroc(run.part("test").scores, x, "energy") for run, x in ((runs[cell], logits),)]
     assert values[0] == pytest.approx(100 * ood_auroc(known, logits, "energy"))

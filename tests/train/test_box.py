@@ -46,14 +46,16 @@ def test_predict_counts_and_refuses(
     x, y = rng.uniform(-1, 1, size=(200, 3)).astype(np.float32), rng.integers(0, 2, size=200)
     np.savez("mine.npz", x=x, y=y)
     model = find_model("ccp-4")((3,), 2)
-    save_model(model, "ccp-4", (3,), 2, "model.pt", (torch.full((3,), -0.5).double(), torch.full((3,), 0.5).double()))
-    assert load_box("model.pt") is not None
-    surefoot("predict", "model.pt", "--data", "mine.npz")
+    save_model(
+        model, "ccp-4", (3,), 2, "model.safetensors", (torch.full((3,), -0.5).double(), torch.full((3,), 0.5).double())
+    )
+    assert load_box("model.safetensors") is not None
+    surefoot("predict", "model.safetensors", "--data", "mine.npz")
     told = capsys.readouterr()
     assert "outside of the box" in told.err
     assert Path("predictions.parquet").exists()
-    surefoot("predict", "model.pt", "--data", "mine.npz", "--refuse", "-o", "other.parquet", code=2)
+    surefoot("predict", "model.safetensors", "--data", "mine.npz", "--refuse", "-o", "other.parquet", code=2)
     assert not Path("other.parquet").exists()
-    save_model(model, "ccp-4", (3,), 2, "model.pt")  # as files were before
-    surefoot("predict", "model.pt", "--data", "mine.npz", "--refuse", "-o", "other.parquet")
+    save_model(model, "ccp-4", (3,), 2, "model.safetensors")  # as files were before
+    surefoot("predict", "model.safetensors", "--data", "mine.npz", "--refuse", "-o", "other.parquet")
     assert Path("other.parquet").exists()

@@ -34,10 +34,10 @@ def test_divergence_is_an_error_and_leaves_no_predictions(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"hello", None])
 def test_damaged_models_are_refused(tmp_path, damage):
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     save_model(MODELS["mlp"]((1, 8, 8), 10), "mlp", (1, 8, 8), 10, path)
     path.write_bytes(path.read_bytes()[:-500] if damage is None else damage)
-    with pytest.raises(FileError, match=r"model\.pt"):
+    with pytest.raises(FileError, match=r"model\.safetensors"):
         load_model(path)
 
 
@@ -46,9 +46,9 @@ def test_a_pickle_is_not_run(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "exploded"),)
 
-    torch.save({"name": "mlp", "state": Bomb()}, tmp_path / "model.pt")
+    torch.save({"name": "mlp", "state": Bomb()}, tmp_path / "model.safetensors")
     with pytest.raises(FileError):
-        load_model(tmp_path / "model.pt")
+        load_model(tmp_path / "model.safetensors")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -61,7 +61,7 @@ def test_seeds_decide_and_a_saved_model_predicts_the_same(tmp_path):
     assert not np.array_equal(a.scores, c.scores)
     assert np.array_equal(a.labels, c.labels)  # the rows measured are the same for every seed
     data = load_data("digits")
-    again = predict(load_model(tmp_path / "a" / "model.pt"), data.test)
+    again = predict(load_model(tmp_path / "a" / "model.safetensors"), data.test)
     assert np.array_equal(again, a.part("test").scores)
 
 

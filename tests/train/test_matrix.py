@@ -21,10 +21,10 @@ from training import QUIET, SHORT
 def test_a_finished_cell_is_not_trained_again_and_another_is_refused(tmp_path):
     cell = Cell("digits", "mlp", "ce", SHORT, 0)
     first = run_cell(cell, tmp_path, QUIET)
-    written = (tmp_path / "model.pt").stat().st_mtime_ns
+    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
     again = run_cell(cell, tmp_path, QUIET)
     assert np.array_equal(first.scores, again.scores)
-    assert (tmp_path / "model.pt").stat().st_mtime_ns == written
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
     assert not (tmp_path / "checkpoints").exists()
     with pytest.raises(FileError, match="other settings"):
         run_cell(Cell("digits", "mlp", "brier", SHORT, 0), tmp_path, QUIET)

@@ -16,7 +16,7 @@ from surefoot.data import load_data
 from surefoot.losses import LOSSES, CrossEntropy
 from surefoot.models import find_model
 from surefoot.report.training import read_log
-from surefoot.train import Cell, Recipe, fit, predict, run_cell
+from surefoot.train import Cell, Recipe, fit, load_model, predict, run_cell
 from surefoot.train.module import refined_nll
 from training import QUIET, SHORT
 
@@ -75,7 +75,7 @@ def test_the_log_has_what_the_paper_looks_at(tmp_path):
     }
     for name, value in truth.items():
         assert log[name][-1] == pytest.approx(value, rel=1e-4), name
-    weights = torch.load(tmp_path / "model.pt", weights_only=True)["state"]
+    weights = load_model(tmp_path / "model.safetensors").state_dict()
     last = [w for w in weights.values() if w.ndim > 1][-1]
     assert log["last_layer_norm"][-1] == pytest.approx(float(last.norm()), rel=1e-4)
     assert all(norm > 0 for norm in log["gradient_norm"])

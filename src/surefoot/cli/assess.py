@@ -21,7 +21,7 @@ from surefoot.report.assessment import Ask, Inputs, assess
 def command(
     network: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(help="An .onnx file, or the model.pt of a run. Default: one is trained on --data."),
+        typer.Argument(help="An .onnx file, or the model.safetensors of a run. Default: one is trained on --data."),
     ] = None,
     data: DataName = "digits",
     folder: DataFolder = None,
@@ -108,7 +108,7 @@ def _halves(rows: Inputs, seed: int) -> tuple[Inputs, Inputs]:
 
 def _as_onnx(network: Path, out: Path) -> Path:
     """Return the file, or what a run left of its network as one."""
-    if network.suffix != ".pt":
+    if network.suffix not in (".safetensors", ".pt"):
         if not network.exists():
             raise FileError(f"cannot read {network}: there is no such file")
         return network
@@ -137,7 +137,7 @@ def _from_data(
         console.print(f"training on {data} ...", style="dim")
         (cell,) = cells([data], ["small-cnn"], ["ce"], find_recipe("quick", None, None, data), [seed], folder=folder)
         run_cell(cell, out / "run", {"enable_progress_bar": False})
-        network = out / "run" / "model.pt"
+        network = out / "run" / "model.safetensors"
         name = f"small-cnn on {data}"
     else:
         name = f"{network.stem} on {data}"

@@ -56,7 +56,7 @@ def command(
     found = run_with_bar(matrix, out, jobs, cluster)
     title = f"{model} on {Path(data).stem}"
     comparison = compare(results_by_loss(found), method, title)
-    write_json(out / "comparison.json", plain(comparison))
+    write_json(out / "comparison.json", {"schema": "surefoot.comparison/1", **plain(comparison)})
     write_page(out / "report.html", f"Which loss knows how sure it is? {title}", list(comparison.examples), comparison)
     if as_json:
         json.dump(plain(comparison), sys.stdout, indent=2, allow_nan=False)

@@ -11,8 +11,9 @@ from surefoot.cli.options import Json
 from surefoot.core import native
 
 EXTRAS = {
-    "train": (("lightning",), "train, compare, reproduce, predict"),
+    "train": (("lightning", "safetensors"), "train, compare, reproduce, predict"),
     "report": (("jinja2", "plotly"), "report, explain, and pages"),
+    "gpu": (("triton",), "kernels of the losses on a GPU"),
     "data": (("datasets", "PIL"), "data sets from the hub, folders of pictures"),
     "cluster": (("dask", "distributed"), "--cluster"),
     "onnx": (("onnx", "onnxscript"), "export"),

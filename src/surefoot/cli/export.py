@@ -11,7 +11,9 @@ from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
 
 def command(
-    network: Annotated[Path, typer.Argument(help="An .onnx file whose output is logits, or the `model.pt` of a run.")],
+    network: Annotated[
+        Path, typer.Argument(help="An .onnx file whose output is logits, or the `model.safetensors` of a run.")
+    ],
     map_file: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--map", help="A map that `surefoot recalibrate` wrote. Default: the softmax alone."),
@@ -29,7 +31,7 @@ def command(
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
     example = None
-    if network.suffix == ".pt":
+    if network.suffix in (".safetensors", ".pt"):
         try:
             from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
         except ModuleNotFoundError as error:
@@ -39,7 +41,7 @@ def command(
     elif network.suffix == ".onnx":
         model = load_onnx(network)
     else:
-        raise FileError(f"{network} is neither an .onnx file nor the model.pt of a run")
+        raise FileError(f"{network} is neither an .onnx file nor the model.safetensors of a run")
     if map_file is not None:
         recalibrator = load_recalibrator(map_file)
     elif classes is not None:

@@ -14,7 +14,7 @@ from surefoot.train import load_box, load_model, outside, predictions_of
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="The `model.pt` of a run.")],
+    model: Annotated[Path, typer.Argument(help="The `model.safetensors` of a run.")],
     data: DataName = "digits",
     folder: DataFolder = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write (.parquet or .npz).")] = Path(
@@ -28,7 +28,7 @@ def command(
     that the network was trained on (each feature's range, or each channel's) are counted: there it extrapolates, and a
     polynomial of degree N as the N-th power.
 
-    Example: surefoot predict runs/mine/model.pt -o predictions.parquet
+    Example: surefoot predict runs/mine/model.safetensors -o predictions.parquet
     """
     network = load_model(model)
     rows = load_data(data, folder=folder)

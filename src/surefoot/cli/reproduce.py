@@ -75,7 +75,7 @@ def command(
         comparison = compare(results_by_loss(found), "temperature", f"{model} on {data}")
         claims = claims_of(comparison, _CHALLENGERS, _BASELINES)
         rows = {table: entries(table, data, model, values_of(comparison, table), same_recipe)}
-    result = {"table": table, "data": data, "model": model, "rows": plain(rows)}
+    result = {"schema": "surefoot.reproduction/1", "table": table, "data": data, "model": model, "rows": plain(rows)}
     result["claims"] = [plain(claim) | {"sentence": claim.sentence} for claim in claims]
     write_json(out / f"{table}.json", result)
     if as_json:

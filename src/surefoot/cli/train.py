@@ -46,9 +46,9 @@ def command(
     """Train one network with one loss, and learn the map that repairs its confidence.
 
     Leaves in the folder: `predictions.parquet` (validation and test part, for `measure`, `recalibrate`, `report`),
-    `model.pt` (for `predict`), `map.json` (for `measure --map`), `run.json`, `log/metrics.csv` (for `explain`). A run
-    that was stopped goes on from its last epoch. Why cross entropy and a temperature are the defaults:
-    docs/decisions/0009.
+    `model.safetensors` (for `predict`), `map.json` (for `measure --map`), `run.json`, `log/metrics.csv` (for
+    `explain`). A run that was stopped goes on from its last epoch. Why cross entropy and a temperature are the
+    defaults: docs/decisions/0009.
 
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """

@@ -21,6 +21,7 @@ from surefoot.core.types import Labels, Logits, Probs
 
 Kind: TypeAlias = Literal["logits", "probs"]
 
+VERSION = 1  # of the files; those that name none, also other people's, are read as this one
 _SPLIT_CODES = {0: "validation", 1: "test"}
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _GROUP_VALUES = 1 << 21
@@ -155,7 +156,7 @@ def _to_table(p: Predictions) -> pa.Table:
     columns: dict[str, pa.Array] = {p.kind: pa.FixedSizeListArray.from_arrays(flat, p.k), "label": pa.array(p.labels)}
     if p.split is not None:
         columns["split"] = pa.array(p.split.tolist())
-    about = {"class_names": p.class_names, "provenance": p.provenance}
+    about = {"version": VERSION, "class_names": p.class_names, "provenance": p.provenance}
     return pa.table(columns).replace_schema_metadata({"surefoot": json.dumps(about)})
 
 
@@ -165,4 +166,4 @@ def _to_arrays(p: Predictions) -> dict[str, np.ndarray]:
         arrays["split"] = p.split
     if p.class_names is not None:
         arrays["class_names"] = np.array(p.class_names)
-    return arrays | {"provenance": np.array(json.dumps(p.provenance))}
+    return arrays | {"provenance": np.array(json.dumps(p.provenance)), "surefoot_version": np.array(VERSION)}

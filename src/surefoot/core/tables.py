@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import csv, fs, parquet
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.predictions import Kind, Predictions
+from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
 
 _LABEL_NAMES = ("label", "labels", "target")
@@ -182,6 +182,7 @@ def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predict
     with _opened(piece.path) as file:
         schema = file.schema_arrow
         about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))
+        _check_version(about.get("version", VERSION), piece.path)
         kind, label = _only_kind(schema.names), _only_label(schema.names)
         others = [name for name in ("split", by) if name is not None and name in schema.names]
         if by is not None and by not in schema.names:
@@ -239,6 +240,11 @@ def _only_kind(names: list[str], path: str = "") -> Kind:
     return kinds[0]  # type: ignore[return-value]
 
 
+def _check_version(version: object, path: object) -> None:
+    if version != VERSION:
+        raise FileError(f"{path} is of version {version}; this surefoot reads version {VERSION}")
+
+
 def _only_label(names: list[str]) -> str:
     found = [name for name in _LABEL_NAMES if name in names]
     if len(found) != 1:
@@ -253,6 +259,8 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
     # opened here, so that it is closed also where NumPy fails to read it
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         names = list(file.files)
+        if "surefoot_version" in names:
+            _check_version(file["surefoot_version"].tolist(), path)
         if by is not None and by not in names and by not in _ASPECTS:
             raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
         group = file[by] if by in names else None

@@ -22,7 +22,7 @@ def ood_values(
     """Compute the AUROC of every network of a matrix against each set of strange inputs, by each score."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for cell, predictions in runs.items():
-        network = load_model(folder / cell.name / "model.pt")
+        network = load_model(folder / cell.name / "model.safetensors")
         held_out, known = predictions.part("validation"), predictions.part("test").scores
         temperature = TemperatureScaling().fit(held_out.scores, held_out.labels).temperature_
         for name, part in strange.items():

@@ -14,15 +14,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
-from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import whole_file
+from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.data import Data, Part, Prepare
 from surefoot.losses import Loss
-from surefoot.models import find_model
-from surefoot.models.tree_lstm import TreeLSTM
 from surefoot.train.batches import in_order, shuffled
-from surefoot.train.box import Box
 from surefoot.train.module import REFINED, Classifier
 from surefoot.train.recipes import Recipe
 
@@ -144,64 +140,3 @@ def predictions_of(model: nn.Module, data: Data, provenance: Mapping[str, str]) 
     split = np.concatenate([np.full(len(part), name) for name, part in parts.items()])
     about = {"division": data.division, **provenance}
     return Predictions(logits, "logits", labels, split, data.class_names, about)
-
-
-def save_model(
-    model: nn.Module,
-    name: str,
-    shape: tuple[int, ...],
-    classes: int,
-    path: Path | str,
-    box: Box | None = None,
-) -> None:
-    """Write a network's weights with what is needed to rebuild it by name, and the box of inputs it is meant for."""
-    about = {"name": name, "shape": list(shape), "classes": classes, "state": model.state_dict(), "box": box}
-    with whole_file(path) as temporary:
-        torch.save(about, temporary)
-
-
-def load_model(path: Path | str) -> nn.Module:
-    """Read what `save_model` wrote; nothing in the file is run.
-
-    Raises:
-        FileError: the file is missing, damaged, or holds something else.
-    """
-    return _load(path)[0]
-
-
-def load_box(path: Path | str) -> Box | None:
-    """Read the box of inputs that a saved network is meant for; None where the file names none.
-
-    Raises:
-        FileError: as `load_model`.
-    """
-    return _load(path)[2]
-
-
-def load_model_with_example(path: Path | str) -> tuple[nn.Module, torch.Tensor]:
-    """Read what `save_model` wrote, and make an input that it takes: two rows of zeros.
-
-    Raises:
-        FileError: as `load_model`.
-        InputError: a network whose input is no tensor (trees).
-    """
-    model, shape, _ = _load(path)
-    if isinstance(model, TreeLSTM):
-        raise InputError(f"{path} is a network for trees, whose input is no tensor: it cannot be exported")
-    if any(isinstance(layer, nn.Embedding) for layer in model.modules()):
-        return model, torch.zeros(2, shape[0], dtype=torch.int64)
-    return model, torch.zeros(2, *shape)
-
-
-def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...], Box | None]:
-    if not Path(path).exists():
-        raise FileError(f"cannot read {path}: there is no such file")
-    try:
-        about = torch.load(path, weights_only=True, map_location="cpu")
-        model = find_model(about["name"])(tuple(about["shape"]), about["classes"])
-        model.load_state_dict(about["state"])
-        box = about.get("box")  # files from before have none
-        box = None if box is None else (box[0].double(), box[1].double())
-    except Exception as error:  # whatever a damaged file makes torch raise
-        raise FileError(f"{path} is not a model that surefoot wrote, or it is damaged: {error}") from error
-    return model.eval(), tuple(about["shape"]), box

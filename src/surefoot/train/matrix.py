@@ -19,8 +19,11 @@ from surefoot.data import load_data
 from surefoot.losses import find_loss
 from surefoot.models import find_model
 from surefoot.train.box import box_of
-from surefoot.train.fit import fit, forget_checkpoints, predictions_of, save_model
+from surefoot.train.fit import fit, forget_checkpoints, predictions_of
 from surefoot.train.recipes import Recipe
+from surefoot.train.saved import save_model
+
+_SCHEMA = "surefoot.run/1"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def cells(
 def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
     """Train one cell in `folder`, or finish it, or return what it left if it is finished.
 
-    Leaves `run.json` (what it is), `model.pt`, `predictions.parquet` (validation and test); the data's own split has
-    seed 0 whatever the cell's, so that all cells are measured on the same rows.
+    Leaves `run.json` (what it is), `model.safetensors`, `predictions.parquet` (validation and test); the data's own
+    split has seed 0 whatever the cell's, so that all cells are measured on the same rows.
 
     Raises:
         FileError: the folder holds a run with other settings.
@@ -74,12 +77,15 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     folder = Path(folder)
     settings = _as_json(cell)
     record = folder / "run.json"
-    if record.exists() and read_json(record)["cell"] != settings:
+    held = read_json(record) if record.exists() else {"cell": settings}
+    if held.get("schema", _SCHEMA) != _SCHEMA:
+        raise FileError(f"{folder} holds a run of the version {held['schema']}; this surefoot goes on with {_SCHEMA}")
+    if held["cell"] != settings:
         raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
     finished = folder / "predictions.parquet"
     if finished.exists():
         return load_predictions(finished)
-    write_json(record, {"cell": settings})
+    write_json(record, {"schema": _SCHEMA, "cell": settings})
     data = load_data(cell.data, 0, cell.folder, cell.train_rows)
     torch.manual_seed(cell.seed)
     model = find_model(cell.model)(data.shape, len(data.class_names))
@@ -87,10 +93,10 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     start = time.perf_counter()
     fit(model, loss, data, cell.recipe, folder, seed=cell.seed, trainer=trainer)
     seconds = round(time.perf_counter() - start, 1)
-    save_model(model, cell.model, data.shape, len(data.class_names), folder / "model.pt", box_of(data.train))
+    save_model(model, cell.model, data.shape, len(data.class_names), folder / "model.safetensors", box_of(data.train))
     provenance = {key: str(settings[key]) for key in ("data", "model", "loss", "seed")}
     predictions = predictions_of(model, data, provenance)
-    write_json(record, {"cell": settings, "seconds": seconds, "torch": torch.__version__})
+    write_json(record, {"schema": _SCHEMA, "cell": settings, "seconds": seconds, "torch": torch.__version__})
     save_predictions(predictions, finished)  # last: a cell with predictions is a finished one
     forget_checkpoints(folder)
     return predictions
