@@ -29,3 +29,19 @@ def test_the_site_builds(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "FocalLoss" in (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
+def test_the_figures_are_what_their_code_draws(tmp_path: Path) -> None:
+    figures = ROOT / "docs" / "figures"
+    subprocess.run([sys.executable, str(figures / "draw.py"), str(tmp_path)], check=True, timeout=300)
+    names = sorted(path.name for path in figures.glob("*.svg"))
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    theory = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+    for name in names:
+        assert f"(figures/{name})" in theory
+
+        def words(path: Path) -> list[str]:  # numbers in words are computed; paths differ with the drawing library
+            return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+
+        assert words(figures / name) == words(tmp_path / name)

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-NEEDS = {"huggingface_trainer": ("transformers", "accelerate")}
+NEEDS = {
+    "huggingface_trainer": ("transformers", "accelerate"),
+    "skorch_net": ("skorch",),
+    "lightning_loggers": ("tensorboard",),
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
