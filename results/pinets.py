@@ -1,7 +1,7 @@
 """Polynomial networks beside a linear and a ReLU baseline: accuracy, calibration, proofs. Writes pinets.json, .md.
 
     python results/pinets.py train                                          digits, about 10 minutes on one core
-    python results/pinets.py mnist --folder DATA/images/mnist               about 15 minutes
+    python results/pinets.py mnist --folder DATA/images/mnist               about 15 minutes a seed
     python results/pinets.py cifar10 --folder DATA/images/cifar10           about an hour
     python results/pinets.py verify                                         proofs for the digits networks
 
@@ -173,7 +173,7 @@ def main() -> None:
         case "train":
             train("digits", None, "quick", None, SEEDS)
         case "mnist":
-            train("mnist", args.folder, "fast", 6, (0,))
+            train("mnist", args.folder, "fast", 6, SEEDS)
         case "cifar10":
             train("cifar10", args.folder, "fast", 15, (0,), ON_CIFAR)
         case "verify":
