@@ -3,9 +3,9 @@
     python benchmarks/stability.py
 
 The network: digits, 2x100, l1, 120 epochs, as `short` in results/compress.py. Both give each unit's sign over
-[0, 1]^64; they must agree. The programs (Serra et al. 2020; h >= g, h <= g - l (1 - z), h <= u z, bounds l, u from ours) are solved to the optimum,
-or only until the sign is known: can the unit be at least 1e-6, can it be at most -1e-6? The cascade is repeated and its
-median taken, between the programs.
+[0, 1]^64; they must agree. The programs (Serra et al. 2020; h >= g, h <= g - l (1 - z), h <= u z, bounds l, u from
+ours) are solved to the optimum, or only until the sign is known: can the unit be at least 1e-6, can it be at most
+-1e-6? The cascade is repeated and its median taken, between the programs.
 """
 
 import runpy
