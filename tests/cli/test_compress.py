@@ -68,6 +68,33 @@ def test_a_certificate_is_of_its_files_only(folder: Path, capsys: pytest.Capture
     capsys.readouterr()
 
 
+def test_a_certificate_in_json_is_checked_alone_from_anywhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").mkdir()
+    surefoot("compress", "net.onnx", "--domain", "0,1", "-o", "out/small.onnx", "--certificate", "out/proof.json")
+    told = json.loads((folder / "out" / "proof.json").read_text())
+    assert told["files"] == ["../net.onnx", "small.onnx"]
+    capsys.readouterr()
+    surefoot("check", "net.onnx", "out/small.onnx", "out/proof.json", "--json")
+    valid = json.loads(capsys.readouterr().out)
+    monkeypatch.chdir(folder / "out")
+    surefoot("check", "proof.json", "--json")
+    assert json.loads(capsys.readouterr().out) == valid
+    name, packed = next((k, v) for k, v in told["arrays"].items() if v["base64"])
+    for damage in ({"type": "object"}, {"shape": [7, 7, 7]}, {"base64": "%"}, {"base64": packed["base64"][:-4]}):
+        (folder / "out" / "damaged.json").write_text(
+            json.dumps(told | {"arrays": told["arrays"] | {name: packed | damage}})
+        )
+        surefoot("check", "damaged.json", code=3)
+    (folder / "out" / "homeless.json").write_text(json.dumps(told | {"files": []}))
+    surefoot("check", "homeless.json", code=2)
+    surefoot("check", "small.onnx", "../net.onnx", code=2)
+    (folder / "out" / "small.onnx").unlink()
+    surefoot("check", "proof.json", code=3)
+    capsys.readouterr()
+
+
 def test_convolutions_softmax_and_a_narrow_domain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     graph = convolutional(1)
     builder = GraphBuilder(graph.input_shape)

@@ -37,7 +37,10 @@ def test_holds_with_a_certificate_that_others_can_check(folder: Path, capsys: py
     assert answer["verdict"] == "holds"
     assert "real" in answer["proven_for"]
     surefoot("check", "net.onnx", "safe.vnnlib", "proof.npz", "--json")
-    assert json.loads(capsys.readouterr().out)["valid"]
+    valid = json.loads(capsys.readouterr().out)
+    assert valid["valid"]
+    surefoot("check", "proof.npz", "--json")
+    assert json.loads(capsys.readouterr().out) == valid
     surefoot("check", "net.onnx", "broken.vnnlib", "proof.npz", code=2)
     assert "another property" in capsys.readouterr().err
     write_onnx(random_network(4), folder / "other.onnx")

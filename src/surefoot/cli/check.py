@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import numpy as np
 import torch
@@ -21,20 +21,33 @@ from surefoot.verify.vnnlib import read_vnnlib
 
 
 def command(
-    network: Annotated[Path, typer.Argument(help="The .onnx file that the certificate speaks of.")],
-    prop: Annotated[
-        Path,
-        typer.Argument(metavar="PROPERTY", help="The .vnnlib file that was proven, or the .onnx file of `compress`."),
+    network: Annotated[
+        Path, typer.Argument(help="The .onnx file that the certificate speaks of; or the certificate, alone.")
     ],
-    certificate: Annotated[Path, typer.Argument(help="What `verify` or `compress` left by `--certificate`.")],
+    prop: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="PROPERTY", help="The .vnnlib file that was proven, or the .onnx file of `compress`."),
+    ] = None,
+    certificate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
 
+    Alone, a certificate tells where the files were, seen from it; that they are the same is checked as always.
+
     The check shares no code with the search: NumPy and sparse matrices, rounded outward (`reach/checker.py`).
 
     Example: surefoot check net.onnx property.vnnlib proof.npz
+
+    Example: surefoot check proof.npz
     """
+    if prop is None:
+        network, prop, certificate = (*_files_of(network), network)
+    if certificate is None:
+        raise InputError("either a certificate alone, or network, property and certificate")
     if ".onnx" in prop.suffixes:
         return _check_equal(network, prop, certificate, as_json)
     held = load_certificate(certificate)
@@ -49,7 +62,14 @@ def command(
     if as_json:
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
     else:
-        print(f"valid: {parts} parts, least margin {margin:.4g}")
+        print(f"valid: {network} has the property {prop}: {parts} parts, least margin {margin:.4g}")
+
+
+def _files_of(certificate: Path) -> tuple[Path, Path]:
+    files = load_certificate(certificate).files
+    if len(files) != 2:
+        raise InputError(f"{certificate} does not say where its files are: name network, property and certificate")
+    return files[0], files[1]
 
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
@@ -59,4 +79,7 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
     if as_json:
         print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
     else:
-        print(f"valid: for {domain} no logit differs by more than {bound:.3g}, no confidence by {confidence:.3g}")
+        print(
+            f"valid: for {domain} no logit of {first} and {second} differs by more than {bound:.3g}, no confidence by "
+            f"{confidence:.3g}"
+        )

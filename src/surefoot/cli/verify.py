@@ -79,7 +79,7 @@ def command(
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
         verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
         if certificate is not None and proofs:
-            save_certificate(certificate, Certificate(digest_of(network), proofs))
+            save_certificate(certificate, Certificate(digest_of(network), proofs, (network, prop)))
         _show_one(plain(verdict), as_json)
         return
     if certificate is not None:

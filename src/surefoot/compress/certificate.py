@@ -1,5 +1,7 @@
 """The certificate of a compression: which signs both networks have over the domain; that they are equal follows."""
 
+from pathlib import Path
+
 import numpy as np
 
 from surefoot.compress.forms import difference, forms_of
@@ -9,9 +11,11 @@ from surefoot.graph.graph import Graph
 from surefoot.reach.certificate import Certificate, check_units
 
 
-def certificate_of(names: tuple[str, str], first: Stability, second: Stability) -> Certificate:
+def certificate_of(
+    names: tuple[str, str], first: Stability, second: Stability, files: tuple[Path, ...] = ()
+) -> Certificate:
     """Make the certificate for two networks, named by the SHA-256 of their files."""
-    return Certificate(" ".join(names), (first.proof(), second.proof()))
+    return Certificate(" ".join(names), (first.proof(), second.proof()), files)
 
 
 def check_equal(certificate: Certificate, names: tuple[str, str], first: Graph, second: Graph) -> np.ndarray:

@@ -139,7 +139,7 @@ def compress_file(
         first, second = pools_as_rectifiers(graph), pools_as_rectifiers(read_logits(out))
         names = digest_of(path), digest_of(out)
         proofs = [stability(g, lower, upper, seconds, witnesses, journal=journal) for g in (first, second)]
-        held = certificate_of(names, *proofs)
+        held = certificate_of(names, *proofs, files=(path, out))
         check_equal(held, names, first, second)
         save_certificate(certificate, held)
     journal.forget()

@@ -5,8 +5,10 @@ back-substitution, whose slopes and multipliers it names. The checker divides ag
 computes each bound anew.
 """
 
+import base64
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import whole_file
+from surefoot.core.files import whole_file, write_text
 from surefoot.graph.graph import Graph
 from surefoot.reach.checker import Checker
 
@@ -54,10 +56,14 @@ class Proof:
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """Proofs of what one network (or several) does, named by the SHA-256 of its file."""
+    """Proofs of what one network (or several) does, named by the SHA-256 of its file.
+
+    `files` are where the network, and the property or the other network, were found: a hint, nothing is proven by it.
+    """
 
     network: str
     proofs: tuple[Proof, ...]
+    files: tuple[Path, ...] = ()
 
 
 def check(certificate: Certificate, graph: Graph) -> float:
@@ -201,14 +207,15 @@ def _cover(parts: list[Signs], depth: int) -> None:
 
 
 def save_certificate(path: Path | str, certificate: Certificate) -> None:
-    """Write a certificate as one .npz file: arrays, and a header in JSON."""
+    """Write a certificate as one .npz file (arrays, and a header in JSON), or as one .json file, which is larger."""
     arrays: dict[str, np.ndarray] = {}
 
     def keep(name: str, array: np.ndarray) -> str:
         arrays[name] = array
         return name
 
-    header: dict[str, Any] = {"format": _FORMAT, "network": certificate.network, "proofs": []}
+    beside = [os.path.relpath(file, Path(path).parent) for file in certificate.files]
+    header: dict[str, Any] = {"format": _FORMAT, "network": certificate.network, "files": beside, "proofs": []}
     for p, proof in enumerate(certificate.proofs):
         entry: dict[str, Any] = {"kind": proof.kind, "thorough": proof.thorough}
         entry["region"] = [keep(f"{p}/lower", proof.lower), keep(f"{p}/upper", proof.upper)]
@@ -235,6 +242,9 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
             for n, leaf in enumerate(proof.leaves)
         ]
         header["proofs"].append(entry)
+    if Path(path).suffix == ".json":
+        write_text(path, json.dumps(header | {"arrays": {name: _to_text(array) for name, array in arrays.items()}}))
+        return
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -251,18 +261,36 @@ def load_certificate(path: Path | str) -> Certificate:
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        if content.lstrip()[:1] == b"{":
+            header = json.loads(content)
+            arrays = {name: _from_text(held) for name, held in header["arrays"].items()}
+        else:
+            with np.load(io.BytesIO(content), allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
             header = json.loads(bytes(arrays["header"]))
-            if header["format"] != _FORMAT:
-                raise FileError(f"{path} is a certificate of another format: {header['format']!r}")
-            proofs = tuple(_proof(entry, arrays) for entry in header["proofs"])
-            if not proofs:
-                raise FileError(f"{path} proves nothing")
-            return Certificate(str(header["network"]), proofs)
+        if header["format"] != _FORMAT:
+            raise FileError(f"{path} is a certificate of another format: {header['format']!r}")
+        proofs = tuple(_proof(entry, arrays) for entry in header["proofs"])
+        if not proofs:
+            raise FileError(f"{path} proves nothing")
+        files = tuple(Path(path).parent / str(file) for file in header.get("files", ()))
+        return Certificate(str(header["network"]), proofs, files)
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise FileError(f"{path} is not a certificate, or a damaged one: {error}") from error
+
+
+def _to_text(array: np.ndarray) -> dict[str, Any]:
+    packed = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"type": str(array.dtype), "shape": array.shape, "base64": packed}
+
+
+def _from_text(held: dict[str, Any]) -> np.ndarray:
+    if held["type"] not in ("float16", "float32", "float64", "int64"):
+        raise ValueError(f"an array of {held['type']!r}")
+    values = np.frombuffer(base64.b64decode(held["base64"], validate=True), dtype=held["type"])
+    return values.reshape(held["shape"]).copy()
 
 
 def _proof(entry: dict[str, Any], arrays: Any) -> Proof:
