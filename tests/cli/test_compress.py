@@ -1,5 +1,6 @@
 """`surefoot compress`, `equal` and `check`, as they are typed."""
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -313,6 +314,11 @@ def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "more than 1 regions" in capsys.readouterr().err
 
 
+def packed(array: np.ndarray) -> dict[str, object]:
+    data = base64.b64encode(array.tobytes()).decode()
+    return {"type": str(array.dtype), "shape": array.shape, "base64": data}
+
+
 def test_a_domain_cut_by_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ends = {"lower": np.zeros(5), "upper": np.ones(5)}
     np.savez("cut.npz", **ends, rows=np.ones((1, 5)), bounds=np.array([0.5]))
@@ -329,8 +335,30 @@ def test_a_domain_cut_by_rows(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["bound"]["logits"] < 1e-4
     surefoot("equal", "net.onnx", "small.onnx", "--domain", "cut.npz", "--within", "0.01", "--json")
     assert json.loads(capsys.readouterr().out)["verdict"] == "holds"
-    surefoot("compress", "net.onnx", "--domain", "cut.npz", "--certificate", "p.npz", code=2)
-    assert "speak of boxes" in capsys.readouterr().err
+    surefoot("compress", "net.onnx", "--domain", "cut.npz", "--certificate", "p.json", "--json")
+    bound = json.loads(capsys.readouterr().out)["bound"]
+    surefoot("check", "p.json", "--json")
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["logits"] <= bound * 1.001 + 1e-6
+    assert "1 linear rows" in checked["domain"]
+    told = json.loads((folder / "p.json").read_text())
+    for number, proof in enumerate(told["proofs"]):  # another domain: the whole box, a larger part, no input, no number
+        kept = {name: dict(told["arrays"][name]) for name in proof["cuts"]}
+        wider, none, nan = (packed(np.array([end])) for end in (5.0, -1.0, np.nan))
+        for arrays in ({}, {proof["cuts"][1]: wider}, {proof["cuts"][1]: none}, {proof["cuts"][1]: nan}):
+            proofs = [dict(p) for p in told["proofs"]]
+            if not arrays:
+                del proofs[number]["cuts"]
+            forged = told | {"proofs": proofs, "arrays": told["arrays"] | kept | arrays}
+            (folder / "forged.json").write_text(json.dumps(forged))
+            surefoot("check", "forged.json", code=2)
+    for end in (5.0, -1.0):  # of both networks
+        arrays = {proof["cuts"][1]: packed(np.array([end])) for proof in told["proofs"]}
+        (folder / "forged.json").write_text(json.dumps(told | {"arrays": told["arrays"] | arrays}))
+        surefoot("check", "forged.json", "--json", code=2 if end < 0 else 0)
+    assert json.loads(capsys.readouterr().out)["logits"] > 0.1  # over the larger part: no equality
+    surefoot("compress", "net.onnx", "--domain", "cut.npz", "--clip", code=2)
+    assert "moves inputs into a box" in capsys.readouterr().err
     surefoot("regions", "net.onnx", "--domain", "cut.npz", code=2)
     np.savez("half.npz", **ends, rows=np.ones((1, 5)))
     surefoot("compress", "net.onnx", "--domain", "half.npz", code=2)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from surefoot.compress.forms import difference, forms_of
-from surefoot.compress.stable import Stability
+from surefoot.compress.stable import Cuts, Stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.reach.certificate import Certificate, check_units
@@ -33,8 +34,14 @@ def check_equal(certificate: Certificate, names: tuple[str, str], first: Graph, 
     one, two = certificate.proofs
     if not (np.array_equal(one.lower, two.lower) and np.array_equal(one.upper, two.upper)):
         raise InputError("the certificate speaks of two domains")
+    rows, others = (np.zeros((0, 1)) if p.cuts is None else np.column_stack(p.cuts) for p in (one, two))
+    if not (np.array_equal(rows, others) and np.isfinite(rows).all()):
+        raise InputError("the certificate speaks of two domains, or of none")
     if not (np.isfinite(one.lower + one.upper).all() and (one.lower <= one.upper).all()):
         raise InputError("the certificate speaks of an empty or unbounded domain")
+    if one.cuts is not None:  # of no input at all anything could be shown
+        ends = (torch.from_numpy(end).reshape(first.input_shape) for end in (one.lower, one.upper))
+        Cuts.of(*one.cuts, *ends)
     bound = difference(forms_of(first, check_units(one, first)), forms_of(second, check_units(two, second)))
     if not np.isfinite(bound).all():
         raise InputError("the certificate does not show that the networks agree")

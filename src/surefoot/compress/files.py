@@ -113,8 +113,8 @@ def compress_file(
     graph = flat_output(logits_of(whole)).to(torch.float64)
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError("a certificate speaks of rectifiers: a network with products has none; leave it out")
-    if cuts is not None and (certificate is not None or clip):
-        raise InputError("a certificate, and a clip, speak of boxes: neither can be had for a domain that rows cut")
+    if cuts is not None and clip:
+        raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")
     work = _Work(graph, domain, seconds, witnesses, journal)
     made, small, found = work.made()
     scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
@@ -138,7 +138,7 @@ def compress_file(
     if certificate is not None:
         first, second = pools_as_rectifiers(graph), pools_as_rectifiers(read_logits(out))
         names = digest_of(path), digest_of(out)
-        proofs = [stability(g, lower, upper, seconds, witnesses, journal=journal) for g in (first, second)]
+        proofs = [stability(g, lower, upper, seconds, witnesses, cuts=cuts, journal=journal) for g in (first, second)]
         held = certificate_of(names, *proofs, files=(path, out))
         check_equal(held, names, first, second)
         save_certificate(certificate, held)
@@ -308,7 +308,8 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
     proof = held.proofs[0]
     low, high = (f"{end.min():g}" if np.ptp(end) == 0 else f"{end.min():g}..{end.max():g}" for end in
                  (proof.lower, proof.upper))  # fmt: skip
-    return bound, f"inputs from {low} to {high}"
+    cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"
+    return bound, f"inputs from {low} to {high}{cut}"
 
 
 def _as_written(graph: Graph) -> Graph:

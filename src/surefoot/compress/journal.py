@@ -32,6 +32,8 @@ class Journal:
             for value in vars(node.op).values():
                 found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
             found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
+        for end in made.cuts or ():
+            found.update(end.numpy().tobytes())
         return found.hexdigest()[:32]
 
     def write(self, key: str, parts: tuple[Part, ...], seconds: float) -> None:

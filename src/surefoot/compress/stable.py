@@ -7,7 +7,6 @@ bounds of the layers after it.
 Reference: Kumar, Serra, Ramalingam 2019; the cascade is ours.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,10 +24,8 @@ from surefoot.reach.backward import Relaxation, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof
 from surefoot.reach.rounding import REAL
-from surefoot.reach.stars import approximate, begin
 from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
-from surefoot.verify.stars import star_of_box
 
 WITNESSES = 4000
 ASCENT = 20
@@ -55,6 +52,7 @@ class Cuts:
             raise InputError(
                 f"rows {rows.shape} and bounds {bounds.shape} do not cut {d} inputs; finite numbers needed"
             )
+        rows, bounds = rows[bounds < np.inf], bounds[bounds < np.inf]  # the others cut nothing
         cell = Polytope.box(*(end.double().flatten().numpy() for end in (lower, upper)))
         for row, bound in zip(rows, bounds, strict=True):
             cell = cell.with_row(np.append(bound, -row))
@@ -106,6 +104,7 @@ class Stability:
             leaves=leaves,
             tightened=kept_slopes(self.tightened),
             places=tuple(at for at, _, _ in self.decided),
+            cuts=None if self.cuts is None else (self.cuts.rows, self.cuts.bounds),
         )
 
     def counts(self) -> tuple[int, int, int]:
@@ -127,8 +126,7 @@ def stability(
     """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
 
     `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data. With `cuts` the domain is
-    what they leave of the box: linear programs over a star use them; searches look at all of the box. A `journal`
-    keeps what searches found.
+    what they leave of the box, for bounds and searches alike. A `journal` keeps what searches found.
 
     Property: sound; a sign is only ever 0 where it could not be shown.
 
@@ -143,14 +141,14 @@ def stability(
     found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed, cuts), cuts=cuts, journal=journal)
     by_ascent = tighten_by_ascent(ASCENT, record=found.tightened)
 
-    known = None if cuts is None else _by_programs(graph, lower, upper, cuts)
-
     def tighten(made: Relaxation, at: int, box: Box) -> Box:
         box = by_ascent(made, at, box)
         searchable = seconds > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen  # no factor of a product
         return _searched(found, made, at, box, seconds) if searchable else box
 
-    relaxation = relax(graph, Box(lower.unsqueeze(0), upper.unsqueeze(0)), REAL, tighten, known, corners=False)
+    rows = None if cuts is None else (torch.from_numpy(cuts.rows), torch.from_numpy(cuts.bounds))
+    region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
+    relaxation = relax(graph, region, REAL, tighten, corners=False, cuts=rows)
     found.boxes = relaxation.boxes
     for at in relaxation.rectifiers():
         box = relaxation.boxes[graph.nodes[at].inputs[0]]
@@ -165,13 +163,6 @@ def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0, cuts: Cuts |
     sharp = torch.rand(count, *(1 for _ in lower.shape), generator=generator, dtype=torch.float64)
     x = lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (upper - lower)
     return x if cuts is None else cuts.pulled(x)
-
-
-def _by_programs(graph: Graph, lower: Tensor, upper: Tensor, cuts: Cuts) -> Mapping[int, Box]:
-    """Bound what enters each rectifier on a star whose predicate is cut, by linear programs."""
-    low, high = (end.double().flatten().numpy() for end in (lower, upper))
-    query = Query(low, high, (Unsafe(np.zeros((1, 1)), np.zeros(1)),), (cuts.rows, cuts.bounds))
-    return approximate(graph, begin(star_of_box(query, graph.input_shape))).seen
 
 
 def _seen(
@@ -227,7 +218,8 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
     row[0, value] = sign
     region = made.boxes[0]
     query = Query(region.lower.flatten().numpy(), region.upper.flatten().numpy(), (Unsafe(row, np.zeros(1)),))
-    prefix = Relaxation(graph, [*made.boxes[:at], box], made.errors[: at + 1], made.sizes[: at + 1], made.corners)
+    errors, sizes = made.errors[: at + 1], made.sizes[: at + 1]
+    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.corners, made.cuts)
 
     def refuted(x: Tensor) -> Tensor | None:
         x = x if found.cuts is None else found.cuts.pulled(x.reshape(len(x), -1))

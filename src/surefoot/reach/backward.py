@@ -11,7 +11,7 @@ gamma |a| (|W| |x| + |b|), with |x| from the boxes.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 import torch
@@ -40,6 +40,7 @@ class Relaxation:
     errors: list[Tensor | None]
     sizes: list[Tensor | None]  # |W| |x| + |b|, what our own rounding is relative to
     corners: dict[int, Corners] = field(default_factory=dict)  # of rectifiers of few inputs
+    cuts: tuple[Tensor, Tensor] | None = None  # rows (r, d) and bounds (r,): inputs are those with rows x <= bounds
 
     @property
     def unit(self) -> float:
@@ -54,13 +55,13 @@ class Relaxation:
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
         corners = {at: x.to(dtype) for at, x in self.corners.items()}
-        return Relaxation(
-            self.graph.to(dtype), boxes, [moved(x) for x in self.errors], [moved(x) for x in self.sizes], corners
-        )
+        cuts = None if self.cuts is None else (self.cuts[0].to(dtype), self.cuts[1].to(dtype))
+        errors, sizes = ([moved(x) for x in some] for some in (self.errors, self.sizes))
+        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, corners, cuts)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
         """Return it over parts of its regions."""
-        return Relaxation(self.graph, boxes, self.errors, self.sizes, self.corners)
+        return replace(self, boxes=boxes)
 
     def rectifiers(self) -> list[int]:
         """Return the places of the rectifiers."""
@@ -112,15 +113,17 @@ def relax(
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
     corners: bool = True,
+    cuts: tuple[Tensor, Tensor] | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
+    `cuts` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of them.
     `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
     `corners`: rectifiers of few inputs are relaxed together (`reach.corners`).
     """
-    made = Relaxation(graph, [region], [None], [None])
+    made = Relaxation(graph, [region], [None], [None], cuts=cuts)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-    simple = {0}  # nodes whose box is exact already: one affine operation after the input
+    simple = {0} if cuts is None else set()  # nodes whose box is exact already: one affine operation after the input
     for at, node in enumerate(graph.nodes[1:], 1):
         inputs = [made.boxes[i] for i in node.inputs]
         error = error_of(node, inputs, arithmetic)
@@ -285,6 +288,9 @@ class _Pass:
         total = self.total
         if a is not None:
             box = self.relaxation.boxes[0]
+            if self.relaxation.cuts is not None:
+                a = self.cut(a, box, *self.relaxation.cuts)
+                total = self.total
             total = total + self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper)
             if self.rounded:
                 own = gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit)
@@ -292,6 +298,44 @@ class _Pass:
             if self.trace is not None:
                 self.trace.input = a
         return total - 1.0001 * self.error - 64 * self.unit * total.abs() if self.rounded else total
+
+    def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
+        """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""
+        low, high = box.lower.flatten(1), box.upper.flatten(1)
+        y = multipliers_of_cuts(a.detach().flatten(2), low, high, rows, bounds)
+        added = y @ rows
+        self.total = self.total - y @ bounds
+        if self.rounded:
+            own, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
+            terms = ((y @ rows.abs() + a.abs().flatten(2)) @ size).squeeze(2) + y @ bounds.abs() + self.total.abs()
+            self.error = self.error + own * terms
+        return (a.flatten(2) + added).reshape(a.shape)
+
+
+def multipliers_of_cuts(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+    """Choose y >= 0, (b, s, r), so that the least value of (a + y rows) x - y bounds over the box is large.
+
+    For one row exactly: the slope in y falls by |row_j| (high_j - low_j) where the sign of a coefficient changes, so
+    the best y is the change at which it passes 0. For several, one after the other, twice.
+    """
+    y = a.new_zeros(*a.shape[:2], len(rows))
+    width = (high - low).unsqueeze(1)
+    for i in [*range(len(rows))] * min(len(rows), 2):
+        row = rows[i]
+        others = y.clone()
+        others[:, :, i] = 0.0
+        base = a + others @ rows
+        positive = (base > 0) | ((base == 0) & (row > 0))
+        slope = (row * torch.where(positive, low.unsqueeze(1), high.unsqueeze(1))).sum(2) - bounds[i]
+        at = torch.where(row == 0, torch.inf, -base / torch.where(row == 0, 1.0, row))
+        at = torch.where(at > 0, at, torch.inf)
+        at, order = at.sort(2)
+        falls = (row.abs() * width).expand(at.shape).gather(2, order)
+        left = slope.unsqueeze(2) - torch.where(at < torch.inf, falls, 0.0).cumsum(2)
+        found = (left > 0).sum(2, keepdim=True).clamp(max=at.shape[2] - 1)
+        best = at.gather(2, found).squeeze(2)
+        y[:, :, i] = torch.where((slope > 0) & (best < torch.inf), best, 0.0)
+    return y
 
 
 def _sums(constant: Tensor) -> Tensor:

@@ -52,6 +52,7 @@ class Proof:
     leaves: tuple[SignLeaf, ...] = ()
     tightened: dict[int, tuple[np.ndarray, dict[int, np.ndarray]]] = field(default_factory=dict)
     places: tuple[int, ...] = ()  # the node that each unsafe set speaks of; empty: all of the output
+    cuts: tuple[np.ndarray, np.ndarray] | None = None  # rows and bounds: of the box the inputs with rows x <= bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,8 @@ def check(certificate: Certificate, graph: Graph) -> float:
 
 
 def _check(proof: Proof, checker: Checker) -> float:
+    if proof.cuts is not None:
+        raise InputError("the certificate speaks of a part of a box: it is no proof of a property")
     return _check_boxes(proof, checker) if proof.kind == "boxes" else _check_signs(proof, checker)
 
 
@@ -135,7 +138,7 @@ def check_units(proof: Proof, graph: Graph) -> list[tuple[np.ndarray, np.ndarray
     Raises:
         InputError: a set that is not proven, or that does not speak of the sign of one value.
     """
-    checker = Checker(graph)
+    checker = Checker(graph, proof.cuts)
 
     def decide(at: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> None:
         for number in [n for n, place in enumerate(proof.places) if place == at]:
@@ -231,6 +234,8 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
             for at, (which, slopes) in proof.tightened.items()
         }
         entry["places"] = proof.places
+        if proof.cuts is not None:
+            entry["cuts"] = [keep(f"{p}/{name}", end) for name, end in zip(("rows", "cut"), proof.cuts, strict=True)]
         entry["leaves"] = [
             {
                 "unsafe": leaf.unsafe,
@@ -319,4 +324,5 @@ def _proof(entry: dict[str, Any], arrays: Any) -> Proof:
         ),
         {int(at): (arrays[which], slopes(named)) for at, (which, named) in entry["tightened"].items()},
         tuple(int(at) for at in entry.get("places", ())),
+        (arrays[entry["cuts"][0]], arrays[entry["cuts"][1]]) if "cuts" in entry else None,
     )

@@ -65,9 +65,13 @@ def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix
 
 @dataclass(eq=False)
 class Checker:
-    """Bounds over one network; `slopes` proposes them, and any proposal in [0, 1] is sound."""
+    """Bounds over one network; `slopes` proposes them, and any proposal in [0, 1] is sound.
+
+    With `cuts` (rows, bounds) they speak of the inputs with rows x <= bounds alone.
+    """
 
     graph: Graph
+    cuts: tuple[np.ndarray, np.ndarray] | None = None
     matrices: dict[int, tuple[sparse.csr_matrix, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -205,6 +209,37 @@ class Checker:
                 carried[place] = back
         if 0 in carried:
             a, (low, high) = carried[0], boxes[0]
+            if self.cuts is not None:
+                a, total, error = self._cut(a, total, error, *boxes[0])
             total += np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
             error += _gamma(4 * len(low)) * (np.abs(a) @ np.maximum(np.abs(low), np.abs(high)))
         return total - 1.001 * error - 64 * _U * np.abs(total)
+
+    def _cut(self, a: np.ndarray, total: np.ndarray, error: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[
+        np.ndarray, np.ndarray, np.ndarray
+    ]:  # fmt: skip
+        """Add y >= 0 times rows x - bounds, which is not positive for any input that counts."""
+        assert self.cuts is not None
+        rows, bounds = self.cuts
+        y = np.maximum(_worth(a, low, high, rows, bounds), 0.0)
+        size = np.maximum(np.abs(low), np.abs(high))
+        terms = (np.abs(a) + y @ np.abs(rows)) @ size + y @ np.abs(bounds) + np.abs(total)
+        return a + y @ rows, total - y @ bounds, error + _gamma(len(bounds)) * terms
+
+
+def _worth(a: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Propose multipliers of rows x <= bounds, one row after the other: where the slope of the bound passes 0."""
+    y = np.zeros((len(a), len(rows)))
+    for i in [*range(len(rows))] * min(len(rows), 2):
+        row, y[:, i] = rows[i], 0.0
+        for k, base in enumerate(a + y @ rows):
+            ends = np.where((base > 0) | ((base == 0) & (row > 0)), low, high)
+            slope, used = row @ ends - bounds[i], np.nonzero(row)[0]
+            at = -base[used] / row[used]
+            falls = np.abs(row[used]) * (high - low)[used]
+            for j in np.argsort(at):
+                if slope > 0 and at[j] > 0:
+                    y[k, i], slope = at[j], slope - falls[j]
+            if slope > 0:
+                y[k, i] = 0.0
+    return y
