@@ -1,7 +1,6 @@
 """Bounds over the part of a box that linear rows leave: sound, and exact for one row, against linear programs."""
 
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 import pytest

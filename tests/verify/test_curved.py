@@ -7,9 +7,12 @@ import torch
 from networks import random_box, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.degree import degree_of
-from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
-from surefoot.reach.curvature import factors_of
+from surefoot.reach.backward import relax
+from surefoot.reach.boxes import Box
+from surefoot.reach.curvature import deployed_gap, factors_of
+from surefoot.reach.rounding import FLOAT32
 from surefoot.verify.curved import bound_rows, prove_by_curvature
 from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Network, verify
@@ -117,3 +120,44 @@ def test_it_is_for_polynomials() -> None:
     query = Query(np.zeros(2), np.ones(2), (Unsafe(np.ones((1, 2)), np.zeros(1)),))
     with pytest.raises(InputError, match="curvature is for polynomials"):
         verify(Network.of(builder.build()), query, 5, "curvature")
+
+
+def test_no_float32_evaluation_differs_by_more_than_the_gap() -> None:
+    """In float32 as it comes, with inputs turned around, and with every operation off by its error, up or down."""
+    reached = []
+    for seed in range(40):
+        graph = random_polynomial(seed).to(torch.float32).to(torch.float64)
+        low, high = random_box(graph, seed)
+        rows = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, 3, 3)))
+        shape = (1, *graph.input_shape)
+        region = Box(*(torch.from_numpy(end).reshape(shape) for end in (low, high)))
+        made = relax(graph, region, FLOAT32, corners=False)
+        gap = deployed_gap(graph, made.boxes, made.errors, rows.reshape(1, 3, *graph.output_shape))[0]
+        x = samples(low, high, graph, 300, seed).float()
+        x = x[(x >= region.lower).flatten(1).all(1) & (x <= region.upper).flatten(1).all(1)]
+        y = evaluate(graph, x.double()).flatten(1)
+        off = evaluate(graph.to(torch.float32), x).double().flatten(1) - y
+        assert bool(((off @ rows[0].T).abs() <= gap).all()), seed
+        for turn in range(6):
+            generator = torch.Generator().manual_seed(turn)
+            values: list[torch.Tensor] = []
+            for node, error in zip(graph.nodes, made.errors, strict=True):
+                value = apply(node.op, [values[i] for i in node.inputs]) if node.inputs else x.double()
+                if error is not None:
+                    value = value + error * (2 * torch.randint(2, value.shape, generator=generator) - 1)
+                values.append(value)
+            share = ((values[-1].flatten(1) - y) @ rows[0].T).abs() / gap
+            assert bool((share <= 1).all()), seed
+            reached.append(float(share.max()))
+    assert max(reached) > 0.3  # and it is no wild over-estimate
+
+
+def test_proofs_say_whether_they_hold_in_float32() -> None:
+    builder = GraphBuilder((1,))
+    x = builder.add(Linear(torch.tensor([[1.0]]).double(), torch.tensor([0.5]).double()), 0)
+    square = builder.build(builder.add(Mul(), x, x))  # at least 0
+    for spare, float32 in ((1e-3, True), (1e-12, False)):
+        query = Query(-np.ones(1), np.ones(1), (Unsafe(np.ones((1, 1)), np.array([-spare])),))
+        found = verify(Network.of(square), query, 10, "curvature")
+        assert isinstance(found, Holds)
+        assert found.float32 == float32

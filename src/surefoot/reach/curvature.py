@@ -157,6 +157,21 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Tensor) -> list[Spread | 
     return found
 
 
+def deployed_gap(graph: Graph, boxes: Sequence[Box], errors: Sequence[Tensor | None], rows: Tensor) -> Tensor:
+    """Bound |rows · (deployed output - output)|, (b, s), for a network whose nodes are off by their errors.
+
+    `boxes` hold for the deployed network too, so on the way from one to the other every derivative lies within those
+    over the boxes: each error counts at most the largest derivative at its node times.
+
+    Property: sound in real arithmetic.
+    """
+    total = torch.zeros(rows.shape[:2], dtype=torch.float64)
+    for slope, error in zip(adjoints(graph, boxes, rows), errors, strict=True):
+        if slope is not None and error is not None:
+            total = total + ((slope[0].abs() + slope[1]) * error.unsqueeze(1)).flatten(2).sum(2)
+    return total * (1 + 1e-9)  # sums of magnitudes: far more than their rounding
+
+
 def curvature(graph: Graph, boxes: Sequence[Box], factors: Factors, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return the middle and the spread of C, (b, s, factors, factors), for the Hessians of rows · output, (b, s, ...).
 

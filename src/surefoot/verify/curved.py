@@ -25,8 +25,8 @@ from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
-from surefoot.reach.curvature import Factors, adjoints, curvature, factors_of, least_curvature
-from surefoot.reach.rounding import DOUBLE, REAL, gamma
+from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
+from surefoot.reach.rounding import DOUBLE, FLOAT32, REAL, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 32
@@ -39,12 +39,16 @@ SOFT = 0.02  # how near an end y' must be for a_i to cost nothing
 
 @dataclass(frozen=True, eq=False)
 class Curved:
-    """Whether every box was proven, the least bound, a counterexample if one was met, and how many boxes there were."""
+    """Whether every box was proven, the least bound, a counterexample if one was met, and how many boxes there were.
+
+    `deployed`: whether each box's bound exceeds what any float32 evaluation can differ by there.
+    """
 
     proven: bool
     margin: float
     counterexample: Tensor | None
     parts: int
+    deployed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +59,16 @@ class _Bounds:
 
 
 def prove_by_curvature(
-    graph: Graph, query: Query, seconds: float, replay: Callable[[Tensor], Tensor | None], most_parts: int = 10**9
+    graph: Graph,
+    query: Query,
+    seconds: float,
+    replay: Callable[[Tensor], Tensor | None],
+    most_parts: int = 10**9,
+    float32: bool = False,
 ) -> Curved:
     """Prove that every unsafe set is missed by one of its rows, halving the box where the bound is lost.
 
-    Property: sound in real arithmetic.
+    Property: sound in real arithmetic; if `float32` is asked for and `deployed` is answered, for float32 too.
 
     Raises:
         InputError: a network that is no polynomial.
@@ -71,7 +80,7 @@ def prove_by_curvature(
     low, high = torch.from_numpy(query.lower), torch.from_numpy(query.upper)
     fresh = [(low, high, which) for which in range(len(weights))]
     todo: list[tuple[float, int, tuple[Tensor, Tensor, int], Tensor]] = []
-    margin, parts = float("inf"), 0
+    margin, parts, deployed = float("inf"), 0, float32
     while fresh or todo:
         if not fresh:
             if time.monotonic() > end or parts >= most_parts:
@@ -90,12 +99,22 @@ def prove_by_curvature(
         met = replay((lo + hi) / 2 + found.at * (hi - lo) / 2)
         if met is not None:
             return Curved(False, float(found.value.min()), met, parts)
+        if deployed and bool((done := found.value > 0).any()):
+            spare = _float32_gap(graph, lo[done], hi[done], weights[which[done]])
+            deployed = bool((found.value[done] > spare).all())
         for value, box, cost in zip(found.value.nan_to_num(-torch.inf).tolist(), now, found.cost, strict=True):
             if value > 0:
                 margin = min(margin, value)
             else:
                 heapq.heappush(todo, (value, next(number), box, cost))
-    return Curved(True, margin, None, parts)
+    return Curved(True, margin, None, parts, deployed)
+
+
+def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:
+    """Bound by how much any float32 evaluation of row_n · output can differ over box n."""
+    shape = (len(low), *graph.input_shape)
+    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, corners=False)
+    return deployed_gap(graph, made.boxes, made.errors, rows.reshape(len(low), 1, *graph.output_shape))[:, 0]
 
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:

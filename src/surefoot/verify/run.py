@@ -376,13 +376,14 @@ class _Run:
 
     def curved(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
-        found = prove_by_curvature(self.network.graph, self.query, self.left * share, self.candidate)
+        left = self.left * share
+        found = prove_by_curvature(self.network.graph, self.query, left, self.candidate, float32=self.float32)
         if self.hit is not None:
             return self.violated("curvature")
         self.best = max(self.best, found.margin)
         if not found.proven:
             return None
-        return Holds(found.margin, "curvature", False, self.details(parts=found.parts))
+        return Holds(found.margin, "curvature", found.deployed, self.details(parts=found.parts))
 
     def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
         star = star_of_box(self.query, self.network.pooled.input_shape)
