@@ -61,8 +61,25 @@ def compress(
     result = Compressed(graph, first)
     while _pass(result, found, rewrites, almost) or _leaner(result, found, almost):  # ends: each removes a unit
         found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
+    result.log += _staying(found)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
+
+
+def _staying(found: Stability) -> list[str]:
+    """Say of which convolutions active channels stay, and why: linear units that dense layers would combine."""
+    told, graph = [], found.graph
+    for place, signs in found.signs.items():
+        active = int((signs > 0).flatten(1).all(1).sum()) if signs.dim() > 1 else 0
+        readers = [node for node in graph.nodes if place in node.inputs]
+        if active and isinstance(graph.nodes[graph.nodes[place].inputs[0]].op, Conv2d):
+            padded = [n.name.rsplit("#", 1)[0] for n in readers if isinstance(n.op, Conv2d) and any(n.op.padding)]
+            why = f"{padded[0]} pads, and at its border what they pass on is no constant" if padded else (
+                "no channel is a multiple of another, and those of convolutions are not combined otherwise"
+            )  # fmt: skip
+            name = graph.nodes[place].name.rsplit("#", 1)[0]
+            told.append(f"{name}: {active} of {len(signs)} channels are active everywhere and stay: {why}")
+    return told
 
 
 def _pass(result: Compressed, found: Stability, rewrites: Sequence[str], almost: float) -> bool:
