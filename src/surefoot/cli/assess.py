@@ -41,7 +41,7 @@ def command(
         Optional[str],  # noqa: UP045
         typer.Option("--range", help="The valid range of values. Default: that of the inputs."),
     ] = None,
-    certify: Annotated[int, typer.Option(min=1, help="How many test inputs are certified.")] = 20,
+    certify: Annotated[int, typer.Option(min=1, help="How many test inputs are certified.")] = 50,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("runs/assess"),
     title: Annotated[Optional[str], typer.Option(help="The page's title; default: the network's name.")] = None,  # noqa: UP045
     seed: Seed = 0,
