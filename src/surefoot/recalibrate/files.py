@@ -11,7 +11,8 @@ from surefoot.core.files import read_json, write_json
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.binary import BinaryCalibrator
 from surefoot.recalibrate.catalog import BINARY, RECALIBRATORS
-from surefoot.recalibrate.steps import from_plain, to_plain
+from surefoot.recalibrate.focal import undo
+from surefoot.recalibrate.steps import Softmax, Step, affine, from_plain, scaling, to_plain
 
 FORMAT = "surefoot recalibrator"
 VERSION = 2
@@ -41,7 +42,7 @@ def save_recalibrator(recalibrator: Recalibrator, path: Path | str) -> None:
 
 
 def load_recalibrator(path: Path | str) -> Recalibrator:
-    """Read what `save_recalibrator` wrote.
+    """Read what `save_recalibrator` wrote, in this version or the first.
 
     Raises:
         FileError: the file is missing, not of this format, of a newer version, or damaged.
@@ -49,12 +50,13 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise FileError(f"{path} is not a recalibrator file (no 'format': '{FORMAT}' in it)")
-    if record.get("version") != VERSION:
-        raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads version {VERSION}")
+    if record.get("version") not in (1, VERSION):
+        raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in RECALIBRATORS.values()}
     if record.get("name") not in classes:
         raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
     try:
+        record = _from_first(record) if record["version"] == 1 else record
         recalibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})
         k = int(record["classes"])
         recalibrator.set_map(tuple(from_plain(step) for step in record["steps"]), k)
@@ -68,6 +70,19 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
     if probe.shape != (2, k) or not np.isfinite(probe).all() or not np.allclose(probe.sum(1), 1):
         raise FileError(f"{path} is damaged: its map does not give probabilities")
     return recalibrator
+
+
+def _from_first(record: dict[str, Any]) -> dict[str, Any]:
+    """Write a record of version 1, which held what was learnt and no steps, as one of this version."""
+    settings, learnt = record["settings"], dict(record["learnt"])
+    made: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
+    if record["name"].startswith("FocalUndo"):
+        made = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *made)
+    if "weight_" in learnt:  # vector and matrix scaling
+        made = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
+    known = {name: value for name, value in learnt.items() if name not in ("n_classes_", "weight_", "bias_")}
+    steps = [to_plain(step) for step in made]
+    return record | {"learnt": known, "classes": learnt["n_classes_"], "steps": steps}
 
 
 def _plain(value: Any) -> Any:
