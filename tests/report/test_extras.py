@@ -11,11 +11,11 @@ BLOCK = "import sys\nfor name in {names!r}: sys.modules[name] = None\nimport sur
 @pytest.mark.parametrize(
     ("command", "absent"),
     [
-        ("measure", ["lightning", "plotly", "jinja2", "onnx", "highspy", "onnxruntime"]),
+        ("measure", ["lightning", "safetensors", "triton", "plotly", "jinja2", "onnx", "highspy", "onnxruntime"]),
         ("recalibrate", ["lightning", "plotly", "jinja2", "onnx", "highspy", "onnxruntime"]),
         ("report", ["lightning", "onnx", "highspy", "onnxruntime"]),
-        ("train", ["plotly", "jinja2", "onnx", "highspy", "onnxruntime"]),
-        ("verify", ["lightning", "plotly", "jinja2"]),
+        ("train", ["triton", "plotly", "jinja2", "onnx", "highspy", "onnxruntime"]),
+        ("verify", ["lightning", "safetensors", "plotly", "jinja2"]),
         ("compress", ["lightning", "plotly", "jinja2"]),
         ("regions", ["lightning", "plotly", "jinja2"]),
     ],

@@ -42,7 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor", "", "Say what is installed, and what a missing extra would add."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
-_EXTRAS = {"lightning", "jinja2", "plotly", "onnx", "onnxscript", "highspy", "onnxruntime"}
+_EXTRAS = {"lightning", "safetensors", "jinja2", "plotly", "onnx", "onnxscript", "highspy", "onnxruntime"}
 
 
 def _version(show: bool) -> None:
