@@ -22,6 +22,7 @@ from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
 from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.corners import Corners, corners_of, shares_inputs
+from surefoot.reach.cuts import multipliers_of_cuts
 from surefoot.reach.rounding import DOUBLE, SINGLE, Arithmetic, gamma
 
 LARGEST_ROWS = 2**24  # numbers in one tensor of coefficients
@@ -310,32 +311,6 @@ class _Pass:
             terms = ((y @ rows.abs() + a.abs().flatten(2)) @ size).squeeze(2) + y @ bounds.abs() + self.total.abs()
             self.error = self.error + own * terms
         return (a.flatten(2) + added).reshape(a.shape)
-
-
-def multipliers_of_cuts(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
-    """Choose y >= 0, (b, s, r), so that the least value of (a + y rows) x - y bounds over the box is large.
-
-    For one row exactly: the slope in y falls by |row_j| (high_j - low_j) where the sign of a coefficient changes, so
-    the best y is the change at which it passes 0. For several, one after the other, twice.
-    """
-    y = a.new_zeros(*a.shape[:2], len(rows))
-    width = (high - low).unsqueeze(1)
-    for i in [*range(len(rows))] * min(len(rows), 2):
-        row = rows[i]
-        others = y.clone()
-        others[:, :, i] = 0.0
-        base = a + others @ rows
-        positive = (base > 0) | ((base == 0) & (row > 0))
-        slope = (row * torch.where(positive, low.unsqueeze(1), high.unsqueeze(1))).sum(2) - bounds[i]
-        at = torch.where(row == 0, torch.inf, -base / torch.where(row == 0, 1.0, row))
-        at = torch.where(at > 0, at, torch.inf)
-        at, order = at.sort(2)
-        falls = (row.abs() * width).expand(at.shape).gather(2, order)
-        left = slope.unsqueeze(2) - torch.where(at < torch.inf, falls, 0.0).cumsum(2)
-        found = (left > 0).sum(2, keepdim=True).clamp(max=at.shape[2] - 1)
-        best = at.gather(2, found).squeeze(2)
-        y[:, :, i] = torch.where((slope > 0) & (best < torch.inf), best, 0.0)
-    return y
 
 
 def _sums(constant: Tensor) -> Tensor:

@@ -1,0 +1,30 @@
+"""Rows that cut a box: of every input that counts rows x <= bounds holds, so y (rows x - bounds), y >= 0, may be added."""
+
+import torch
+from torch import Tensor
+
+
+def multipliers_of_cuts(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+    """Choose y >= 0, (b, s, r), so that the least value of (a + y rows) x - y bounds over the box is large.
+
+    For one row exactly: the slope in y falls by |row_j| (high_j - low_j) where the sign of a coefficient changes, so
+    the best y is the change at which it passes 0. For several, one after the other, twice.
+    """
+    y = a.new_zeros(*a.shape[:2], len(rows))
+    width = (high - low).unsqueeze(1)
+    for i in [*range(len(rows))] * min(len(rows), 2):
+        row = rows[i]
+        others = y.clone()
+        others[:, :, i] = 0.0
+        base = a + others @ rows
+        positive = (base > 0) | ((base == 0) & (row > 0))
+        slope = (row * torch.where(positive, low.unsqueeze(1), high.unsqueeze(1))).sum(2) - bounds[i]
+        at = torch.where(row == 0, torch.inf, -base / torch.where(row == 0, 1.0, row))
+        at = torch.where(at > 0, at, torch.inf)
+        at, order = at.sort(2)
+        falls = (row.abs() * width).expand(at.shape).gather(2, order)
+        left = slope.unsqueeze(2) - torch.where(at < torch.inf, falls, 0.0).cumsum(2)
+        found = (left > 0).sum(2, keepdim=True).clamp(max=at.shape[2] - 1)
+        best = at.gather(2, found).squeeze(2)
+        y[:, :, i] = torch.where((slope > 0) & (best < torch.inf), best, 0.0)
+    return y
