@@ -106,7 +106,7 @@ def equal(
             raise
     scale = 1 + float(one.boxes[-1].magnitude.max())
     if not forms_alone and not bound.max() <= NEARLY * scale:
-        bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds))
+        bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds, cuts))
     return searched(first, second, lower, upper, bound, cuts)
 
 
@@ -144,13 +144,14 @@ def within(
     return verify(Network.of(gap, run), query, begin + seconds - time.monotonic(), float32=False)
 
 
-def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float) -> np.ndarray:
+def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float, cuts: Cuts | None) -> np.ndarray:
     """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
     made = relax(
         gap,
         Box(lower.unsqueeze(0), upper.unsqueeze(0)),
         REAL,
         tighten_by_ascent(ASCENT, time.monotonic() + seconds),
+        cuts=None if cuts is None else cuts.tensors,
     )
     out, k = len(gap.nodes) - 1, math.prod(gap.output_shape)
     rows = torch.cat([torch.eye(k), -torch.eye(k)]).double().reshape(1, 2 * k, *gap.output_shape)

@@ -208,7 +208,8 @@ class _Work:
         region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
 
         def boxes(graph: Graph) -> list[Box]:
-            return relax(graph, region, REAL, tighten_by_substitution, corners=False).boxes
+            rows = None if cuts is None else cuts.tensors
+            return relax(graph, region, REAL, tighten_by_substitution, corners=False, cuts=rows).boxes
 
         same = [Match.same(channels_of(node)) for node in small.nodes]
         bound = matched_difference(made.graph, small, same, boxes(made.graph), boxes(small))

@@ -52,13 +52,18 @@ class Cuts:
             raise InputError(
                 f"rows {rows.shape} and bounds {bounds.shape} do not cut {d} inputs; finite numbers needed"
             )
-        rows, bounds = rows[bounds < np.inf], bounds[bounds < np.inf]  # the others cut nothing
+        rows, bounds = rows[bounds < np.inf], bounds[bounds < np.inf]  # certificates name those that cut
         cell = Polytope.box(*(end.double().flatten().numpy() for end in (lower, upper)))
         for row, bound in zip(rows, bounds, strict=True):
             cell = cell.with_row(np.append(bound, -row))
         if cell.radius < -SOLVED:
             raise InputError("the domain is empty: no input of the box satisfies its rows")
         return Cuts(rows, bounds, cell.inside.clip(cell.lower, cell.upper))
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Rows and bounds."""
+        return torch.from_numpy(self.rows), torch.from_numpy(self.bounds)
 
     def pulled(self, x: Tensor) -> Tensor:
         """Move inputs (n, *shape) towards the middle until they satisfy the rows."""
@@ -146,9 +151,8 @@ def stability(
         searchable = seconds > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen  # no factor of a product
         return _searched(found, made, at, box, seconds) if searchable else box
 
-    rows = None if cuts is None else (torch.from_numpy(cuts.rows), torch.from_numpy(cuts.bounds))
     region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
-    relaxation = relax(graph, region, REAL, tighten, corners=False, cuts=rows)
+    relaxation = relax(graph, region, REAL, tighten, corners=False, cuts=None if cuts is None else cuts.tensors)
     found.boxes = relaxation.boxes
     for at in relaxation.rectifiers():
         box = relaxation.boxes[graph.nodes[at].inputs[0]]

@@ -122,6 +122,9 @@ def relax(
     `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
     `corners`: rectifiers of few inputs are relaxed together (`reach.corners`).
     """
+    if cuts is not None:
+        kept = cuts[1] < math.inf  # the others cut nothing
+        cuts = cuts[0].double()[kept], cuts[1].double()[kept]
     made = Relaxation(graph, [region], [None], [None], cuts=cuts)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = {0} if cuts is None else set()  # nodes whose box is exact already: one affine operation after the input

@@ -1,4 +1,4 @@
-"""Rows that cut a box: of every input that counts rows x <= bounds holds, so y (rows x - bounds), y >= 0, may be added."""
+"""Rows that cut a box: inputs that count have rows x <= bounds, so y (rows x - bounds) may be added for any y >= 0."""
 
 import torch
 from torch import Tensor

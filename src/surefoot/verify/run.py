@@ -221,7 +221,7 @@ class _Run:
                 if free <= MANY_INPUTS and not self.prove:  # a certificate says nothing of zonotopes
                     first.append(self.zonotope)
                 first.append(self.attack_thoroughly)
-                if few:
+                if few and self.cuts is None:  # halves of boxes know nothing of rows that cut them
                     half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
                     return [*first, *half, *self.dividing()]
                 if self.prove:
@@ -230,6 +230,8 @@ class _Run:
                     return [*first, self.substitution, self.curved]
                 # signs are split until none is open; what is left then, and products, is for linear programs
                 last = partial(self.walked, "triangle", programs=True) if self.has_products else self.exact
+                if self.cuts is not None:  # the corners that splitting tries mostly lie outside of the rows
+                    return [*first, self.substitution, lambda: self.split(share=0.5), last]
                 return [*first, self.substitution, self.split, last]
             case "substitution":
                 return [self.glance, self.substitution]
@@ -293,7 +295,7 @@ class _Run:
         graph = self.network.pooled
         known = None if state is None else state.seen
         tighten = partial(tighten_by_substitution, until=self.end)
-        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known))
+        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, cuts=self.cuts))
 
     def float32_holds(self) -> bool:
         if not self.float32:
@@ -338,16 +340,23 @@ class _Run:
         return Holds(found.margin, "divide", deployed, details, proof)
 
     @property
+    def cuts(self) -> tuple[Tensor, Tensor] | None:
+        """The rows that cut the region; certificates of properties speak of all of the box."""
+        if self.prove or self.query.cuts is None:
+            return None
+        return torch.from_numpy(self.query.cuts[0]), torch.from_numpy(self.query.cuts[1])
+
+    @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def split(self, most_parts: int = 10**9) -> Verdict | None:
+    def split(self, most_parts: int = 10**9, share: float = 1.0) -> Verdict | None:
         tightened: Tightened = {}
-        until = self.begin + 0.5 * (self.end - self.begin)
+        until = self.begin + 0.5 * share * (self.end - self.begin)
         graph, query = self.for_signs()
         tighten = tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
-        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove)
-        found = split_signs(relaxation, query, self.left, self.candidate, most_parts)
+        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove, cuts=self.cuts)
+        found = split_signs(relaxation, query, share * self.left, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
         self.best = max(self.best, found.margin)
@@ -418,5 +427,5 @@ class _Run:
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Part, ...]) -> bool:
         if not self.float32:
             return False
-        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.end))
+        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.end), cuts=self.cuts)
         return bound_again(deployed, query, leaves) > 0
