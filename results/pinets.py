@@ -159,6 +159,7 @@ def page() -> None:
                 counts = " / ".join(str(v.get(word, 0)) for word in ("holds", "violated", "unknown"))
                 cells.append(f"{counts} ({v['cpu']:.0f} s)" if v else "")
             lines.append(f"| {model} | {radius} | " + " | ".join(cells) + " |")
+    lines.append("\n" + (HERE / "pinets_reading.md").read_text(encoding="utf-8").rstrip())
     write_text(HERE / "pinets.md", "\n".join(lines) + "\n")
 
 
