@@ -67,4 +67,8 @@ def test_other_weights_and_other_versions_are_refused(tmp_path, network):
     safetensors.torch.save_file(state, path, about)
     with pytest.raises(FileError, match="damaged"):
         load_model(path)
+    huge = about | {"name": "mlp", "shape": "[1, 1000000, 1000000]"}  # of 500 TB
+    safetensors.torch.save_file(state, path, huge)
+    with pytest.raises(FileError, match="not those of 'mlp'"):
+        load_model(path)
     assert sorted(os.listdir(tmp_path)) == ["model.safetensors"]

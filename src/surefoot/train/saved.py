@@ -80,7 +80,12 @@ def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...], Box | None]:
         with path.open("rb") as file:
             old = file.read(2) == b"PK"  # PyTorch's format is a zip file
         about = _read_first(path) if old else _read(path)
-        model = find_model(about["name"])(tuple(about["shape"]), int(about["classes"]))
+        make, shape, classes = find_model(about["name"]), tuple(about["shape"]), int(about["classes"])
+        with torch.device("meta"):  # what a file asks for is not made before its weights are seen to be of that size
+            wanted = {key: value.shape for key, value in make(shape, classes).state_dict().items()}
+        if wanted != {key: value.shape for key, value in about["state"].items()}:
+            raise ValueError(f"its weights are not those of {about['name']!r} for inputs {shape} and {classes} classes")
+        model = make(shape, classes)
         model.load_state_dict(about["state"])
         box = about.get("box")
         box = None if box is None else (box[0].double(), box[1].double())
