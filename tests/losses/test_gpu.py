@@ -1,5 +1,10 @@
 """The kernels for GPUs, as triton interprets them on this processor, against the path that has an exact judge."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -91,3 +96,34 @@ def test_second_gradients_and_several_backward_passes(monkeypatch):
     loss = LOSSES["focal"](z, target).sum()
     first, second = (torch.autograd.grad(loss, z, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
+
+
+COMPILED = """
+import torch, triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from surefoot.losses import gpu
+
+def made(kernel, types, constants):
+    source = ASTSource(kernel, types | {name: "constexpr" for name in constants}, constants)
+    return len(triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"])
+
+for logits, dtype in (("*bf16", torch.float32), ("*fp32", torch.float32), ("*fp64", torch.float64)):
+    work, limits = gpu._TYPES[dtype], torch.finfo(dtype)
+    held = "*fp64" if dtype == torch.float64 else "*fp32"
+    row = {"logits": logits, "target": "*i64", "peaks": held, "sums": held}
+    same = {"block": 4096, "work": work}
+    assert made(gpu._summed, row | {"odds": "*fp64", "k": "i32"}, {"lowest": limits.min, "tiny": limits.tiny} | same)
+    assert made(gpu._spread, row | {"factor": held, "gradient": logits, "k": "i32"}, same)
+    numbers = {"odds": "*fp64", "sums": held, "table": "*fp64", "value": held, "scale": held, "n": "i32"}
+    assert all(made(gpu._focal, numbers, {"steps": steps, "block": 128}) for steps in (1, 3))
+print("compiled")
+"""
+
+
+def test_the_kernels_compile_for_a_gpu(tmp_path: Path) -> None:
+    """The interpreter lets pass what the compiler does not; this needs no GPU."""
+    settings = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", COMPILED], env=settings, capture_output=True, text=True, check=False)
+    assert done.stdout == "compiled\n", done.stderr[-2000:]

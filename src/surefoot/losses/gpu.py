@@ -19,12 +19,15 @@ BLOCK = 4096  # columns a program holds at a time
 
 
 @triton.jit
-def _summed(logits, target, peaks, sums, odds, k, tiny, block: tl.constexpr, work: tl.constexpr):  # type: ignore[no-untyped-def]
+def _summed(
+    logits, target, peaks, sums, odds, k,
+    lowest: tl.constexpr, tiny: tl.constexpr, block: tl.constexpr, work: tl.constexpr,
+):  # type: ignore[no-untyped-def]  # fmt: skip
     """Leave each row's largest other logit, the sum S of the others' exponentials over its, and log p / (1 - p)."""
     row = tl.program_id(0).to(tl.int64)
     start = logits + row * k
     own_class = tl.load(target + row)
-    peak = tl.full((), -3.0e38, work)
+    peak = tl.full((), lowest, work)
     total = tl.full((), 0.0, work)
     for first in range(0, k, block):
         column = first + tl.arange(0, block)
@@ -54,9 +57,10 @@ def _focal(odds, sums, table, value, scale, n, steps: tl.constexpr, block: tl.co
     log_u = tl.where(o > 0.0, -o, 0.0) - rest
     u = tl.where(o > 0.0, least, 1.0) / one
     p_over_u = tl.where(o > 0.0, 1.0 / least, least)
-    gamma = tl.load(table + 2 * steps - 1)
-    offset = tl.load(table + 3 * steps - 1)
-    for back in range(1, steps):
+    none = tl.zeros_like(o)
+    gamma = none + tl.load(table + 2 * steps - 1)
+    offset = none + tl.load(table + 3 * steps - 1)
+    for back in tl.static_range(1, steps):  # type: ignore[attr-defined]  (unrolled by the compiler)
         i = steps - 1 - back
         below = -loss < tl.load(table + i)
         gamma = tl.where(below, tl.load(table + steps + i), gamma)
@@ -89,8 +93,11 @@ def forward(logits: Tensor, target: Tensor, curve: Curve) -> tuple[Tensor, Tenso
     peaks, sums = (torch.empty(n, dtype=work, device=logits.device) for _ in range(2))
     odds = torch.empty(n, dtype=torch.float64, device=logits.device)
     if n:
-        tiny = torch.finfo(work).tiny
-        _run(_summed, (n,), logits, target, peaks, sums, odds, k, tiny, block=_block(k), work=_TYPES[work])
+        limits = torch.finfo(work)
+        _run(
+            _summed, (n,), logits, target, peaks, sums, odds, k,
+            lowest=limits.min, tiny=limits.tiny, block=_block(k), work=_TYPES[work],
+        )  # fmt: skip
     value, scale = _valued(curve, odds, sums)
     return value, peaks, sums, scale
 
