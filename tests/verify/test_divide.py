@@ -9,7 +9,7 @@ import torch
 
 from networks import random_box, random_network, samples
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.ops import Linear, Relu, Reshape
+from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
 from surefoot.verify.divide import Plan, Rows, bound_sets, divide
@@ -62,12 +62,28 @@ def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
 def test_samples_are_inside_and_the_nearest_of_many() -> None:
     graph = random_network(4)
     query = asked(graph, 4)
-    x = sample(graph, query, 2000)
+    x, tried = sample(graph, query, 2000)
+    assert tried == 2000
     assert x.shape == (4, len(query.lower))
     assert bool((x >= torch.from_numpy(query.lower)).all() and (x <= torch.from_numpy(query.upper)).all())
     y = evaluate(graph, x.reshape(-1, *graph.input_shape)).numpy()
     others = evaluate(graph, samples(query.lower, query.upper, graph, 200, 4)).numpy()
     assert query.slack(y).min() <= np.median(query.slack(others))
+    assert 0 < sample(graph, query, 10**12, seconds=0.05)[1] < 10**9  # when time is up, those that were tried
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+def test_a_wide_network_is_not_divided_however_few_inputs_are_free(channels: int) -> None:
+    """Bounding all its values for every half takes minutes, past any limit of time; splitting signs does not."""
+    builder, generator = GraphBuilder((1, 16, 16)), torch.Generator().manual_seed(0)
+    weight = torch.randn(channels, 1, 3, 3, generator=generator, dtype=torch.float64)
+    last = builder.add(Relu(), builder.add(Conv2d(weight, None, (1, 1), (1, 1, 1, 1)), 0))
+    flat = builder.add(Reshape((channels * 256,)), last)
+    weight = torch.randn(2, channels * 256, generator=generator, dtype=torch.float64)
+    network = Network.of(builder.build(builder.add(Linear(weight), flat)))
+    query = Query(np.zeros(256), 1.0 * (np.arange(256) < 10), (Unsafe(np.eye(2), np.zeros(2)),))
+    stages = [getattr(stage, "__name__", "") for stage in _Run(network, query, 5.0, "auto", 0, False, True, 1).stages()]
+    assert ("exact" in stages) == (channels == 8)
 
 
 def folded(seed: int) -> Graph:

@@ -1,5 +1,7 @@
 """Look for a counterexample: projected gradient descent, and DeepFool for the direction of an attack."""
 
+import time
+
 import torch
 from torch import Tensor
 
@@ -62,8 +64,10 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
     return best[order][:restarts].detach()
 
 
-def sample(graph: Graph, query: Query, count: int, seed: int = 0) -> Tensor:
-    """Return the few of so many inputs (4, d) of the box that are nearest to what is unsafe.
+def sample(graph: Graph, query: Query, count: int, seed: int = 0, seconds: float = float("inf")) -> tuple[Tensor, int]:
+    """Return the few of so many inputs (4, d) of the box that are nearest to what is unsafe, and how many were tried.
+
+    When the time is up, of those that were.
 
     Each value is at either end with chance 1/5, for there the extremes of networks of few inputs often are.
     """
@@ -71,12 +75,19 @@ def sample(graph: Graph, query: Query, count: int, seed: int = 0) -> Tensor:
     low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
     slack = Slack(query, dtype)
     generator = torch.Generator().manual_seed(seed)
-    x = torch.rand(count, len(low), dtype=dtype, generator=generator)
-    x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
-    with torch.no_grad():
-        found = [slack(evaluate(graph, some.reshape(-1, *graph.input_shape)).flatten(1)) for some in x.split(20_000)]
-    nearest = torch.cat(found).min(1).values.argsort()[:4]
-    return x[nearest].clamp(low, high)
+    end, tried, size = time.monotonic() + seconds, 0, 500
+    best, least = low.new_zeros(0, len(low)), low.new_zeros(0)
+    while tried < count and (not tried or time.monotonic() < end):
+        x = torch.rand(min(size, count - tried), len(low), dtype=dtype, generator=generator)
+        x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
+        with torch.no_grad():
+            found = slack(evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)).min(1).values
+        best, least = torch.cat([best, x]), torch.cat([least, found])
+        nearest = least.argsort()[:4]
+        best, least = best[nearest], least[nearest]
+        tried += len(x)
+        size = min(2 * size, 20_000)
+    return best.clamp(low, high), tried
 
 
 def _dtype(graph: Graph) -> torch.dtype:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
+SHARE = 0.1  # of the time, that one batch may take
 FINISH_FROM = 850  # boxes made before any is finished in another way
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
@@ -123,6 +124,24 @@ class Plan:
     most_parts: int = 10**9
 
 
+@dataclass
+class _Batch:
+    """How many boxes to take at once: the limit of time is seen after each batch, so none may take long."""
+
+    seconds: float
+    size: int = 1
+    parts: int = 0
+    begin: float = field(default_factory=time.monotonic)
+
+    def next_size(self, parts: int) -> int:
+        """Return how many boxes the cost of the last batch allows, `parts` having been made by now."""
+        now = time.monotonic()
+        if done := parts - self.parts:
+            self.size = max(min(AT_ONCE, 2 * self.size, int(done * self.seconds / max(now - self.begin, 1e-9))), 1)
+        self.parts, self.begin = parts, now
+        return self.size
+
+
 def divide(
     graph: Graph,
     query: Query,
@@ -140,11 +159,13 @@ def divide(
     proven: list[tuple[Tensor, Tensor]] = []
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts = torch.inf, 0
+    batch = _Batch(SHARE * seconds)
     while len(low):
+        some = batch.next_size(parts)
         if plan.finish is None:
-            (low, lo), (high, hi), (number, own) = ((t[:-AT_ONCE], t[-AT_ONCE:]) for t in (low, high, number))
+            (low, lo), (high, hi), (number, own) = ((t[:-some], t[-some:]) for t in (low, high, number))
         else:
-            (lo, low), (hi, high), (own, number) = ((t[:AT_ONCE], t[AT_ONCE:]) for t in (low, high, number))
+            (lo, low), (hi, high), (own, number) = ((t[:some], t[some:]) for t in (low, high, number))
         parts += len(lo)
         sets, slopes = bound_sets(graph, lo, hi, rows, arithmetic, plan.effort, plan.certifiable)
         open_ = (sets > 0).all(1).logical_not()  # what is not a number is not proven
@@ -162,9 +183,8 @@ def divide(
             bounds, found = _finished(plan.finish, lo, hi, replay)
             if found is not None:
                 return Divided(False, float(sets.min()), found, parts)
-            still = (bounds > 0).logical_not()
-            margin = min([margin, *bounds[~still].tolist()])
-            lo, hi, own, sets, slope = (t[still] for t in (lo, hi, own, sets, slope))
+            margin = min([margin, *bounds[bounds > 0].tolist()])
+            lo, hi, own, sets, slope = (t[(bounds > 0).logical_not()] for t in (lo, hi, own, sets, slope))
             if not len(lo):
                 continue
         if time.monotonic() > end or parts > plan.most_parts:
@@ -173,7 +193,7 @@ def divide(
             steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
             axis = (steep * (hi - lo)).argmax(1)
         else:
-            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable)
+            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, end)
         left, right, middle, splits = _halved(lo, hi, axis)
         if not bool(splits.all()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
@@ -182,12 +202,18 @@ def divide(
         made += 2 * len(lo)
         low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
         number = torch.cat([number, first, first + 1])
-    none = low.new_zeros(0, len(query.lower))
+    return Divided(True, margin, None, parts, *_gathered(proven, halvings, len(query.lower)))
+
+
+def _gathered(
+    proven: list[tuple[Tensor, Tensor]], halvings: list[tuple[Tensor, Tensor, Tensor]], inputs: int
+) -> tuple[tuple[Tensor, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    none = torch.zeros(0, inputs, dtype=torch.float64)
     leaves = (torch.cat([none, *(lo for lo, _ in proven)]), torch.cat([none, *(hi for _, hi in proven)]))
     cuts = tuple(
         torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in halvings)]).numpy() for i in range(3)
     )
-    return Divided(True, margin, None, parts, leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2]))
+    return leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2])
 
 
 def _finished(
@@ -208,11 +234,16 @@ def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Te
 
 
 def _best_axis(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool
+    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool, end: float
 ) -> Tensor:
-    """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets."""
+    """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets.
+
+    When the time is up, of those that were tried.
+    """
     worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
     for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
+        if time.monotonic() > end:
+            break
         left, right, _, splits = _halved(low, high, torch.full((len(low),), axis))
         lows, highs = torch.cat([low, right]), torch.cat([left, high])
         sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "thorough", certifiable)

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Linear, Mul, Reshape
+from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.certificate import Proof
 from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
@@ -40,7 +40,10 @@ Method = Literal[
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
+FEW_VALUES = 2000  # of rectifiers, pools and products
+SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
+SAMPLING = 0.05  # of the time, at most
 SAMPLES = 200_000  # where inputs are few
 
 
@@ -207,14 +210,19 @@ class _Run:
             return self.attack(8, 20)
         if self.replay.empty:
             return None
-        self.candidate(sample(self.network.single, self.query, SAMPLES, self.seed).double())
-        return self.violated("sampling") if self.hit is not None else self.attack(200, 40)
+        limit = SAMPLING * (self.end - self.begin)
+        found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, limit)
+        self.candidate(found.double())
+        starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
+        return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
 
     def stages(self) -> list[Stage]:
         if any(not len(unsafe.bounds) for unsafe in self.query.unsafe):  # every output is unsafe: any input will do
             return [self.glance]
         free = int((self.query.upper > self.query.lower).sum())
-        few = free <= FEW_INPUTS
+        nodes = self.network.graph.nodes
+        values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | MaxPool2d | Mul))
+        few = free <= FEW_INPUTS and values <= FEW_VALUES  # dividing bounds every value of every box
         match self.method:
             case "auto":
                 first = [self.glance]
@@ -223,7 +231,9 @@ class _Run:
                 first.append(self.attack_thoroughly)
                 if few and self.cuts is None:  # halves of boxes know nothing of rows that cut them
                     half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
-                    return [*first, *half, *self.dividing()]
+                    once, *more = self.dividing()
+                    few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.2)]  # deep networks, few parts
+                    return [*first, *half, once, *few_parts, *more]
                 if self.prove:
                     return [*first, self.split]
                 if is_treated(self.network.graph):
