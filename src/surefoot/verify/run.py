@@ -232,7 +232,7 @@ class _Run:
                 if few and self.cuts is None:  # halves of boxes know nothing of rows that cut them
                     half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
                     once, *more = self.dividing()
-                    few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.2)]  # deep networks, few parts
+                    few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.1)]  # deep networks, few parts
                     return [*first, *half, once, *few_parts, *more]
                 if self.prove:
                     return [*first, self.split]
