@@ -393,7 +393,7 @@ def _competition_words(kept: dict[str, Any]) -> str:
     lines = [
         "## Instances of the field's competitions\n",
         "`auto`, 116 s each, one thread of a 2-core machine; ACAS Xu's two that were open: again, with `--jobs 2`.",
-        "Time counts reading the files.",
+        "Time counts reading the files. `auto` as it was before wide networks were no longer divided.",
         "Wrong: contradicts the verdict of tools with a good record. nnenum is on no index that can be reached",
         "here; its competition times (on a large machine: 186 of 186 of ACAS Xu) are in the data. Command: "
         "`python results/verify.py competition --data ../shared/data/verify --seconds 116`.\n",
