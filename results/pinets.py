@@ -50,13 +50,12 @@ def train(
     models: tuple[str, ...] = MODELS,
 ) -> None:
     """Train and measure what is missing of one data set's table."""
-    kept = _kept()
     how = find_recipe(recipe, epochs, None, name)
     for seed in seeds:
         for model in models:
             for loss in LOSSES:
                 key = f"{name} {model} {loss} {seed}"
-                if key in kept:
+                if key in _kept():
                     continue
                 (cell,) = cells([name], [model], [loss], how, [seed], folder=folder)
                 begin = time.process_time()
@@ -66,20 +65,18 @@ def train(
                     [(test.probs(), test.labels)], [METRICS[m] for m in ("accuracy", "nll", "ece", "ks")]
                 )
                 shape, k = load_data(name, 0, folder).shape, test.k
-                kept[key] = {
+                _keep(key, {
                     **{m: r.value for m, r in readings.items()},
                     "floor": readings["ece"].floor,
                     "temperature": TemperatureScaling().fit(held_out.logits(), held_out.labels).temperature_,
                     "parameters": sum(p.numel() for p in find_model(model)(shape, k).parameters()),
                     "cpu": time.process_time() - begin,
-                }
-                write_json(HERE / "pinets.json", kept)
-                print(key, kept[key], flush=True)
+                })  # fmt: skip
 
 
 def prove() -> None:
     """Prove that digits keep their class, by the general methods of `surefoot verify` and by curvature."""
-    kept, test = _kept(), load_data("digits").test
+    test = load_data("digits").test
     low, high = float(test.x.min()), float(test.x.max())
     for model in PROVEN:
         network = Network.of(
@@ -88,21 +85,25 @@ def prove() -> None:
         for radius in RADII:
             for method in METHODS:
                 key = f"verify {model} {radius} {method}"
-                if key in kept or (method == "curvature" and model in ("linear", "mlp-64")):
+                if key in _kept() or (method == "curvature" and model in ("linear", "mlp-64")):
                     continue
                 begin, counts = time.process_time(), Counter[str]()
                 for image, label in zip(test.x[:IMAGES].double().numpy(), test.y[:IMAGES].tolist(), strict=True):
                     region = ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region.lower, region.upper, label, network.outputs)
                     counts[plain(verify(network, query, SECONDS, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
-                kept[key] = {**counts, "cpu": time.process_time() - begin}
-                write_json(HERE / "pinets.json", kept)
-                print(key, kept[key], flush=True)
+                _keep(key, {**counts, "cpu": time.process_time() - begin})
 
 
 def _kept() -> dict[str, Any]:
     path = HERE / "pinets.json"
     return read_json(path) if path.exists() else {}
+
+
+def _keep(key: str, value: dict[str, Any]) -> None:
+    """Add one number to what is kept; read again first, for another process may work on another part."""
+    write_json(HERE / "pinets.json", {**_kept(), key: value})
+    print(key, value, flush=True)
 
 
 def page() -> None:
@@ -168,13 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("train", "mnist", "cifar10", "verify", "page"))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of `train` and `mnist`")
     args = parser.parse_args()
     torch.set_num_threads(1)
     match args.part:
         case "train":
-            train("digits", None, "quick", None, SEEDS)
+            train("digits", None, "quick", None, args.seeds)
         case "mnist":
-            train("mnist", args.folder, "fast", 6, SEEDS)
+            train("mnist", args.folder, "fast", 6, args.seeds)
         case "cifar10":
             train("cifar10", args.folder, "fast", 15, (0,), ON_CIFAR)
         case "verify":

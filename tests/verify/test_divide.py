@@ -12,7 +12,7 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
-from surefoot.verify.divide import Plan, Rows, bound_sets, divide
+from surefoot.verify.divide import Plan, Rows, _Progress, bound_sets, divide
 from surefoot.verify.finish import Finisher, Task, finish_box
 from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.run import Network, _Run
@@ -70,6 +70,31 @@ def test_samples_are_inside_and_the_nearest_of_many() -> None:
     others = evaluate(graph, samples(query.lower, query.upper, graph, 200, 4)).numpy()
     assert query.slack(y).min() <= np.median(query.slack(others))
     assert 0 < sample(graph, query, 10**12, seconds=0.05)[1] < 10**9  # when time is up, those that were tried
+
+
+@pytest.mark.parametrize(
+    ("proven", "nearly"),
+    [
+        ([], False),
+        ([(0.5, 0.2), (5.0, 0.3), (9.0, 0.45)], True),  # as fast in the second half as it must go on
+        ([(0.5, 0.9), (9.0, 0.01)], False),  # most of it at once, then hardly any more
+        ([(0.5, 0.9), (9.0, 0.09)], True),
+    ],
+)
+def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
+    proven: list[tuple[float, float]], nearly: bool
+) -> None:
+    progress = _Progress(torch.tensor([2.0, 0.0, 4.0]), seconds=8, grace=2)  # one input is fixed
+    now = time.monotonic()
+    for when, share in proven:  # ten seconds in all, of which so many were gone
+        progress.begin = now - when
+        progress.add(torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[2.0 * share, 1.0, 4.0]]))
+    progress.begin = now - 10
+    assert progress.is_over() != nearly
+    progress.begin = now - 7
+    assert not progress.is_over()
+    progress.begin = now - 17
+    assert progress.is_over()
 
 
 @pytest.mark.parametrize("channels", [1, 8])

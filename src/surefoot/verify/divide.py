@@ -114,7 +114,7 @@ class Plan:
     halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
     substitution bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
-    the largest boxes come first then.
+    the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
     """
 
     axis_by: AxisBy = "slope"
@@ -122,6 +122,7 @@ class Plan:
     certifiable: bool = False
     finish: Finish | None = None
     most_parts: int = 10**9
+    grace: float = 1.0
 
 
 @dataclass
@@ -142,6 +143,37 @@ class _Batch:
         return self.size
 
 
+@dataclass
+class _Progress:
+    """The share of the region that was proven by when: one box after another it grows steadily, or it stalls."""
+
+    whole: Tensor  # widths
+    seconds: float
+    grace: float = 1.0
+    begin: float = field(default_factory=time.monotonic)
+    seen: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
+
+    @property
+    def gone(self) -> float:
+        return time.monotonic() - self.begin
+
+    def add(self, low: Tensor, high: Tensor) -> None:
+        free = self.whole > 0
+        share = float(((high - low)[:, free] / self.whole[free]).prod(1).sum())
+        self.seen.append((self.gone, self.seen[-1][1] + share))
+
+    def is_nearly_done(self) -> bool:
+        """Whether all would be proven in as much time again, at the rate of the second half of the time so far."""
+        half = self.gone / 2
+        earlier = max(share for when, share in self.seen if when <= half)
+        return 1 - self.seen[-1][1] <= 2 * (self.seen[-1][1] - earlier)
+
+    def is_over(self) -> bool:
+        """Whether the time is up; so many times it is allowed to what is nearly done."""
+        gone = self.gone
+        return gone > self.seconds and (gone > self.grace * self.seconds or not self.is_nearly_done())
+
+
 def divide(
     graph: Graph,
     query: Query,
@@ -151,7 +183,6 @@ def divide(
     plan: Plan = Plan(),
 ) -> Divided:
     """Halve boxes until each is proven or one holds a counterexample."""
-    end = time.monotonic() + seconds
     rows = Rows(query)
     low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
     number = torch.zeros(1, dtype=torch.long)  # of each box, in the order in which halving made them
@@ -160,6 +191,7 @@ def divide(
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts = torch.inf, 0
     batch = _Batch(SHARE * seconds)
+    progress = _Progress(high[0] - low[0], seconds, plan.grace)
     while len(low):
         some = batch.next_size(parts)
         if plan.finish is None:
@@ -172,6 +204,7 @@ def divide(
         if bool(open_.logical_not().any()):
             margin = min(margin, float(sets[~open_].min()))
             proven.append((lo[~open_], hi[~open_]))
+            progress.add(*proven[-1])
         if not bool(open_.any()):
             continue
         lo, hi, own, sets, slopes = (t[open_] for t in (lo, hi, own, sets, slopes))
@@ -187,13 +220,13 @@ def divide(
             lo, hi, own, sets, slope = (t[(bounds > 0).logical_not()] for t in (lo, hi, own, sets, slope))
             if not len(lo):
                 continue
-        if time.monotonic() > end or parts > plan.most_parts:
+        if progress.is_over() or parts > plan.most_parts:
             return Divided(False, float(sets.min()), None, parts)
         if plan.axis_by == "slope":  # also along an input that the bound does not see: what is relaxed may depend on it
             steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
             axis = (steep * (hi - lo)).argmax(1)
         else:
-            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, end)
+            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, progress.begin + seconds)
         left, right, middle, splits = _halved(lo, hi, axis)
         if not bool(splits.all()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)

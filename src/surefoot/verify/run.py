@@ -269,7 +269,7 @@ class _Run:
     def dividing(self) -> list[Stage]:
         """Both ways to choose an axis: one is often a hundred times better than the other, and which is not known."""
         return [
-            lambda: self.divided(0.1),
+            lambda: self.divided(0.1, grace=4),
             lambda: self.divided(0.4 if self.prove else 0.85, "trial"),
             lambda: self.divided(1.0),
         ]
@@ -322,7 +322,7 @@ class _Run:
             return None
         return Holds(margin, "substitution", self.float32_holds(), self.details())
 
-    def divided(self, share: float, axis_by: AxisBy = "slope") -> Verdict | None:
+    def divided(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
         seconds = self.left * share
         finish = None
@@ -330,7 +330,8 @@ class _Run:
             task = Task(self.network.graph, self.query, *self.for_signs())
             finish = Finisher(task, time.monotonic() + seconds, self.jobs)
         graph = self.network.graph
-        found = divide(graph, self.query, REAL, seconds, self.candidate, Plan(axis_by, effort, self.prove, finish))
+        plan = Plan(axis_by, effort, self.prove, finish, grace=grace)
+        found = divide(graph, self.query, REAL, seconds, self.candidate, plan)
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
