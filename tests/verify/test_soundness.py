@@ -1,10 +1,12 @@
 """A wrong verdict is the worst that can happen: small networks of every operation against brute force and attack."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from networks import random_box, random_network, samples
+from networks import random_box, random_network, random_polynomial, samples
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.certificate import Certificate, check
 from surefoot.reach.stars import begin, exact
@@ -74,14 +76,15 @@ def test_a_product_has_no_exact_star() -> None:
         list(exact(graph, begin(star_of_box(query, graph.input_shape))))
 
 
-def test_proofs_pass_the_independent_check_and_damaged_ones_do_not() -> None:
+@pytest.mark.parametrize("kind", [random_network, random_polynomial])
+def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callable[[int], Graph]) -> None:
     checked = 0
     for seed in range(40):
-        graph = random_network(seed)
+        graph = kind(seed)
         query, _ = question(graph, seed)
         network = Network.of(graph)
         for method in ("divide", "split"):
-            verdict = verify(network, query, 3.0, method, prove=True)  # type: ignore[arg-type]
+            verdict = verify(network, query, 1.0, method, prove=True)  # type: ignore[arg-type]
             if not isinstance(verdict, Holds):
                 continue
             assert verdict.proof is not None

@@ -113,8 +113,8 @@ def compress_file(
     graph = flat_output(logits_of(whole)).to(torch.float64)
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
-            "a certificate speaks of rectifiers: a network with products has none. Leave it out; `surefoot equal` "
-            "decides whether two polynomials are the same"
+            "a certificate of compression speaks of rectifiers: a network with products has none. Leave it out; "
+            "`surefoot equal` decides whether two polynomials are the same"
         )
     if cuts is not None and clip:
         raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")

@@ -79,7 +79,7 @@ class Checker:
         for at, node in enumerate(self.graph.nodes[1:], 1):
             if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
                 self.matrices[at] = affine_matrix(node, self.graph.nodes[node.inputs[0]].shape)
-            elif isinstance(node.op, Mul | MaxPool2d):
+            elif isinstance(node.op, MaxPool2d):
                 raise InputError(f"a certificate does not speak of {type(node.op).__name__}")
 
     def boxes(
@@ -90,13 +90,13 @@ class Checker:
         thorough: bool = False,
         decide: "Callable[[int, list[tuple[np.ndarray, np.ndarray]]], None] | None" = None,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Bound every node: by intervals, and what enters a rectifier by back-substitution too.
+        """Bound every node: by intervals, and what enters a rectifier or a product by back-substitution too.
 
         `tightened` names the values to substitute for, and their slopes; without it, all. `decide` is called after each
         node, and may narrow its box.
         """
         boxes = [(lower, upper)]
-        entering = {self.graph.nodes[at].inputs[0] for at, n in enumerate(self.graph.nodes) if isinstance(n.op, Relu)}
+        entering = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
         for at in range(1, len(self.graph.nodes)):
             low, high = self._step(at, boxes)
             boxes.append((low, high))
@@ -134,6 +134,11 @@ class Checker:
             case Add():
                 low, high = inputs[0][0] + inputs[1][0], inputs[0][1] + inputs[1][1]
                 spread = 4 * _U * (np.abs(inputs[0]).max(0) + np.abs(inputs[1]).max(0))
+            case Mul():
+                corners = np.stack([x * y for x in inputs[0] for y in inputs[1]])
+                low, high = corners.min(0), corners.max(0)
+                low = np.maximum(low, 0) if node.inputs[0] == node.inputs[1] else low
+                spread = 4 * _U * np.abs(corners).max(0)
             case Concat():
                 parts = [
                     np.concatenate(
@@ -171,7 +176,6 @@ class Checker:
             if a is None:
                 continue
             node = self.graph.nodes[at]
-            backs: list[np.ndarray]
             match node.op:
                 case Relu():
                     low, high = boxes[node.inputs[0]]
@@ -191,6 +195,9 @@ class Checker:
                     backs = [back]
                 case Add():
                     backs = [a, a]
+                case Mul():
+                    constant, lost, *backs = _product(a, *(boxes[i] for i in node.inputs))
+                    total, error = total + constant, error + lost
                 case Concat():
                     whole = a.reshape(len(a), *node.shape)
                     widths = np.cumsum([self.graph.nodes[i].shape[node.op.axis] for i in node.inputs])[:-1]
@@ -225,6 +232,17 @@ class Checker:
         size = np.maximum(np.abs(low), np.abs(high))
         terms = (np.abs(a) + y @ np.abs(rows)) @ size + y @ np.abs(bounds) + np.abs(total)
         return a + y @ rows, total - y @ bounds, error + _gamma(len(bounds)) * terms
+
+
+def _product(
+    a: np.ndarray, x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Put planes for x y (McCormick 1976), of each two their mean: constants, rounding, coefficients of x and of y."""
+    (xl, xu), (yl, yu) = x, y
+    below, above = -(xl * yl + xu * yu) / 2, -(xl * yu + xu * yl) / 2
+    constant = np.maximum(a, 0) @ below + np.minimum(a, 0) @ above
+    size = 4 * np.maximum(np.abs(xl), np.abs(xu)) * np.maximum(np.abs(yl), np.abs(yu))
+    return constant, _gamma(2 * len(xl) + 8) * (np.abs(a) @ size), a * ((yl + yu) / 2), a * ((xl + xu) / 2)
 
 
 def _worth(a: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -234,9 +234,10 @@ class _Run:
                     once, *more = self.dividing()
                     few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.1)]  # deep networks, few parts
                     return [*first, *half, once, *few_parts, *more]
-                if self.prove:
-                    return [*first, self.split]
-                if is_treated(self.network.graph):
+                treated = is_treated(self.network.graph)
+                if self.prove:  # a certificate speaks of McCormick's planes, not of curvature
+                    return [*first, self.split, *([lambda: self.divided(1.0)] if treated else [])]
+                if treated:
                     return [*first, self.substitution, self.curved]
                 # signs are split until none is open; what is left then, and products, is for linear programs
                 last = partial(self.walked, "triangle", programs=True) if self.has_products else self.exact
@@ -269,7 +270,7 @@ class _Run:
     def dividing(self) -> list[Stage]:
         """Both ways to choose an axis: one is often a hundred times better than the other, and which is not known."""
         return [
-            lambda: self.divided(0.1, grace=4),
+            lambda: self.divided(0.1, grace=2),
             lambda: self.divided(0.4 if self.prove else 0.85, "trial"),
             lambda: self.divided(1.0),
         ]
