@@ -1,7 +1,7 @@
 """Polynomial networks beside a linear and a ReLU baseline: accuracy, calibration, proofs. Writes pinets.json, .md.
 
     python results/pinets.py train                                          digits, about 10 minutes on one core
-    python results/pinets.py mnist --folder DATA/images/mnist               about 15 minutes a seed
+    python results/pinets.py mnist --folder DATA/images/mnist               about 10 minutes a seed on one core
     python results/pinets.py cifar10 --folder DATA/images/cifar10           about an hour
     python results/pinets.py verify                                         proofs for the digits networks
 
@@ -36,7 +36,7 @@ ON_CIFAR = ("linear", "mlp-64", "small-cnn", "pi-small", "pi-small-relu")
 LOSSES = ("ce", "fl-3")
 SEEDS = (0, 1, 2)
 RADII = ("1/64", "1/32", "1/16", "1/8")
-METHODS = ("zonotope", "substitution", "star", "curvature", "auto")
+METHODS = ("zonotope", "substitution", "star", "curvature", "auto", "auto 60 s")
 PROVEN = ("linear", "mlp-64", "ccp-2", "ccp-4", "ncp-2", "ncp-4", "prod-poly")
 IMAGES, SECONDS = 100, 5.0
 
@@ -84,14 +84,18 @@ def prove() -> None:
         )
         for radius in RADII:
             for method in METHODS:
-                key = f"verify {model} {radius} {method}"
-                if key in _kept() or (method == "curvature" and model in ("linear", "mlp-64")):
+                key, kept = f"verify {model} {radius} {method}", _kept()
+                if key in kept or (method == "curvature" and model in ("linear", "mlp-64")):
+                    continue
+                longer = method == "auto 60 s"  # what our prototype was tried on, where something is open
+                if longer and (model not in ("ccp-2", "ccp-4") or not kept[key[: -len(" 60 s")]].get("unknown")):
                     continue
                 begin, counts = time.process_time(), Counter[str]()
                 for image, label in zip(test.x[:IMAGES].double().numpy(), test.y[:IMAGES].tolist(), strict=True):
                     region = ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region.lower, region.upper, label, network.outputs)
-                    counts[plain(verify(network, query, SECONDS, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
+                    how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
+                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
                 _keep(key, {**counts, "cpu": time.process_time() - begin})
 
 
@@ -145,7 +149,7 @@ def page() -> None:
         lines += [
             "\n## Proofs\n",
             f"The first {IMAGES} digits of the test part, seed 0, cross entropy: proven to keep the true class within",
-            f"a share of the range of values / refuted / open ({SECONDS:g} s each with `auto`); CPU seconds for all.",
+            f"a share of the range of values / refuted / open ({SECONDS:g} s each, or 60); CPU seconds for all.",
             "`curvature`: convex functions below each margin, halving of inputs (`verify/curved.py`); `auto` ends so.",
             "Empty: not run. Our prototype, without halving, proved 85 (ccp-2) and 74 (ccp-4) of 98 others",
             "at 1/16, and 30 and 0 at 1/8, of which attack left at most 35 and 30.",
