@@ -1,11 +1,14 @@
 """Files are written whole or not at all."""
 
 import json
+import pickle
 
 import pytest
 
 from surefoot.core.errors import FileError
-from surefoot.core.files import read_json, whole_file, write_json, write_text
+from surefoot.core.files import read_json, read_pairs, whole_file, write_json, write_text
+from surefoot.core.tables import load_predictions
+from surefoot.reach.certificate import load_certificate
 
 
 def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):
@@ -42,3 +45,19 @@ def test_places_that_cannot_be_written_or_read_are_named(tmp_path):
     (tmp_path / "bad.json").write_bytes(b"\xff{")
     with pytest.raises(FileError, match="not a JSON file"):
         read_json(tmp_path / "bad.json")
+
+
+def test_of_a_pickle_it_is_not_said_how_to_load_it(tmp_path):
+    for name in ("table.npz", "table.npy"):
+        (tmp_path / name).write_bytes(pickle.dumps({"logits": [1]}))
+    readers = [
+        lambda: read_pairs(tmp_path / "table.npz"),
+        lambda: load_certificate(tmp_path / "table.npz"),
+        lambda: load_predictions(tmp_path / "table.npz"),
+        lambda: load_predictions(tmp_path / "table.npy", labels=tmp_path / "table.npy", kind="logits"),
+    ]
+    for read in readers:
+        with pytest.raises(FileError) as refused:
+            read()
+        assert "trust" not in str(refused.value)
+        assert "table.np" in str(refused.value)

@@ -14,7 +14,7 @@ from rich.console import Console
 from surefoot.cli.options import DataFolder, DataName, Json, Seed
 from surefoot.cli.verify import numbers
 from surefoot.core.errors import FileError, InputError, MissingExtra
-from surefoot.core.files import read_pairs
+from surefoot.core.files import open_npz, read_pairs
 from surefoot.report.assess_page import write_assessment
 from surefoot.report.assessment import Ask, Inputs, assess
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> Inputs:
     if not np.isfinite(scaled).all():
         row = int(np.argmin(np.isfinite(scaled.reshape(len(x), -1)).all(1)))
         raise InputError(f"{path}: input {row} holds a value that is not finite")
-    with np.load(path, allow_pickle=False) as held:
+    with open_npz(path) as held:
         group = held["group"] if "group" in held.files else None
     if group is not None and group.shape != y.shape:
         raise InputError(f"{path}: `group` has shape {group.shape}, `y` {y.shape}")

@@ -15,6 +15,7 @@ from surefoot.compress.files import compress_file, read_logits
 from surefoot.compress.stable import Cuts
 from surefoot.compress.stable import Domain as Box
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import open_npz
 from surefoot.report.evaluation import plain
 
 Domain = Annotated[
@@ -97,7 +98,7 @@ def read_domain(text: str, shape: tuple[int, ...]) -> Box:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with open_npz(path) as held:
             return {name: held[name] for name in held.files}
     except Exception as error:
         raise FileError(f"{path} cannot be read as an .npz file: {error}") from error

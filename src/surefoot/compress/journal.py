@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from surefoot.core.files import whole_file
+from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import Choice, Relaxation
 from surefoot.verify.branch import Part
@@ -50,7 +50,7 @@ class Journal:
     def read(self, key: str) -> tuple[tuple[Part, ...], float] | None:
         """Return the parts of a proof, or no parts and for how many seconds it was looked for; None if it was not."""
         try:
-            with (self.folder / f"{key}.npz").open("rb") as file, np.load(file, allow_pickle=False) as held:
+            with open_npz(self.folder / f"{key}.npz") as held:
                 arrays = {name: held[name] for name in held.files}
             parts = []
             for number in range(int(arrays["parts"])):

@@ -5,10 +5,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from surefoot.core.errors import FileError
 
@@ -69,6 +71,21 @@ def read_json(path: Path | str) -> Any:
         raise FileError(f"{path} is not a JSON file: {error}") from error
 
 
+@contextmanager
+def open_npz(source: Path | str | BytesIO) -> Iterator[NpzFile]:
+    """Open an .npz file, closed also where reading fails. Nothing is unpickled, nor is it advised, as NumPy does.
+
+    Raises:
+        ValueError, and whatever else a damaged file makes NumPy's reader raise.
+    """
+    with source if isinstance(source, BytesIO) else Path(source).open("rb") as file:
+        if file.read(2) != b"PK":
+            raise ValueError("it is no zip archive, as .npz files are")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as held:
+            yield held
+
+
 def read_pairs(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     """Read inputs `x` and labels `y` of an `.npz` file, as they are.
 
@@ -76,7 +93,7 @@ def read_pairs(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         FileError: the file is missing, damaged, or lacks an array.
     """
     try:
-        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open_npz(path) as file:
             return file["x"], file["y"]
     except OSError as error:
         raise FileError(f"cannot read {path}: {error}") from error

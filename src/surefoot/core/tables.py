@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.format import read_array
 from pyarrow import csv, fs, parquet
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import open_npz
 from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
 
@@ -256,8 +258,7 @@ _ASPECTS = ("image", "label")  # what pixels and sigmoids can be told apart by, 
 
 
 def _read_npz(path: Path, by: str | None) -> Predictions:
-    # opened here, so that it is closed also where NumPy fails to read it
-    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+    with open_npz(path) as file:
         names = list(file.files)
         if "surefoot_version" in names:
             _check_version(file["surefoot_version"].tolist(), path)
@@ -319,4 +320,9 @@ def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predi
         raise InputError("a .npy file does not say what it holds: give --scores logits or --scores probs")
     if not Path(labels).exists():
         raise FileError(f"cannot read {labels}: there is no such file")
-    return Predictions(np.load(path, allow_pickle=False), kind, np.load(labels, allow_pickle=False))
+    return Predictions(_array(path), kind, _array(Path(labels)))
+
+
+def _array(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return read_array(file, allow_pickle=False)  # of a file that is none, `np.load` says how to unpickle it

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import FileError
+from surefoot.core.files import open_npz
 from surefoot.data.splits import Part
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -114,7 +115,7 @@ def sheets_part(folder: Path, name: str) -> Part:
     sheets = [decode(path.read_bytes(), path) for path in files]
     images = [x.reshape(3, 50, 32, 40, 32).transpose(1, 3, 0, 2, 4).reshape(-1, 3, 32, 32) for x in sheets]
     try:
-        with np.load(folder / "labels.npz", allow_pickle=False) as file:
+        with open_npz(folder / "labels.npz") as file:
             labels = file[name]
     except Exception as error:  # whatever a damaged file makes NumPy's reader raise
         raise FileError(f"cannot read {folder / 'labels.npz'}: {error}") from error

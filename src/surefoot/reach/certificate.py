@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import whole_file, write_text
+from surefoot.core.files import open_npz, whole_file, write_text
 from surefoot.graph.graph import Graph
 from surefoot.reach.checker import Checker
 
@@ -270,7 +270,7 @@ def load_certificate(path: Path | str) -> Certificate:
             header = json.loads(content)
             arrays = {name: _from_text(held) for name, held in header["arrays"].items()}
         else:
-            with np.load(io.BytesIO(content), allow_pickle=False) as held:
+            with open_npz(io.BytesIO(content)) as held:
                 arrays = {name: held[name] for name in held.files}
             header = json.loads(bytes(arrays["header"]))
         if header["format"] != _FORMAT:
