@@ -8,7 +8,7 @@ demo: .venv/.ready
 	$(BIN)/surefoot compare --jobs 2 --out runs/demo
 
 test: .venv/.ready
-	$(BIN)/pytest -n 2 -m "not slow" -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+	$(BIN)/pytest -n 2 -m "not slow" -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 test-slow: .venv/.ready
 	$(BIN)/pytest -n 2 -m slow

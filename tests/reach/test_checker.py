@@ -7,7 +7,7 @@ import torch
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
-from surefoot.graph.ops import Input, MaxPool2d, Mul, Relu
+from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
 from surefoot.reach.checker import Checker
 
 
@@ -47,7 +47,17 @@ def test_a_square_is_bounded_by_planes_that_touch_it() -> None:
     builder.add(Mul(), 0, 0)
     checker = Checker(builder.build())
     boxes = checker.boxes(np.array([1.0]), np.array([3.0]))
-    assert isinstance(builder.nodes[0].op, Input)
     assert np.allclose(boxes[1], [[1.0], [9.0]])
     row = np.array([[1.0], [-1.0]])
     assert np.allclose(checker.bound(1, row, boxes), [-1.0, -9.0])  # 4 x - 5 below, 4 x - 3 above
+
+
+def test_what_is_too_small_for_a_number_is_not_called_zero() -> None:
+    """The square is 1e-340, which float64 cannot hold; a weight makes much of it."""
+    builder = GraphBuilder((1,))
+    square = builder.add(Mul(), 0, 0)
+    builder.add(Linear(torch.tensor([[1e300]], dtype=torch.float64)), square)
+    checker = Checker(builder.build())
+    boxes = checker.boxes(np.array([1e-170]), np.array([2e-170]))
+    assert boxes[2][1] >= 4e-40
+    assert -checker.bound(2, np.array([[-1.0]]), boxes) >= 4e-40

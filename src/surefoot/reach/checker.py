@@ -15,6 +15,7 @@ from surefoot.graph.graph import Graph, Node
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
 
 _U = 2.0**-53
+_LEAST = 1e-300  # more than what products lose that are too small for a float64
 
 
 def _gamma(n: float) -> float:
@@ -138,7 +139,7 @@ class Checker:
                 corners = np.stack([x * y for x in inputs[0] for y in inputs[1]])
                 low, high = corners.min(0), corners.max(0)
                 low = np.maximum(low, 0) if node.inputs[0] == node.inputs[1] else low
-                spread = 4 * _U * np.abs(corners).max(0)
+                spread = 4 * _U * np.abs(corners).max(0) + _LEAST
             case Concat():
                 parts = [
                     np.concatenate(
@@ -242,7 +243,9 @@ def _product(
     below, above = -(xl * yl + xu * yu) / 2, -(xl * yu + xu * yl) / 2
     constant = np.maximum(a, 0) @ below + np.minimum(a, 0) @ above
     size = 4 * np.maximum(np.abs(xl), np.abs(xu)) * np.maximum(np.abs(yl), np.abs(yu))
-    return constant, _gamma(2 * len(xl) + 8) * (np.abs(a) @ size), a * ((yl + yu) / 2), a * ((xl + xu) / 2)
+    lost = _gamma(2 * len(xl) + 8) * (np.abs(a) @ size)
+    lost = lost + _LEAST * (1 + np.abs(a).sum(1)) * (1 + np.abs([xl, xu, yl, yu]).max(initial=0))
+    return constant, lost, a * ((yl + yu) / 2), a * ((xl + xu) / 2)
 
 
 def _worth(a: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
