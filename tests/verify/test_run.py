@@ -7,7 +7,7 @@ import torch
 from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Linear, Relu, Scale, Softmax
+from surefoot.graph.ops import Linear, Mul, Relu, Scale, Softmax
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.run import Method, Network, verify
 
@@ -110,3 +110,11 @@ def test_known_verdicts_of_the_competition(shared_data) -> None:
         network = open_network(data / net)
         queries = read_vnnlib(data / prop, network.inputs, network.outputs)
         assert isinstance(answer_all(network, queries, 60.0, "auto", 0)[0], expected), (net, prop)
+
+
+def test_what_float64_cannot_tell_from_zero_proves_nothing() -> None:
+    builder = GraphBuilder((1,))
+    square = builder.add(Mul(), 0, 0)
+    builder.add(Linear(torch.tensor([[1e300]], dtype=torch.float64)), square)
+    query = Query(np.array([1e-170]), np.array([2e-170]), (Unsafe(np.array([[-1.0]]), np.array([-1e-40])),))
+    assert isinstance(verify(Network.of(builder.build()), query), Unknown)  # it is 1e-40 and more: unsafe, not 0

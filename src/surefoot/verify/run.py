@@ -40,6 +40,7 @@ Method = Literal[
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
+SMALLEST = 1e-150  # the product of two such numbers is one still
 FEW_VALUES = 2000  # of rectifiers, pools and products
 SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
@@ -177,6 +178,9 @@ class _Run:
         intervals = relax(self.network.pooled, self.region, REAL)
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
+        ends = torch.cat([end.flatten().abs() for box in intervals.boxes for end in (box.lower, box.upper)])
+        if bool(((ends > 0) & (ends < SMALLEST)).any()):  # their products are lost, and no rounding is counted for that
+            return Unknown("values of the network are too small for float64", -math.inf, self.details())
         for stage in self.stages():
             verdict = stage()
             if verdict is not None:
