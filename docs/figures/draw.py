@@ -13,6 +13,7 @@ from torch import Tensor
 
 from surefoot.compress.pieces import plane_pieces
 from surefoot.compress.transform import compress
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul, Relu
 from surefoot.losses import FocalLoss
@@ -20,7 +21,6 @@ from surefoot.metrics import METRICS, measure
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.curvature import curvature, factors_of, least_curvature
-from surefoot.reach.rounding import REAL
 from surefoot.reach.stars import approximate, begin, exact
 from surefoot.recalibrate import FocalUndo
 from surefoot.recalibrate.spline import Spline

@@ -15,12 +15,12 @@ from surefoot.compress.matched import matched_difference
 from surefoot.compress.stable import Domain
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Add, Conv2d, Linear, Mul, Relu, Reshape, Scale, Take
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import REAL
 
 
 def boxes_of(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> list[Box]:

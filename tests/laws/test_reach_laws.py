@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from networks import random_box, random_network, samples
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import approximate, begin, exact
 from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_box

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.reach.ascent import ascend, default_choice
 from surefoot.reach.backward import Choice, Relaxation, lower_bounds, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.corners import shares_inputs
-from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 
 
 def random(seed: int) -> torch.Generator:

@@ -6,13 +6,13 @@ import torch
 
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul
 from surefoot.reach import curvature as module
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.curvature import adjoints, curvature, factors_of, least_curvature
-from surefoot.reach.rounding import REAL
 
 
 def hessian(graph: Graph, row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

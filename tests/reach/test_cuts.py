@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 from networks import random_network
 from surefoot.compress.stable import Cuts, inside
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear
 from surefoot.graph.passes.pools import pools_as_rectifiers
@@ -18,7 +19,6 @@ from surefoot.reach.backward import Relaxation, lower_bounds, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Certificate, Proof, check
 from surefoot.reach.checker import Checker
-from surefoot.reach.rounding import REAL
 
 
 def linear(d: int) -> Graph:

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import surefoot
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import REAL
 from surefoot.reach.stars import Star, approximate, begin, exact
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate

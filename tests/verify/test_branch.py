@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from networks import random_box, random_network, samples
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import REAL
 from surefoot.verify import branch
 from surefoot.verify.branch import Part, split_signs
 from surefoot.verify.divide import divide

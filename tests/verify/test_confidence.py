@@ -1,15 +1,20 @@
 """Certified confidence holds at every point, for every map that has bounds."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling
+from surefoot.recalibrate.steps import Affine, Softmax
 from surefoot.verify.confidence import Certified, certify, summarise
+from surefoot.verify.enclose import Differences, enclose
 from surefoot.verify.regions import ball
 from surefoot.verify.run import Network
 
@@ -88,3 +93,15 @@ def test_the_summary_holds_whatever_happens_to_the_inputs() -> None:
             assert summary.brier[0] - 1e-9 <= brier <= summary.brier[1] + 1e-9
     with pytest.raises(InputError, match="one of each"):
         summarise([], [])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_bias_that_cancels_leaves_room_for_what_was_rounded(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, bias = rng.uniform(0.1, 3), 10.0 ** rng.integers(14, 18)
+    d = -bias / weight
+    truth = float(Fraction(weight) * Fraction(d) + Fraction(bias))  # what is left of two classes' difference
+    found = enclose(
+        (Affine(np.array(weight), np.array([bias, 0.0])), Softmax()), Differences(np.array([[0, d], [-d, 0]]))
+    )
+    assert found.lower[0] <= expit(truth) <= found.upper[0]

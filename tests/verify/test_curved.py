@@ -6,13 +6,13 @@ import torch
 
 from networks import random_box, random_polynomial, samples
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import FLOAT32
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.curvature import deployed_gap, factors_of
-from surefoot.reach.rounding import FLOAT32
 from surefoot.verify.curved import bound_rows, prove_by_curvature
 from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Network, verify

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from networks import random_box, random_network, samples
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
-from surefoot.reach.rounding import REAL
 from surefoot.verify.attack import sample
 from surefoot.verify.divide import Plan, Rows, _Progress, bound_sets, divide
 from surefoot.verify.finish import Finisher, Task, finish_box

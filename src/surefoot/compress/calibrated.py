@@ -41,11 +41,13 @@ def at(recalibrator: Recalibrator, logits: np.ndarray, bound: np.ndarray) -> np.
     if recalibrator.n_classes_ != k:
         raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
     now, steps, weight = apply(recalibrator.map_, logits), recalibrator.map_, np.eye(k)
+    size = np.abs(logits)
     if isinstance(steps[0], Affine):  # several weights mix what is known of each logit
         weight = steps[0].weight if steps[0].weight.ndim == 2 else np.eye(k) * steps[0].weight
+        size = size @ np.abs(weight).T + np.abs(steps[0].bias)
         logits, steps = steps[0](logits), steps[1:]
     spare = np.abs(weight[:, None] - weight[None]) @ bound
-    spare = spare + SPARE * (1 + np.abs(logits).max()) * (1 - np.eye(k))
+    spare = spare + SPARE * (1 + size.max()) * (1 - np.eye(k))
     found = []
     for z, p in zip(logits, now, strict=True):
         box = enclose(steps, Differences(z[:, None] - z[None] + spare))

@@ -12,13 +12,13 @@ from surefoot.compress.forms import difference, forms_of
 from surefoot.compress.journal import Journal
 from surefoot.compress.stable import Cuts, Stability, inside, stability
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import REAL
 from surefoot.verify.query import Holds, Query, Unsafe, Verdict
 from surefoot.verify.replay import Runner
 from surefoot.verify.run import Network, verify

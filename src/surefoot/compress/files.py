@@ -22,6 +22,7 @@ from surefoot.compress.stable import Cuts, Domain, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
+from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
@@ -34,7 +35,6 @@ from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import load_certificate, save_certificate
-from surefoot.reach.rounding import REAL
 from surefoot.verify.many import digest_of
 from surefoot.verify.query import Verdict
 from surefoot.verify.replay import Runner, runner_of_onnx

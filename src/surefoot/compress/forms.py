@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.reach.checker import affine_matrix
 
-_U = 2.0**-53
 LARGEST = 2**25  # numbers in the forms of one node
 MATCH = 1e-2  # of its size: rectifiers of two networks nearer than this correspond
 TWIN = 1e-9  # of its size: a rectifier nearer than this to a multiple of another is that multiple
@@ -60,12 +60,14 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
                 matrix, bias = affine_matrix(node, graph.nodes[node.inputs[0]].shape)
                 form = np.asarray(matrix @ given[0][0])
                 form[:, 0] += bias
-                size = abs(matrix) @ _size(given[0][0], reach) + np.abs(bias)
+                most = abs(matrix)
+                most.data = magnitude(most.data)
+                size = most @ magnitude(_size(given[0][0], reach)) + np.abs(bias)
                 terms = int(np.diff(matrix.indptr).max(initial=0))
-                error = abs(matrix) @ given[0][1] * (1 + 1e-12) + 1.01 * (terms + 8) * _U * size
+                error = most @ magnitude(given[0][1]) * (1 + 1e-12) + 1.01 * (terms + 8) * DOUBLE * size
             case Add():
                 form = _wide(given[0][0], reach) + _wide(given[1][0], reach)
-                error = given[0][1] + given[1][1] + 4 * _U * _size(form, reach)
+                error = given[0][1] + given[1][1] + 4 * DOUBLE * _size(form, reach)
             case Concat():
                 parts = [
                     np.arange(len(f)).reshape(graph.nodes[i].shape)
@@ -97,7 +99,7 @@ def _rectified(
     open_ = ~active & ~(high <= 0)  # also what is not a number: then nothing is shown
     begin, width = len(reach), form.shape[1]
     now = np.array(reach)[:width]
-    unit = 8 * (width + 8) * _U
+    unit = 8 * (width + 8) * DOUBLE
     error = np.where(active | open_, error, 0.0)
     known = np.zeros((len(atoms) + int(open_.sum()), width))  # atoms so far, to find those that are met again
     for number, atom in enumerate(atoms):
@@ -115,7 +117,7 @@ def _rectified(
             gap = float(np.abs(form[i] - a * known[twin]) @ now)
             if gap <= TWIN * size:  # relu(s) is a relu(t) but for the gap: no atom of its own
                 placed.append((int(i), twin, a))
-                error[i] += gap + a * atom_errors[twin] + unit * size
+                error[i] += gap + _multiple(a, atom_errors[twin]) + unit * float(_size(form[i], now))
                 continue
         number = len(atoms)
         known[number] = form[i]
@@ -133,7 +135,12 @@ def _rectified(
 
 
 def _size(form: np.ndarray, reach: list[float] | np.ndarray) -> np.ndarray:
-    return np.abs(form) @ np.asarray(reach)[: form.shape[1]]
+    """Return |form| reach, each as `magnitude` gives it."""
+    return magnitude(form) @ magnitude(np.asarray(reach))[: form.shape[-1]]
+
+
+def _multiple(a: float, error: float) -> float:
+    return float(magnitude(np.array(a)) * magnitude(np.array(error)))
 
 
 def _wide(form: np.ndarray, reach: list[float]) -> np.ndarray:
@@ -172,25 +179,25 @@ def _translated(first: Forms, second: Forms) -> np.ndarray:
     sizes = np.abs(known) @ first.reach
     directions = known * first.reach
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
-    unit = 8 * (columns + len(second.reach) + 8) * _U
+    unit = 8 * (columns + len(second.reach) + 8) * DOUBLE
     for number, atom in enumerate(second.atoms):
         place, used = base + number, len(atom)
         form = atom @ translation[:used]
-        spare = np.abs(atom) @ lost[:used] + second.atom_errors[number]
-        spare += unit * (np.abs(atom) @ (np.abs(translation[:used]) @ first.reach))
+        spare = _size(atom, lost) + second.atom_errors[number] + unit * _size(atom, _size(translation, first.reach))
         options = [(float(second.reach[place]), np.zeros(columns)), (second.depths[number] + spare, form)]
         if len(known):
             best = int((directions @ (form * first.reach)).argmax())
             size = float(np.abs(form) @ first.reach)
             a = size / sizes[best] if sizes[best] > 0 else 0.0
-            gap = float(np.abs(form - a * known[best]) @ first.reach) + unit * (size + a * sizes[best])
+            gap = float(np.abs(form - a * known[best]) @ first.reach)
+            gap += unit * (float(_size(form, first.reach)) + _multiple(a, float(_size(known[best], first.reach))))
             column = np.zeros(columns)
             column[base + best] = a
-            matched = (gap + spare + a * first.atom_errors[best], column)
+            matched = (gap + spare + _multiple(a, first.atom_errors[best]), column)
             # a good match is taken even where another way loses less: later atoms are told apart by these columns
             options = [matched] if gap <= MATCH * size else [*options, matched]
         lost[place], translation[place] = min(options, key=lambda option: option[0])
     form = second.outputs @ translation
-    spare = np.abs(second.outputs) @ lost + first.error + second.error
-    spare += unit * (np.abs(second.outputs) @ (np.abs(translation) @ first.reach) + np.abs(first.outputs) @ first.reach)
+    spare = _size(second.outputs, lost) + first.error + second.error
+    spare += unit * (_size(second.outputs, _size(translation, first.reach)) + _size(first.outputs, first.reach))
     return (np.abs(form - first.outputs) @ first.reach + spare) * (1 + 1e-12)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from surefoot.compress.channels import Match, channels_of, combined, elements, is_depthwise, is_plain
+from surefoot.core.rounding import DOUBLE, gamma, magnitude
 from surefoot.graph.graph import Graph, Node, apply
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import DOUBLE, gamma
 
 
 def matched_difference(
@@ -108,7 +108,7 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
             pass
     if any(not torch.equal(own.match.to, side.match.to) for side in given):  # the others pair their channels
         return infinite
-    off = [own.column((side.ratio - own.ratio).abs()) * side.seen for side in given]
+    off = [own.column(magnitude(side.ratio - own.ratio)) * side.seen for side in given]
     match own.node.op:
         case Scale():
             return _scaled(own, given[0], gaps[0])
@@ -118,9 +118,13 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
             return gaps[0] + gaps[1] + off[0] + off[1] + 4 * DOUBLE * (given[0].size + given[1].size)
         case Mul():
             one, two = given
-            both = own.column((one.ratio * two.ratio - own.ratio).abs()) * one.seen * two.seen
-            exact = one.size * gaps[1] + own.column(two.ratio.abs()) * two.seen * gaps[0] + both
-            return exact + 8 * DOUBLE * (one.size * two.size + own.column(own.ratio.abs()) * one.seen * two.seen)
+            mixed = one.ratio * two.ratio
+            apart = (mixed - own.ratio).abs() + 4 * DOUBLE * magnitude(one.ratio) * magnitude(two.ratio)
+            scaled = own.column(magnitude(two.ratio)) * two.seen
+            exact = one.size * magnitude(gaps[1]) + magnitude(scaled) * magnitude(gaps[0])
+            exact = exact + magnitude(own.column(magnitude(apart)) * one.seen) * two.seen
+            spare = one.size * two.size + magnitude(own.column(magnitude(own.ratio)) * one.seen) * two.seen
+            return exact + 8 * DOUBLE * spare
         case _:
             return infinite
 
@@ -130,17 +134,18 @@ def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
     assert isinstance(op, Scale)
     assert isinstance(small, Scale)
 
-    def constants(x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    def constants(x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         nothing = torch.zeros(1, dtype=torch.float64)
         mine = torch.broadcast_to(nothing if x is None else x, own.node.shape)
-        other = torch.broadcast_to(nothing if y is None else y, own.other.shape)
-        return mine.unsqueeze(0), own.column(own.ratio) * own.picked(other).unsqueeze(0)
+        other = own.picked(torch.broadcast_to(nothing if y is None else y, own.other.shape)).unsqueeze(0)
+        most = own.column(magnitude(own.ratio)) * magnitude(other)
+        return mine.unsqueeze(0), own.column(own.ratio) * other, most
 
-    (scale, moved), (shift, there) = constants(op.scale, small.scale), constants(op.shift, small.shift)
+    (scale, moved, most), (shift, there, far) = constants(op.scale, small.scale), constants(op.shift, small.shift)
     ratio = own.column(given.ratio)
-    off = (scale * ratio - moved).abs() + 8 * DOUBLE * ((scale * ratio).abs() + moved.abs())
-    base = (shift - there).abs() + 8 * DOUBLE * (shift.abs() + there.abs())
-    return off * given.seen + scale.abs() * gap + base
+    off = (scale * ratio - moved).abs() + 8 * DOUBLE * (magnitude(scale) * magnitude(ratio) + most)
+    base = (shift - there).abs() + 8 * DOUBLE * (shift.abs() + far)
+    return magnitude(off) * given.seen + magnitude(scale) * magnitude(gap) + base
 
 
 def _taken(own: _Side, given: _Side, gap: Tensor) -> Tensor:
@@ -177,29 +182,29 @@ def _affine(own: _Side, given: _Side, gap: Tensor) -> Tensor:
     if is_plain(own.node, given.node) and is_plain(own.other, given.other):
         match = replace(given.match, to=torch.where(given.found, given.match.to, -1))
         mine, size = (combined(w, m, channels_of(given.other)) for w, m in (
-            (op.weight, match), (op.weight.abs(), replace(match, ratio=match.ratio.abs())),
+            (op.weight, match), (magnitude(op.weight), replace(match, ratio=magnitude(match.ratio))),
         ))  # fmt: skip
         seen, moved = given.kept, op
         groups = 1
     elif is_depthwise(op) and is_depthwise(small) and torch.equal(own.match.to, given.match.to):
         mine = op.weight * given.ratio[:, None, None, None]
-        size, seen, moved, groups = mine.abs(), given.seen, op, len(op.weight)
+        size = magnitude(op.weight) * magnitude(given.ratio)[:, None, None, None]
+        seen, moved, groups = given.seen, op, len(op.weight)
     elif op.weight.shape == small.weight.shape and _whole(own.match) and _whole(given.match):
-        mine, size, seen, moved = op.weight, op.weight.abs(), given.kept, op
+        mine, size, seen, moved = op.weight, magnitude(op.weight), given.kept, op
         groups = getattr(op, "groups", 1)
         if groups != getattr(small, "groups", 1):
             return infinite
     else:
         return infinite
-    there = ratio * own.picked(small.weight)
+    weight = own.picked(small.weight)
     unit = gamma(2 * op.terms + 8, DOUBLE)
-    off = (mine - there).abs() + unit * (size + there.abs())
+    off = (mine - ratio * weight).abs() + unit * (size + magnitude(ratio) * magnitude(weight))
     nothing = op.weight.new_zeros(1)
     offset = torch.broadcast_to(nothing if op.offset is None else op.offset, (len(op.weight),))
-    other = own.ratio * own.picked(
-        torch.broadcast_to(nothing if small.offset is None else small.offset, (len(small.weight),))
-    )
-    base = (offset - other).abs() + unit * (offset.abs() + other.abs())
+    other = own.picked(torch.broadcast_to(nothing if small.offset is None else small.offset, (len(small.weight),)))
+    far = magnitude(own.ratio) * magnitude(other)
+    base = (offset - own.ratio * other).abs() + unit * (offset.abs() + far)
     wide = replace(moved, weight=off, offset=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
     base = base if isinstance(op, Linear) else base[:, None, None]
-    return (wide.absolute(seen) + op.absolute(gap)) * (1 + unit) + base
+    return (wide.absolute(seen) + op.absolute(magnitude(gap))) * (1 + unit) + base

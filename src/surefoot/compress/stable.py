@@ -17,13 +17,13 @@ from torch import Tensor
 from surefoot.compress.journal import Journal, covers
 from surefoot.compress.pieces import SOLVED, Polytope
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import Proof
-from surefoot.reach.rounding import REAL
 from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
 

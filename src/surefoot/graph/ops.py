@@ -7,7 +7,7 @@ adjoint, and the largest their result can be: that is all that sets, bounds and 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Self, TypeAlias
 
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import magnitude
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -50,7 +51,7 @@ class Affine(_Moves, ABC):
 
     @abstractmethod
     def absolute(self, x: Tensor) -> Tensor:
-        """Return |W| x."""
+        """Return |W| x, with `magnitude` for |W|."""
 
     @abstractmethod
     def adjoint(self, a: Tensor, given: Shape) -> Tensor:
@@ -73,6 +74,10 @@ class Linear(Affine):
     weight: Tensor
     offset: Tensor | None = None
 
+    @cached_property
+    def _magnitude(self) -> Tensor:
+        return magnitude(self.weight)
+
     @property
     def terms(self) -> int:
         """Terms a row."""
@@ -90,7 +95,7 @@ class Linear(Affine):
 
     def absolute(self, x: Tensor) -> Tensor:
         """Multiply by magnitudes."""
-        return x @ self.weight.abs().T
+        return x @ self._magnitude.T
 
     def adjoint(self, a: Tensor, given: Shape) -> Tensor:
         """Multiply by the transpose."""
@@ -111,6 +116,10 @@ class Conv2d(Affine):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+
+    @cached_property
+    def _magnitude(self) -> Tensor:
+        return magnitude(self.weight)
 
     @property
     def terms(self) -> int:
@@ -145,7 +154,7 @@ class Conv2d(Affine):
 
     def absolute(self, x: Tensor) -> Tensor:
         """Convolve with magnitudes."""
-        return self._convolve(x, self.weight.abs())
+        return self._convolve(x, self._magnitude)
 
     def adjoint(self, a: Tensor, given: Shape) -> Tensor:
         """Convolve transposed, then cut the padding off."""
@@ -171,6 +180,10 @@ class Scale(Affine):
     scale: Tensor
     shift: Tensor | None = None
 
+    @cached_property
+    def _magnitude(self) -> Tensor:
+        return magnitude(self.scale)
+
     @property
     def terms(self) -> int:
         """One product."""
@@ -189,7 +202,7 @@ class Scale(Affine):
 
     def absolute(self, x: Tensor) -> Tensor:
         """Scale by magnitudes."""
-        return x * self.scale.abs()
+        return x * self._magnitude
 
     def adjoint(self, a: Tensor, given: Shape) -> Tensor:
         """Scale."""

@@ -5,7 +5,7 @@ y >= s x with a slope s in [0, 1], a negative one the line above, y <= u (x - l)
 of a multiplier >= 0 for each decided sign) is a feasible point of the dual of the triangle relaxation's linear program:
 its value is a sound bound whatever chose it (Salman et al. 2019, Wong and Kolter 2018). With sums rounded outward it
 stays one in floating point: the error of carrying coefficients a through a layer is at most
-gamma |a| (|W| |x| + |b|), with |x| from the boxes.
+gamma |a| (|W| |x| + |b|), with |x| from the boxes, and all of these as `rounding.magnitude` gives them.
 """
 
 import math
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, LEAST, LOST, SINGLE, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
 from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.corners import Corners, corners_of, shares_inputs
 from surefoot.reach.cuts import multipliers_of_cuts
-from surefoot.reach.rounding import DOUBLE, SINGLE, Arithmetic, gamma
 
 LARGEST_ROWS = 2**24  # numbers in one tensor of coefficients
 NEGLIGIBLE = 1e-4
@@ -203,6 +203,11 @@ class _Pass:
         """Sum a (b, s, *shape) times x (b or 1, *shape)."""
         return torch.matmul(a.flatten(2), x.flatten(1).unsqueeze(2).expand(self.regions, -1, 1)).squeeze(2)
 
+    def pay(self, a: Tensor, error: Tensor) -> None:
+        """Pay for errors of what coefficients a (b, s, *shape) multiply: |a| error, |a| being at least `LEAST`."""
+        if self.rounded:
+            self.error = self.error + self.dot(a.abs(), error) + LEAST * error.flatten(1).sum(1, keepdim=True)
+
     def give(self, to: int, a: Tensor) -> None:
         """Add coefficients to those that a node has."""
         if to in self.coefficients:
@@ -221,8 +226,8 @@ class _Pass:
         inputs = [self.relaxation.boxes[i] for i in node.inputs]
         own = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
         size, deployed = self.relaxation.sizes[at], self.relaxation.errors[at]
-        if self.rounded and size is not None:
-            self.error = self.error + self.dot(a.abs(), own * size if deployed is None else own * size + deployed)
+        if size is not None:
+            self.pay(a, own * size if deployed is None else own * size + deployed)
         match op:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
@@ -245,8 +250,7 @@ class _Pass:
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
                     self.give(place, part)
             case MaxPool2d():
-                if self.rounded:
-                    self.error = self.error + own * self.dot(a.abs(), self.relaxation.boxes[at].magnitude)
+                self.pay(a, own * self.relaxation.boxes[at].magnitude)
                 back, constant = _through_pool(a, op, inputs[0])
                 self.total = self.total + _sums(constant)
                 self.give(node.inputs[0], back)
@@ -275,8 +279,7 @@ class _Pass:
         else:
             together = corners.least(torch.where(undecided, negative, 0.0), above, self.rounded)
             self.total = self.total + _sums(torch.maximum(together, constant.sum(2)))
-        if self.rounded:
-            self.error = self.error + own * self.dot(a.abs(), x.magnitude)
+        self.pay(a, own * x.magnitude)
         if self.trace is not None:
             self.trace.entering[at] = a
         multiplier = self.choice.multipliers.get(at)
@@ -296,12 +299,10 @@ class _Pass:
                 a = self.cut(a, box, *self.relaxation.cuts)
                 total = self.total
             total = total + self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper)
-            if self.rounded:
-                own = gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit)
-                self.error = self.error + own * self.dot(a.abs(), box.magnitude)
+            self.pay(a, gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit) * box.magnitude)
             if self.trace is not None:
                 self.trace.input = a
-        return total - 1.0001 * self.error - 64 * self.unit * total.abs() if self.rounded else total
+        return total - 1.0001 * self.error - 64 * self.unit * total.abs() - LOST if self.rounded else total
 
     def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
         """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""
@@ -311,8 +312,9 @@ class _Pass:
         self.total = self.total - y @ bounds
         if self.rounded:
             own, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
-            terms = ((y @ rows.abs() + a.abs().flatten(2)) @ size).squeeze(2) + y @ bounds.abs() + self.total.abs()
-            self.error = self.error + own * terms
+            most = magnitude(y)
+            terms = ((most @ magnitude(rows) + magnitude(a).flatten(2)) @ size).squeeze(2) + most @ magnitude(bounds)
+            self.error = self.error + own * (terms + self.total.abs())
         return (a.flatten(2) + added).reshape(a.shape)
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Node, apply
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
-from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,8 @@ class Box:
 
     @property
     def magnitude(self) -> Tensor:
-        """The largest |x|."""
-        return torch.maximum(self.lower.abs(), self.upper.abs())
+        """The largest |x|, as `rounding.magnitude` gives it."""
+        return magnitude(torch.maximum(self.lower.abs(), self.upper.abs()))
 
     def meet(self, lower: Tensor, upper: Tensor) -> "Box":
         """Return what is in both."""
@@ -57,7 +57,7 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tenso
 def magnitude_of(op: Affine, box: Box) -> Tensor:
     """Return |W| |x| + |b|: what relative errors are relative to."""
     size, bias = op.absolute(box.magnitude), op.bias()
-    return size if bias is None else size + bias.abs()
+    return size if bias is None else size + magnitude(bias)
 
 
 def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
@@ -76,7 +76,7 @@ def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
             spread = op.absolute(radius + own * x.magnitude)
             bias = op.bias()
             if bias is not None:
-                spread = spread + own * bias.abs()
+                spread = spread + own * magnitude(bias)
             middle = op(centre)
             box = Box(middle - spread, middle + spread)
         case Relu() | MaxPool2d():

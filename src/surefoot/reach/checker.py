@@ -15,11 +15,23 @@ from surefoot.graph.graph import Graph, Node
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
 
 _U = 2.0**-53
-_LEAST = 1e-300  # more than what products lose that are too small for a float64
+_LEAST = 1e-150
+_LOST = 1e-300  # more than a sum loses whose products are too small for a float64
 
 
 def _gamma(n: float) -> float:
     return 1.01 * (n + 16) * _U
+
+
+def _size(x: np.ndarray) -> np.ndarray:
+    """Return |x|, what is not 0 being at least 1e-150: gamma of a product of two is then more than any that is lost."""
+    return np.where(x == 0, 0.0, np.maximum(np.abs(x), _LEAST))
+
+
+def _paid(a: np.ndarray, size: np.ndarray, terms: int) -> np.ndarray:
+    """Bound the rounding of sums of products of coefficients and what is of a size."""
+    size = _gamma(terms) * size
+    return np.abs(a) @ size + _LEAST * size.sum()
 
 
 def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
@@ -74,12 +86,15 @@ class Checker:
     graph: Graph
     cuts: tuple[np.ndarray, np.ndarray] | None = None
     matrices: dict[int, tuple[sparse.csr_matrix, np.ndarray]] = field(default_factory=dict)
+    sizes: dict[int, sparse.csr_matrix] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Write every affine operation as a matrix."""
         for at, node in enumerate(self.graph.nodes[1:], 1):
             if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
                 self.matrices[at] = affine_matrix(node, self.graph.nodes[node.inputs[0]].shape)
+                matrix = self.matrices[at][0]
+                self.sizes[at] = sparse.csr_matrix((_size(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
             elif isinstance(node.op, MaxPool2d):
                 raise InputError(f"a certificate does not speak of {type(node.op).__name__}")
 
@@ -139,7 +154,7 @@ class Checker:
                 corners = np.stack([x * y for x in inputs[0] for y in inputs[1]])
                 low, high = corners.min(0), corners.max(0)
                 low = np.maximum(low, 0) if node.inputs[0] == node.inputs[1] else low
-                spread = 4 * _U * np.abs(corners).max(0) + _LEAST
+                spread = 4 * _U * _size(np.abs(inputs[0]).max(0)) * _size(np.abs(inputs[1]).max(0))
             case Concat():
                 parts = [
                     np.concatenate(
@@ -158,7 +173,7 @@ class Checker:
                 low = positive @ inputs[0][0] + negative @ inputs[0][1] + bias
                 high = positive @ inputs[0][1] + negative @ inputs[0][0] + bias
                 terms = np.diff(matrix.indptr).max(initial=0)
-                spread = _gamma(terms) * (abs(matrix) @ np.abs(inputs[0]).max(0) + np.abs(bias))
+                spread = _gamma(terms) * (self.sizes[at] @ _size(np.abs(inputs[0]).max(0)) + np.abs(bias))
         return low - spread, high + spread
 
     def bound(
@@ -180,15 +195,10 @@ class Checker:
             match node.op:
                 case Relu():
                     low, high = boxes[node.inputs[0]]
-                    size = np.maximum(np.abs(low), np.abs(high))
-                    open_ = (low < 0) & (high > 0)
-                    above = np.where(open_, high / np.where(open_, high - low, 1.0), (low >= 0) * 1.0)
-                    proposed = (high > -low) * 1.0 if slopes is None or at not in slopes else slopes[at]
-                    below = np.where(open_, np.clip(proposed, 0.0, 1.0), above)
-                    negative = np.minimum(a, 0)
-                    back = np.maximum(a, 0) * below + negative * above
-                    total += negative @ np.where(open_, -above * low, 0.0)
-                    error += _gamma(2 * len(low)) * (np.abs(a) @ size)
+                    size = _size(np.maximum(np.abs(low), np.abs(high)))
+                    constant, back = _rectifier(a, low, high, None if slopes is None else slopes.get(at))
+                    total = total + constant
+                    error += _paid(a, size, 2 * len(low))
                     if multipliers is not None and at in multipliers:
                         m = multipliers[at]  # zero, or with the sign of a decided value
                         error += 4 * _U * ((np.abs(back) + np.abs(m)) @ size)
@@ -197,8 +207,10 @@ class Checker:
                 case Add():
                     backs = [a, a]
                 case Mul():
-                    constant, lost, *backs = _product(a, *(boxes[i] for i in node.inputs))
-                    total, error = total + constant, error + lost
+                    one, two = (boxes[i] for i in node.inputs)
+                    constant, *backs = _product(a, one, two)
+                    total = total + constant
+                    error += _paid(a, 4 * _size(np.abs(one).max(0)) * _size(np.abs(two).max(0)), 2 * a.shape[1] + 8)
                 case Concat():
                     whole = a.reshape(len(a), *node.shape)
                     widths = np.cumsum([self.graph.nodes[i].shape[node.op.axis] for i in node.inputs])[:-1]
@@ -206,8 +218,8 @@ class Checker:
                 case _:
                     matrix, bias = self.matrices[at]
                     total += a @ bias
-                    size = abs(matrix) @ np.abs(boxes[node.inputs[0]]).max(0) + np.abs(bias)
-                    error += _gamma(len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0)) * (np.abs(a) @ size)
+                    size = self.sizes[at] @ _size(np.abs(boxes[node.inputs[0]]).max(0)) + _size(bias)
+                    error += _paid(a, size, len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0))
                     backs = [np.asarray((matrix.T @ a.T).T)]
             for place, back in zip(node.inputs, backs, strict=True):
                 if place in carried:
@@ -220,8 +232,8 @@ class Checker:
             if self.cuts is not None:
                 a, total, error = self._cut(a, total, error, *boxes[0])
             total += np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
-            error += _gamma(4 * len(low)) * (np.abs(a) @ np.maximum(np.abs(low), np.abs(high)))
-        return total - 1.001 * error - 64 * _U * np.abs(total)
+            error += _paid(a, _size(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
+        return total - 1.001 * error - 64 * _U * np.abs(total) - _LOST
 
     def _cut(self, a: np.ndarray, total: np.ndarray, error: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[
         np.ndarray, np.ndarray, np.ndarray
@@ -230,22 +242,31 @@ class Checker:
         assert self.cuts is not None
         rows, bounds = self.cuts
         y = np.maximum(_worth(a, low, high, rows, bounds), 0.0)
-        size = np.maximum(np.abs(low), np.abs(high))
-        terms = (np.abs(a) + y @ np.abs(rows)) @ size + y @ np.abs(bounds) + np.abs(total)
+        size, most = _size(np.maximum(np.abs(low), np.abs(high))), _size(y)
+        terms = (_size(a) + most @ _size(rows)) @ size + most @ _size(bounds) + np.abs(total)
         return a + y @ rows, total - y @ bounds, error + _gamma(len(bounds)) * terms
+
+
+def _rectifier(
+    a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put the proposed line below max(x, 0) and the triangle's side above: constants, coefficients of x."""
+    open_ = (low < 0) & (high > 0)
+    above = np.where(open_, high / np.where(open_, high - low, 1.0), (low >= 0) * 1.0)
+    slopes = (high > -low) * 1.0 if proposed is None else proposed
+    below = np.where(open_, np.clip(slopes, 0.0, 1.0), above)
+    negative = np.minimum(a, 0)
+    return negative @ np.where(open_, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
 
 
 def _product(
     a: np.ndarray, x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Put planes for x y (McCormick 1976), of each two their mean: constants, rounding, coefficients of x and of y."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Put planes for x y (McCormick 1976), of each two their mean: constants, coefficients of x and of y."""
     (xl, xu), (yl, yu) = x, y
     below, above = -(xl * yl + xu * yu) / 2, -(xl * yu + xu * yl) / 2
     constant = np.maximum(a, 0) @ below + np.minimum(a, 0) @ above
-    size = 4 * np.maximum(np.abs(xl), np.abs(xu)) * np.maximum(np.abs(yl), np.abs(yu))
-    lost = _gamma(2 * len(xl) + 8) * (np.abs(a) @ size)
-    lost = lost + _LEAST * (1 + np.abs(a).sum(1)) * (1 + np.abs([xl, xu, yl, yu]).max(initial=0))
-    return constant, lost, a * ((yl + yu) / 2), a * ((xl + xu) / 2)
+    return constant, a * ((yl + yu) / 2), a * ((xl + xu) / 2)
 
 
 def _worth(a: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from surefoot.core.rounding import LEAST, gamma
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Affine, Conv2d, Linear
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import gamma
 
 MOST_INPUTS = 5  # 32 corners
 
@@ -50,7 +50,7 @@ class Corners:
             unit = gamma(4 * z[0, :, :, 0].numel() + 8, torch.finfo(z.dtype).eps / 2)
             error = self.error.flatten(2) if self.error.dim() > 2 else self.error.unsqueeze(2)  # (b, c, place)
             spread = error.permute(0, 2, 1).unsqueeze(3) + unit * z.abs().amax(3, keepdim=True)
-            found = found - 1.0001 * (a.abs() @ spread).squeeze(3)
+            found = found - 1.0001 * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
         return found.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
 
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, LOST, gamma, magnitude
 from surefoot.graph.graph import Graph, Node, fold
 from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Linear, Mul, Reshape, Scale, Take
 from surefoot.reach.boxes import Box, size_of
-from surefoot.reach.rounding import DOUBLE, gamma
 
 MOST = 1024  # factors
 
@@ -84,7 +84,7 @@ def _forward(node: Node, given: Sequence[Spread]) -> Spread:
     op, (x, r) = node.op, given[0]
     if isinstance(op, Affine):
         unit = gamma(op.terms, DOUBLE) if not isinstance(op, Take | Reshape) else 0.0
-        return op.linear(x), op.absolute(r + unit * x.abs()) * (1 + unit)
+        return op.linear(x), op.absolute(magnitude(r) + unit * magnitude(x)) * (1 + unit)
     if isinstance(op, Add):
         y, s = given[1]
         total = x + y
@@ -100,7 +100,7 @@ def _times(x: Spread, box: Box) -> Spread:
     corners = torch.stack([least * low, least * high, most * low, most * high])
     low, high = corners.amin(0), corners.amax(0)
     centre = (low + high) / 2
-    return centre, (high - low) / 2 + 8 * DOUBLE * torch.maximum(low.abs(), high.abs()) + 1e-300
+    return centre, (high - low) / 2 + 8 * DOUBLE * torch.maximum(low.abs(), high.abs()) + LOST
 
 
 def _of_affine(op: Affine, x: Spread, given: tuple[int, ...]) -> Spread:
@@ -109,10 +109,10 @@ def _of_affine(op: Affine, x: Spread, given: tuple[int, ...]) -> Spread:
     unit = gamma(int(np.prod(x[0].shape[1:])), DOUBLE)
     wide = op
     if isinstance(op, Linear | Conv2d):
-        wide = replace(op, weight=op.weight.abs())
+        wide = replace(op, weight=magnitude(op.weight))
     elif isinstance(op, Scale):
-        wide = replace(op, scale=op.scale.abs())
-    return op.adjoint(middle, given), wide.adjoint(radius + unit * middle.abs(), given) * (1 + unit)
+        wide = replace(op, scale=magnitude(op.scale))
+    return op.adjoint(middle, given), wide.adjoint(magnitude(radius) + unit * magnitude(middle), given) * (1 + unit)
 
 
 def adjoints(graph: Graph, boxes: Sequence[Box], rows: Tensor) -> list[Spread | None]:
@@ -168,7 +168,8 @@ def deployed_gap(graph: Graph, boxes: Sequence[Box], errors: Sequence[Tensor | N
     total = torch.zeros(rows.shape[:2], dtype=torch.float64)
     for slope, error in zip(adjoints(graph, boxes, rows), errors, strict=True):
         if slope is not None and error is not None:
-            total = total + ((slope[0].abs() + slope[1]) * error.unsqueeze(1)).flatten(2).sum(2)
+            steep = magnitude(slope[0].abs() + slope[1])
+            total = total + (steep * magnitude(error).unsqueeze(1)).flatten(2).sum(2)
     return total * (1 + 1e-9)  # sums of magnitudes: far more than their rounding
 
 
@@ -227,7 +228,8 @@ def _collect(middle: Tensor, spread: Tensor, outer: Spread, one: Spread, two: Sp
     for row in range(outside.shape[1]):
         m, r = _times((y, yr), Box(outside[:, row] - loose[:, row], outside[:, row] + loose[:, row]))
         half = x @ m.transpose(1, 2)
-        off = x.abs() @ (r + unit * m.abs()).transpose(1, 2) + xr @ (m.abs() + r).transpose(1, 2)
+        most = magnitude(m)
+        off = magnitude(x) @ (r + unit * most).transpose(1, 2) + magnitude(xr) @ (most + r).transpose(1, 2)
         middle[:, row] += half + half.transpose(1, 2)
         spread[:, row] += (off + off.transpose(1, 2)) * (1 + unit)
 
@@ -238,14 +240,23 @@ def least_curvature(factors: Factors, middle: Tensor, spread: Tensor, scale: Ten
     Property: sound in real arithmetic; e pays for all rounding.
     """
     f = factors.gradients * scale.unsqueeze(1)  # (b, factors, d)
-    norms = f.norm(dim=2).clamp(min=1e-300)
-    cost = (spread @ norms[:, None, :, None]).squeeze(3) / norms.unsqueeze(1)
-    cost = torch.where(norms.unsqueeze(1) > 1e-290, cost, 0.0) * (1 + 1e-12)
+    sizes = magnitude(factors.gradients) * magnitude(scale).unsqueeze(1)
+    norms = magnitude(_norm(sizes, 2)).unsqueeze(1)  # any positive numbers would do
+    cost = (magnitude(spread) @ norms.unsqueeze(3)).squeeze(3) / norms
+    cost = torch.where(norms > 0, cost, 0.0) * (1 + 1e-12)
     inner = middle - torch.diag_embed(cost)
     made = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
     made = (made + made.transpose(2, 3)) / 2
-    size = f.norm(dim=(1, 2)).unsqueeze(1)
-    off = (factors.errors * scale.unsqueeze(1)).norm(dim=(1, 2)).unsqueeze(1)
-    weight = inner.norm(dim=(2, 3)) + DOUBLE * middle.norm(dim=(2, 3))
+    size = _norm(magnitude(f).flatten(1), 1).unsqueeze(1)
+    errors = magnitude(factors.errors) * magnitude(scale).unsqueeze(1) + DOUBLE * sizes
+    off = _norm(errors.flatten(1), 1).unsqueeze(1)
+    weight = _norm(magnitude(inner).flatten(2), 2) + DOUBLE * _norm(middle.flatten(2), 2)
     unit = gamma(2 * f.shape[1] + 8, DOUBLE)
-    return made, (2 * unit * size**2 + 2 * off * (size + off)) * weight * (1 + 1e-12)
+    return made, (2 * unit * size**2 + 2 * off * (size + off)) * weight * (1 + 1e-12) + LOST
+
+
+def _norm(x: Tensor, dim: int) -> Tensor:
+    """Return the Euclidean norm, though squares of the numbers may be too small or too large."""
+    largest = x.abs().amax(dim, keepdim=True)
+    whole = largest * (x / torch.where(largest > 0, largest, 1.0)).norm(dim=dim, keepdim=True)
+    return whole.squeeze(dim)

@@ -14,10 +14,10 @@ from scipy import sparse
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, REAL, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import DOUBLE, REAL, Arithmetic, gamma
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate, Solver
 
@@ -179,8 +179,9 @@ def _relu(
     if programs and len(open_) and len(state.predicate.bounds):
         solved = _tighten(form, state.predicate, low, high, open_, relaxed)
         open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
-    off = (high <= 0).reshape(node.shape)
     error = form.error.flatten()
+    off, silent = ((t <= 0).reshape(node.shape) for t in (high, high + error))
+    form = replace(form, error=torch.where(silent, 0.0, form.error))
     seen = Box((low - error).reshape(1, *node.shape), (high + error).reshape(1, *node.shape))
     state = replace(state, seen={**state.seen, node.inputs[0]: seen})
     form, predicate = _rectified(form, state.predicate, off, open_, low.numpy()[open_], high.numpy()[open_], rule)
@@ -211,11 +212,11 @@ def _rectified(
     rows, offsets = form.columns(places, m), form.centre.flatten()[places].numpy()
     factor = torch.where(off, 0.0, 1.0).flatten().to(form.centre.dtype)
     factor[places] = torch.from_numpy(rising) if rule == "zonotope" else 0.0
-    form = form.scaled(factor, torch.where(off, 0.0, form.error))
+    form = form.scaled(factor, form.error)
     if rule == "zonotope":
         # y = r x + half (1 + e): both corners of the triangle's upper side lie on or under the parallelogram's
         half = np.maximum(-rising * low, high - rising * high) / 2 * (1 + 8 * DOUBLE)
-        size = np.abs(offsets) + np.abs(rows) @ predicate.reach + half
+        size = magnitude(offsets) + magnitude(rows) @ predicate.reach + half
         form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(4 * DOUBLE * size))
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
     cuts = _triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
@@ -235,7 +236,7 @@ def _triangle(
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Give the rows of y >= x and y <= u (x - l) / (u - l), let out by rounding; y >= 0 is a bound."""
     n = len(low)
-    size = np.abs(rows) @ reach[: rows.shape[1]] + np.abs(offsets) + np.abs(low) + high
+    size = magnitude(rows) @ reach[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
     spare = 8 * (m + 8) * DOUBLE * size
     own = sparse.identity(n, format="csr")
     above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
@@ -344,8 +345,8 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     (xl, xu), (yl, yu) = ((t.flatten().numpy() for t in form.box(predicate)) for form in (x, y))
     xs, ys = x.stacked(m).flatten(1).numpy(), y.stacked(m).flatten(1).numpy()
     corners = np.stack([xl * yl, xl * yu, xu * yl, xu * yu])
-    reach_x, reach_y = np.maximum(np.abs(xl), np.abs(xu)), np.maximum(np.abs(yl), np.abs(yu))
-    ex, ey = x.error.flatten().numpy(), y.error.flatten().numpy()
+    reach_x, reach_y = (magnitude(np.maximum(np.abs(low), np.abs(up))) for low, up in ((xl, xu), (yl, yu)))
+    ex, ey = (magnitude(form.error.flatten().numpy()) for form in (x, y))
     relative, absolute = arithmetic.error(1)
     error = reach_x * ey + reach_y * ex + ex * ey + relative * (reach_x + ex) * (reach_y + ey) + absolute
     low, high = corners.min(0), corners.max(0)
@@ -379,7 +380,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
 
 
 def _sizes(stacked: np.ndarray, predicate: Predicate) -> np.ndarray:
-    return np.abs(stacked[0]) + predicate.reach @ np.abs(stacked[1:])
+    return magnitude(magnitude(stacked[0]) + predicate.reach @ magnitude(stacked[1:]))
 
 
 # Several stars: exact
@@ -434,7 +435,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     solver = Solver(predicate)
     for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
         g, c = generators[:, i], float(centre[i])
-        size = 4 * DOUBLE * (abs(c) + np.abs(g) @ predicate.reach[: len(g)])
+        size = 4 * DOUBLE * (abs(c) + magnitude(g) @ predicate.reach[: len(g)])
         if len(predicate.bounds):
             if solver.minimum(g) + c - size >= 0:
                 signs[i] = 1
@@ -453,9 +454,15 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     off = high <= 0
     for i, sign in signs.items():
         off[i] = sign < 0
+    error = form.error.flatten()
+    silent = (torch.from_numpy(high) + error <= 0).reshape(node.shape)
     mask = torch.from_numpy(off).reshape(node.shape)
-    kept = [torch.where(mask, 0.0, t) for t in (form.centre, form.generators, form.error)]
-    return [_after(graph, state, Form(*kept), predicate, Count(solver.solved))]
+    kept = Form(
+        torch.where(mask, 0.0, form.centre),
+        torch.where(mask, 0.0, form.generators),
+        torch.where(silent, 0.0, form.error),  # a form that is not positive can stand for a value that is
+    )
+    return [_after(graph, state, kept, predicate, Count(solver.solved))]
 
 
 def _split_pool(graph: Graph, state: State) -> list[State]:

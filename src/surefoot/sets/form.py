@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.sets.predicate import Predicate
 
-_UNIT = 2.0**-53
 AT_ONCE = 2**24  # numbers of generators that are worked on together
 
 
@@ -103,13 +103,13 @@ class Form:
         return out
 
     def weighted(self, weights: Tensor, absolute: bool) -> Tensor:
-        """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
+        """Return the sum of the generators, or of their magnitudes, by weight (variables,)."""
         m, total = len(self.generators), torch.zeros_like(self.centre)
         step = max(AT_ONCE // max(total.numel(), 1), 1)
         for begin in range(0, m, step):
             some = self.generators[begin : begin + step]
-            total += torch.tensordot(weights[begin : min(begin + step, m)], some.abs() if absolute else some, 1)
-        sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
+            total += torch.tensordot(weights[begin : min(begin + step, m)], magnitude(some) if absolute else some, 1)
+        sizes = weights[m:] * (magnitude(self.sizes) if absolute else self.sizes)
         return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
 
     def at(self, a: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class Form:
     def size(self, predicate: Predicate) -> Tensor:
         """Return |centre| + sum |generators| |a|: what rounding is relative to."""
         reach = torch.from_numpy(predicate.reach[: self.variables])
-        return self.centre.abs() + self.weighted(reach, absolute=True)
+        return magnitude(self.centre) + self.weighted(reach, absolute=True)
 
     def affine(
         self,
@@ -133,13 +133,14 @@ class Form:
         moved = self._moved(linear)
         size = self.size(predicate)
         if relative:
-            spread = absolute((self.error * (1 + 2 * relative) + 2 * relative * size).unsqueeze(0))[0]
+            error = magnitude(self.error) * (1 + 2 * relative) + 2 * relative * size
+            spread = absolute(magnitude(error).unsqueeze(0))[0]
         else:  # nothing is added, only moved
             spread = absolute(self.error.unsqueeze(0))[0]
         centre = moved[0]
         if bias is not None:
             centre = centre + bias
-            spread = spread + 2 * relative * bias.abs()
+            spread = spread + 2 * relative * magnitude(bias)
         return Form(centre, moved[1:], spread * (1 + 1e-9))
 
     def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
@@ -161,7 +162,7 @@ class Form:
         """Add a form over the same variables."""
         variables = max(self.variables, other.variables)
         total = self.stacked(variables) + other.stacked(variables)
-        error = self.error + other.error + 2 * _UNIT * (self.size(predicate) + other.size(predicate))
+        error = self.error + other.error + 2 * DOUBLE * (self.size(predicate) + other.size(predicate))
         return Form(total[0], total[1:], error * (1 + 1e-9))
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
@@ -174,5 +175,5 @@ class Form:
         high = torch.from_numpy(predicate.upper[: self.variables])
         middle, radius = (low + high) / 2, (high - low) / 2
         centre, spread = self.at(middle), self.weighted(radius, absolute=True)
-        spread = spread + 4 * (self.variables + 4) * _UNIT * self.size(predicate)
+        spread = spread + 4 * (self.variables + 4) * DOUBLE * self.size(predicate)
         return centre - spread, centre + spread

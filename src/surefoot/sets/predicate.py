@@ -12,8 +12,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from surefoot.core.errors import InputError
-
-_UNIT = 2.0**-53
+from surefoot.core.rounding import DOUBLE, magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Predicate:
     @property
     def reach(self) -> Float[np.ndarray, " m"]:
         """The largest magnitude of each variable."""
-        return np.maximum(np.abs(self.lower), np.abs(self.upper))
+        return magnitude(np.maximum(np.abs(self.lower), np.abs(self.upper)))
 
     def extended(self, lower: np.ndarray, upper: np.ndarray) -> "Predicate":
         """Add variables."""
@@ -76,15 +75,15 @@ class Predicate:
         low, high = self.lower.copy(), self.upper.copy()
         least = np.minimum(row * low[:m], row * high[:m])
         slack = bound - least.sum()
-        slack += 4 * (m + 4) * _UNIT * (np.abs(row) @ self.reach[:m] + abs(bound))
+        slack += 4 * (m + 4) * DOUBLE * (magnitude(row) @ self.reach[:m] + abs(bound))
         if slack < 0:
             return None
         with np.errstate(divide="ignore", over="ignore"):
             room = np.where(row != 0, slack / np.where(row == 0, 1.0, np.abs(row)), np.inf)
-        room = room * (1 + 8 * _UNIT)
-        high[:m] = np.where(row > 0, np.minimum(high[:m], low[:m] + room + 4 * _UNIT * np.abs(low[:m])), high[:m])
+        room = room * (1 + 8 * DOUBLE)
+        high[:m] = np.where(row > 0, np.minimum(high[:m], low[:m] + room + 4 * DOUBLE * np.abs(low[:m])), high[:m])
         low[:m] = np.where(
-            row < 0, np.maximum(low[:m], self.upper[:m] - room - 4 * _UNIT * np.abs(self.upper[:m])), low[:m]
+            row < 0, np.maximum(low[:m], self.upper[:m] - room - 4 * DOUBLE * np.abs(self.upper[:m])), low[:m]
         )
         if np.any(low > high):
             return None
@@ -94,7 +93,7 @@ class Predicate:
         """Bound directions · a from below over the box alone, rounded outward."""
         m = directions.shape[1]
         value = directions.clip(min=0) @ self.lower[:m] + directions.clip(max=0) @ self.upper[:m]
-        return value - 4 * (m + 4) * _UNIT * (np.abs(directions) @ self.reach[:m])
+        return value - 4 * (m + 4) * DOUBLE * (magnitude(directions) @ self.reach[:m])
 
     def dual_minimum(self, direction: np.ndarray, multipliers: np.ndarray) -> float:
         """Bound direction · a from below by weak duality, whatever the multipliers of the rows.
@@ -108,8 +107,10 @@ class Predicate:
         f[: len(direction)] = direction
         reduced = f + self.rows.T @ y
         value = np.minimum(reduced * self.lower, reduced * self.upper).sum() - self.bounds @ y
-        size = (np.abs(f) + abs(self.rows).T @ y) @ self.reach + np.abs(self.bounds) @ y
-        return float(value - 4 * (self.variables + len(y) + 8) * _UNIT * size)
+        rows, most = abs(self.rows), magnitude(y)
+        rows.data = magnitude(rows.data)
+        size = (magnitude(f) + rows.T @ most) @ self.reach + magnitude(self.bounds) @ most
+        return float(value - 4 * (self.variables + len(y) + 8) * DOUBLE * size)
 
 
 @cache

@@ -9,12 +9,12 @@ from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
 from surefoot.reach.ascent import ascend, default_choice
 from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import REAL
 from surefoot.recalibrate import Recalibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose

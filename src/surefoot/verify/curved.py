@@ -21,12 +21,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from surefoot.core.rounding import DOUBLE, FLOAT32, LOST, REAL, gamma, magnitude
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
-from surefoot.reach.rounding import DOUBLE, FLOAT32, REAL, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 32
@@ -191,18 +191,18 @@ def _convexifier(least: Tensor, off: Tensor, weight: Tensor, free: Tensor) -> Te
     Inputs that are not `free` have rows and columns of 0. Infinite where that was not shown.
     """
     d = least.shape[1]
-    finite = torch.isfinite(least).all(2).all(1) & torch.isfinite(off)
-    least, off = torch.where(finite[:, None, None], least, 0.0), torch.where(finite, off, torch.inf)
     root = weight.sqrt()
     scaled = least / root.unsqueeze(2) / root.unsqueeze(1)
-    negative = -torch.linalg.eigvalsh(scaled)[:, 0].clamp(max=0)
+    finite = torch.isfinite(scaled).all(2).all(1) & torch.isfinite(off)
+    least, off = torch.where(finite[:, None, None], least, 0.0), torch.where(finite, off, torch.inf)
+    negative = -torch.linalg.eigvalsh(torch.where(finite[:, None, None], scaled, 0.0))[:, 0].clamp(max=0)
     negative, off = negative.unsqueeze(1), off.unsqueeze(1)
     a = torch.where(free, weight * negative / 2 * (1 + 1e-9), 1e-9 * negative) + off
     failed = torch.ones(len(least), dtype=torch.bool)
     for _ in range(3):
         whole = least + torch.diag_embed(2 * a - off)
         trace = whole.diagonal(dim1=1, dim2=2).abs().sum(1)
-        spare = gamma(2 * d + 8, DOUBLE) * trace * (1 + 1e-9) + 1e-300
+        spare = gamma(2 * d + 8, DOUBLE) * trace * (1 + 1e-9) + LOST
         shifted = (whole - torch.diag_embed(spare.unsqueeze(1).expand(-1, d))).nan_to_num(-1.0)
         failed = torch.linalg.cholesky_ex(shifted)[1] != 0
         if not bool(failed.any()):
@@ -234,11 +234,13 @@ def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor
     """Evaluate the bound at y', with all rounding: value and gradient are enclosed over the box of one point."""
     n, d = at.shape
     x = (centre + radius * at).reshape(n, *graph.input_shape)
-    spare = 4 * DOUBLE * (centre.abs() + radius).reshape(x.shape)  # the point is c + r y', not what it was rounded to
+    spare = (
+        4 * DOUBLE * magnitude(centre.abs() + radius).reshape(x.shape)
+    )  # the point is c + r y', not what it was rounded to
     boxes = relax(graph, Box(x - spare, x + spare), REAL, corners=False).boxes
     rows = given.flatten(2)[:, 0]
     low, high = boxes[-1].lower.flatten(1), boxes[-1].upper.flatten(1)
-    size = (rows.abs() * torch.maximum(low.abs(), high.abs())).sum(1)
+    size = (magnitude(rows) * boxes[-1].magnitude.flatten(1)).sum(1)
     value = (rows.clamp(min=0) * low + rows.clamp(max=0) * high).sum(1) - gamma(rows.shape[1], DOUBLE) * size
     slopes = adjoints(graph, boxes, given)[0]
     if slopes is None:
@@ -248,7 +250,8 @@ def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor
     loose = 2 * loose + 8 * DOUBLE * (slope.abs() + 2 * a)
     terms = a * (at**2 - 1) - g.abs() - g * at - loose
     sizes = 2 * a + 2 * g.abs() + loose
-    return value + terms.sum(1) - gamma(d + 8, DOUBLE) * (sizes.sum(1) + value.abs())
+    spent = gamma(d + 8, DOUBLE) * (sizes.sum(1) + value.abs())
+    return value + terms.sum(1) - spent - LOST
 
 
 def is_treated(graph: Graph) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import (
     Choice,
@@ -23,7 +24,6 @@ from surefoot.reach.backward import (
     tighten_thoroughly,
 )
 from surefoot.reach.boxes import Box, size_of
-from surefoot.reach.rounding import DOUBLE, Arithmetic, gamma
 from surefoot.verify.query import Query
 
 AT_ONCE = 256
@@ -89,7 +89,7 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
     best, slope = bounds[at, row], slopes[at, row]
     if bounds.shape[1] == 1 or bool((best > 0).all()):
         return best, slope
-    sizes = (slopes.abs() * torch.maximum(low.abs(), high.abs()).unsqueeze(1)).sum(2)
+    sizes = (magnitude(slopes) * magnitude(torch.maximum(low.abs(), high.abs())).unsqueeze(1)).sum(2)
     unit = gamma(8 * low.shape[1] + 8 * bounds.shape[1], DOUBLE)
     constants = bounds - (slopes.clamp(min=0) @ low.unsqueeze(2) + slopes.clamp(max=0) @ high.unsqueeze(2)).squeeze(2)
     constants = constants - unit * (sizes + bounds.abs())
@@ -98,7 +98,7 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
         weights = exponents.softmax(1)
         mean = (weights.unsqueeze(1) @ slopes).squeeze(1)
         x = torch.where(mean > 0, low, high)
-        value = (weights * (constants - unit * sizes)).sum(1) + (mean * x).sum(1)
+        value = (weights * constants - (weights + LEAST) * unit * sizes).sum(1) + (mean * x).sum(1) - LOST
         better = value > best
         best, slope = torch.where(better, value, best), torch.where(better.unsqueeze(1), mean, slope)
         there = constants + (slopes @ x.unsqueeze(2)).squeeze(2)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 from surefoot.recalibrate.steps import (
     ABOVE,
@@ -118,8 +119,9 @@ def _scaled(step: Affine, known: Differences) -> Differences:
     if step.weight.ndim or float(step.weight) < 0:
         raise InputError("an affine map of several weights must be the map's first step: append it to the network")
     bias = np.broadcast_to(step.bias, (len(known.upper),))
-    upper = float(step.weight) * known.upper + (bias[:, None] - bias[None])
-    upper = upper + 4 * 2.0**-52 * np.abs(upper)
+    moved, shift = float(step.weight) * known.upper, bias[:, None] - bias[None]
+    size = magnitude(step.weight) * magnitude(known.upper) + np.abs(bias)[:, None] + np.abs(bias)[None]
+    upper = moved + shift + 8 * DOUBLE * size
     np.fill_diagonal(upper, 0.0)
     return Differences(upper)
 

@@ -8,11 +8,11 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
-from surefoot.reach.rounding import FLOAT32, REAL
 from surefoot.verify.branch import Part, bound_again, split_signs
 from surefoot.verify.divide import AT_ONCE, Effort, Plan, Rows, bound_sets, divide
 from surefoot.verify.query import Query

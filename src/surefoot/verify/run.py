@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
@@ -22,7 +23,6 @@ from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.certificate import Proof
-from surefoot.reach.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
@@ -40,7 +40,6 @@ Method = Literal[
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
 FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
-SMALLEST = 1e-150  # the product of two such numbers is one still
 FEW_VALUES = 2000  # of rectifiers, pools and products
 SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
@@ -178,9 +177,6 @@ class _Run:
         intervals = relax(self.network.pooled, self.region, REAL)
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
-        ends = torch.cat([end.flatten().abs() for box in intervals.boxes for end in (box.lower, box.upper)])
-        if bool(((ends > 0) & (ends < SMALLEST)).any()):  # their products are lost, and no rounding is counted for that
-            return Unknown("values of the network are too small for float64", -math.inf, self.details())
         for stage in self.stages():
             verdict = stage()
             if verdict is not None:

@@ -9,8 +9,8 @@ import torch
 from scipy import sparse
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import DOUBLE, LOST, magnitude
 from surefoot.graph.graph import Graph
-from surefoot.reach.rounding import DOUBLE
 from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate, Solver
@@ -29,20 +29,19 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
     free = np.nonzero(query.upper > query.lower)[0]
     centre = query.lower / 2 + query.upper / 2
     radius = np.maximum(query.upper - centre, centre - query.lower)[free] * (1 + 2 * DOUBLE)
+    size = magnitude(np.maximum(np.abs(query.lower), np.abs(query.upper)))
     form = Form(
         torch.from_numpy(centre).reshape(shape),
         torch.zeros(0, *shape, dtype=torch.float64),
-        torch.from_numpy(4 * DOUBLE * np.maximum(np.abs(query.lower), np.abs(query.upper))).reshape(shape),
+        torch.from_numpy(4 * DOUBLE * size).reshape(shape),
         torch.from_numpy(free),
         torch.from_numpy(radius),
     )
     predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
     if query.cuts is not None:
         rows, bounds = query.cuts
-        size = np.abs(rows) @ np.maximum(np.abs(query.lower), np.abs(query.upper)) + np.abs(bounds)
-        predicate = predicate.cut(
-            rows[:, free] * radius, bounds - rows @ centre + 16 * (len(centre) + 8) * DOUBLE * size
-        )
+        spare = 16 * (len(centre) + 8) * DOUBLE * (magnitude(rows) @ size + np.abs(bounds))
+        predicate = predicate.cut(rows[:, free] * radius, bounds - rows @ centre + spare)
         _must_not_be_empty(predicate)
     return Star(form, predicate)
 
@@ -60,6 +59,14 @@ def _must_not_be_empty(predicate: Predicate) -> None:
         raise InputError("the region is empty: no input satisfies its rows")
 
 
+def _rounding(star: Star, unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
+    """Return how large each row's terms are, and by how much its value may be off."""
+    weights, form = magnitude(unsafe.weights), star.form
+    size = weights @ form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
+    error = weights @ magnitude(form.error.flatten().numpy())
+    return size, error + 16 * (form.centre.numel() + 8) * DOUBLE * size + LOST
+
+
 def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
     """Bound from below how far a star stays from an unsafe set (the largest of weights y - bounds); where, nearly.
 
@@ -68,9 +75,7 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
     Property: sound. The optimum, up to rounding and the star's error.
     """
     centre, generators = star.form.flat()
-    error = np.abs(unsafe.weights) @ star.form.error.flatten().numpy()
-    size = np.abs(unsafe.weights) @ star.form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
-    spare = error + 16 * (len(centre) + 8) * DOUBLE * size
+    size, spare = _rounding(star, unsafe)
     rows = unsafe.weights @ generators.T  # (r, m)
     offsets = unsafe.weights @ centre - unsafe.bounds
     if len(rows) == 0:
@@ -180,9 +185,7 @@ def box_slack(star: Star, unsafe: Unsafe) -> float:
     """Bound the slack over the predicate's box alone: no linear program."""
     centre, generators = star.form.flat()
     rows = unsafe.weights @ generators.T
-    error = np.abs(unsafe.weights) @ star.form.error.flatten().numpy()
-    size = np.abs(unsafe.weights) @ star.form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
-    spare = error + 16 * (len(centre) + 8) * DOUBLE * size
+    _, spare = _rounding(star, unsafe)
     found = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
     return float(found.max()) if len(found) else -np.inf
 

@@ -1,15 +1,37 @@
 """How far floating-point results can be from exact ones.
 
 A sum of n products in an arithmetic of unit u, in any order, fused or not, errs by at most
-gamma_n = n u / (1 - n u) of the sum of the products' magnitudes (Higham 2002, equation 3.5).
+gamma_n = n u / (1 - n u) of the sum of the products' magnitudes (Higham 2002, equation 3.5), and by half the smallest
+number for each product that is too small for the arithmetic (2.8: fl(x y) = x y (1 + d) + e; sums lose nothing so).
+The second part is nothing beside ordinary numbers and everything beside small ones: 1e-170 squared is 0 for a float64,
+and a weight of 1e300 may follow. Errors are therefore taken of `magnitude`, which pays for both.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+from torch import Tensor
 
 DOUBLE = 2.0**-53
 SINGLE = 2.0**-24
 SINGLE_LEAST = 2.0**-149  # what a product of two small float32 numbers may lose, be they ever so small
 SPARE = 16  # operations beside the sum: scaling by a folded batch normalisation, adding a bias, a stored constant
+
+LEAST = 1e-150  # so that a product of two is a float64 still, and so is an error relative to it
+LOST = 1e-300  # more than a sum loses whose products are too small, if nothing multiplies it any more
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
+
+
+def magnitude(x: Numbers) -> Numbers:
+    """Return |x|, but for numbers that are not 0 at least `LEAST`: what errors of products are relative to.
+
+    gamma_n of a product of two such magnitudes is above n times the smallest float64, so that a relative error of it
+    covers what the product loses if it is too small for a float64. Products of three take the magnitude of the first
+    two's. What is 0 stays 0: nothing is lost there, and a unit that is off stays off.
+    """
+    return cast(Numbers, abs(x).clip(min=LEAST) * (x != 0))
 
 
 def gamma(terms: int, unit: float) -> float:

@@ -1,0 +1,201 @@
+"""Numbers too small or too large for a float64 on the way: bounds hold for the network in exact arithmetic."""
+
+import math
+from collections.abc import Callable
+from itertools import islice
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+from networks import random_box, random_network, random_polynomial, samples
+from surefoot.compress.equal import equal
+from surefoot.compress.matched import matched_difference
+from surefoot.compress.stable import stability
+from surefoot.compress.transform import compress
+from surefoot.core.rounding import REAL
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu, Scale
+from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.reach.ascent import tighten_by_ascent
+from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
+from surefoot.reach.boxes import Box
+from surefoot.reach.checker import Checker, affine_matrix
+from surefoot.reach.stars import approximate, begin, exact
+from surefoot.verify.query import Holds, Query, Unsafe
+from surefoot.verify.run import Network, verify
+from surefoot.verify.stars import slack_of, star_of_box
+
+MOST = 50  # patterns of an exact walk
+
+
+def exactly(graph: Graph, x: np.ndarray) -> list[np.ndarray]:
+    """Evaluate every node in numbers of 60 digits and any exponent."""
+    with mpmath.workdps(60):
+        values = [np.array([mpmath.mpf(float(v)) for v in x], dtype=object)]
+        for node in graph.nodes[1:]:
+            given = [values[i] for i in node.inputs]
+            match node.op:
+                case Relu():
+                    out = np.array([max(v, mpmath.mpf(0)) for v in given[0]], dtype=object)
+                case Add():
+                    out = given[0] + given[1]
+                case Mul():
+                    out = given[0] * given[1]
+                case Concat() as op:
+                    parts = [v.reshape(graph.nodes[i].shape) for v, i in zip(given, node.inputs, strict=True)]
+                    out = np.concatenate(parts, op.axis).ravel()
+                case MaxPool2d() as op:
+                    windows = op.windows(graph.nodes[node.inputs[0]].shape)
+                    out = np.array([max(given[0][int(i)] for i in w if i >= 0) for w in windows], dtype=object)
+                case _:
+                    matrix, bias = affine_matrix(node, graph.nodes[node.inputs[0]].shape)
+                    out = np.array([mpmath.mpf(float(b)) for b in bias], dtype=object)
+                    entries = matrix.tocoo()
+                    for i, j, w in zip(entries.row, entries.col, entries.data, strict=True):
+                        out[i] += mpmath.mpf(float(w)) * given[0][j]
+            values.append(out)
+    return values
+
+
+def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
+    """Scale what the nodes give up and down by powers of ten, some past what a float64 holds, and at the end back."""
+    rng = np.random.default_rng(seed)
+    shift = int(rng.integers(-300, 250)) if rng.random() < 0.5 else 0
+    builder = GraphBuilder(graph.input_shape)
+
+    def scaled(at: int, target: int) -> int:
+        """Bring the largest value to about ten to the target, in steps that float64 numbers can be."""
+        largest = max((abs(v) for v in exactly(builder.build(at), x)[-1]), default=0)
+        if not largest:
+            return at
+        left = target - int(mpmath.log10(largest))
+        while left:
+            step = max(min(left, 250), -250)
+            at = builder.add(Scale(torch.tensor([10.0**step], dtype=torch.float64)), at)
+            left -= step
+        return at
+
+    new = {0: scaled(0, shift)}
+    for at, node in enumerate(graph.nodes[1:], 1):
+        new[at] = builder.add(node.op, *(new[i] for i in node.inputs))
+        if rng.random() < 0.4 and len(graph.nodes) - at > 1:
+            new[at] = scaled(new[at], int(rng.integers(-400, 120)))
+    return builder.build(scaled(new[len(graph.nodes) - 1], 0))
+
+
+def substituted(graph: Graph, query: Query, rows: torch.Tensor, tighten: Callable | None, pools: bool) -> list[float]:
+    graph = pools_as_rectifiers(graph) if pools else graph
+    shape = (1, *graph.input_shape)
+    region = Box(*(torch.from_numpy(end).reshape(shape) for end in (query.lower, query.upper)))
+    made = relax(graph, region, REAL, tighten)
+    return lower_bounds(made, len(graph.nodes) - 1, rows.unsqueeze(0))[0].tolist()
+
+
+def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: str) -> list[float]:
+    star = star_of_box(query, graph.input_shape)
+    walks = (
+        list(islice(exact(graph, begin(star)), MOST)) if rule == "exact" else [approximate(graph, begin(star), rule)]
+    )  # type: ignore[arg-type]
+    if len(walks) == MOST:
+        return [-math.inf] * len(rows)  # where signs are lost every rectifier splits: no walk to the end
+    return [min(slack_of(state.star, Unsafe(row.numpy()[None], np.zeros(1)))[0] for state in walks) for row in rows]
+
+
+def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
+    graph = pools_as_rectifiers(graph)
+    checker = Checker(graph)
+    return checker.bound(len(graph.nodes) - 1, rows.numpy(), checker.boxes(query.lower, query.upper)).tolist()
+
+
+WAYS: dict[str, Callable[[Graph, Query, torch.Tensor], list[float]]] = {
+    "boxes and substitution": lambda g, q, r: substituted(g, q, r, None, False),
+    "pools as rectifiers": lambda g, q, r: substituted(g, q, r, tighten_by_substitution, True),
+    "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_ascent(4), True),
+    "triangle": lambda g, q, r: walked(g, q, r, "triangle"),
+    "zonotope": lambda g, q, r: walked(g, q, r, "zonotope"),
+    "exact": lambda g, q, r: walked(g, q, r, "exact"),
+    "checker": checked,
+}
+
+
+def drawn(seed: int, products: bool = True) -> tuple[Graph, Query, np.ndarray]:
+    """Draw a stretched network, a region, and rows over the outputs."""
+    kind = seed % 3 if products else 0
+    plain = random_polynomial(seed) if kind == 2 else random_network(seed, products=kind == 1)
+    lower, upper = random_box(plain, seed)
+    graph = stretched(plain, (lower + upper) / 2, seed)
+    (k,) = graph.output_shape
+    rows = np.concatenate([np.eye(k), -np.eye(k), np.random.default_rng(seed).normal(size=(1, k))])
+    return graph, Query(lower, upper, (Unsafe(rows[:1], np.zeros(1)),)), rows
+
+
+def outputs(graph: Graph, query: Query, seed: int) -> list[np.ndarray]:
+    return [exactly(graph, x)[-1] for x in samples(query.lower, query.upper, graph, 3, seed).flatten(1).numpy()]
+
+
+def least(graph: Graph, query: Query, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return the least values of rows met at inputs of the region."""
+    with mpmath.workdps(60):
+        weights = np.array([[mpmath.mpf(float(w)) for w in row] for row in rows], dtype=object)
+        return np.array([weights @ y for y in outputs(graph, query, seed)]).min(0)
+
+
+def bounds_hold(seed: int) -> None:
+    graph, query, rows = drawn(seed)
+    met = least(graph, query, rows, seed)
+    for name, way in WAYS.items():
+        if name == "exact" and any(isinstance(node.op, Mul) for node in graph.nodes):
+            continue
+        with np.errstate(all="ignore"):  # what passes the largest float64 proves nothing
+            bounds = way(graph, query, torch.from_numpy(rows))
+        for bound, value in zip(bounds, met, strict=True):
+            assert not bound > value, (seed, name, bound, value)
+
+
+def verdicts_are_not_refuted(seed: int) -> None:
+    graph, query, rows = drawn(seed)
+    number = seed % len(rows)
+    value = least(graph, query, rows, seed)[number]
+    above = float(value) + abs(float(value)) * 1e-15 + 5e-324  # an input is below: unsafe
+    asked = Query(query.lower, query.upper, (Unsafe(rows[number][None], np.array([above])),))
+    with np.errstate(all="ignore"):
+        assert not isinstance(verify(Network.of(graph), asked, 1.0), Holds), (seed, number, value)
+
+
+def differences_are_bounded(seed: int) -> None:
+    graph, query, _ = drawn(seed, products=False)
+    graph = pools_as_rectifiers(graph)
+    lower, upper = (torch.from_numpy(end).reshape(graph.input_shape) for end in (query.lower, query.upper))
+    other = stretched(graph, (query.lower + query.upper) / 2, seed + 1)
+    with np.errstate(all="ignore"):
+        made = compress(graph, lower, upper, 0.0)
+        pairs = [(made.graph, equal(graph, made.graph, lower, upper, 0.0, forms_alone=True).bound)]
+        pairs.append((other, equal(graph, other, lower, upper, 0.0, forms_alone=True).bound))
+        for before, step in made.steps:
+            if len(made.steps) == 1 and before.graph is graph:
+                boxes = stability(step.graph, lower, upper, 0.0).boxes
+                pairs.append((step.graph, matched_difference(graph, step.graph, step.matches, before.boxes, boxes)))
+    with mpmath.workdps(60):
+        first = outputs(graph, query, seed)
+        for second, bound in pairs:
+            for y, z in zip(first, outputs(second, query, seed), strict=True):
+                assert not any(b < abs(d) for b, d in zip(bound, y - z, strict=True)), (seed, bound, y - z)
+
+
+LAWS = {law.__name__: law for law in (bounds_hold, verdicts_are_not_refuted, differences_are_bounded)}
+
+
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("law", LAWS)
+def test_in_exact_arithmetic(law: str, seed: int) -> None:
+    LAWS[law](seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("law", LAWS)
+def test_in_exact_arithmetic_many(law: str, part: int) -> None:
+    for seed in range(100 + 50 * part, 150 + 50 * part):
+        LAWS[law](seed)
