@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import assert_never
 
 import torch
@@ -21,7 +22,7 @@ class Box:
     lower: Tensor
     upper: Tensor
 
-    @property
+    @cached_property
     def magnitude(self) -> Tensor:
         """The largest |x|, as `rounding.magnitude` gives it."""
         return magnitude(torch.maximum(self.lower.abs(), self.upper.abs()))

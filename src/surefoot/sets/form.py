@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.core.rounding import DOUBLE, magnitude
+from surefoot.core.rounding import DOUBLE, LEAST, magnitude
 from surefoot.sets.predicate import Predicate
 
 AT_ONCE = 2**24  # numbers of generators that are worked on together
@@ -103,13 +103,13 @@ class Form:
         return out
 
     def weighted(self, weights: Tensor, absolute: bool) -> Tensor:
-        """Return the sum of the generators, or of their magnitudes, by weight (variables,)."""
+        """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
         m, total = len(self.generators), torch.zeros_like(self.centre)
         step = max(AT_ONCE // max(total.numel(), 1), 1)
         for begin in range(0, m, step):
             some = self.generators[begin : begin + step]
-            total += torch.tensordot(weights[begin : min(begin + step, m)], magnitude(some) if absolute else some, 1)
-        sizes = weights[m:] * (magnitude(self.sizes) if absolute else self.sizes)
+            total += torch.tensordot(weights[begin : min(begin + step, m)], some.abs() if absolute else some, 1)
+        sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
         return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
 
     def at(self, a: Tensor) -> Tensor:
@@ -117,9 +117,13 @@ class Form:
         return self.centre + self.weighted(a, absolute=False)
 
     def size(self, predicate: Predicate) -> Tensor:
-        """Return |centre| + sum |generators| |a|: what rounding is relative to."""
+        """Return |centre| + sum |generators| |a|: what rounding is relative to, as `rounding.magnitude` has it."""
         reach = torch.from_numpy(predicate.reach[: self.variables])
-        return magnitude(self.centre) + self.weighted(reach, absolute=True)
+        size = self.centre.abs() + self.weighted(reach, absolute=True)
+        nothing = size == 0
+        if bool(nothing.any()):  # or its products were too small
+            nothing &= self.weighted(torch.ones_like(reach), absolute=True) == 0
+        return torch.where(nothing, 0.0, size + LEAST * (1 + reach.sum()))
 
     def affine(
         self,
