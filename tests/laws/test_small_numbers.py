@@ -22,7 +22,7 @@ from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.checker import Checker, affine_matrix
-from surefoot.reach.stars import approximate, begin, exact
+from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.verify.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify
 from surefoot.verify.stars import slack_of, star_of_box
@@ -93,11 +93,9 @@ def substituted(graph: Graph, query: Query, rows: torch.Tensor, tighten: Callabl
     return lower_bounds(made, len(graph.nodes) - 1, rows.unsqueeze(0))[0].tolist()
 
 
-def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: str) -> list[float]:
-    star = star_of_box(query, graph.input_shape)
-    walks = (
-        list(islice(exact(graph, begin(star)), MOST)) if rule == "exact" else [approximate(graph, begin(star), rule)]
-    )  # type: ignore[arg-type]
+def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: Rule | None) -> list[float]:
+    begun = begin(star_of_box(query, graph.input_shape))
+    walks = [approximate(graph, begun, rule)] if rule else list(islice(exact(graph, begun), MOST))
     if len(walks) == MOST:
         return [-math.inf] * len(rows)  # where signs are lost every rectifier splits: no walk to the end
     return [min(slack_of(state.star, Unsafe(row.numpy()[None], np.zeros(1)))[0] for state in walks) for row in rows]
@@ -115,7 +113,7 @@ WAYS: dict[str, Callable[[Graph, Query, torch.Tensor], list[float]]] = {
     "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_ascent(4), True),
     "triangle": lambda g, q, r: walked(g, q, r, "triangle"),
     "zonotope": lambda g, q, r: walked(g, q, r, "zonotope"),
-    "exact": lambda g, q, r: walked(g, q, r, "exact"),
+    "exact": lambda g, q, r: walked(g, q, r, None),
     "checker": checked,
 }
 
