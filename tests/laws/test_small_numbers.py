@@ -62,7 +62,7 @@ def exactly(graph: Graph, x: np.ndarray) -> list[np.ndarray]:
 def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
     """Scale what the nodes give up and down by powers of ten, some past what a float64 holds, and at the end back."""
     rng = np.random.default_rng(seed)
-    shift = int(rng.integers(-300, 250)) if rng.random() < 0.5 else 0
+    shift = int(rng.integers(-320, 300)) if rng.random() < 0.5 else 0
     builder = GraphBuilder(graph.input_shape)
 
     def scaled(at: int, target: int) -> int:
@@ -81,7 +81,7 @@ def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
     for at, node in enumerate(graph.nodes[1:], 1):
         new[at] = builder.add(node.op, *(new[i] for i in node.inputs))
         if rng.random() < 0.4 and len(graph.nodes) - at > 1:
-            new[at] = scaled(new[at], int(rng.integers(-400, 120)))
+            new[at] = scaled(new[at], int(rng.integers(-350, 306)))
     return builder.build(scaled(new[len(graph.nodes) - 1], 0))
 
 

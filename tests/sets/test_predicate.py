@@ -79,3 +79,13 @@ def test_boxes_are_never_guessed() -> None:
         Predicate.box(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
     with pytest.raises(InputError, match="not those of one list"):
         Predicate.box(np.zeros(2), np.zeros(3))
+
+
+def test_what_is_no_number_is_not_given_to_the_solver() -> None:
+    """It would look for ever."""
+    box = Predicate.box(-np.ones(2), np.ones(2))
+    cut = box.cut(np.array([[1.0, 1.0]]), np.zeros(1))
+    assert Solver(cut).minimum(np.array([np.nan, 1.0])) == -np.inf
+    assert Solver(cut).minimum(np.array([np.inf, 1.0])) == -np.inf
+    broken = cut.cut(np.array([[np.nan, 1.0]]), np.zeros(1))
+    assert Solver(broken).minimum(np.ones(2)) == pytest.approx(-2)  # rows cut away: without them the bound is sound

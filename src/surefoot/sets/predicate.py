@@ -158,6 +158,7 @@ class Solver:
     def __post_init__(self) -> None:
         """Build the model."""
         p = self.predicate
+        self._solvable = len(p.bounds) > 0 and bool(np.isfinite(p.rows.data).all()) and not np.isnan(p.bounds).any()
         model = _model()
         for option, value in (
             ("output_flag", False),
@@ -185,9 +186,11 @@ class Solver:
     def minimum(self, direction: np.ndarray) -> float:
         """Bound direction · a from below; the program's optimum if the solver found it, and sound whatever it did."""
         p = self.predicate
+        if not np.isfinite(direction).all():  # the solver would look for ever
+            return -np.inf
         cost = np.zeros(p.variables)
         cost[: len(direction)] = direction
-        if not len(p.bounds):
+        if not self._solvable:
             self.witnesses.append(np.where(cost > 0, p.lower, p.upper))
             return float(p.box_minimum(cost[None])[0])
         model = self._model
