@@ -9,11 +9,11 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
-from surefoot.graph.ops import Add, Linear, Mul, Relu
+from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.curvature import deployed_gap, factors_of
-from surefoot.verify.curved import bound_rows, prove_by_curvature
+from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature
 from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Network, verify
 
@@ -161,3 +161,24 @@ def test_proofs_say_whether_they_hold_in_float32() -> None:
         found = verify(Network.of(square), query, 10, "curvature")
         assert isinstance(found, Holds)
         assert found.float32 == float32
+
+
+@pytest.mark.parametrize(("down", "up", "back"), [(1e-168, 1e241, 1e-73), (1e160, 1e-80, 1e-80), (1e-250, 1e250, 1.0)])
+def test_numbers_that_leave_float64_on_the_way(down: float, up: float, back: float) -> None:
+    """It is x^3, at least 1 and at most 8 here, by way of numbers that are tiny or huge."""
+    builder = GraphBuilder((2,))
+    small = builder.add(Scale(torch.tensor([down], dtype=torch.float64)), 0)
+    last = builder.add(Mul(), small, builder.add(Mul(), 0, 0))
+    for scale in (up, back):
+        last = builder.add(Scale(torch.tensor([scale], dtype=torch.float64)), last)
+    graph = builder.build(last)
+    assert (bounds(graph, np.array([1.0, 1.0]), np.array([2.0, 1.5]), np.eye(2)) <= 1 + 1e-12).all()
+    assert (bounds(graph, np.array([1.0, 1.0]), np.array([2.0, 1.5]), -np.eye(2)) <= [-8 + 1e-12, -3.375 + 1e-12]).all()
+
+
+def test_what_is_no_number_is_not_given_to_lapack() -> None:
+    """It would raise: where nothing is known there is no convexifier."""
+    unknown = torch.full((1, 9), torch.nan).double()
+    free = torch.ones(1, 9, dtype=torch.bool)
+    found = _convexifier(torch.zeros(1, 9, 9).double(), torch.tensor([torch.inf]).double(), unknown, free)
+    assert bool(torch.isinf(found).all())
