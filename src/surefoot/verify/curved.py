@@ -234,9 +234,8 @@ def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor
     """Evaluate the bound at y', with all rounding: value and gradient are enclosed over the box of one point."""
     n, d = at.shape
     x = (centre + radius * at).reshape(n, *graph.input_shape)
-    spare = (
-        4 * DOUBLE * magnitude(centre.abs() + radius).reshape(x.shape)
-    )  # the point is c + r y', not what it was rounded to
+    # the point is c + r y', not what it was rounded to
+    spare = 4 * DOUBLE * magnitude(centre.abs() + radius).reshape(x.shape)
     boxes = relax(graph, Box(x - spare, x + spare), REAL, corners=False).boxes
     rows = given.flatten(2)[:, 0]
     low, high = boxes[-1].lower.flatten(1), boxes[-1].upper.flatten(1)
