@@ -1,0 +1,73 @@
+"""Attack what the product promises, kind by kind, and write attacks.md.
+
+python results/attacks.py --jobs 2            # all kinds, as committed
+python results/attacks.py questions --count 50
+"""
+
+import argparse
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import attacks
+from attacks import Attack
+from focal import processor
+from joblib import Parallel, delayed
+
+from surefoot.core.files import write_text
+
+PORTIONS = 50  # an attack is made in so many portions, each with a seed of its own
+
+
+def main() -> None:
+    """Attack and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = sorted(module.name for module in pkgutil.iter_modules(attacks.__path__))
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(kinds)}; default: all, and attacks.md is written")
+    parser.add_argument("--count", type=int, help="cases of each kind; default: what the kind names")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    rows = [attacked(kind, options.count, options.jobs) for kind in options.kinds or kinds]
+    if not options.kinds:
+        write_text(Path(__file__).parent / "attacks.md", page(rows))
+
+
+def attacked(kind: str, count: int | None, jobs: int) -> str:
+    """Attack one kind; return its row of the table."""
+    module = importlib.import_module(f"attacks.{kind}")
+    begin, count = time.monotonic(), count or module.CASES
+    share = -(-count // PORTIONS)
+    met: list[Attack] = list(Parallel(jobs)(delayed(module.attack)(seed, share) for seed in range(PORTIONS)))
+    total = sum(met, Attack())
+    for fault in total.faults[:20]:
+        print(f"{kind}: FAULT {fault}", flush=True)
+    ends = ", ".join(f"{n:,} {end}" for end, n in total.outcomes.most_common())
+    what = " ".join((inspect.getdoc(module) or "").split("\n\n", maxsplit=1)[0].split())
+    command = f"`python results/attacks.py {kind}`"
+    row = f"| {kind} | {what} | {total.tried:,} ({ends}) | {module.BEFORE} | {len(total.faults)} | {command} |"
+    print(f"{row}  {time.monotonic() - begin:.0f} s", flush=True)
+    return row
+
+
+def page(rows: list[str]) -> str:
+    """Write the page."""
+    text = [
+        "# Attacks on what is promised",
+        f"`python results/attacks.py`, {PORTIONS} seeds a kind, on {processor()}. A fault is something false that is "
+        "accepted, something true that is refused, or an error that is not one clear line. *Found before* is what the "
+        "same attack met when it was first run, on the code before its faults were mended.",
+        "| kind | what is tried | cases (how they ended) | found before | faults now | command |\n|---|---|---|---|---|---|\n"
+        + "\n".join(rows),
+    ]
+    return "\n\n".join(text) + "\n"
+
+
+if __name__ == "__main__":
+    main()
