@@ -16,11 +16,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import attacks
-from attacks import Attack
 from focal import processor
 from joblib import Parallel, delayed
 
+import fuzz
+from fuzz import Attack
 from surefoot.core.files import write_text
 
 PORTIONS = 50  # an attack is made in so many portions, each with a seed of its own
@@ -29,7 +29,7 @@ PORTIONS = 50  # an attack is made in so many portions, each with a seed of its 
 def main() -> None:
     """Attack and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = sorted(module.name for module in pkgutil.iter_modules(attacks.__path__))
+    kinds = sorted(module.name for module in pkgutil.iter_modules(fuzz.__path__))
     parser.add_argument("kinds", nargs="*", help=f"of {', '.join(kinds)}; default: all, and attacks.md is written")
     parser.add_argument("--count", type=int, help="cases of each kind; default: what the kind names")
     parser.add_argument("--jobs", type=int, default=2)
@@ -41,7 +41,7 @@ def main() -> None:
 
 def attacked(kind: str, count: int | None, jobs: int) -> str:
     """Attack one kind; return its row of the table."""
-    module = importlib.import_module(f"attacks.{kind}")
+    module = importlib.import_module(f"fuzz.{kind}")
     begin, count = time.monotonic(), count or module.CASES
     share = -(-count // PORTIONS)
     met: list[Attack] = list(Parallel(jobs)(delayed(module.attack)(seed, share) for seed in range(PORTIONS)))
@@ -58,13 +58,13 @@ def attacked(kind: str, count: int | None, jobs: int) -> str:
 
 def page(rows: list[str]) -> str:
     """Write the page."""
+    heads = "| kind | what is tried | cases (how they ended) | found before | faults now | command |"
     text = [
         "# Attacks on what is promised",
         f"`python results/attacks.py`, {PORTIONS} seeds a kind, on {processor()}. A fault is something false that is "
         "accepted, something true that is refused, or an error that is not one clear line. *Found before* is what the "
         "same attack met when it was first run, on the code before its faults were mended.",
-        "| kind | what is tried | cases (how they ended) | found before | faults now | command |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows),
+        "\n".join([heads, "|" + "---|" * 6, *rows]),
     ]
     return "\n\n".join(text) + "\n"
 

@@ -1,6 +1,7 @@
 """Attacks on what the product promises, one module a kind: tests run a few cases, results/attacks.py many.
 
-Each module has a docstring that says what is tried, and a function `attack(seed, count) -> Attack`.
+Each module has a docstring that says what is tried (its first paragraph is shown), `CASES`, how many results/attacks.py
+tries, `BEFORE`, what the attack met on the code before its faults were mended, and `attack(seed, count) -> Attack`.
 """
 
 from collections import Counter
