@@ -1,14 +1,17 @@
 """Regions hold what they say, and nothing else."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
 from networks import random_network
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import evaluate
+from surefoot.graph.graph import GraphBuilder, evaluate
+from surefoot.graph.ops import Linear
 from surefoot.verify.attack import deep_fool
-from surefoot.verify.query import Holds, Unknown, Unsafe, Violated, robustness
+from surefoot.verify.query import Holds, Unsafe, Violated, robustness
 from surefoot.verify.regions import ball, brightening, line, patch, pixels, polytope, zonotope
 from surefoot.verify.run import Network, ask, verify
 
@@ -109,13 +112,27 @@ def test_deep_fool_reaches_another_class() -> None:
     assert reached > 3
 
 
-def test_a_region_narrower_than_float32_is_said_to_be_so() -> None:
-    """Trap A12: between two neighbouring float32 numbers nothing can be replayed."""
+def test_a_region_narrower_than_float32_is_replayed_beside_it() -> None:
+    """Trap A12: between two neighbouring float32 numbers the nearest is replayed, and how far off it is is said."""
     graph = random_network(1)
     network = Network.of(graph)
     low = np.full(network.inputs, 0.1)
-    query = robustness(low, low + 1e-10, 0, 3)
-    other = robustness(low, low + 1e-10, 1, 3)
-    verdicts = [verify(network, q, 3.0) for q in (query, other)]
-    unknown = next(v for v in verdicts if isinstance(v, Unknown))
-    assert "no float32 number lies in the region" in unknown.why
+    verdicts = [verify(network, robustness(low, low + 1e-10, label, 3), 3.0) for label in (0, 1)]
+    violated = next(v for v in verdicts if isinstance(v, Violated))
+    assert violated.distance_to_region == pytest.approx(float(np.float32(0.1)) - 0.1 - 1e-10, rel=1e-6)
+    assert (violated.input == np.float32(0.1)).all()
+
+
+def test_a_point_of_a_line_is_replayed_at_the_nearest_image() -> None:
+    image = np.array([0.1, 0.2, 0.3])
+    builder = GraphBuilder((3,))
+    builder.add(Linear(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)), 0)
+    network = Network.of(builder.build())
+    region = line(image, image + np.array([0.05, 0.0, 0.0]), 0.25, 0.5)
+    there, query = ask(network, region, robustness(np.zeros(1), np.zeros(1), 0, 2).unsafe)
+    found = verify(there, query, 5.0)
+    assert isinstance(found, Violated)
+    exact = [Fraction(0.1) + Fraction(found.input[0]) * Fraction(image[0] + 0.05 - 0.1), Fraction(0.2), Fraction(0.3)]
+    seen = [Fraction(float(np.float32(v))) for v in (image[0] + found.input[0] * (image[0] + 0.05 - 0.1), 0.2, 0.3)]
+    assert found.distance_to_region >= max(abs(a - b) for a, b in zip(exact, seen, strict=True)) > 0
+    assert found.distance_to_region < 1e-7

@@ -54,7 +54,7 @@ def test_linear_terms() -> None:
         (DECLARED + BOX + "(assert (<= (+ X_0 X_1) 1))", "several inputs together"),
         (DECLARED + BOX + "(assert (<= Y_0 nan))", "not a finite number"),
         (DECLARED + BOX + "(assert (=> Y_0 1))", "not a formula"),
-        (DECLARED + BOX + "(assert (< Y_0 1))", "closed in VNNLIB 1.0"),
+        (DECLARED + BOX + "(assert (< Y_0 1))", "closed in VNN-LIB 1.0"),
         (DECLARED + BOX + "(maximise Y_0)", "not a statement"),
         (DECLARED + BOX + "(assert (<= Y_0 1)", "ends inside parentheses"),
         (DECLARED + BOX + "(assert (<= Y_0 1)))", "parenthesis too many"),

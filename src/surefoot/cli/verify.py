@@ -191,7 +191,9 @@ def _sentence(answer: dict[str, Any]) -> str:
             )
             return f"holds: margin {answer['margin']:.4g}, by {answer['method']}, in real arithmetic {also} ({time})"
         case "violated":
-            return f"violated: by {answer['method']}, seen in float32 ({time})"
+            far = answer.get("distance_to_region")
+            where = f", {far:.2g} outside of the region, which holds no such float32 input" if far else ""
+            return f"violated: by {answer['method']}, seen in float32{where} ({time})"
         case _:
             margin = "none" if answer["margin"] is None else f"{answer['margin']:.4g}"
             return f"unknown: {answer['why']}; best margin {margin} ({time})"

@@ -71,6 +71,8 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         case Violated():
             answer = {"verdict": "violated", "method": verdict.method}
             answer["input"], answer["output"] = verdict.input.tolist(), verdict.output.tolist()
+            if verdict.distance_to_region:
+                answer["distance_to_region"] = verdict.distance_to_region
         case Unknown():
             answer = {"verdict": "unknown", "why": verdict.why}
             answer["margin"] = verdict.margin if np.isfinite(verdict.margin) else None

@@ -9,22 +9,56 @@ from jaxtyping import Float
 
 from surefoot.core.errors import InputError
 from surefoot.reach.certificate import Proof
+from surefoot.verify.exact import Row, above
+
+Exact: TypeAlias = dict[int, tuple[Fraction, Fraction]]
 
 
 @dataclass(frozen=True, eq=False)
 class Unsafe:
-    """The outputs y with weights y <= bounds, all rows at once: what must not be reached."""
+    """The outputs y with weights y <= bounds, all rows at once: what must not be reached.
+
+    `exact` are the same rows as they were asked, where that is more than float64 can hold: `bounds` are rounded upwards
+    then, and `weights` to the nearest.
+    """
 
     weights: Float[np.ndarray, "r k"]
     bounds: Float[np.ndarray, " r"]
+    exact: tuple[Row, ...] | None = field(default=None, repr=False)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows in exact numbers."""
+        if self.exact is not None:
+            return self.exact
+        return tuple(
+            Row({i: Fraction(float(row[i])) for i in np.flatnonzero(row).tolist()}, Fraction(float(bound)))
+            for row, bound in zip(self.weights, self.bounds, strict=True)
+        )
 
     def holds(self, y: np.ndarray) -> bool:
         """Whether one output (k,) is inside, in exact arithmetic."""
-        exact = [Fraction(float(v)) for v in y]
-        return all(
-            sum(Fraction(float(w)) * v for w, v in zip(row, exact, strict=True) if w) <= Fraction(float(bound))
-            for row, bound in zip(self.weights, self.bounds, strict=True)
-        )
+        values = {i: Fraction(float(v)) for i, v in enumerate(y)}
+        return all(row.holds(values) for row in self.rows)
+
+    @property
+    def weight_errors(self) -> Float[np.ndarray, "r k"]:
+        """Bound |weights - the weights that were asked|; 0 where these are float64 numbers."""
+        errors = np.zeros_like(self.weights)
+        for r, row in enumerate(self.exact or ()):
+            for i, w in row.weights.items():
+                errors[r, i] = above(abs(w - Fraction(float(self.weights[r, i]))))
+        return errors
+
+    def relaxed(self, largest: Float[np.ndarray, " k"]) -> "Unsafe":
+        """Raise the bounds by what rounded weights can cost for outputs of magnitudes up to `largest`."""
+        errors = self.weight_errors
+        if not errors.any():
+            return self
+        cost = [sum((Fraction(e) * Fraction(m) for e, m in zip(row.tolist(), largest.tolist(), strict=True) if e),
+                    Fraction(0)) for row in errors]  # fmt: skip
+        bounds = np.array([above(Fraction(b) + c) for b, c in zip(self.bounds.tolist(), cost, strict=True)])
+        return Unsafe(self.weights, bounds, self.rows)
 
     def slack(self, y: np.ndarray) -> np.ndarray:
         """Return how far outputs (n, k) are outside: the largest of weights y - bounds, inside where <= 0.
@@ -41,7 +75,8 @@ class Unsafe:
 class Query:
     """Is there an input in the box [lower, upper] (flat) whose output lies in one of the unsafe polytopes?
 
-    `cuts` (rows, bounds), if there are any, narrow the box to rows x <= bounds.
+    `cuts` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those inputs
+    for which no float64 holds them: the box is rounded outward there.
 
     Raises:
         InputError: bounds that are not finite, of different lengths, or a lower above an upper; no unsafe set.
@@ -51,6 +86,7 @@ class Query:
     upper: Float[np.ndarray, " d"]
     unsafe: tuple[Unsafe, ...]
     cuts: tuple[np.ndarray, np.ndarray] | None = None
+    exact: Exact = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no question."""
@@ -68,13 +104,25 @@ class Query:
         if not self.unsafe:
             raise InputError("nothing is unsafe: every network has such a property")
 
-    def holds_inputs(self, x: np.ndarray) -> np.ndarray:
-        """Return which of the inputs (n, d) satisfy the cuts, to rounding."""
-        if self.cuts is None:
-            return np.ones(len(x), dtype=bool)
-        rows, bounds = self.cuts
-        spare = 1e-7 * (np.abs(x) @ np.abs(rows).T + np.abs(bounds))
-        return np.asarray((x @ rows.T <= bounds + spare).all(1))
+    def distance(self, x: np.ndarray) -> float:
+        """Return how far one input (d,) lies outside of the region, rounded upwards: 0 exactly where it lies inside.
+
+        The largest over inputs of the distance from the box, and over the rows that cut it of (row x - bound) / |row|.
+        """
+        far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)
+        outside = [Fraction(0)]
+        for at, (low, high) in self.exact.items():
+            if not self.lower[at] < x[at] < self.upper[at]:  # strictly inside of the rounded box is inside
+                value = Fraction(float(x[at]))
+                outside.append(max(low - value, value - high))
+        if self.cuts is not None:
+            used = [Fraction(v) for v in x.tolist()]
+            for row, bound in zip(*self.cuts, strict=True):
+                excess = sum((Fraction(float(row[i])) * used[i] for i in np.flatnonzero(row)), Fraction(0))
+                excess -= Fraction(float(bound))
+                if excess > 0:
+                    outside.append(excess / Fraction(float(np.linalg.norm(row)) or 1.0))
+        return max(far * (1 + 1e-15), above(max(outside)))
 
     def broken_by(self, y: np.ndarray) -> bool:
         """Whether one output (k,) is unsafe, in exact arithmetic: what `slack` says may be a rounding error."""
@@ -122,12 +170,17 @@ class Holds:
 
 @dataclass(frozen=True, eq=False)
 class Violated:
-    """An input of the region that reaches what is unsafe, replayed in float32 before this was made."""
+    """An input that reaches what is unsafe, replayed in float32 before this was made.
+
+    It lies in the region, or, where a region holds no float32 input, as near as one does: `distance_to_region` is 0 for
+    the first, and for the second how far off any of its values is.
+    """
 
     input: Float[np.ndarray, " d"]
     output: Float[np.ndarray, " k"]
     method: str
     details: dict[str, float] = field(default_factory=dict)
+    distance_to_region: float = 0.0
 
 
 @dataclass(frozen=True)

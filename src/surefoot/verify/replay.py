@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -73,44 +75,74 @@ def runner_of_graph(graph: Graph) -> Runner:
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
-    """Round candidates into the region's float32 numbers, run them, keep one that is a counterexample.
+class Hit:
+    """A counterexample that was seen: input and output, and how far the input lies outside of the region."""
 
-    `lower` and `upper` are the least and greatest float32 numbers in the region; a region between two neighbouring
-    float32 numbers holds none, and `empty` says so.
+    input: np.ndarray
+    output: np.ndarray
+    distance: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Move candidates to float32 numbers of the region, run them, keep one that is a counterexample.
+
+    Where the region holds no float32 number along some input, the nearest one is taken, at most a unit in the last
+    place away. `off` says how far what `run` ran was from what it was asked to run; default: nothing.
     """
 
     query: Query
     run: Runner
+    off: Callable[[np.ndarray], float] | None = None
 
-    @property
+    @cached_property
     def lower(self) -> np.ndarray:
         """The least float32 numbers that are not below the region."""
         with np.errstate(over="ignore"):
             low = self.query.lower.astype(np.float32)
-        return np.where(low < self.query.lower, np.nextafter(low, np.float32(np.inf)), low)
+        outside = low < self.query.lower
+        for at, (least, _) in self.query.exact.items():
+            outside[at] |= bool(np.isfinite(low[at])) and Fraction(float(low[at])) < least
+        return np.where(outside, np.nextafter(low, np.float32(np.inf)), low)
 
-    @property
+    @cached_property
     def upper(self) -> np.ndarray:
         """The greatest float32 numbers that are not above the region."""
         with np.errstate(over="ignore"):
             high = self.query.upper.astype(np.float32)
-        return np.where(high > self.query.upper, np.nextafter(high, np.float32(-np.inf)), high)
+        outside = high > self.query.upper
+        for at, (_, most) in self.query.exact.items():
+            outside[at] |= bool(np.isfinite(high[at])) and Fraction(float(high[at])) > most
+        return np.where(outside, np.nextafter(high, np.float32(-np.inf)), high)
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """The float32 numbers nearest to the region, for inputs along which none lies in it; else not a number."""
+        down, up = self.query.lower - self.upper, self.lower - self.query.upper
+        return np.where(self.lower > self.upper, np.where(down < up, self.upper, self.lower), np.float32(np.nan))
 
     @property
-    def empty(self) -> bool:
-        """Whether the region holds no float32 input."""
-        return not bool(
-            (self.lower <= self.upper).all() and np.isfinite(self.lower).all() and np.isfinite(self.upper).all()
-        )
+    def impossible(self) -> bool:
+        """Whether the region reaches beyond the largest float32 numbers: nothing near can be replayed."""
+        return not bool(np.isfinite(self.lower).all() and np.isfinite(self.upper).all())
 
-    def __call__(self, candidates: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the input and output of a counterexample among candidates (n, d), or None."""
-        if self.empty:
+    def __call__(self, candidates: Tensor) -> Hit | None:
+        """Return a counterexample among candidates (n, d), or None: in the region, else as near to it as any can be."""
+        if self.impossible:
             return None
-        x = np.clip(candidates.detach().flatten(1).numpy().astype(np.float32), self.lower, self.upper)
+        given = candidates.detach().flatten(1).numpy().astype(np.float32)
+        x = np.where(
+            np.isnan(self.nearest), np.clip(given, self.lower, np.maximum(self.lower, self.upper)), self.nearest
+        )
         y = self.run(x)
-        usable = np.isfinite(y).all(1) & self.query.holds_inputs(x.astype(np.float64))
-        slack = np.where(usable, self.query.slack(np.where(usable[:, None], y, 0.0)), np.inf)
-        best = int(slack.argmin())
-        return (x[best], y[best]) if slack[best] < np.inf and self.query.broken_by(y[best]) else None
+        finite = np.isfinite(y).all(1)
+        slack = np.where(finite, self.query.slack(np.where(finite[:, None], y, 0.0)), np.inf)
+        hits = [self._hit(x[i], y[i]) for i in slack.argsort() if slack[i] < np.inf and self.query.broken_by(y[i])]
+        return min((hit for hit in hits if hit is not None), key=lambda hit: hit.distance, default=None)
+
+    def _hit(self, x: np.ndarray, y: np.ndarray) -> Hit | None:
+        """Measure how far an input lies outside: more than a unit in the last place is no counterexample."""
+        distance = self.query.distance(x.astype(np.float64))
+        if distance > float(np.spacing(np.abs(x).max())):
+            return None
+        return Hit(x, y, distance + (0.0 if self.off is None else self.off(x)))

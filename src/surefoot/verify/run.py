@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import Literal
 
@@ -28,10 +29,11 @@ from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
+from surefoot.verify.exact import above
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
-from surefoot.verify.replay import Replay, Runner, runner_of_graph
+from surefoot.verify.replay import Hit, Replay, Runner, runner_of_graph
 from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[
@@ -55,6 +57,7 @@ class Network:
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
     run: Runner
+    off: Callable[[np.ndarray], float] | None = None  # how far what `run` runs is from the input that was asked
 
     @staticmethod
     def of(graph: Graph, run: Runner | None = None) -> "Network":
@@ -78,11 +81,23 @@ class Network:
         def run(a: np.ndarray) -> np.ndarray:
             return self.run((centre + a.astype(np.float64) @ directions).astype(np.float32))
 
+        def off(a: np.ndarray) -> float:
+            given = a.astype(np.float64)
+            rounded = (centre + given @ directions).astype(np.float32)
+            far = [Fraction(0)]
+            for j in np.flatnonzero((directions != 0).any(0) | (rounded != centre)):
+                value = Fraction(float(centre[j]))
+                value += sum((Fraction(x) * Fraction(float(d)) for x, d in zip(given.tolist(), directions[:, j],
+                              strict=True)), Fraction(0))  # fmt: skip
+                far.append(abs(Fraction(float(rounded[j])) - value))
+            return above(max(far))
+
         return Network(
             prefixed(self.graph, shape, ops),
             prefixed(self.pooled, shape, ops),
             prefixed(self.single, shape, [op.to(torch.float32) for op in ops]),
             run,
+            off,
         )
 
     @property
@@ -127,7 +142,21 @@ def verify(
     """
     if prove and method not in _PROVING:
         raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
+    if any(unsafe.weight_errors.any() for unsafe in query.unsafe):
+        if prove:
+            raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
+        query = _with_exact_weights(network, query)
     return _Run(network, query, seconds, method, seed, prove, float32, jobs).answer()
+
+
+def _with_exact_weights(network: Network, query: Query) -> Query:
+    """Raise the bounds of a property by what the rounding of its weights can cost over the region."""
+    shape = (1, *network.graph.input_shape)
+    region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
+    largest = relax(network.pooled, region, REAL).boxes[-1].magnitude.flatten().numpy()
+    if not np.isfinite(largest).all():
+        return query  # `answer` says so
+    return replace(query, unsafe=tuple(unsafe.relaxed(largest) for unsafe in query.unsafe))
 
 
 class _Run:
@@ -153,9 +182,9 @@ class _Run:
         self.network, self.query, self.method, self.seed, self.prove = network, query, method, seed, prove
         self.begin = time.monotonic()
         self.end = self.begin + seconds
-        self.replay = Replay(query, network.run)
+        self.replay = Replay(query, network.run, network.off)
         self.rows = Rows(query)
-        self.hit: tuple[np.ndarray, np.ndarray] | None = None
+        self.hit: Hit | None = None
         self.best = -math.inf
         self.seen: State | None = None
         self.broken = False  # an exact walk met inputs that no proof can be had for
@@ -171,7 +200,7 @@ class _Run:
         near = near_misses(self.network.graph, self.query, x)
         if len(near):
             self.hit = self.replay(near)
-        return torch.from_numpy(self.hit[0]) if self.hit is not None else None
+        return torch.from_numpy(self.hit.input) if self.hit is not None else None
 
     def answer(self) -> Verdict:
         intervals = relax(self.network.pooled, self.region, REAL)
@@ -186,12 +215,12 @@ class _Run:
         why = "time is up" if self.left <= 0 else f"the bounds of {self.method} are not tight enough"
         if self.broken:
             why = "real inputs break it, or come within rounding of it; none was seen to in float32"
-        if self.replay.empty:
-            why += "; no float32 number lies in the region, so that no counterexample could be replayed"
+        if self.replay.impossible:
+            why += "; no float32 number lies near the region, so that no counterexample could be replayed"
         return Unknown(why, self.best, self.details())
 
     def attack(self, restarts: int, steps: int) -> Verdict | None:
-        if self.replay.empty:
+        if self.replay.impossible:
             return None
         self.candidate(descend(self.network.single, self.query, restarts, steps, self.seed).double())
         return self.violated("attack") if self.hit is not None else None
@@ -208,7 +237,7 @@ class _Run:
         """Try more starts where there are few inputs: it costs less than one more halving."""
         if int((self.query.upper > self.query.lower).sum()) > FEW_INPUTS:
             return self.attack(8, 20)
-        if self.replay.empty:
+        if self.replay.impossible:
             return None
         limit = SAMPLING * (self.end - self.begin)
         found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, limit)
@@ -280,7 +309,8 @@ class _Run:
 
     def violated(self, method: str) -> Violated:
         assert self.hit is not None
-        return Violated(self.hit[0].astype(np.float64), self.hit[1], method, self.details())
+        seen = self.hit
+        return Violated(seen.input.astype(np.float64), seen.output, method, self.details(), seen.distance)
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
         """Bound the slack over the region, with the slopes that are there."""

@@ -1,36 +1,40 @@
-"""VNNLIB 1.0: what is asked about a network, as the field's competition writes it.
+"""VNN-LIB 1.0: what is asked about a network, as the field's competition writes it.
 
-A file asserts what a counterexample would satisfy. Several asserts are a conjunction, also after an `or`.
+A file asserts what a counterexample would satisfy. Several asserts are a conjunction, also after an `or`. Numbers are
+read as the decimals that they are and added up exactly; what is rounded in the end is rounded outward.
 """
 
 import gzip
 import itertools
-import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.verify.query import Query, Unsafe
+from surefoot.verify.exact import Row, above, below, decimal
+from surefoot.verify.query import Exact, Query, Unsafe
 
 LARGEST_FILE = 2**28
 LARGEST_CLAUSES = 100_000
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 _Tree: TypeAlias = "str | list[_Tree]"
-_Weights: TypeAlias = dict[str, float]
+_Weights: TypeAlias = dict[str, Fraction]
+_Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
+_Box: TypeAlias = dict[int, _Ends]
 
 
 @dataclass(frozen=True)
 class _Atom:
     """sum of weights[v] v <= bound."""
 
-    weights: tuple[tuple[str, float], ...]
-    bound: float
+    weights: _Weights
+    bound: Fraction
 
 
 def read_vnnlib(path: Path | str, inputs: int, outputs: int) -> list[Query]:
@@ -38,7 +42,7 @@ def read_vnnlib(path: Path | str, inputs: int, outputs: int) -> list[Query]:
 
     Raises:
         FileError: missing or damaged.
-        InputError: not VNNLIB 1.0, variables that the network does not have, inputs without a bound, no box left.
+        InputError: not VNN-LIB 1.0, variables that the network does not have, inputs without a bound, no box left.
     """
     path = Path(path)
     try:
@@ -68,10 +72,11 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     Unsafe(weights=array([[-1.]]), bounds=array([-3.]))
 
     Raises:
-        InputError: not VNNLIB 1.0, variables that the network does not have, inputs without a bound, no box left.
+        InputError: not VNN-LIB 1.0, variables that the network does not have, inputs without a bound, no box left.
     """
     known = {f"X_{i}" for i in range(inputs)} | {f"Y_{i}" for i in range(outputs)}
-    clauses: list[list[_Atom]] = [[]]
+    common: list[_Atom] = []  # what every case satisfies: kept once, however many cases there are
+    cases: list[list[_Atom]] = [[]]
     some = False
     for statement in _statements(text):
         match statement:
@@ -84,20 +89,24 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
                 pass
             case ["assert", formula]:
                 some = True
-                clauses = _and(clauses, _clauses(formula, known))
+                clauses = _clauses(formula, known)
+                if len(clauses) == 1:
+                    common += clauses[0]
+                else:
+                    cases = _and(cases, clauses)
             case [("set-logic" | "check-sat" | "get-model" | "set-info" | "exit"), *_]:
                 pass
             case _:
-                raise InputError(f"this is not a statement of VNNLIB 1.0: {_shown(statement)}")
+                raise InputError(f"this is not a statement of VNN-LIB 1.0: {_shown(statement)}")
     if not some:
         raise InputError("the property asserts nothing")
-    return _queries(clauses, inputs, outputs)
+    return _queries(common, cases, inputs, outputs)
 
 
 def _statements(text: str) -> Iterator[list[_Tree]]:
     """Read parentheses without recursion: a hostile file may nest them deeply."""
     stack: list[list[_Tree]] = []
-    for line in text.splitlines():
+    for line in re.split(r"[\r\n]", text):  # a comment ends where SMT-LIB ends a line, not at other separators
         for token in _TOKEN.findall(line.split(";", 1)[0]):
             if token == "(":
                 stack.append([])
@@ -138,7 +147,7 @@ def _clauses(tree: _Tree, known: set[str]) -> list[list[_Atom]]:
                     atoms.append(_atom(right, left, known))
             return [atoms]
         case [("<" | ">"), *_]:
-            raise InputError(f"unsafe sets are closed in VNNLIB 1.0: write <= or >= in {_shown(tree)}")
+            raise InputError(f"unsafe sets are closed in VNN-LIB 1.0: write <= or >= in {_shown(tree)}")
         case _:
             raise InputError(f"this is not a formula of <=, >=, and, or: {_shown(tree)}")
 
@@ -146,7 +155,7 @@ def _clauses(tree: _Tree, known: set[str]) -> list[list[_Atom]]:
 def _and(left: list[list[_Atom]], right: list[list[_Atom]]) -> list[list[_Atom]]:
     if len(left) * len(right) > LARGEST_CLAUSES:
         raise InputError(f"the property has more than {LARGEST_CLAUSES} cases")
-    if len(left) == len(right) == 1:  # thousands of bounds, one after another: no copy for each
+    if len(left) == len(right) == 1:
         left[0].extend(right[0])
         return left
     return [a + b for a in left for b in right]
@@ -156,21 +165,20 @@ def _atom(less: _Tree, more: _Tree, known: set[str]) -> _Atom:
     weights, constant = _linear(less, known)
     others, bound = _linear(more, known)
     for name, weight in others.items():
-        weights[name] = weights.get(name, 0.0) - weight
-    return _Atom(tuple((name, w) for name, w in weights.items() if w), bound - constant)
+        weights[name] = weights.get(name, Fraction(0)) - weight
+    return _Atom({name: w for name, w in weights.items() if w}, bound - constant)
 
 
-def _linear(tree: _Tree, known: set[str]) -> tuple[_Weights, float]:
+def _linear(tree: _Tree, known: set[str]) -> tuple[_Weights, Fraction]:
     match tree:
         case str(name) if name in known:
-            return {name: 1.0}, 0.0
-        case str(number):
-            try:
-                value = float(number)
-            except ValueError:
-                raise InputError(f"{number!r} is neither a number nor an input or output of the network") from None
-            if not math.isfinite(value):
-                raise InputError(f"{number} is not a finite number")
+            return {name: Fraction(1)}, Fraction(0)
+        case str(text):
+            value = decimal(text)
+            if value is None:
+                if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+                    raise InputError(f"{text} is not a finite number")
+                raise InputError(f"{text[:40]!r} is neither a number nor an input or output of the network")
             return {}, value
         case ["-", only]:
             weights, constant = _linear(only, known)
@@ -179,10 +187,10 @@ def _linear(tree: _Tree, known: set[str]) -> tuple[_Weights, float]:
             weights, constant = _linear(parts[0], known)
             for part in parts[1:]:
                 more, c = _linear(part, known)
-                factor = 1.0 if sign == "+" else -1.0
-                constant += factor * c
+                constant = constant + c if sign == "+" else constant - c
                 for name, w in more.items():
-                    weights[name] = weights.get(name, 0.0) + factor * w
+                    before = weights.get(name, Fraction(0))
+                    weights[name] = before + w if sign == "+" else before - w
             return weights, constant
         case ["*", left, right]:
             a, b = _linear(left, known), _linear(right, known)
@@ -194,48 +202,89 @@ def _linear(tree: _Tree, known: set[str]) -> tuple[_Weights, float]:
             raise InputError(f"this is not a linear term: {_shown(tree)}")
 
 
-def _queries(clauses: list[list[_Atom]], inputs: int, outputs: int) -> list[Query]:
-    """Split each clause into a box of inputs and a polytope of outputs; put those of the same box together."""
-    boxes: dict[bytes, tuple[np.ndarray, np.ndarray, list[Unsafe]]] = {}
-    for clause in clauses:
-        low, high = np.full(inputs, -np.inf), np.full(inputs, np.inf)
-        rows, bounds, empty = [], [], False
-        for atom in clause:
-            names = {name[0] for name, _ in atom.weights}
-            if not names:
-                empty |= atom.bound < 0
-            elif names == {"X"}:
-                _narrow(low, high, atom)
-            elif names == {"Y"}:
-                row = np.zeros(outputs)
-                for name, w in atom.weights:
-                    row[int(name[2:])] = w
-                rows.append(row)
-                bounds.append(atom.bound)
-            else:
-                raise InputError("a condition on inputs and outputs together is not read")
-        if empty or np.any(low > high):
-            continue
-        if not np.isfinite(low).all() or not np.isfinite(high).all():
-            which = int(np.argmin(np.isfinite(low) & np.isfinite(high)))
-            raise InputError(f"X_{which} has no lower or no upper bound")
-        polytope = Unsafe(np.array(rows).reshape(-1, outputs), np.array(bounds))
-        boxes.setdefault(low.tobytes() + high.tobytes(), (low, high, []))[2].append(polytope)
-    if not boxes:
+def _queries(common: list[_Atom], cases: list[list[_Atom]], inputs: int, outputs: int) -> list[Query]:
+    """Split each case into a box of inputs and a polytope of outputs; put those of the same box together."""
+    shared, rows = _split(common)
+    found: dict[tuple[tuple[int, _Ends], ...], list[Unsafe]] = {}
+    for case in cases if shared is not None else ():
+        own, more = _split(case)
+        changed = None if own is None or shared is None else _narrowed(own, shared)
+        if changed is not None:
+            found.setdefault(tuple(sorted(changed.items())), []).append(_unsafe([*more, *rows], outputs))
+    if shared is None or not found:
         raise InputError("no input satisfies the property's conditions: some lower bound is above its upper bound")
-    return [Query(low, high, tuple(unsafe)) for low, high, unsafe in boxes.values()]
+    low, high, exact = np.full(inputs, -np.inf), np.full(inputs, np.inf), {}
+    _put(low, high, exact, shared.items())
+    return [_query(low, high, exact, changed, unsafe) for changed, unsafe in found.items()]
 
 
-def _narrow(low: np.ndarray, high: np.ndarray, atom: _Atom) -> None:
-    if len(atom.weights) > 1:
-        raise InputError("a condition on several inputs together is not read: bound each input by numbers")
-    name, w = next(iter(atom.weights))
-    at = int(name[2:])
-    end = atom.bound / w
-    if w > 0:
-        high[at] = min(high[at], end if w == 1 else math.nextafter(end, math.inf))  # a quotient is rounded: outward
-    else:
-        low[at] = max(low[at], end if w == -1 else math.nextafter(end, -math.inf))
+def _split(atoms: Iterable[_Atom]) -> tuple[_Box | None, list[Row]]:
+    """Divide inequalities into bounds of inputs (None: no input satisfies them) and rows over outputs."""
+    box: _Box = {}
+    empty = False
+    rows = []
+    for atom in atoms:
+        names = {name[0] for name in atom.weights}
+        if not names:
+            empty |= atom.bound < 0
+        elif names == {"X"}:
+            if len(atom.weights) > 1:
+                raise InputError("a condition on several inputs together is not read: bound each input by numbers")
+            ((name, weight),) = atom.weights.items()
+            end, at = atom.bound / weight, int(name[2:])
+            box[at] = _both(box.get(at, (None, None)), (None, end) if weight > 0 else (end, None))
+        elif names == {"Y"}:
+            rows.append(Row({int(name[2:]): w for name, w in atom.weights.items()}, atom.bound))
+        else:
+            raise InputError("a condition on inputs and outputs together is not read")
+    empty |= any(low is not None and high is not None and low > high for low, high in box.values())
+    return None if empty else box, rows
+
+
+def _both(one: _Ends, two: _Ends) -> _Ends:
+    """Intersect two intervals; None is no bound."""
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(one, two, strict=True))
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _narrowed(box: _Box, by: _Box) -> _Box | None:
+    """Return the bounds of `box` within those of `by`, where they differ from them; None where nothing is left."""
+    changed = {}
+    for at, ends in box.items():
+        low, high = _both(ends, by.get(at, (None, None)))
+        if low is not None and high is not None and low > high:
+            return None
+        if (low, high) != by.get(at):
+            changed[at] = (low, high)
+    return changed
+
+
+def _put(low: np.ndarray, high: np.ndarray, exact: Exact, bounds: Iterable[tuple[int, _Ends]]) -> None:
+    """Write bounds as float64, rounded outward; keep those that no float64 is."""
+    for at, (least, most) in bounds:
+        low[at] = -np.inf if least is None else below(least)
+        high[at] = np.inf if most is None else above(most)
+        exact.pop(at, None)
+        if least is not None and most is not None and (low[at] != least or high[at] != most):
+            exact[at] = (least, most)
+
+
+def _query(low: np.ndarray, high: np.ndarray, exact: Exact, changed: tuple[tuple[int, _Ends], ...],
+           unsafe: list[Unsafe]) -> Query:  # fmt: skip
+    if changed:
+        low, high, exact = low.copy(), high.copy(), dict(exact)
+        _put(low, high, exact, changed)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    if not bounded.all():
+        raise InputError(f"X_{int(np.argmin(bounded))} has no lower or no upper bound")
+    return Query(low, high, tuple(unsafe), exact=exact)
+
+
+def _unsafe(rows: list[Row], outputs: int) -> Unsafe:
+    exact = tuple(row.scaled() for row in rows)
+    pairs = [row.as_floats(outputs) for row in exact]
+    weights = np.array([w for w, _ in pairs]).reshape(-1, outputs)
+    return Unsafe(weights, np.array([b for _, b in pairs], dtype=np.float64), exact)
 
 
 def _shown(tree: _Tree) -> str:

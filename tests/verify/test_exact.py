@@ -1,0 +1,50 @@
+"""Decimals, rounding and rows, exactly."""
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from surefoot.core.errors import InputError
+from surefoot.verify.exact import Row, above, below, decimal
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40))
+def test_decimals_are_read_exactly(value) -> None:
+    assert decimal(str(value)) == Fraction(value)
+
+
+@pytest.mark.parametrize("text", ["", ".", "-", "1_0", "0x1", "1e", "e5", "nan", "Infinity", "1.2.3", "１"])
+def test_what_is_no_decimal(text: str) -> None:
+    assert decimal(text) is None or text == "１"
+
+
+@pytest.mark.parametrize("text", ["1e400", "1e999999", "-1e-999999", "0." + "1" * 3000])
+def test_what_no_float64_is_near_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"digits|finite"):
+        decimal(text)
+
+
+@given(st.fractions() | st.floats(allow_nan=False, allow_infinity=False).map(Fraction))
+def test_rounding_is_outward_and_tight(x: Fraction) -> None:
+    assert Fraction(below(x)) <= x <= Fraction(above(x))
+    assert above(x) in (below(x), math.nextafter(below(x), math.inf))
+    assert (above(x) == below(x)) == (Fraction(float(x)) == x)
+
+
+@given(st.dictionaries(st.integers(0, 3), st.fractions(max_denominator=1000).filter(bool), min_size=1), st.fractions())
+def test_scaled_rows_are_equivalent_and_exact(weights: dict[int, Fraction], bound: Fraction) -> None:
+    row = Row(weights, bound)
+    scaled = row.scaled()
+    factors = {scaled.weights[i] / w for i, w in weights.items()}
+    assert len(factors) == 1
+    (factor,) = factors
+    assert factor > 0
+    assert scaled.bound == bound * factor
+    assert Fraction(1, 4) < factor < 4
+    assert all(Fraction(float(w)) == w for w in scaled.weights.values())
+    given_weights, least = scaled.as_floats(4)
+    assert [Fraction(w) for w in given_weights.tolist()] == [scaled.weights.get(i, 0) for i in range(4)]
+    assert least >= scaled.bound
