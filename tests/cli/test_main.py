@@ -1,6 +1,7 @@
 """The command itself: interrupts, and what it imports."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import time
 
 import pytest
 
-from surefoot.cli.main import COMMANDS, INTERRUPTED, build
+from surefoot.cli.main import COMMANDS, FAULT, INTERRUPTED, OUT_OF_MEMORY, build, run
+from surefoot.core.errors import InputError
+from typed import call
 
 
 def test_an_interrupted_training_says_so_and_leaves_no_predictions(tmp_path):
@@ -33,3 +36,34 @@ def test_an_interrupted_training_says_so_and_leaves_no_predictions(tmp_path):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_builds(name):
     assert [c.name for c in build(name).registered_commands] == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyError(2), FAULT, r"a fault of surefoot, please report it: KeyError: 2 \(test_main\.py:\d+; SUREFOOT_TRACE"),
+        (ValueError("one\ntwo"), FAULT, "ValueError: one two"),
+        (MemoryError("Unable to allocate 9 TiB"), OUT_OF_MEMORY, "out of memory: Unable to allocate 9 TiB; give it a"),
+        (OSError(28, "No space left on device"), 3, "cannot write the output: No space left on device"),
+        (InputError("row 3 is NaN"), 2, "surefoot: row 3 is NaN"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(error, code, line, monkeypatch, capsys):
+    def raises() -> None:
+        raise error
+
+    monkeypatch.setattr("surefoot.cli.doctor.command", raises)
+    assert call(capsys, "doctor")[0] == code
+    with pytest.raises(SystemExit):
+        run(["doctor"])
+    said = capsys.readouterr().err
+    assert re.search(line, said)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+def test_a_full_disk_is_one_line_on_standard_output_too():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "surefoot.cli.main", "doctor"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "surefoot: cannot write the output: No space left on device\n")

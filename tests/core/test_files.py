@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import errno
 import json
 import pickle
 
@@ -61,3 +62,12 @@ def test_of_a_pickle_it_is_not_said_how_to_load_it(tmp_path):
             read()
         assert "trust" not in str(refused.value)
         assert "table.np" in str(refused.value)
+
+
+def test_what_the_system_refuses_is_one_line_and_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(FileError, match=r"cannot write .*table\.json: No space left on device"),
+        whole_file(tmp_path / "table.json"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
 from surefoot.verify.attack import deep_fool
-from surefoot.verify.query import Holds, Unsafe, Violated, robustness
+from surefoot.verify.query import Holds, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.regions import ball, brightening, line, patch, pixels, polytope, zonotope
 from surefoot.verify.run import Network, ask, verify
 

@@ -1,8 +1,12 @@
 """The `surefoot` command: finds the subcommand, runs it, and turns our errors into one line and an exit code."""
 
+import contextlib
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
 import typer
@@ -12,6 +16,8 @@ from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootEr
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
+OUT_OF_MEMORY = 5
+FAULT = 70  # of surefoot itself
 
 
 class Entry(NamedTuple):
@@ -58,8 +64,8 @@ def _top(version: _Version = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
     Commands take and leave files. Exit codes: 0 done, 1 `equal --within` not shown, 2 bad input, 3 a file that cannot
-    be read or written,
-    4 an optional dependency is missing, 130 interrupted (the same command goes on).
+    be read or written, 4 an optional dependency is missing, 5 out of memory, 70 a fault of surefoot itself, 130
+    interrupted (the same command goes on).
     """
 
 
@@ -91,18 +97,50 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        _silence()
+        sys.exit(0)
+    except OSError as error:
+        _silence()
+        _end(f"cannot write {error.filename or 'the output'}: {error.strerror or error}", EXIT_CODES[FileError])
+    sys.exit(0)
+
+
+def _run(arguments: list[str]) -> None:
+    """Run the command line; whatever goes wrong becomes one line and an exit code."""
+    try:
         build(next((a for a in arguments if a in COMMANDS), None))(arguments)
     except SurefootError as error:
-        print(f"surefoot: {error}", file=sys.stderr)
-        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+        _end(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except SystemExit as done:
         if done.code == INTERRUPTED:
             print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
+        elif done.code:
+            raise
+    except MemoryError as error:
+        _end(f"out of memory{f': {error}' if str(error) else ''}; give it a smaller question", OUT_OF_MEMORY)
+    except OSError:
         raise
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+    except Exception as error:
+        if os.environ.get("SUREFOOT_TRACEBACK"):
+            raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        _end(f"a fault of surefoot, please report it: {what} ({place}; SUREFOOT_TRACEBACK=1 shows where)", FAULT)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    print(f"surefoot: {line}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _silence() -> None:
+    """Send what standard output still holds nowhere: the interpreter would try to write it again when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

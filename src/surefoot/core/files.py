@@ -20,24 +20,38 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it into place only when the block ends without an error.
 
     Raises:
-        FileError: the folder does not exist and cannot be made, or `path` is a folder.
+        FileError: the folder does not exist and cannot be made, `path` is a folder, or the disk is full.
     """
     target = Path(path)
     if target.is_dir():
         raise FileError(f"cannot write {target}: it is a folder; name a file in it")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
-    except OSError as error:
-        raise FileError(f"cannot write {target}: {error.strerror}") from error
-    os.close(handle)
+        os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        with writing(target):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the system says while a file is written into one line that names the file.
+
+    Raises:
+        FileError: the system refused: no room, no right, no such folder.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _umask() -> int:

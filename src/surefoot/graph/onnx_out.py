@@ -1,6 +1,7 @@
 """Write a graph as an ONNX file, for any runtime."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -9,6 +10,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.ops import (
@@ -31,13 +33,34 @@ _OPSET = 17
 _IR = 9
 
 
+class Names:
+    """Gives names that no other value of a file has."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def fresh(self, wanted: str) -> str:
+        """Return the name that is wanted, or one like it that is free.
+
+        >>> names = Names(["fc"])
+        >>> names.fresh("fc"), names.fresh("fc"), names.fresh("")
+        ('fc_1', 'fc_2', 'value')
+        """
+        wanted = wanted or "value"
+        numbered = (f"{wanted}_{i}" for i in itertools.count(1))
+        name = next(name for name in itertools.chain([wanted], numbered) if name not in self.taken)
+        self.taken.add(name)
+        return name
+
+
 class _Writer:
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: np.dtype, names: Names) -> None:
+        self.dtype, self.names = dtype, names
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def constant(self, value: "np.ndarray | torch.Tensor", name: str) -> str:
+        name = self.names.fresh(name)
         array = value.detach().numpy() if isinstance(value, torch.Tensor) else value
         array = array.astype(self.dtype) if array.dtype.kind == "f" else array.astype(np.int64)
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
@@ -47,6 +70,10 @@ class _Writer:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
+    def inner(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Write a node whose result is no node of the graph; return the result's name."""
+        return self.node(op, inputs, self.names.fresh(output), **attributes)
+
     def write(self, node: Node, x: list[str], out: str, given: list[tuple[int, ...]]) -> None:
         op = node.op
         match op:
@@ -55,8 +82,8 @@ class _Writer:
                 if op.offset is None:
                     self.node("MatMul", [x[0], weight], out)
                 else:
-                    self.node("MatMul", [x[0], weight], f"{out}_product")
-                    self.node("Add", [f"{out}_product", self.constant(op.offset, f"{out}_bias")], out)
+                    product = self.inner("MatMul", [x[0], weight], f"{out}_product")
+                    self.node("Add", [product, self.constant(op.offset, f"{out}_bias")], out)
             case Conv2d():
                 inputs = [x[0], self.constant(op.weight, f"{out}_weight")]
                 inputs += [] if op.offset is None else [self.constant(op.offset, f"{out}_bias")]
@@ -66,19 +93,23 @@ class _Writer:
                     group=op.groups,
                 )  # fmt: skip
             case Scale():
-                scaled = f"{out}_scaled" if op.shift is not None else out
-                self.node("Mul", [x[0], self.constant(op.scale, f"{out}_scale")], scaled)
-                if op.shift is not None:
+                factors = [x[0], self.constant(op.scale, f"{out}_scale")]
+                if op.shift is None:
+                    self.node("Mul", factors, out)
+                else:
+                    scaled = self.inner("Mul", factors, f"{out}_scaled")
                     self.node("Add", [scaled, self.constant(op.shift, f"{out}_shift")], out)
             case Take():
                 size = int(np.prod(given[0]))
-                flat = self.node("Reshape", [x[0], self.constant(np.array([-1, size]), f"{out}_flat")], f"{out}_values")
+                flat = self.inner(
+                    "Reshape", [x[0], self.constant(np.array([-1, size]), f"{out}_flat")], f"{out}_values"
+                )
                 index = op.index.flatten().numpy()
                 if (index < 0).any():  # one more value, 0, for what lies outside
                     amounts = self.constant(np.array([0, 0, 0, 1]), f"{out}_amounts")
-                    flat = self.node("Pad", [flat, amounts], f"{out}_padded")
+                    flat = self.inner("Pad", [flat, amounts], f"{out}_padded")
                     index = np.where(index < 0, size, index)
-                taken = self.node("Gather", [flat, self.constant(index, f"{out}_index")], f"{out}_taken", axis=1)
+                taken = self.inner("Gather", [flat, self.constant(index, f"{out}_index")], f"{out}_taken", axis=1)
                 self.node("Reshape", [taken, self.constant(np.array([-1, *node.shape]), f"{out}_shape")], out)
             case Reshape():
                 self.node("Reshape", [x[0], self.constant(np.array([-1, *op.target]), f"{out}_shape")], out)
@@ -109,12 +140,11 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
 
     Names of nodes are kept where they are unique. `read_onnx` reads it back as the same function.
     """
-    writer = _Writer(np.dtype(np.float64 if dtype == torch.float64 else np.float32))
     kind = TensorProto.DOUBLE if dtype == torch.float64 else TensorProto.FLOAT
-    names: list[str] = []
+    given_names = Names()
+    names = [given_names.fresh(node.name) for node in graph.nodes]
+    writer = _Writer(np.dtype(np.float64 if dtype == torch.float64 else np.float32), given_names)
     for at, node in enumerate(graph.nodes):
-        taken = node.name in names
-        names.append(f"{node.name}_{at}" if taken else node.name)
         if at:
             writer.write(node, [names[i] for i in node.inputs], names[at], [graph.nodes[i].shape for i in node.inputs])
     made = helper.make_graph(
@@ -152,26 +182,34 @@ def write_onnx(
 
 def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor) -> None:
     made, name = model.graph, model.graph.input[0].name
+    names = Names([name, *(t.name for t in made.initializer), *(out for node in made.node for out in node.output)])
     kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type).type
     ends = [end.numpy().astype(kind) for end in (lower, upper)]
     # rounded into the box, not out of it
     ends[0] = np.where(ends[0] < lower.numpy(), np.nextafter(ends[0], kind(np.inf)), ends[0])
     ends[1] = np.where(ends[1] > upper.numpy(), np.nextafter(ends[1], kind(-np.inf)), ends[1])
+    if (ends[0] > ends[1]).any():
+        at = int(np.argmax(ends[0] > ends[1]))
+        low, high = (float(end.flatten()[at]) for end in (lower, upper))
+        raise InputError(
+            f"input {at} lies between {low!r} and {high!r}, where there is no {np.dtype(kind).name} number to clip to: "
+            "widen the domain"
+        )
+    inside, least, most = (names.fresh(f"{name}_{word}") for word in ("inside", "lower", "upper"))
     for node in made.node:
         for at, given in enumerate(node.input):
             if given == name:
-                node.input[at] = f"{name}_inside"
-    constants = [f"{name}_lower", f"{name}_upper"]
+                node.input[at] = inside
     if all(np.ptp(end) == 0 for end in ends):
         ends = [end.reshape(-1)[0] for end in ends]
-        nodes = [helper.make_node("Clip", [name, *constants], [f"{name}_inside"], name=f"{name}_clip")]
+        nodes = [helper.make_node("Clip", [name, least, most], [inside], name=inside)]
     else:
-        above = helper.make_node("Max", [name, constants[0]], [f"{name}_above"], name=f"{name}_max")
+        above = names.fresh(f"{name}_above")
         nodes = [
-            above,
-            helper.make_node("Min", [f"{name}_above", constants[1]], [f"{name}_inside"], name=f"{name}_min"),
+            helper.make_node("Max", [name, least], [above], name=above),
+            helper.make_node("Min", [above, most], [inside], name=inside),
         ]
-    made.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, constants, strict=True))
+    made.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, (least, most), strict=True))
     for node in reversed(nodes):
         made.node.insert(0, node)
     onnx.checker.check_model(model)

@@ -32,7 +32,7 @@ def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
     """Return the slopes with the smaller areas, one for each row, and the triangles' tangents where they matter."""
     slopes, tangents = {}, {}
     for at in relaxation.rectifiers():
-        if at < target:
+        if at <= target:  # the target may be a ReLU itself
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
             wide = (-1, rows, *x.lower.shape[1:])
             slopes[at] = (x.upper > -x.lower).to(x.lower.dtype).unsqueeze(1).expand(wide)

@@ -10,7 +10,7 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 
-_DECIMAL = re.compile(r"([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d{1,6}))?")
+_DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,6}))?")
 _MOST_DIGITS = 2000  # a decimal of more is refused, be it written out or by its exponent
 _WHOLE = 2**53  # integers up to here are float64 numbers
 

@@ -13,7 +13,7 @@ import torch
 from joblib import Parallel, delayed
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import read_pairs
+from surefoot.core.files import read_pairs, writing
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.reach.certificate import Certificate, Proof
@@ -164,8 +164,9 @@ def _answers(journal: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _append(journal: Path, entry: dict[str, Any]) -> None:
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.open("a+b") as file:
+    with writing(journal):
+        journal.parent.mkdir(parents=True, exist_ok=True)
+    with writing(journal), journal.open("a+b") as file:
         file.seek(0)
         whole = file.read().rfind(b"\n") + 1  # the run may have been stopped in the middle of a line
         file.truncate(whole)

@@ -1,0 +1,43 @@
+"""A graph is written as a valid file that means the same, whatever its nodes are called."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from networks import random_network
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import Graph, Node, evaluate
+from surefoot.graph.onnx_in import graph_of_onnx
+from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
+
+NAMES = ["fc", "fc_weight", "fc_bias", "fc_scaled", "fc_1", "", "relu_1", "input", "a/b:0", "é"]
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 30), st.lists(st.sampled_from(NAMES), min_size=60, max_size=60))
+def test_names_may_repeat_collide_or_lack(seed: int, names: list[str]) -> None:
+    graph = random_network(seed)
+    graph = Graph(tuple(Node(name, n.op, n.inputs, n.shape) for name, n in zip(names, graph.nodes, strict=False)))
+    model = onnx_of_graph(graph)
+    onnx.checker.check_model(model, full_check=True)
+    outputs = [name for node in model.graph.node for name in node.output]
+    assert len({*outputs, *(t.name for t in model.graph.initializer)}) == len(outputs) + len(model.graph.initializer)
+    x = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, *graph.input_shape))).float()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (seen,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    wanted = evaluate(graph, x.double()).numpy()
+    assert np.allclose(seen, wanted, rtol=1e-4, atol=1e-4 * (1 + np.abs(wanted).max()))
+    assert np.allclose(evaluate(graph_of_onnx(model).to(torch.float64), x.double()).numpy(), wanted)
+
+
+def test_a_clip_needs_a_number_to_clip_to(tmp_path: Path) -> None:
+    graph = random_network(0)
+    low = torch.full(graph.input_shape, 0.1, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"input 0 lies between 0\.1 and 0\.1, where there is no float32 number"):
+        write_onnx(graph, tmp_path / "net.onnx", clip=(low, low))
