@@ -135,7 +135,7 @@ class Replay:
             np.isnan(self.nearest), np.clip(given, self.lower, np.maximum(self.lower, self.upper)), self.nearest
         )
         y = self.run(x)
-        finite = np.isfinite(y).all(1)
+        finite = np.asarray(np.isfinite(y).all(1))
         slack = np.where(finite, self.query.slack(np.where(finite[:, None], y, 0.0)), np.inf)
         hits = [self._hit(x[i], y[i]) for i in slack.argsort() if slack[i] < np.inf and self.query.broken_by(y[i])]
         return min((hit for hit in hits if hit is not None), key=lambda hit: hit.distance, default=None)
