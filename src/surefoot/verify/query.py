@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
-from surefoot.reach.certificate import Proof
+from surefoot.proof.certificate import Proof
 
 
 @dataclass(frozen=True, eq=False)
