@@ -83,7 +83,7 @@ def test_values_against_fractions() -> None:
             case Add():
                 values.append([p + q for p, q in zip(a, values[node.inputs[1]], strict=True)])
             case _:
-                from surefoot.reach.checker import affine_matrix  # noqa: PLC0415
+                from surefoot.proof.matrices import affine_matrix  # noqa: PLC0415
 
                 matrix, bias = affine_matrix(node, graph.nodes[node.inputs[0]].shape)
                 rows = [

@@ -9,7 +9,7 @@ import pytest
 from surefoot.core.errors import FileError
 from surefoot.core.files import read_json, read_pairs, whole_file, write_json, write_text
 from surefoot.core.tables import load_predictions
-from surefoot.reach.certificate import load_certificate
+from surefoot.proof.files import load_certificate
 
 
 def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):

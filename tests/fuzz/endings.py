@@ -18,7 +18,8 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, Node, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Op, Relu, Reshape, Scale, Take
-from surefoot.reach.certificate import Certificate, check
+from surefoot.proof.property import check_property
+from surefoot.proof.question import Question, certificate_of_property
 from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
 
@@ -66,7 +67,8 @@ def judged(number: int, met: Attack) -> str:
             met.faults.append(f"{number}: {method} claims a margin of {verdict.margin}, sampling meets {least}")
         if prove:
             assert verdict.proof is not None
-            check(Certificate("", (verdict.proof,)), network.graph)
+            asked = Question(query.lower, query.upper, [(u.weights, u.bounds) for u in query.unsafe])
+            check_property(certificate_of_property(network.graph, (verdict.proof,)), network.graph, [asked])
     if isinstance(verdict, Violated):
         x = torch.from_numpy(verdict.input)
         seen = evaluate(graph.to(torch.float32), x.float().reshape(1, *graph.input_shape)).double().flatten().numpy()

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from networks import random_box, random_network
 from planted import convolutional, dense
-from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.equal import equal, flat_boxes
-from surefoot.compress.forms import difference, forms_of
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
 from surefoot.compress.stable import inside, stability
@@ -21,6 +19,9 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, evaluate, fold
 from surefoot.graph.ops import Linear, Relu
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.proof.equality import check_equal
+from surefoot.proof.forms import difference, forms_of
+from surefoot.proof.question import certificate_of_difference
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
 FOUND_BY = {
@@ -121,14 +122,15 @@ def test_certificates_are_checked_and_nothing_else_passes(seed: int) -> None:
     graph = dense(seed, KINDS, (12, 12))
     made = compress(graph, *box(graph))
     proofs = stability(graph, *box(graph)), stability(made.graph, *box(graph))
-    held = certificate_of(("a", "b"), *proofs)
-    assert check_equal(held, ("a", "b"), graph, made.graph).max() < 1e-9
-    with pytest.raises(InputError, match="other networks"):
-        check_equal(held, ("a", "c"), graph, made.graph)
+    proofs = proofs[0].proof(), proofs[1].proof()
+    held = certificate_of_difference((graph, made.graph), proofs)
+    assert check_equal(held, graph, made.graph).max() < 1e-9
     other = dense(seed + 100, KINDS, (12, 12))
     wrong = compress(other, *box(graph)).graph
+    with pytest.raises(InputError, match="another network"):
+        check_equal(held, graph, wrong)
     try:
-        bound = check_equal(held, ("a", "b"), graph, wrong)
+        bound = check_equal(certificate_of_difference((graph, wrong), proofs), graph, wrong)
     except InputError:
         return
     x = inside(*box(graph), 2000, seed=2)

@@ -18,10 +18,11 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu, Scale
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.proof.checker import Checker
+from surefoot.proof.matrices import affine_matrix
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.checker import Checker, affine_matrix
 from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.verify.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify

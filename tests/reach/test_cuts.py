@@ -14,11 +14,13 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.proof.certificate import Proof
+from surefoot.proof.checker import Checker
+from surefoot.proof.property import check_property
+from surefoot.proof.question import Question, certificate_of_property
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax
 from surefoot.reach.boxes import Box
-from surefoot.reach.certificate import Certificate, Proof, check
-from surefoot.reach.checker import Checker
 
 
 def linear(d: int) -> Graph:
@@ -89,7 +91,8 @@ def test_a_part_of_a_box_proves_no_property() -> None:
     graph, low, high = linear(1), np.zeros(1), np.ones(1)
     unsafe = ((np.array([[1.0]]), np.array([-0.5])),)  # y <= -0.5: no input of the box does that
     whole = Proof(low, high, unsafe, "boxes")
-    assert check(Certificate("", (whole,)), graph) > 0
+    asked = [Question(low, high, unsafe)]
+    assert check_property(certificate_of_property(graph, (whole,)), graph, asked) > 0
     part = replace(whole, cuts=(np.array([[1.0]]), np.array([0.5])))
     with pytest.raises(InputError, match="part of a box"):
-        check(Certificate("", (part,)), graph)
+        check_property(certificate_of_property(graph, (part,)), graph, asked)

@@ -8,7 +8,8 @@ import torch
 
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.certificate import Certificate, check
+from surefoot.proof.property import check_property
+from surefoot.proof.question import certificate_of_property
 from surefoot.reach.stars import begin, exact
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
@@ -88,17 +89,19 @@ def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callabl
             if not isinstance(verdict, Holds):
                 continue
             assert verdict.proof is not None
-            margin = check(Certificate("", (verdict.proof,)), network.graph)
+            margin = check_property(
+                certificate_of_property(network.graph, (verdict.proof,)), network.graph, [verdict.proof]
+            )
             assert margin == pytest.approx(verdict.margin, rel=1e-5, abs=1e-7)
             checked += 1
             moved = tuple((w, b + 2 * verdict.margin + 10.0) for w, b in verdict.proof.unsafe)
             stronger = type(verdict.proof)(**{**vars(verdict.proof), "unsafe": moved})
             with pytest.raises(ValueError, match="not proven"):
-                check(Certificate("", (stronger,)), network.graph)
+                check_property(certificate_of_property(network.graph, (stronger,)), network.graph, [stronger])
             if verdict.proof.leaves:
                 less = type(verdict.proof)(**{**vars(verdict.proof), "leaves": verdict.proof.leaves[1:]})
                 with pytest.raises(ValueError, match=r"missing|different|another"):
-                    check(Certificate("", (less,)), network.graph)
+                    check_property(certificate_of_property(network.graph, (less,)), network.graph, [less])
     assert checked > 20
 
 

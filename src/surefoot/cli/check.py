@@ -1,22 +1,26 @@
 """`surefoot check`: is a certificate a proof?"""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
 import numpy as np
-import torch
 import typer
 
 from surefoot.cli.options import Json
-from surefoot.compress.files import check_files
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_file import load_model
+from surefoot.graph.graph import Graph
+from surefoot.graph.onnx_file import digest_of, load_model
 from surefoot.graph.onnx_in import graph_of_onnx
-from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.graph.passes.softmax import logits_of
-from surefoot.reach.certificate import check, load_certificate
-from surefoot.verify.many import digest_of, same_property
+from surefoot.graph.ops import Softmax
+from surefoot.proof.certificate import Certificate
+from surefoot.proof.equality import check_equal
+from surefoot.proof.files import load_certificate
+from surefoot.proof.property import check_property, parts_of
+from surefoot.proof.question import Question, checked_graph
+from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.vnnlib import read_vnnlib
 
 
@@ -38,7 +42,7 @@ def command(
 
     Alone, a certificate tells where the files were, seen from it; that they are the same is checked as always.
 
-    The check shares no code with the search: NumPy and sparse matrices, rounded outward (`reach/checker.py`).
+    The check shares no code with the search: NumPy and sparse matrices, rounded outward (docs/trusted_base.md).
 
     Example: surefoot check net.onnx property.vnnlib proof.npz
 
@@ -51,14 +55,15 @@ def command(
     if ".onnx" in prop.suffixes:
         return _check_equal(network, prop, certificate, as_json)
     held = load_certificate(certificate)
-    if held.network != digest_of(network):
-        raise InputError(f"{certificate} is about another network than {network}")
-    graph = pools_as_rectifiers(logits_of(graph_of_onnx(load_model(network))).to(torch.float64))
-    inputs, outputs = torch.Size(graph.input_shape).numel(), torch.Size(graph.output_shape).numel()
-    if not same_property(held, read_vnnlib(prop, inputs, outputs)):
-        raise InputError(f"{certificate} proves another property than {prop}")
-    margin = check(held, graph)
-    parts = sum(len(proof.leaves) or len(proof.halvings[0]) + 1 for proof in held.proofs)
+    whole = graph_of_onnx(load_model(network))
+    graph = checked_graph(whole)
+    _check_files_named(held, certificate, (network,))
+    asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
+    try:
+        margin = check_property(held, graph, asked)
+    except InputError as error:
+        raise InputError(f"{certificate} does not prove {prop} of {network}: {error}") from error
+    parts = sum(map(parts_of, held.proofs))
     if as_json:
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
     else:
@@ -72,9 +77,46 @@ def _files_of(certificate: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
+def _check_files_named(held: Certificate, certificate: Path, files: tuple[Path, ...]) -> None:
+    """See that a certificate of format 1 names these files; format 2 names networks, and is compared with those."""
+    if held.version == 1 and held.networks != tuple(digest_of(file) for file in files):
+        raise InputError(f"{certificate} is about another network than {' and '.join(map(str, files))}")
+
+
+def _asked(whole: Graph, queries: Sequence[Query]) -> list[Question]:
+    """Return what a property asks of `checked_graph`: the one place where a softmax is cut off.
+
+    It keeps the order of its outputs, so a comparison of two of them means the same of logits; nothing else does.
+    """
+    if isinstance(whole.nodes[-1].op, Softmax):
+        pairs = [_pair(unsafe) for query in queries for unsafe in query.unsafe]
+        for row, bound in ((row, bound) for pair in pairs for row, bound in zip(*pair, strict=True)):
+            used = row[row != 0]
+            if bound != 0 or len(used) != 2 or used.sum() != 0 or len(whole.output_shape) != 1:
+                raise InputError(
+                    "the network ends in a softmax, and the property is more than comparisons of two of its outputs: "
+                    "a certificate speaks of logits, and proves nothing of these probabilities"
+                )
+    if any(unsafe.weight_errors.any() for query in queries for unsafe in query.unsafe):
+        raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
+    return [Question(query.lower, query.upper, [_pair(unsafe) for unsafe in query.unsafe]) for query in queries]
+
+
+def _pair(unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
+    return unsafe.weights, unsafe.bounds
+
+
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
-    bounds, domain = check_files(first, second, certificate)
-    bound = float(bounds.max())
+    held = load_certificate(certificate)
+    wholes = [graph_of_onnx(load_model(path)) for path in (first, second)]
+    if len({isinstance(whole.nodes[-1].op, Softmax) for whole in wholes}) > 1:
+        raise InputError(f"of {first} and {second} one ends in a softmax: their outputs cannot be compared by logits")
+    _check_files_named(held, certificate, (first, second))
+    try:
+        bounds = check_equal(held, *map(checked_graph, wholes))
+    except InputError as error:
+        raise InputError(f"{certificate} does not show that {first} and {second} agree: {error}") from error
+    bound, domain = float(bounds.max()), _domain(held)
     confidence = float(np.tanh(bound / 2))
     if as_json:
         print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
@@ -83,3 +125,13 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
             f"valid: for {domain} no logit of {first} and {second} differs by more than {bound:.3g}, no confidence by "
             f"{confidence:.3g}"
         )
+
+
+def _domain(held: Certificate) -> str:
+    proof = held.proofs[0]
+    low, high = (
+        f"{end.min():g}" if end.min() == end.max() else f"{end.min():g}..{end.max():g}"
+        for end in (proof.lower, proof.upper)
+    )
+    cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"
+    return f"inputs from {low} to {high}{cut}"

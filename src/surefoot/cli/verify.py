@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from surefoot.cli.options import Cluster, Json, Seed
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
-from surefoot.reach.certificate import Certificate, save_certificate
-from surefoot.verify.many import Settings, answer_all, digest_of, load_images, open_network, plain, verify_many
+from surefoot.proof.files import save_certificate
+from surefoot.proof.question import certificate_of_property
+from surefoot.verify.many import Settings, answer_all, load_images, open_network, plain, verify_many
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.vnnlib import read_vnnlib
@@ -79,7 +80,7 @@ def command(
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
         verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
         if certificate is not None and proofs:
-            save_certificate(certificate, Certificate(digest_of(network), proofs, (network, prop)))
+            save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
         _show_one(plain(verdict), as_json)
         return
     if certificate is not None:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.compress.forms import difference, forms_of
 from surefoot.compress.journal import Journal
 from surefoot.compress.stable import Cuts, Stability, inside, stability
 from surefoot.core.errors import InputError
@@ -16,6 +15,7 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.proof.forms import difference, forms_of
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax
 from surefoot.reach.boxes import Box

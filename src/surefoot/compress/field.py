@@ -14,7 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
-from surefoot.reach.checker import affine_matrix
+from surefoot.proof.matrices import affine_matrix
 
 POINTS = 4
 LARGE = 2**30  # primes are between this and twice it: products fit 64 bits

@@ -11,7 +11,6 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.channels import Match, channels_of
 from surefoot.compress.equal import Equality, equal, searched, within
 from surefoot.compress.field import SamePolynomial, same_polynomial
@@ -32,10 +31,11 @@ from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.proof.equality import check_equal
+from surefoot.proof.files import save_certificate
+from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.reach.certificate import load_certificate, save_certificate
-from surefoot.verify.many import digest_of
 from surefoot.verify.query import Verdict
 from surefoot.verify.replay import Runner, runner_of_onnx
 
@@ -139,11 +139,12 @@ def compress_file(
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
     if certificate is not None:
-        first, second = pools_as_rectifiers(graph), pools_as_rectifiers(read_logits(out))
-        names = digest_of(path), digest_of(out)
-        proofs = [stability(g, lower, upper, seconds, witnesses, cuts=cuts, journal=journal) for g in (first, second)]
-        held = certificate_of(names, *proofs, files=(path, out))
-        check_equal(held, names, first, second)
+        first, second = checked_graph(whole), checked_graph(graph_of_onnx(load_model(out)))
+        one, two = (
+            stability(g, lower, upper, seconds, witnesses, cuts=cuts, journal=journal).proof() for g in (first, second)
+        )
+        held = certificate_of_difference((first, second), (one, two), (path, out))
+        check_equal(held, first, second)
         save_certificate(certificate, held)
     journal.forget()
     met, confidence = _met(path, out, lower, upper, cuts)
@@ -296,24 +297,6 @@ def end_words(end: Tensor) -> str:
     """Write one end of a domain in JSON: a number where all inputs have the same, else all of them."""
     values = end.flatten().tolist()
     return json.dumps(values[0] if len(set(values)) == 1 else values)
-
-
-def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarray, str]:
-    """Bound the difference of each logit of two files by a certificate, without any search; say over which domain.
-
-    Raises:
-        FileError: a file that cannot be read.
-        InputError: a certificate of other files, or one that does not show it.
-    """
-    names = digest_of(first), digest_of(second)
-    graphs = [pools_as_rectifiers(read_logits(path)) for path in (first, second)]
-    held = load_certificate(certificate)
-    bound = check_equal(held, names, *graphs)
-    proof = held.proofs[0]
-    low, high = (f"{end.min():g}" if np.ptp(end) == 0 else f"{end.min():g}..{end.max():g}" for end in
-                 (proof.lower, proof.upper))  # fmt: skip
-    cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"
-    return bound, f"inputs from {low} to {high}{cut}"
 
 
 def _as_written(graph: Graph) -> Graph:

@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.exact_input import exact_input
 from surefoot.compress.journal import Journal, covers
 from surefoot.compress.pieces import SOLVED, Polytope
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
+from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, relax
 from surefoot.reach.boxes import Box
-from surefoot.reach.certificate import Proof
 from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
 
@@ -99,17 +100,31 @@ class Stability:
     journal: Journal | None = field(default=None, repr=False)
 
     def proof(self) -> Proof:
-        """Return what a certificate needs: slopes of all bounds, and the parts of every exact search."""
+        """Return what a certificate needs: slopes of all bounds, and the parts of every exact search.
+
+        Raises:
+            InputError: rows that cut the domain, and no input that satisfies them exactly was met.
+        """
         leaves = tuple(leaf for n, (_, _, parts) in enumerate(self.decided) for leaf in sign_leaves(parts, n))
+        lower, upper = (end.flatten().numpy() for end in (self.boxes[0].lower, self.boxes[0].upper))
+        inside = None
+        if self.cuts is not None:
+            inside = exact_input(self.cuts.rows, self.cuts.bounds, lower, upper, self.cuts.middle)
+            if inside is None:
+                raise InputError(
+                    "no input was met that satisfies the rows of the domain exactly, as a certificate must name one: "
+                    "leave out the certificate, or widen the rows a little"
+                )
         return Proof(
-            self.boxes[0].lower.flatten().numpy(),
-            self.boxes[0].upper.flatten().numpy(),
+            lower,
+            upper,
             tuple((row, np.zeros(1)) for _, row, _ in self.decided),
             "signs",
             leaves=leaves,
             tightened=kept_slopes(self.tightened),
             places=tuple(at for at, _, _ in self.decided),
             cuts=None if self.cuts is None else (self.cuts.rows, self.cuts.bounds),
+            inside=inside,
         )
 
     def counts(self) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """Load an ONNX file, plain or gzipped, with its external weights: nothing outside its folder, nothing without end."""
 
 import gzip
+import hashlib
 import math
 import zlib
 from pathlib import Path
@@ -12,6 +13,15 @@ from onnx import helper
 from surefoot.core.errors import FileError
 
 LARGEST_FILE = 2**32  # bytes after unpacking: a gzipped file of a few kilobytes may claim any size
+
+
+def digest_of(path: Path | str) -> str:
+    """Return the SHA-256 of an ONNX file's content, unpacked, with its external weights.
+
+    Raises:
+        FileError: as `load_model`.
+    """
+    return hashlib.sha256(load_model(path).SerializeToString(deterministic=True)).hexdigest()
 
 
 def load_model(path: Path | str) -> onnx.ModelProto:

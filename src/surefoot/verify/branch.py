@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.proof.certificate import SignLeaf
 from surefoot.reach.ascent import Tightened, ascend, default_choice
 from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
 from surefoot.reach.boxes import Box
-from surefoot.reach.certificate import SignLeaf
 from surefoot.verify.query import Query
 
 ITERATIONS = 20

@@ -14,9 +14,9 @@ from joblib import Parallel, delayed
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_pairs, writing
-from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_file import digest_of, load_model
 from surefoot.graph.onnx_in import graph_of_onnx
-from surefoot.reach.certificate import Certificate, Proof
+from surefoot.proof.certificate import Proof
 from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import runner_of_onnx
@@ -33,23 +33,6 @@ def open_network(path: Path | str) -> Network:
     """
     model = load_model(path)
     return Network.of(graph_of_onnx(model), runner_of_onnx(model))
-
-
-def digest_of(path: Path | str) -> str:
-    """Return the SHA-256 of an ONNX file's content, unpacked, with its external weights."""
-    return hashlib.sha256(load_model(path).SerializeToString(deterministic=True)).hexdigest()
-
-
-def same_property(certificate: Certificate, queries: Sequence[Query]) -> bool:
-    """Whether a certificate's proofs are of just these boxes and these unsafe sets."""
-
-    def told(lower: np.ndarray, upper: np.ndarray, unsafe: Sequence[tuple[np.ndarray, np.ndarray]]) -> bytes:
-        parts = [lower, upper, *(part for pair in unsafe for part in pair)]
-        return b"|".join(np.ascontiguousarray(part, dtype=np.float64).tobytes() for part in parts)
-
-    proven = {told(proof.lower, proof.upper, proof.unsafe) for proof in certificate.proofs}
-    asked = {told(q.lower, q.upper, [(u.weights, u.bounds) for u in q.unsafe]) for q in queries}
-    return proven == asked and all(query.cuts is None for query in queries)
 
 
 @dataclass(frozen=True)

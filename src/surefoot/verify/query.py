@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
-from surefoot.reach.certificate import Proof
+from surefoot.proof.certificate import Proof
 from surefoot.verify.exact import Row, above
 
 Exact: TypeAlias = dict[int, tuple[Fraction, Fraction]]

@@ -20,10 +20,10 @@ from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
-from surefoot.reach.certificate import Proof
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs

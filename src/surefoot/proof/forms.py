@@ -13,10 +13,11 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
-from surefoot.reach.checker import affine_matrix
+from surefoot.proof.matrices import affine_matrix
 
-LARGEST = 2**25  # numbers in the forms of one node
+LARGEST = 2**25  # numbers in the forms of one node, or of all rectifiers before it
 MATCH = 1e-2  # of its size: rectifiers of two networks nearer than this correspond
+SAFE = 1 + 1e-6  # of an error: it is made of sums and products of numbers that are not negative, fewer than 1e9 in turn
 TWIN = 1e-9  # of its size: a rectifier nearer than this to a multiple of another is that multiple
 
 
@@ -37,6 +38,7 @@ class Forms:
     depths: list[float]  # how far below 0 what enters each atom may be
 
 
+@np.errstate(all="ignore")
 def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
     """Resolve a graph over boxes (lower, upper) of all its nodes, flat.
 
@@ -53,7 +55,7 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
     values: list[tuple[np.ndarray, np.ndarray]] = [(first, np.zeros(inputs))]
     for at, node in enumerate(graph.nodes[1:], 1):
         given = [values[i] for i in node.inputs]
-        if len(boxes[at][0]) * len(reach) > LARGEST:
+        if max(len(boxes[at][0]), len(atoms)) * len(reach) > LARGEST:
             raise InputError(f"node {node.name!r}: {len(boxes[at][0])} values are too many for dense forms")
         match node.op:
             case Affine():
@@ -64,7 +66,7 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
                 most.data = magnitude(most.data)
                 size = most @ magnitude(_size(given[0][0], reach)) + np.abs(bias)
                 terms = int(np.diff(matrix.indptr).max(initial=0))
-                error = most @ magnitude(given[0][1]) * (1 + 1e-12) + 1.01 * (terms + 8) * DOUBLE * size
+                error = most @ magnitude(given[0][1]) + 1.01 * (terms + 8) * DOUBLE * size
             case Add():
                 form = _wide(given[0][0], reach) + _wide(given[1][0], reach)
                 error = given[0][1] + given[1][1] + 4 * DOUBLE * _size(form, reach)
@@ -147,6 +149,7 @@ def _wide(form: np.ndarray, reach: list[float]) -> np.ndarray:
     return np.pad(form, ((0, 0), (0, len(reach) - form.shape[1])))
 
 
+@np.errstate(all="ignore")
 def difference(first: Forms, second: Forms) -> np.ndarray:
     """Bound |f_k(x) - g_k(x)| of each output over the domain.
 
@@ -200,4 +203,4 @@ def _translated(first: Forms, second: Forms) -> np.ndarray:
     form = second.outputs @ translation
     spare = _size(second.outputs, lost) + first.error + second.error
     spare += unit * (_size(second.outputs, _size(translation, first.reach)) + _size(first.outputs, first.reach))
-    return (np.abs(form - first.outputs) @ first.reach + spare) * (1 + 1e-12)
+    return (np.abs(form - first.outputs) @ first.reach + spare) * SAFE

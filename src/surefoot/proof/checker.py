@@ -1,19 +1,27 @@
 """An independent check of a proof: NumPy and sparse matrices, none of the code that made it.
 
 It shares with the prover what an operation *is* (`graph.ops` as data), nothing else: every operation becomes a matrix
-here, bounds are carried back one region at a time, and each sum is let out by the rounding it may have suffered.
+here, bounds are carried back one region at a time, and each sum is let out by the rounding it may have suffered. What
+is no finite number is no bound, and is refused wherever it comes up: comparisons with it pass silently.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Graph, Node
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
+from surefoot.graph.graph import Graph
+from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu
+from surefoot.proof.matrices import affine_matrix
 
+LARGEST = 1e300  # of a value: the width of its box, and a sum of two ends, are float64 numbers still
+AT_ONCE = (
+    2**23
+)  # numbers in the rows that are carried back together: what memory is needed does not grow with their count
+Box: TypeAlias = tuple[np.ndarray, np.ndarray]
 _U = 2.0**-53
 _LEAST = 1e-150
 _LOST = 1e-300  # more than a sum loses whose products are too small for a float64
@@ -34,48 +42,6 @@ def _paid(a: np.ndarray, size: np.ndarray, terms: int) -> np.ndarray:
     return np.abs(a) @ size + _LEAST * size.sum()
 
 
-def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Write an affine operation as y = M x + b."""
-    op, size_in, size_out = node.op, int(np.prod(given)), int(np.prod(node.shape))
-    places = np.arange(size_out).reshape(node.shape)
-    bias = np.zeros(node.shape)
-    match op:
-        case Linear():
-            weight = op.weight.double().numpy()
-            matrix = sparse.kron(sparse.identity(size_in // weight.shape[1]), sparse.csr_matrix(weight))
-            bias = bias if op.offset is None else bias + op.offset.double().numpy()
-        case Scale():
-            diagonal = np.broadcast_to(op.scale.double().numpy(), node.shape).ravel()
-            matrix = sparse.diags(diagonal)
-            bias = bias if op.shift is None else bias + op.shift.double().numpy()
-        case Reshape():
-            matrix = sparse.identity(size_in)
-        case Take():
-            index = op.index.numpy().ravel()
-            kept = np.nonzero(index >= 0)[0]
-            matrix = sparse.csr_matrix((np.ones(len(kept)), (kept, index[kept])), (size_out, size_in))
-        case Conv2d():
-            weight = op.weight.double().numpy()
-            (out, per_group, kh, kw), (left, _, top, _) = weight.shape, op.padding
-            entries = []
-            for o in range(out):
-                first = o // (out // op.groups) * per_group
-                for c, dy, dx in np.ndindex(per_group, kh, kw):
-                    y = np.arange(node.shape[1]) * op.stride[0] + dy * op.dilation[0] - top
-                    x = np.arange(node.shape[2]) * op.stride[1] + dx * op.dilation[1] - left
-                    inside = np.ix_((y >= 0) & (y < given[1]), (x >= 0) & (x < given[2]))
-                    source = (first + c) * given[1] * given[2] + y[:, None] * given[2] + x[None]
-                    target = places[o]
-                    entries.append((target[inside].ravel(), source[inside].ravel(), weight[o, c, dy, dx]))
-            rows, columns = (np.concatenate([e[i] for e in entries]) for i in (0, 1))
-            values = np.concatenate([np.full(len(e[0]), e[2]) for e in entries])
-            matrix = sparse.csr_matrix((values, (rows, columns)), (size_out, size_in))
-            bias = bias if op.offset is None else bias + op.offset.double().numpy()[:, None, None]
-        case _:
-            raise InputError(f"a certificate does not speak of {type(op).__name__}")
-    return sparse.csr_matrix(matrix), bias.ravel()
-
-
 @dataclass(eq=False)
 class Checker:
     """Bounds over one network; `slopes` proposes them, and any proposal in [0, 1] is sound.
@@ -90,6 +56,7 @@ class Checker:
 
     def __post_init__(self) -> None:
         """Write every affine operation as a matrix."""
+        self.widest = max(int(np.prod(node.shape)) for node in self.graph.nodes)
         for at, node in enumerate(self.graph.nodes[1:], 1):
             if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
                 self.matrices[at] = affine_matrix(node, self.graph.nodes[node.inputs[0]].shape)
@@ -104,8 +71,8 @@ class Checker:
         upper: np.ndarray,
         tightened: "Mapping[int, tuple[np.ndarray, Mapping[int, np.ndarray]]] | None" = None,
         thorough: bool = False,
-        decide: "Callable[[int, list[tuple[np.ndarray, np.ndarray]]], None] | None" = None,
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        decide: "Callable[[int, list[Box]], None] | None" = None,
+    ) -> list[Box]:
         """Bound every node: by intervals, and what enters a rectifier or a product by back-substitution too.
 
         `tightened` names the values to substitute for, and their slopes; without it, all. `decide` is called after each
@@ -113,26 +80,36 @@ class Checker:
         """
         boxes = [(lower, upper)]
         entering = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-        for at in range(1, len(self.graph.nodes)):
-            low, high = self._step(at, boxes)
-            boxes.append((low, high))
-            which, slopes = (
-                (np.arange(len(low)), None) if tightened is None else tightened.get(at, (low[:0].astype(int), None))
-            )
-            if at in entering and len(which):
-                proposals = [slopes, self.parallel(at, boxes)] if thorough else [slopes]
-                eye = np.zeros((2 * len(which), len(low)))
-                eye[np.arange(len(which)), which] = 1.0
-                eye[len(which) + np.arange(len(which)), which] = -1.0
-                for proposed in proposals:
-                    found = self.bound(at, eye, boxes, proposed)
-                    low[which] = np.maximum(low[which], found[: len(which)])
-                    high[which] = np.minimum(high[which], -found[len(which) :])
-            if decide is not None:
+        for at, node in enumerate(self.graph.nodes):
+            if at:
+                boxes.append(self._step(at, boxes))
+            if not all((np.abs(end) <= LARGEST).all() for end in boxes[at]):  # also what is not a number
+                raise InputError(f"node {node.name!r}: its values may pass {LARGEST:g}, beyond which none is proven")
+            nothing = (np.zeros(0, dtype=np.int64), None)
+            which, slopes = (np.arange(len(boxes[at][0])), None) if tightened is None else tightened.get(at, nothing)
+            if at and at in entering and len(which):
+                for proposed in [slopes, self.parallel(at, boxes)] if thorough else [slopes]:
+                    self._tighten(at, which, boxes, proposed)
+            if at and decide is not None:
                 decide(at, boxes)
         return boxes
 
-    def parallel(self, target: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:
+    def _tighten(self, at: int, which: np.ndarray, boxes: list[Box], slopes: Mapping[int, np.ndarray] | None) -> None:
+        """Narrow the box of a node at some values; slopes are one row an end, lower ends first, or one for all."""
+        (low, high), count = boxes[at], len(which)
+        step = max(AT_ONCE // (2 * self.widest), 1)
+        for begin in range(0, count, step):
+            some = which[begin : begin + step]
+            ends = np.concatenate([np.arange(begin, begin + len(some)), np.arange(begin, begin + len(some)) + count])
+            rows = np.zeros((2 * len(some), len(low)))
+            rows[np.arange(len(some)), some] = 1.0
+            rows[len(some) + np.arange(len(some)), some] = -1.0
+            own = None if slopes is None else {n: x[ends] if x.ndim > 1 else x for n, x in slopes.items()}
+            found = self.bound(at, rows, boxes, own)
+            low[some] = np.maximum(low[some], found[: len(some)])
+            high[some] = np.minimum(high[some], -found[len(some) :])
+
+    def parallel(self, target: int, boxes: list[Box]) -> dict[int, np.ndarray]:
         """Propose u / (u - l), for lines below that are parallel to those above."""
         slopes = {}
         for at, node in enumerate(self.graph.nodes[:target]):
@@ -141,7 +118,8 @@ class Checker:
                 slopes[at] = high / np.maximum(high - low, 1e-300)
         return slopes
 
-    def _step(self, at: int, boxes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    @np.errstate(all="ignore")
+    def _step(self, at: int, boxes: list[Box]) -> Box:
         node = self.graph.nodes[at]
         inputs = [boxes[i] for i in node.inputs]
         match node.op:
@@ -180,13 +158,43 @@ class Checker:
         self,
         target: int,
         rows: np.ndarray,
-        boxes: list[tuple[np.ndarray, np.ndarray]],
+        boxes: list[Box],
         slopes: Mapping[int, np.ndarray] | None = None,
         multipliers: Mapping[int, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Bound rows · (values of the target) from below by carrying the rows back to the input."""
+        """Bound rows · (values of the target) from below by carrying the rows back to the input.
+
+        Raises:
+            InputError: a bound that is no finite number.
+        """
+        step = max(AT_ONCE // self.widest, 1)
+        if len(rows) > step and not any(x.ndim > 1 for x in (slopes or {}).values()):
+            parts = [rows[begin : begin + step] for begin in range(0, len(rows), step)]
+            return np.concatenate([self.bound(target, part, boxes, slopes, multipliers) for part in parts])
+        found = self._carried_back(target, rows, boxes, slopes, multipliers)
+        if not np.isfinite(found).all():
+            raise InputError(
+                f"a bound on node {self.graph.nodes[target].name!r} is no finite number: nothing is proven"
+            )
+        return found
+
+    @np.errstate(all="ignore")
+    def _carried_back(
+        self,
+        target: int,
+        rows: np.ndarray,
+        boxes: list[Box],
+        slopes: Mapping[int, np.ndarray] | None,
+        multipliers: Mapping[int, np.ndarray] | None,
+    ) -> np.ndarray:
         carried = {target: rows}
         total, error = np.zeros(len(rows)), np.zeros(len(rows))
+
+        def add(value: np.ndarray) -> None:  # also what is small beside the sum so far: that alone may be rounded away
+            nonlocal total, error
+            error = error + 2 * _U * (np.abs(total) + np.abs(value))
+            total = total + value
+
         for at in range(target, 0, -1):
             a = carried.pop(at, None)
             if a is None:
@@ -197,11 +205,11 @@ class Checker:
                     low, high = boxes[node.inputs[0]]
                     size = _size(np.maximum(np.abs(low), np.abs(high)))
                     constant, back = _rectifier(a, low, high, None if slopes is None else slopes.get(at))
-                    total = total + constant
-                    error += _paid(a, size, 2 * len(low))
+                    add(constant)
+                    error = error + _paid(a, size, 2 * len(low))
                     if multipliers is not None and at in multipliers:
                         m = multipliers[at]  # zero, or with the sign of a decided value
-                        error += 4 * _U * ((np.abs(back) + np.abs(m)) @ size)
+                        error = error + 4 * _U * ((np.abs(back) + np.abs(m)) @ size)
                         back = back - m
                     backs = [back]
                 case Add():
@@ -209,30 +217,32 @@ class Checker:
                 case Mul():
                     one, two = (boxes[i] for i in node.inputs)
                     constant, *backs = _product(a, one, two)
-                    total = total + constant
-                    error += _paid(a, 4 * _size(np.abs(one).max(0)) * _size(np.abs(two).max(0)), 2 * a.shape[1] + 8)
+                    add(constant)
+                    error = error + _paid(
+                        a, 4 * _size(np.abs(one).max(0)) * _size(np.abs(two).max(0)), 2 * a.shape[1] + 8
+                    )
                 case Concat():
                     whole = a.reshape(len(a), *node.shape)
                     widths = np.cumsum([self.graph.nodes[i].shape[node.op.axis] for i in node.inputs])[:-1]
                     backs = [part.reshape(len(a), -1) for part in np.split(whole, widths, node.op.axis + 1)]
                 case _:
                     matrix, bias = self.matrices[at]
-                    total += a @ bias
+                    add(a @ bias)
                     size = self.sizes[at] @ _size(np.abs(boxes[node.inputs[0]]).max(0)) + _size(bias)
-                    error += _paid(a, size, len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0))
+                    error = error + _paid(a, size, len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0))
                     backs = [np.asarray((matrix.T @ a.T).T)]
             for place, back in zip(node.inputs, backs, strict=True):
                 if place in carried:
                     size = np.abs(boxes[place]).max(0)
-                    error += 4 * _U * ((np.abs(back) + np.abs(carried[place])) @ size)
+                    error = error + 4 * _U * ((np.abs(back) + np.abs(carried[place])) @ size)
                     back = back + carried[place]  # noqa: PLW2901
                 carried[place] = back
         if 0 in carried:
             a, (low, high) = carried[0], boxes[0]
             if self.cuts is not None:
-                a, total, error = self._cut(a, total, error, *boxes[0])
-            total += np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
-            error += _paid(a, _size(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
+                a, total, error = self._cut(a, total, error, low, high)
+            add(np.maximum(a, 0) @ low + np.minimum(a, 0) @ high)
+            error = error + _paid(a, _size(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
         return total - 1.001 * error - 64 * _U * np.abs(total) - _LOST
 
     def _cut(self, a: np.ndarray, total: np.ndarray, error: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[
@@ -241,7 +251,8 @@ class Checker:
         """Add y >= 0 times rows x - bounds, which is not positive for any input that counts."""
         assert self.cuts is not None
         rows, bounds = self.cuts
-        y = np.maximum(_worth(a, low, high, rows, bounds), 0.0)
+        y = _worth(a, low, high, rows, bounds)
+        y = np.where(np.isfinite(y), np.maximum(y, 0.0), 0.0)  # whatever was proposed
         size, most = _size(np.maximum(np.abs(low), np.abs(high))), _size(y)
         terms = (_size(a) + most @ _size(rows)) @ size + most @ _size(bounds) + np.abs(total)
         return a + y @ rows, total - y @ bounds, error + _gamma(len(bounds)) * terms

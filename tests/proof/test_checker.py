@@ -8,7 +8,7 @@ from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
-from surefoot.reach.checker import Checker
+from surefoot.proof.checker import Checker
 
 
 def values(graph: Graph, x: torch.Tensor) -> list[np.ndarray]:
