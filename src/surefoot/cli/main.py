@@ -1,6 +1,7 @@
 """The `surefoot` command: finds the subcommand, runs it, and turns our errors into one line and an exit code."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple, NoReturn
@@ -12,6 +13,9 @@ from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootEr
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
+# Threads that wait sleep: by default they spin, each on a core, take the time of others on a busy machine, and keep the
+# thread that has work waiting for those that the machine does not run. Said before the libraries are loaded.
+PATIENT = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
 class Entry(NamedTuple):
@@ -90,6 +94,8 @@ def build(wanted: str | None) -> typer.Typer:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)  # what a user said stays
     try:
         build(next((a for a in arguments if a in COMMANDS), None))(arguments)
     except SurefootError as error:

@@ -14,9 +14,10 @@ from surefoot.cli.options import Cluster, Json, Seed
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
 from surefoot.reach.certificate import Certificate, save_certificate
-from surefoot.verify.many import Settings, answer_all, digest_of, load_images, open_network, plain, verify_many
+from surefoot.verify.many import Settings, digest_of, load_images, open_network, plain, verify_many
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
+from surefoot.verify.several import answer_all
 from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
