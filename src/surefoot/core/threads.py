@@ -1,6 +1,5 @@
 """How many threads compute: one in each of several processes, and none that spins while it waits."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar

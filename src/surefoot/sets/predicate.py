@@ -15,7 +15,6 @@ from surefoot.core.deadline import seconds_left, tick, uninterrupted
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
 
-
 LONGEST = 60.0  # seconds of one linear program
 
 

@@ -36,7 +36,8 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
     """Return the inputs (restarts, d) that projected gradient descent came closest to what is unsafe with.
 
     Each restart aims at every unsafe set in turn, or at those nearest to the middle if a large network has many; the
-    first starts in the middle, the others anywhere. The graph's type is that of the search. Nothing is claimed: whoever asks replays them.
+    first starts in the middle, the others anywhere. The graph's type is that of the search. Nothing is claimed: whoever
+    asks replays them.
 
     Reference: Madry et al. 2018, with steps that shrink.
     """

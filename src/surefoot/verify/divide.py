@@ -131,9 +131,13 @@ class _Batch:
 
     seconds: float
     work: Callable[[], float]  # the clock of the deadline
-    begin: float
     size: int = 1
     parts: int = 0
+    begin: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin now."""
+        self.begin = self.work()
 
     def next_size(self, parts: int) -> int:
         """Return how many boxes the cost of the last batch allows, `parts` having been made by now."""
@@ -150,10 +154,14 @@ class _Progress:
 
     whole: Tensor  # widths
     deadline: Deadline
-    seconds: float  # of work
-    begin: float
     grace: float = 1.0
     seen: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
+    begin: float = field(init=False)
+    seconds: float = field(init=False)  # of work
+
+    def __post_init__(self) -> None:
+        """Begin now."""
+        self.begin, self.seconds = self.deadline.clock.work(), self.deadline.work_left
 
     @property
     def gone(self) -> float:
@@ -193,11 +201,9 @@ def divide(
     made = 1
     proven: list[tuple[Tensor, Tensor]] = []
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
-    margin, parts = torch.inf, 0
-    deadline = Deadline.of(seconds)
-    clock, whole_work = deadline.clock.work, deadline.work_left
-    batch = _Batch(SHARE * whole_work, clock, clock())
-    progress = _Progress(high[0] - low[0], deadline, whole_work, clock(), plan.grace)
+    margin, parts, deadline = torch.inf, 0, Deadline.of(seconds)
+    batch = _Batch(SHARE * deadline.work_left, deadline.clock.work)
+    progress = _Progress(high[0] - low[0], deadline, plan.grace)
     while len(low):
         tick()
         some = batch.next_size(parts)

@@ -132,8 +132,8 @@ class _Stack:
     def some(self, mask: Tensor) -> "_Stack":
         """Return some of the boxes."""
         which = [i for i, kept in zip(self.which, mask.tolist(), strict=True) if kept]
-        parts = (part[mask] for part in (self.low, self.high, self.weights, self.bounds))
-        return _Stack(which, *parts, self.sizes)
+        low, high, weights, bounds = (part[mask] for part in (self.low, self.high, self.weights, self.bounds))
+        return _Stack(which, low, high, weights, bounds, self.sizes)
 
     def missed(self, rows: Tensor) -> Tensor:
         """Return by how much the nearest unsafe set is missed, (n, r) to (n,): a set is missed by its largest row."""
