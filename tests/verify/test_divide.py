@@ -1,6 +1,5 @@
 """Halving boxes: rows of a conjunction taken together, inputs that are used up, samples."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 
 from networks import random_box, random_network, samples
+from surefoot.core.deadline import Clock, Deadline
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
@@ -84,16 +84,19 @@ def test_samples_are_inside_and_the_nearest_of_many() -> None:
 def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
     proven: list[tuple[float, float]], nearly: bool
 ) -> None:
-    progress = _Progress(torch.tensor([2.0, 0.0, 4.0]), seconds=8, grace=2)  # one input is fixed
-    now = time.monotonic()
-    for when, share in proven:  # ten seconds in all, of which so many were gone
-        progress.begin = now - when
+    wall, work = [0.0], [0.0]
+    deadline = Deadline.of(8, Clock(lambda: wall[0], lambda: work[0]))
+    progress = _Progress(torch.tensor([2.0, 0.0, 4.0]), deadline, grace=2)  # one input is fixed
+    for when, share in proven:  # ten seconds of work in all
+        work[0] = when
         progress.add(torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[2.0 * share, 1.0, 4.0]]))
-    progress.begin = now - 10
+    work[0] = 10
     assert progress.is_over() != nearly
-    progress.begin = now - 7
+    work[0] = 7
     assert not progress.is_over()
-    progress.begin = now - 17
+    work[0] = 17
+    assert progress.is_over()
+    wall[0], work[0] = 8.0, 1.0  # the wall's time is never passed
     assert progress.is_over()
 
 
@@ -137,7 +140,7 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
         query = replace(query, unsafe=moved)
         run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
-        finish = Finisher(Task(graph, query, *run.for_signs()), time.monotonic() + 60)
+        finish = Finisher(Task(graph, query, *run.for_signs()), Deadline.of(60.0))
         bounds, _ = finish(torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None])
         margin = float(bounds)
         more = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed + 1)).numpy()
@@ -198,7 +201,7 @@ def test_two_processes_finish_what_one_does() -> None:
     task = Task(graph, query, *run.for_signs())
     low = torch.tensor([[-0.3, -0.3, -0.3], [0.0, -0.3, -0.3]]).double()
     high = torch.tensor([[0.0, 0.3, 0.3], [0.3, 0.3, 0.3]]).double()
-    alone, together = (Finisher(task, time.monotonic() + 60, jobs) for jobs in (1, 2))
+    alone, together = (Finisher(task, Deadline.of(60.0), jobs) for jobs in (1, 2))
     assert torch.equal(alone(low, high)[0], together(low, high)[0])
     assert bool((together(low, high)[0] > 0).all())
     assert together.holds_in_float32()
@@ -211,7 +214,7 @@ def test_what_seems_a_counterexample_is_told_whatever_the_shape_of_inputs() -> N
     graph = builder.build()
     query = Query(np.zeros(1), np.ones(1), (Unsafe(np.ones((1, 1)), np.full(1, 0.5)),))
     task = Task(graph, query, graph, query)
-    found = finish_box(task, torch.zeros(1).double(), torch.ones(1).double(), time.monotonic() + 5)
+    found = finish_box(task, torch.zeros(1).double(), torch.ones(1).double(), Deadline.of(5.0))
     assert found.margin == -np.inf
     assert found.suspects is not None
     assert found.suspects.ndim == 2

@@ -98,7 +98,8 @@ def test_questions_of_another_shape() -> None:
 
 def test_known_verdicts_of_the_competition(shared_data) -> None:
     """Two instances of each kind, whose answer all good tools share."""
-    from surefoot.verify.many import answer_all, open_network  # noqa: PLC0415
+    from surefoot.verify.many import open_network  # noqa: PLC0415
+    from surefoot.verify.several import answer_all  # noqa: PLC0415
     from surefoot.verify.vnnlib import read_vnnlib  # noqa: PLC0415
 
     data = shared_data / "verify"

@@ -11,12 +11,16 @@ from rich.table import Table
 
 from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError, MissingExtra
 from surefoot.recalibrate import load_recalibrator
 from surefoot.report.certified import Radius, certify_images, show
 from surefoot.report.evaluation import plain
 from surefoot.verify.many import load_images, open_network
 from surefoot.verify.regions import ball
+
+PICTURE = 10.0  # seconds for the verdict of each image that is shown
+BOUNDS = 0.7  # of the limit, for bounds, where pictures follow
 
 
 def command(
@@ -34,6 +38,10 @@ def command(
         typer.Option(help="Write a page: curves, and the first images with pictures."),
     ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="How many images the page shows.")] = 6,
+    limit: Annotated[
+        float,
+        typer.Option("--limit", "--timeout", min=0, help="Seconds for all images at all radii, and the pictures."),
+    ] = 600.0,
     as_json: Json = False,
 ) -> None:
     """Certify confidence: bounds that hold for every input within a radius, after the map.
@@ -51,25 +59,36 @@ def command(
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
 
+    until = Deadline.of(limit)
+
     def done() -> None:
         next(steps, None)
 
-    found, bounds = certify_images(opened, x, y, radii, (low, high), recalibrator, done)
+    found, bounds = certify_images(
+        opened, x, y, radii, (low, high), recalibrator, done, until.before(1.0 if page is None else BOUNDS)
+    )
     done()
     if page is not None:
         try:
             from surefoot.report.certified_page import write_certified_page  # noqa: PLC0415  (an extra)
         except ModuleNotFoundError as error:
             raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
-        shown = [
-            show(opened, i, x[i], y[i], ball(x[i], radii[-1], low, high), bounds[-1][i], 10.0)
-            for i in range(min(pictures, len(x)))
-        ]
+        shown = []
+        for i in range(min(pictures, len(x))):
+            mine = until.before(1 / (min(pictures, len(x)) - i))
+            region = ball(x[i], radii[-1], low, high)
+            one = mine.run(lambda i=i, region=region, mine=mine: show(
+                opened, i, x[i], y[i], region, bounds[-1][i], min(PICTURE, 0.6 * mine.left)))  # fmt: skip
+            shown += [] if one is None else [one]
         write_certified_page(page, f"{network.name} on {images.name}", found, shown)
     if as_json:
         print(json.dumps([plain(r) for r in found], allow_nan=False))
         return
     Console().print(_table(found))
+    for radius in found:
+        if radius.bounded < len(x):
+            print(f"time is up: {radius.bounded} of {len(x)} images were bounded at radius {radius.eps:.4g}; "
+                  "the others may do anything")  # fmt: skip
     if page is not None:
         print(f"page: {page}")
 

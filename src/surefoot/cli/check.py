@@ -97,7 +97,7 @@ def _asked(whole: Graph, queries: Sequence[Query]) -> list[Question]:
                     "the network ends in a softmax, and the property is more than comparisons of two of its outputs: "
                     "a certificate speaks of logits, and proves nothing of these probabilities"
                 )
-    if any(unsafe.weight_errors.any() for query in queries for unsafe in query.unsafe):
+    if not all(query.has_exact_weights for query in queries):
         raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
     return [Question(query.lower, query.upper, [_pair(unsafe) for unsafe in query.unsafe]) for query in queries]
 

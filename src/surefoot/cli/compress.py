@@ -12,8 +12,9 @@ from torch import Tensor
 from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.stable import Cuts
+from surefoot.compress.stable import Cuts, Patience
 from surefoot.compress.stable import Domain as Box
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import open_npz
 from surefoot.report.evaluation import plain
@@ -25,7 +26,11 @@ Domain = Annotated[
         "`rows` and `bounds`: rows x <= bounds."
     ),
 ]
-Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for each unit that is searched exactly.")]
+Limit = Annotated[
+    float, typer.Option("--limit", "--timeout", min=0, help="Seconds, at most; what was found by then is said.")
+]
+SEARCH = 2.0  # seconds for each unit that is searched exactly,
+SEARCH_SHARE = 0.01  # or so much of the limit, if that is more
 
 
 def command(
@@ -45,7 +50,7 @@ def command(
         typer.Option(min=0, help="Also remove units that are almost stable, changing no logit by more than this."),
     ] = 0.0,
     clip: Annotated[bool, typer.Option("--clip", help="Let the file move every input into the domain first.")] = False,
-    seconds: Seconds = 2.0,
+    limit: Limit = 300.0,
     as_json: Json = False,
 ) -> None:
     """Remove what cannot matter for any input of the domain: the answers stay the same, outside nothing is promised.
@@ -54,7 +59,9 @@ def command(
     """
     shape = read_logits(network).input_shape
     witnesses = None if images is None else read_inputs(images, shape)
-    report = compress_file(network, out, read_domain(domain, shape), seconds, witnesses, certificate, tolerance, clip)
+    report = compress_file(
+        network, out, read_domain(domain, shape), patience_of(limit), witnesses, certificate, tolerance, clip
+    )
     if as_json:
         print(json.dumps({**plain(report), "sentence": report.sentence}, allow_nan=False))
         return
@@ -67,7 +74,14 @@ def command(
     )
     logits = "" if np.isnan(report.met) else f"no logit moved by more than {report.met:.2g}, "
     print(f"ONNX Runtime, float32: {logits}no confidence by more than {report.confidence_met:.2g}.")
-    print(f"network: {out}" + ("" if certificate is None else f"\ncertificate: {certificate}"))
+    print(
+        f"network: {out}" + ("" if certificate is None or not certificate.exists() else f"\ncertificate: {certificate}")
+    )
+
+
+def patience_of(limit: float) -> Patience:
+    """Return how long to search each unit, and all of them, within so many seconds from now; 0: only what is quick."""
+    return Patience(max(SEARCH, SEARCH_SHARE * limit), Deadline.of(limit))
 
 
 def read_domain(text: str, shape: tuple[int, ...]) -> Box:

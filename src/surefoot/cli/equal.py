@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import numpy as np
 import typer
 
-from surefoot.cli.compress import Domain, Seconds, read_domain, read_inputs
+from surefoot.cli.compress import Domain, Limit, patience_of, read_domain, read_inputs
 from surefoot.cli.options import Json
 from surefoot.compress import calibrated
 from surefoot.compress.files import (
@@ -24,6 +24,8 @@ from surefoot.recalibrate.files import load_recalibrator
 from surefoot.verify.many import plain
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated
 
+POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
+
 
 def command(
     first: Annotated[Path, typer.Argument(help="An .onnx file.")],
@@ -33,7 +35,7 @@ def command(
         Optional[float],  # noqa: UP045
         typer.Option(help="Prove that no logit differs by so much, or find an input where one does."),
     ] = None,
-    limit: Annotated[float, typer.Option(help="Seconds for --within.")] = 60.0,
+    limit: Limit = 60.0,
     images: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
@@ -46,7 +48,6 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", "-o", help="Write the input of the largest difference (.npy)."),
     ] = None,
-    seconds: Seconds = 2.0,
     as_json: Json = False,
 ) -> None:
     """Bound by how much two networks' logits and confidences can differ over a domain; show the largest difference met.
@@ -57,7 +58,8 @@ def command(
     """
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
-    polynomial = same_polynomial_files(first, second)
+    patience = patience_of(limit)
+    polynomial = patience.until.before(POLYNOMIAL).run(lambda: same_polynomial_files(first, second))
     if polynomial is not None and polynomial.same:
         found = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
         sentence = (
@@ -67,12 +69,12 @@ def command(
         print(json.dumps({**found, "same_polynomial": True, "error": polynomial.error}) if as_json else sentence)
         return
     if within is not None:
-        answer = within_files(first, second, where, within, limit)
+        answer = within_files(first, second, where, within, patience.until)
         if isinstance(answer, Violated) and out is not None:
             _save(out, answer.input.reshape(shape))
         _say(answer, within, as_json)
         raise typer.Exit(0 if isinstance(answer, Holds) else 1)
-    found = equal_files(first, second, where, seconds)
+    found = equal_files(first, second, where, patience)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
     other = found.other is not None and replayed(first, second, found.other)[1]
     x = None if images is None else read_inputs(images, shape)

@@ -18,6 +18,9 @@ EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
 OUT_OF_MEMORY = 5
 FAULT = 70  # of surefoot itself
+# Threads that wait sleep: by default they spin, each on a core, take the time of others on a busy machine, and keep the
+# thread that has work waiting for those that the machine does not run. Said before the libraries are loaded.
+PATIENT = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
 class Entry(NamedTuple):
@@ -96,6 +99,8 @@ def build(wanted: str | None) -> typer.Typer:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)  # what a user said stays
     try:
         _run(arguments)
         sys.stdout.flush()

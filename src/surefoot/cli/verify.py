@@ -15,9 +15,10 @@ from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_property
-from surefoot.verify.many import Settings, answer_all, load_images, open_network, plain, verify_many
+from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
+from surefoot.verify.several import answer_all
 from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]

@@ -1,25 +1,27 @@
 """Are two networks equal over a domain, or by how much can they differ, or on which input do they?"""
 
 import math
-import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from surefoot.compress.journal import Journal
-from surefoot.compress.stable import Cuts, Stability, inside, stability
+from surefoot.compress.stable import Cuts, Patience, Stability, inside, stability
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.ops import Op
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.proof.forms import difference, forms_of
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
-from surefoot.reach.backward import lower_bounds, relax
-from surefoot.reach.boxes import Box
-from surefoot.verify.query import Holds, Query, Unsafe, Verdict
+from surefoot.reach.backward import LARGEST_ROWS, lower_bounds, relax
+from surefoot.reach.boxes import Box, size_of
+from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict
 from surefoot.verify.replay import Runner
 from surefoot.verify.run import Network, verify
 
@@ -28,6 +30,10 @@ STARTS = 64  # of a search for a larger difference
 STEPS = 30
 ASCENT = 20
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
+MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
+# of the time that is left, at most: for intervals, forms, bounds; in forms for the two networks' stability; in bounds
+# for tightening; for `equal` within `within`
+INTERVALS, FORMS, BOUNDS, STABLE, TIGHTENING, FIRST = 0.5, 0.6, 0.7, (0.4, 0.5), 0.6, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +82,7 @@ def equal(
     second: Graph,
     lower: Tensor,
     upper: Tensor,
-    seconds: float = 2.0,
+    seconds: float | Patience = 2.0,
     known: Stability | None = None,
     forms_alone: bool = False,
     cuts: Cuts | None = None,
@@ -86,7 +92,8 @@ def equal(
 
     By their affine forms, which finds networks equal that are; else, or for networks that have no such forms, by
     bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. `known` is the
-    first's stability, if it was found before.
+    first's stability, if it was found before. The same operations with the same constants are equal at once. With a
+    limit in `seconds` the bound is the best that was found by then; intervals give one for nearly nothing.
 
     Property: sound in real arithmetic.
 
@@ -95,19 +102,94 @@ def equal(
             without affine forms.
     """
     first, second = (pools_as_rectifiers(g.to(torch.float64)) for g in (first, second))
-    gap = difference_of(first, second)
-    one = known or stability(first, lower, upper, seconds, cuts=cuts, journal=journal)
-    bound = np.full(math.prod(first.output_shape), np.inf)
-    try:
-        two = stability(second, lower, upper, seconds, cuts=cuts, journal=journal)
-        bound = difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two)))
-    except InputError:  # products, or too many values for dense forms
-        if forms_alone:
-            raise
-    scale = 1 + float(one.boxes[-1].magnitude.max())
-    if not forms_alone and not bound.max() <= NEARLY * scale:
-        bound = np.fmin(bound, _by_bounds(gap, lower, upper, 10 * seconds, cuts))
-    return searched(first, second, lower, upper, bound, cuts)
+    search = _Search(first, second, lower, upper, Patience.of(seconds), cuts, journal, difference_of(first, second))
+    until = search.patience.until
+    if same_operations(first, second):
+        search.bound = np.zeros_like(search.bound)
+    elif forms_alone:
+        search.by_forms(known)
+    else:
+        until.before(INTERVALS).run(search.by_intervals)
+        until.before(FORMS).run(lambda: search.by_forms_if_any(known))
+        if not search.bound.max() <= NEARLY * search.scale:
+            until.before(BOUNDS).run(search.by_bounds)
+    met = until.run(lambda: searched(first, second, lower, upper, search.bound, cuts, until))
+    return met or Equality(search.bound, 0.0, inside(lower, upper, 1, cuts=cuts)[0].numpy())
+
+
+def same_operations(first: Graph, second: Graph) -> bool:
+    """Whether two graphs are of the same operations with the same constants: equal, whatever their nodes' names."""
+    return len(first.nodes) == len(second.nodes) and all(
+        type(one.op) is type(two.op) and one.inputs == two.inputs and one.shape == two.shape and _same(one.op, two.op)
+        for one, two in zip(first.nodes, second.nodes, strict=True)
+    )
+
+
+def _same(first: Op, second: Op) -> bool:
+    one, two = vars(first), vars(second)
+    return one.keys() == two.keys() and all(
+        torch.equal(value, two[name])
+        if isinstance(value, Tensor) and isinstance(two[name], Tensor)
+        else type(value) is type(two[name]) and not isinstance(value, Tensor) and value == two[name]
+        for name, value in one.items()
+    )
+
+
+@dataclass(eq=False)
+class _Search:
+    """The best bound so far of two networks' difference, and the ways to a better one."""
+
+    first: Graph
+    second: Graph
+    lower: Tensor
+    upper: Tensor
+    patience: Patience
+    cuts: Cuts | None
+    journal: Journal | None
+    gap: Graph
+    scale: float = 1.0
+    bound: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no bound."""
+        self.bound = np.full(math.prod(self.gap.output_shape), np.inf)
+
+    def improve(self, bound: np.ndarray) -> None:
+        self.bound = np.fmin(self.bound, np.where(bound >= 0, bound, np.inf))  # also where it is not a number
+
+    def by_intervals(self) -> None:
+        box = relax(self.gap, Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0)), REAL, corners=False).boxes[-1]
+        self.improve(torch.maximum(-box.lower, box.upper).flatten().numpy())
+
+    def by_forms_if_any(self, known: Stability | None) -> None:
+        with suppress(InputError):  # products, or too many values for dense forms
+            self.by_forms(known)
+
+    def by_forms(self, known: Stability | None) -> None:
+        search = [self.patience.before(part) for part in STABLE]
+        one = known or stability(self.first, self.lower, self.upper, search[0], cuts=self.cuts, journal=self.journal)
+        self.scale = 1 + float(one.boxes[-1].magnitude.max())
+        two = stability(self.second, self.lower, self.upper, search[1], cuts=self.cuts, journal=self.journal)
+        self.improve(difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two))))
+
+    def by_bounds(self) -> None:
+        """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
+        until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
+        region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
+        cuts = None if self.cuts is None else self.cuts.tensors
+        made = relax(self.gap, region, REAL, tighten_by_ascent(ASCENT, until), cuts=cuts)
+        out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
+        widest, single = max(size_of(node) for node in self.gap.nodes), made.to(torch.float32)
+        for some in torch.arange(k).split(max(LARGEST_ROWS // (2 * widest), 1)):  # one output after another, if large
+            tick()
+            rows = torch.eye(k)[some].double()
+            rows = torch.cat([rows, -rows]).reshape(1, 2 * len(some), *self.gap.output_shape)
+            start = default_choice(single, out, 2 * len(some))
+            choice, _ = ascend(single, out, rows.float(), start, {}, ASCENT)
+            ends = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, len(some)).numpy()
+            bound = np.full(k, np.inf)
+            bound[some.numpy()] = np.maximum(-ends[0], -ends[1])
+            self.improve(bound)
 
 
 def within(
@@ -116,7 +198,7 @@ def within(
     lower: Tensor,
     upper: Tensor,
     most: float,
-    seconds: float,
+    seconds: float | Deadline,
     run: Runner | None = None,
     cuts: Cuts | None = None,
 ) -> Verdict:
@@ -133,49 +215,50 @@ def within(
     """
     if not 0 < most < math.inf:
         raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
-    begin = time.monotonic()
-    found = equal(first, second, lower, upper, min(seconds / 20, 2.0), cuts=cuts)
+    deadline = Deadline.of(seconds)
+    begin = deadline.clock.wall()
+    patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
+    found = equal(first, second, lower, upper, patience, cuts=cuts)
+
+    def took() -> dict[str, float]:
+        return {"seconds": round(deadline.clock.wall() - begin, 3)}
+
     if found.largest < most:
-        return Holds(most - found.largest, "forms", False, {"seconds": round(time.monotonic() - begin, 3)})
+        return Holds(most - found.largest, "forms", False, took())
     gap = difference_of(*(g.to(torch.float64) for g in (first, second)))
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
     query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
-    return verify(Network.of(gap, run), query, begin + seconds - time.monotonic(), float32=False)
-
-
-def _by_bounds(gap: Graph, lower: Tensor, upper: Tensor, seconds: float, cuts: Cuts | None) -> np.ndarray:
-    """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
-    made = relax(
-        gap,
-        Box(lower.unsqueeze(0), upper.unsqueeze(0)),
-        REAL,
-        tighten_by_ascent(ASCENT, time.monotonic() + seconds),
-        cuts=None if cuts is None else cuts.tensors,
-    )
-    out, k = len(gap.nodes) - 1, math.prod(gap.output_shape)
-    rows = torch.cat([torch.eye(k), -torch.eye(k)]).double().reshape(1, 2 * k, *gap.output_shape)
-    single = made.to(torch.float32)
-    choice, _ = ascend(single, out, rows.float(), default_choice(single, out, 2 * k), {}, ASCENT)
-    low, negative_high = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, k).numpy()
-    found = np.maximum(-low, -negative_high)
-    return np.where(found >= 0, found, np.inf)  # also where it is not a number
+    answer = verify(Network.of(gap, run), query, deadline, float32=False)
+    if isinstance(answer, Unknown) and np.isfinite(found.largest):
+        why = f"{answer.why}; no output differs by more than {found.largest:.3g}, and one by {found.met:.3g} was met"
+        return Unknown(why, max(answer.margin, most - found.largest), took())
+    return replace(answer, details=answer.details | took())
 
 
 def searched(
-    first: Graph, second: Graph, lower: Tensor, upper: Tensor, bound: np.ndarray, cuts: Cuts | None
+    first: Graph,
+    second: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    bound: np.ndarray,
+    cuts: Cuts | None,
+    until: Deadline = NEVER,
 ) -> Equality:
     """Give a bound with the largest difference that is met, and with another answer if one is.
 
-    Samples first, then steps of the gradient's sign.
+    Samples first, then steps of the gradient's sign, while there is time.
     """
-    x = inside(lower, upper, SAMPLES, cuts=cuts)
+    fit = MOST_VALUES // sum(size_of(node) for graph in (first, second) for node in graph.nodes)
+    x = inside(lower, upper, int(np.clip(fit, 1, SAMPLES)), cuts=cuts)
     one, two = (evaluate(g, x).flatten(1) for g in (first, second))
     gaps = (one - two).abs().amax(1)
     top = one.topk(min(2, one.shape[1]), 1).values
     margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
-    starts = [x[gaps.topk(STARTS).indices], x[(-margin).topk(STARTS).indices]]
-    tried = torch.cat([x, *(_climbed(first, second, lower, upper, s, g) for g, s in enumerate(starts))])
+    few = min(STARTS, len(x))
+    starts = [x[gaps.topk(few).indices], x[(-margin).topk(few).indices]]
+    climbed = [_climbed(first, second, lower, upper, s, g, until) for g, s in enumerate(starts)]
+    tried = torch.cat([x, *climbed])
     tried = tried if cuts is None else cuts.pulled(tried)
     one, two = (evaluate(g, tried).flatten(1) for g in (first, second))
     gaps = (one - two).abs().amax(1)
@@ -185,10 +268,14 @@ def searched(
     return Equality(bound, float(gaps[worst]), tried[worst].numpy(), other)
 
 
-def _climbed(first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int) -> Tensor:
+def _climbed(
+    first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int, until: Deadline
+) -> Tensor:
     """Climb from each start: up the difference, or towards where the first cannot decide; return all points met."""
     met = []
     for step in range(STEPS):
+        if until.is_over():
+            break
         x = x.detach().requires_grad_()
         one, two = evaluate(first, x).flatten(1), evaluate(second, x).flatten(1)
         if by_margin and one.shape[1] > 1:

@@ -17,8 +17,9 @@ from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.journal import Journal
 from surefoot.compress.matched import matched_difference
 from surefoot.compress.rewrites import REWRITES
-from surefoot.compress.stable import Cuts, Domain, inside, stability
+from surefoot.compress.stable import Cuts, Domain, Patience, Stability, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
+from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.rounding import REAL
@@ -31,6 +32,7 @@ from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
@@ -42,6 +44,9 @@ from surefoot.verify.replay import Runner, runner_of_onnx
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32
 SAMPLES = 2000
+RUNS = 50  # of ONNX Runtime, after which the limit of time is looked at
+# of the time that is left, at most: for all rewriting with a certificate, and without; in that for the rewrites alone
+WITH_CERTIFICATE, ALONE, REWRITING = 0.5, 0.9, 0.4
 _SAME = Equality(np.zeros(1), 0.0, np.zeros(0))  # of a network and itself
 
 
@@ -89,7 +94,7 @@ def compress_file(
     path: Path,
     out: Path,
     domain: Domain,
-    seconds: float = 2.0,
+    seconds: float | Patience = 2.0,
     witnesses: Tensor | None = None,
     certificate: Path | None = None,
     tolerance: float = 0.0,
@@ -99,7 +104,8 @@ def compress_file(
 
     With a `tolerance` units that are almost stable go too, as many as keep the proven change of every logit below it.
     `clip`: the file clips its input to the box, so that it promises something for every input. What exact searches find
-    is kept beside `out` until it is written, so that a run that was stopped goes on.
+    is kept beside `out` until it is written, so that a run that was stopped goes on. With a limit in `seconds` what was
+    found and proven by then is written, and the log says what was not.
 
     Raises:
         FileError: a file that cannot be read or written.
@@ -118,15 +124,14 @@ def compress_file(
         )
     if cuts is not None and clip:
         raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")
-    work = _Work(graph, domain, seconds, witnesses, journal)
-    made, small, found = work.made()
-    scale = 1 + float(evaluate(graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
-    if not found.largest <= TOLERANCE * scale:
-        refused = f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused"
-        made, small, found = work.made(SAFE)
-        made.log.append(refused)
-    if tolerance > 0:
-        made, small, found = _approximated(work, (made, small, found), tolerance)
+    patience = Patience.of(seconds)
+    until = patience.until
+    mine = until.before(ALONE if certificate is None else WITH_CERTIFICATE)
+    work = _Work(graph, domain, Patience(patience.each, mine), witnesses, journal)
+    in_time = mine.run(lambda: work.search(tolerance))
+    made, small, found = work.best
+    if not in_time:
+        made.log.append(f"time is up: what was not proven by then stays; searches are kept in {journal.folder}")
     if made.removed or clip:
         words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
         if cuts is not None:
@@ -139,15 +144,15 @@ def compress_file(
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
     if certificate is not None:
-        first, second = checked_graph(whole), checked_graph(graph_of_onnx(load_model(out)))
-        one, two = (
-            stability(g, lower, upper, seconds, witnesses, cuts=cuts, journal=journal).proof() for g in (first, second)
-        )
-        held = certificate_of_difference((first, second), (one, two), (path, out))
-        check_equal(held, first, second)
-        save_certificate(certificate, held)
-    journal.forget()
-    met, confidence = _met(path, out, lower, upper, cuts)
+        held = until.run(lambda: _certified(work, (whole, path), out, until))
+        if held is None:
+            in_time = False
+            made.log.append("time is up: no certificate could be made")
+        else:
+            save_certificate(certificate, held)
+    if in_time:
+        journal.forget()
+    met, confidence = _met(path, out, lower, upper, cuts, until)
     active, inactive, open_ = made.stability.counts()
     return Report(
         (_units(graph), _units(made.graph)),
@@ -168,15 +173,49 @@ def compress_file(
 Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
 
 
-@dataclass(frozen=True, eq=False)
+def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline) -> Certificate:
+    """Make the certificate of a file and its smaller one, and check it."""
+    lower, upper, cuts = work.domain
+    whole, path = given
+    first, second = checked_graph(whole), checked_graph(graph_of_onnx(load_model(out)))
+    one, two = (
+        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.witnesses, cuts=cuts,
+                  journal=work.journal).proof()
+        for g, part in ((first, 0.4), (second, 0.6))
+    )  # fmt: skip
+    held = certificate_of_difference((first, second), (one, two), (path, out))
+    check_equal(held, first, second)
+    return held
+
+
+@dataclass(eq=False)
 class _Work:
-    """A network that is compressed over a domain, in one way or another."""
+    """A network that is compressed over a domain, in one way or another; the best that is proven so far."""
 
     graph: Graph
     domain: Domain
-    seconds: float
+    patience: Patience
     witnesses: Tensor | None
     journal: Journal
+    best: Made = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the network as it is."""
+        self.best = Compressed(self.graph, Stability(self.graph, [], {})), _as_written(self.graph), _SAME
+
+    def search(self, tolerance: float) -> bool:
+        """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
+        lower, upper, cuts = self.domain
+        made, small, found = self.made()
+        scale = 1 + float(evaluate(self.graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
+        if not found.largest <= TOLERANCE * scale:
+            refused = f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused"
+            made, small, found = self.made(SAFE)
+            made.log.append(refused)
+        self.best = made, small, found
+        if tolerance > 0:
+            _approximate(self, tolerance)
+        return not self.patience.until.is_over()
 
     def made(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Made:
         """Compress, and bound what changes, float32 weights included: by affine forms.
@@ -196,12 +235,13 @@ class _Work:
 
     def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
         lower, upper, cuts = self.domain
-        return compress(layers, lower, upper, self.seconds, self.witnesses, rewrites, almost, cuts, self.journal)
+        patience = self.patience.before(REWRITING)
+        return compress(layers, lower, upper, patience, self.witnesses, rewrites, almost, cuts, self.journal)
 
     def _by_forms(self, small: Graph) -> Equality:
         one, two = pools_as_rectifiers(self.graph), pools_as_rectifiers(small)
         lower, upper, cuts = self.domain
-        return equal(one, two, lower, upper, self.seconds, forms_alone=True, cuts=cuts, journal=self.journal)
+        return equal(one, two, lower, upper, self.patience, forms_alone=True, cuts=cuts, journal=self.journal)
 
     def _by_channels(self, made: Compressed, small: Graph) -> Equality:
         """Add what each removal of channels can change, and the rounding of weights."""
@@ -216,27 +256,25 @@ class _Work:
         bound = matched_difference(made.graph, small, same, boxes(made.graph), boxes(small))
         for before, step in made.steps:
             bound = bound + matched_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
-        return searched(self.graph, small, lower, upper, bound, cuts)
+        return searched(self.graph, small, lower, upper, bound, cuts, self.patience.until)
 
 
-def _approximated(work: _Work, exact: Made, tolerance: float) -> Made:
+def _approximate(work: _Work, tolerance: float) -> None:
     """Take units for stable that almost are: as many, by bisection, as keep the proven difference within tolerance."""
-    best = exact
-    amounts = open_amounts(exact[0].stability)
+    amounts = open_amounts(work.best[0].stability)
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
         tried = work.made(almost=float(amounts[count - 1]))
         if tried[2].largest <= tolerance:
-            low, best = count, tried
+            low, work.best = count, tried
+            passed = f"{low} units that pass 0 by {float(amounts[low - 1]):.2g} or less were taken for stable"
+            tried[0].log.append(passed)
         else:
             high = count - 1
-    if low:
-        best[0].log.append(f"{low} units that pass 0 by {float(amounts[low - 1]):.2g} or less were taken for stable")
-    return best
 
 
-def equal_files(first: Path, second: Path, domain: Domain, seconds: float = 2.0) -> Equality:
+def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Patience = 2.0) -> Equality:
     """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
 
     Raises:
@@ -247,7 +285,7 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float = 2.0)
     return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
-def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float) -> Verdict:
+def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float | Deadline) -> Verdict:
     """Prove that no logit of two ONNX files differs by `most` or more over a domain, or give an input where one does.
 
     Raises:
@@ -320,10 +358,18 @@ def _units(graph: Graph) -> int:
     return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu | Mul))
 
 
-def _met(first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None) -> tuple[float, float]:
+def _met(
+    first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None, until: Deadline = NEVER
+) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
     x = inside(lower, upper, SAMPLES, 1, cuts).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
-    one, two = (runner_of_onnx(load_model(path))(x).astype(np.float64) for path in (first, second))
+    runs, given = [runner_of_onnx(load_model(path)) for path in (first, second)], np.split(x, range(RUNS, len(x), RUNS))
+    met = []
+    for some in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
+        met.append([run(some).astype(np.float64) for run in runs])
+        if until.is_over():
+            break
+    one, two = (np.concatenate(outputs) for outputs in zip(*met, strict=True))
     if ((one >= 0) & (one <= 1)).all() and np.allclose(one.sum(1), 1, atol=1e-4):  # probabilities already
         return float("nan"), float(np.abs(one - two).max())
     return float(np.abs(one - two).max()), float(np.abs(softmax(one, axis=1) - softmax(two, axis=1)).max())

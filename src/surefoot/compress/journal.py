@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from surefoot.core.deadline import uninterrupted
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import Choice, Relaxation
@@ -44,7 +45,7 @@ class Journal:
             for kind, values in zip(("slopes", "multipliers", "tangents"), part.choice.parts, strict=True):
                 for at, x in values.items():
                     arrays[f"{number} {kind} {at}"] = x.numpy()
-        with whole_file(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
+        with uninterrupted(), whole_file(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def read(self, key: str) -> tuple[tuple[Part, ...], float] | None:
@@ -67,7 +68,8 @@ class Journal:
 
     def forget(self) -> None:
         """Remove it, when the run is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with uninterrupted():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def covers(parts: tuple[Part, ...], graph: Graph) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax
@@ -199,10 +200,18 @@ def pieces(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> li
 
     Reference: Serra et al. 2018 count them by one mixed-integer program each; this walk by linear programs.
     """
+    return list(each_piece(graph, lower, upper, most))
+
+
+def each_piece(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> Iterator[Piece]:
+    """Give the pieces of `pieces` as they are met.
+
+    Raises:
+        InputError: as `pieces`.
+    """
     if lower.shape != graph.input_shape or upper.shape != graph.input_shape or bool((lower > upper).any()):
         raise InputError(f"a box of inputs {graph.input_shape} is needed, lower <= upper")
-    cell = Polytope.box(lower.double().flatten().numpy(), upper.double().flatten().numpy())
-    return _all(graph, cell, most)
+    return _all(graph, Polytope.box(lower.double().flatten().numpy(), upper.double().flatten().numpy()), most)
 
 
 def plane_pieces(graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: int = 100_000) -> list[Piece]:
@@ -218,16 +227,14 @@ def plane_pieces(graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: 
     directions = torch.stack([right.double().flatten(), up.double().flatten()], 1)
     ops = [Linear(directions, origin.double().flatten()), Reshape(graph.input_shape)]
     plane = prefixed(graph.to(torch.float64), (2,), ops)
-    return _all(plane, Polygon(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])), most)
+    return list(_all(plane, Polygon(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])), most))
 
 
-def _all(graph: Graph, cell: Cell, most: int) -> list[Piece]:
-    found = []
-    for piece in _walk(graph, cell):
-        found.append(piece)
-        if len(found) > most:
+def _all(graph: Graph, cell: Cell, most: int) -> Iterator[Piece]:
+    for number, piece in enumerate(_walk(graph, cell), 1):
+        if number > most:
             raise InputError(f"there are more than {most} regions; a smaller network or domain can be counted")
-    return found
+        yield piece
 
 
 def _walk(graph: Graph, cell: Cell) -> Iterator[Piece]:
@@ -242,6 +249,7 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[Piece]:
     while todo:
         at, values, cell, rows, signs, known = todo.pop()
         while at < len(graph.nodes):
+            tick()
             node = graph.nodes[at]
             given = [values[i] for i in node.inputs]
             match node.op:

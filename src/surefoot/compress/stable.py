@@ -17,6 +17,7 @@ from torch import Tensor
 from surefoot.compress.exact_input import exact_input
 from surefoot.compress.journal import Journal, covers
 from surefoot.compress.pieces import SOLVED, Polytope
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
@@ -24,12 +25,14 @@ from surefoot.graph.ops import Relu
 from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, relax
-from surefoot.reach.boxes import Box
+from surefoot.reach.boxes import Box, size_of
 from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.query import Query, Unsafe
 
 WITNESSES = 4000
 ASCENT = 20
+MOST_VALUES = 2**25  # of all nodes, for the witnesses that are evaluated at once
+SEARCHING = 0.5  # of the work that is left: what one layer's searches may take of a limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,22 @@ class Domain(NamedTuple):
     lower: Tensor
     upper: Tensor
     cuts: Cuts | None = None
+
+
+class Patience(NamedTuple):
+    """How long to search: seconds of work for each exact search, 0 for none, and until when everything must be done."""
+
+    each: float = 2.0
+    until: Deadline = NEVER
+
+    @staticmethod
+    def of(seconds: "float | Patience") -> "Patience":
+        """Return so many seconds for each search, without a limit; what is given as such is kept."""
+        return seconds if isinstance(seconds, Patience) else Patience(seconds)
+
+    def before(self, part: float) -> "Patience":
+        """End after this part of what is left."""
+        return Patience(self.each, self.until.before(part))
 
 
 @dataclass(eq=False)
@@ -137,13 +156,15 @@ def stability(
     graph: Graph,
     lower: Tensor,
     upper: Tensor,
-    seconds: float = 2.0,
+    seconds: float | Patience = 2.0,
     witnesses: Tensor | None = None,
     seed: int = 0,
     cuts: Cuts | None = None,
     journal: Journal | None = None,
 ) -> Stability:
     """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
+
+    With a limit in `seconds`, what is not tightened and searched by then keeps the boxes that intervals give.
 
     `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data. With `cuts` the domain is
     what they leave of the box, for bounds and searches alike. A `journal` keeps what searches found.
@@ -158,13 +179,19 @@ def stability(
     if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
         raise InputError("the domain must be a bounded box, lower <= upper")
     graph = graph.to(torch.float64)
-    found = Stability(graph, [], {}, seen=_seen(graph, lower, upper, witnesses, seed, cuts), cuts=cuts, journal=journal)
-    by_ascent = tighten_by_ascent(ASCENT, record=found.tightened)
+    patience = Patience.of(seconds)
+    seen = _seen(graph, lower, upper, witnesses, seed, cuts, patience.until)
+    found = Stability(graph, [], {}, seen=seen, cuts=cuts, journal=journal)
+    by_ascent = tighten_by_ascent(ASCENT, patience.until, record=found.tightened)
 
     def tighten(made: Relaxation, at: int, box: Box) -> Box:
+        if patience.until.is_over():
+            return box
         box = by_ascent(made, at, box)
-        searchable = seconds > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen  # no factor of a product
-        return _searched(found, made, at, box, seconds) if searchable else box
+        searchable = (
+            patience.each > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen
+        )  # no factor of a product
+        return _searched(found, made, at, box, patience) if searchable else box
 
     region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
     relaxation = relax(graph, region, REAL, tighten, corners=False, cuts=None if cuts is None else cuts.tensors)
@@ -185,7 +212,13 @@ def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0, cuts: Cuts |
 
 
 def _seen(
-    graph: Graph, lower: Tensor, upper: Tensor, witnesses: Tensor | None, seed: int, cuts: Cuts | None
+    graph: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    witnesses: Tensor | None,
+    seed: int,
+    cuts: Cuts | None,
+    until: Deadline,
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """Evaluate inputs of the domain; of each node that enters a rectifier keep the least and largest values met."""
     x = inside(lower, upper, WITNESSES, seed)
@@ -194,7 +227,10 @@ def _seen(
     x = x if cuts is None else cuts.pulled(x)
     entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
     seen: dict[int, tuple[Tensor, Tensor]] = {}
-    for some in x.split(500):
+    for some in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
+        tick()
+        if seen and until.is_over():
+            break
         values = fold(graph, some, lambda node, inputs: apply(node.op, inputs))
         for at in entering:
             low, high = values[at].amin(0), values[at].amax(0)
@@ -203,18 +239,23 @@ def _seen(
     return seen
 
 
-def _searched(found: Stability, made: Relaxation, at: int, box: Box, seconds: float) -> Box:
+def _searched(found: Stability, made: Relaxation, at: int, box: Box, patience: Patience) -> Box:
     """Search exactly for each value whose sign is open, but that was never seen with both."""
     low, high = box.lower.clone(), box.upper.clone()
     least, most = found.seen[at]
     spare = 1e-9 * (1 + box.magnitude[0])
     open_ = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
-    for value in open_.nonzero().squeeze(1).tolist():
+    values, layer = open_.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
+    for number, value in enumerate(values):
+        if patience.until.is_over():
+            found.open += len(values) - number
+            break
         found.searched += 1
+        each = Patience(min(patience.each, layer.work_left / (len(values) - number)), patience.until)
         inactive = bool(most[value] <= spare[value])
         done = False
         for sign in ([-1] if inactive else []) + ([1] if least[value] >= -spare[value] else []):
-            if _one_sign(found, made, at, box, value, sign, seconds):
+            if _one_sign(found, made, at, box, value, sign, each):
                 done = True
                 if sign < 0:
                     high[0, value] = 0.0
@@ -230,7 +271,7 @@ def _both(found: Stability, at: int, value: int, spare: Tensor) -> bool:
     return bool(least[value] < -spare[value]) and bool(most[value] > spare[value])
 
 
-def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int, sign: int, seconds: float) -> bool:
+def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int, sign: int, patience: Patience) -> bool:
     """Show by splitting that a value is of one sign, or meet an input that shows the other."""
     graph = Graph(made.graph.nodes[: at + 1])
     row = np.zeros((1, box.lower.shape[1]))
@@ -255,11 +296,14 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
         if parts and covers(parts, graph) and bound_again(prefix, query, parts) > 0:
             found.decided.append((at, row, parts))
             return True
-        if not parts and spent >= seconds:
+        if not parts and spent >= patience.each:
             return False
-    outcome = split_signs(prefix, query, seconds, refuted)
+    search = patience.until.at_most(patience.each)
+    begin = search.clock.work()
+    outcome = split_signs(prefix, query, search, refuted)
     if found.journal is not None and key is not None:
-        found.journal.write(key, outcome.leaves if outcome.proven else (), seconds)
+        spent = search.clock.work() - begin if search.is_late() else patience.each  # the limit may have cut it short
+        found.journal.write(key, outcome.leaves if outcome.proven else (), spent)
     if outcome.proven:
         found.decided.append((at, row, outcome.leaves))
     return outcome.proven

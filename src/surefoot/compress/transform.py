@@ -12,7 +12,7 @@ from surefoot.compress.channels import Leaner, lean
 from surefoot.compress.journal import Journal
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stable import Cuts, Stability, stability
+from surefoot.compress.stable import Cuts, Patience, Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear
 from surefoot.reach.boxes import Box
@@ -33,7 +33,7 @@ def compress(
     graph: Graph,
     lower: Tensor,
     upper: Tensor,
-    seconds: float = 2.0,
+    seconds: float | Patience = 2.0,
     witnesses: Tensor | None = None,
     rewrites: Sequence[str] = tuple(REWRITES),
     almost: float = 0.0,

@@ -4,13 +4,13 @@ All rows and regions at once, on whatever device the graph is on. What comes out
 gives is sound does not depend on it.
 """
 
-import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.reach.backward import (
     LARGEST_ROWS,
     Choice,
@@ -68,6 +68,7 @@ def ascend(
     lines = [*slopes.values(), *sizes.values()]
     optimiser = torch.optim.Adam([{"params": lines}, {"params": [*tangents.values()], "lr": TANGENT_RATE}], lr=RATE)
     for turn in range(iterations + 1):
+        tick()
         now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, tangents)
         bounds = lower_bounds(relaxation, target, rows, now, rounded=False)
         with torch.no_grad():
@@ -109,10 +110,10 @@ def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]
     record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
 
 
-def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tightened | None" = None) -> Tighten:
+def tighten_by_ascent(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
-    After the moment `until` of the monotonic clock what is left keeps the box that it has. `record` is given the
+    When `until` is over, what is left keeps the box that it has. `record` is given the
     slopes, in float16, with which the bounds were computed: a proof needs them (both ends one after the other).
     """
 
@@ -133,7 +134,7 @@ def tighten_by_ascent(iterations: int, until: float = float("inf"), record: "Tig
         single = relaxation.to(torch.float32)
         for begin in range(0, len(open_), chunk):
             some = open_[begin : begin + chunk]
-            if time.monotonic() > until:
+            if until.is_over():
                 if record is not None:  # what is not recorded may not be used
                     rest = open_[begin:]
                     lower[:, rest], upper[:, rest] = (t.flatten(1)[:, rest] for t in (before.lower, before.upper))

@@ -9,7 +9,6 @@ gamma |a| (|W| |x| + |b|), with |x| from the boxes, and all of these as `roundin
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
@@ -17,6 +16,7 @@ from typing import TypeAlias, assert_never
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, SINGLE, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
@@ -129,6 +129,7 @@ def relax(
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = {0} if cuts is None else set()  # nodes whose box is exact already: one affine operation after the input
     for at, node in enumerate(graph.nodes[1:], 1):
+        tick()
         inputs = [made.boxes[i] for i in node.inputs]
         error = error_of(node, inputs, arithmetic)
         box = step(node, inputs, error)
@@ -182,6 +183,7 @@ def lower_bounds(
     for at in range(target, 0, -1):
         a = carried.coefficients.pop(at, None)
         if a is not None:
+            tick()
             carried.through(at, a)
     return carried.bound()
 
@@ -366,10 +368,10 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
     return a.clamp(min=0) * r + a.clamp(max=0) * v
 
 
-def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box, until: float = math.inf) -> Box:
+def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
     """Bound each value whose sign is not certain, in any region, by back-substitution: both ends.
 
-    After the moment `until` of the monotonic clock what is left keeps the box that it has.
+    When `until` is over, what is left keeps the box that it has.
     """
     which = worth_tightening(box)
     return _substituted(relaxation, at, box, which, until=until) if len(which) else box
@@ -412,7 +414,7 @@ def _substituted(
     box: Box,
     which: Tensor,
     choice: Choice | None = None,
-    until: float = math.inf,
+    until: Deadline = NEVER,
 ) -> Box:
     node = relaxation.graph.nodes[at]
     regions, size = len(box.lower), size_of(node)
@@ -420,7 +422,7 @@ def _substituted(
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
     for some in which.split(chunk):
-        if time.monotonic() > until:
+        if until.is_over():
             break
         found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), choice)
         found = found.reshape(regions, 2, -1)

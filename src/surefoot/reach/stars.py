@@ -13,6 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, REAL, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
@@ -107,6 +108,7 @@ def approximate(
     Property: sound; not complete.
     """
     while state.at < len(graph.nodes):
+        tick()
         node = graph.nodes[state.at]
         match node.op:
             case Relu():

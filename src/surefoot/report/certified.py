@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from surefoot.core.deadline import NEVER, Deadline
 from surefoot.reach.stars import Star
 from surefoot.recalibrate import Recalibrator
-from surefoot.verify.confidence import Certified, Summary, certify, summarise
+from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import plain
 from surefoot.verify.query import Query, robustness
 from surefoot.verify.regions import Region, ball
@@ -26,6 +27,7 @@ class Radius:
 
     eps: float
     summary: Summary
+    bounded: int  # images whose confidence was bounded in time; of the others nothing is claimed
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +53,25 @@ def certify_images(
     valid: tuple[float, float],
     recalibrator: Recalibrator | None,
     done: Callable[[], None] | None = None,
+    until: Deadline = NEVER,
 ) -> tuple[list[Radius], list[list[Certified]]]:
-    """Bound recalibrated confidence around every image at every radius; return the summaries, and the bounds."""
+    """Bound recalibrated confidence around every image at every radius; return the summaries, and the bounds.
+
+    Each gets an equal part of the time that is left; of what that did not suffice for nothing is claimed.
+    """
     summaries, bounds = [], []
+    left = len(radii) * len(images)
     for eps in radii:
-        found = []
+        found, bounded = [], 0
         for image in images:
-            found.append(certify(network, ball(image, eps, *valid), recalibrator))
+            region = ball(image, eps, *valid)
+            one = until.before(1 / left).run(lambda region=region: certify(network, region, recalibrator))
+            left -= 1
+            bounded += one is not None
+            found.append(one or nothing_certain(network.outputs))
             if done is not None:
                 done()
-        summaries.append(Radius(eps, summarise(found, labels)))
+        summaries.append(Radius(eps, summarise(found, labels), bounded))
         bounds.append(found)
     return summaries, bounds
 

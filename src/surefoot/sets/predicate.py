@@ -11,8 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
+from surefoot.core.deadline import seconds_left, tick, uninterrupted
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
+
+LONGEST = 60.0  # seconds of one linear program
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +122,11 @@ def _greeted() -> None:
 
     Output that a program reads, such as JSON, must not begin with it.
     """
+    with uninterrupted():  # what is left half done would stay so
+        _greet()
+
+
+def _greet() -> None:
     flush = ctypes.CDLL(None).fflush
     try:
         flush(None)
@@ -166,7 +174,6 @@ class Solver:
             ("simplex_strategy", 1),
             ("presolve", "off"),
             ("threads", 1),
-            ("time_limit", 60.0),
         ):
             model.setOptionValue(option, value)
         program: Any = highspy.HighsLp()
@@ -193,7 +200,9 @@ class Solver:
         if not self._solvable:
             self.witnesses.append(np.where(cost > 0, p.lower, p.upper))
             return float(p.box_minimum(cost[None])[0])
+        tick()
         model = self._model
+        model.setOptionValue("time_limit", model.getRunTime() + seconds_left(LONGEST))  # its clock runs on
         scale = float(np.abs(cost).max()) or 1.0  # tolerances of the solver are absolute
         model.changeColsCost(p.variables, self._columns, cost / scale)
         basis = highspy.HighsBasis()

@@ -1,13 +1,17 @@
 """Look for a counterexample: projected gradient descent, and DeepFool for the direction of an attack."""
 
-import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.reach.boxes import size_of
 from surefoot.verify.query import Query
+
+MOST_VALUES = 2**26  # of all nodes for all inputs that are tried at once
 
 
 class Slack:
@@ -31,22 +35,28 @@ class Slack:
 def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed: int = 0) -> Tensor:
     """Return the inputs (restarts, d) that projected gradient descent came closest to what is unsafe with.
 
-    Each restart aims at every unsafe set in turn; the first starts in the middle, the others anywhere. The graph's type
-    is that of the search. Nothing is claimed: whoever asks replays them.
+    Each restart aims at every unsafe set in turn, or at those nearest to the middle if a large network has many; the
+    first starts in the middle, the others anywhere. The graph's type is that of the search. Nothing is claimed: whoever
+    asks replays them.
 
     Reference: Madry et al. 2018, with steps that shrink.
     """
     dtype = _dtype(graph)
     low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
     slack = Slack(query, dtype)
-    targets = len(slack.bounds)
+    middle, aims = (low + high) / 2, torch.arange(len(slack.bounds))
+    fit = max(MOST_VALUES // (restarts * sum(size_of(node) for node in graph.nodes)), 1)
+    if fit < len(aims):
+        with torch.no_grad():
+            aims = slack(evaluate(graph, middle.reshape(1, *graph.input_shape)).flatten(1))[0].argsort()[:fit]
     generator = torch.Generator().manual_seed(seed)
-    x = low + torch.rand(restarts, targets, len(low), dtype=dtype, generator=generator) * (high - low)
-    x[0] = (low + high) / 2
-    aim = torch.arange(targets).repeat(restarts).unsqueeze(1)
+    x = low + torch.rand(restarts, len(aims), len(low), dtype=dtype, generator=generator) * (high - low)
+    x[0] = middle
+    aim = aims.repeat(restarts).unsqueeze(1)
     x = x.reshape(-1, len(low))
     best, found = x.clone(), torch.full((len(x),), torch.inf, dtype=dtype)
     for step in range(steps + 1):
+        tick()
         x.requires_grad_(True)
         y = evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)
         distances = slack(y)
@@ -64,7 +74,30 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
     return best[order][:restarts].detach()
 
 
-def sample(graph: Graph, query: Query, count: int, seed: int = 0, seconds: float = float("inf")) -> tuple[Tensor, int]:
+def approach(graph: Graph, low: Tensor, high: Tensor, slack: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+    """Return of each of many boxes (n, d) an input (n, d) near to what is unsafe, from the middle by so many steps.
+
+    `slack` says how far outputs (n, k) are from it, (n,).
+    """
+    x = best = (low + high) / 2
+    least = low.new_full((len(low),), torch.inf)
+    for step in range(steps + 1):
+        tick()
+        x = x.detach().requires_grad_(True)
+        nearest = slack(evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1))
+        better = nearest.detach() < least
+        best = torch.where(better.unsqueeze(1), x.detach(), best)
+        least = torch.where(better, nearest.detach(), least)
+        if step == steps or not nearest.requires_grad:
+            break
+        (slope,) = torch.autograd.grad(nearest.sum(), x)
+        x = (x.detach() - 0.5 * (1 - step / steps) * (high - low) * slope.sign()).clamp(low, high)
+    return best
+
+
+def sample(
+    graph: Graph, query: Query, count: int, seed: int = 0, seconds: float | Deadline = NEVER
+) -> tuple[Tensor, int]:
     """Return the few of so many inputs (4, d) of the box that are nearest to what is unsafe, and how many were tried.
 
     When the time is up, of those that were.
@@ -75,9 +108,10 @@ def sample(graph: Graph, query: Query, count: int, seed: int = 0, seconds: float
     low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
     slack = Slack(query, dtype)
     generator = torch.Generator().manual_seed(seed)
-    end, tried, size = time.monotonic() + seconds, 0, 500
+    until, tried, size = Deadline.of(seconds), 0, 500
     best, least = low.new_zeros(0, len(low)), low.new_zeros(0)
-    while tried < count and (not tried or time.monotonic() < end):
+    while tried < count and (not tried or not until.is_over()):
+        tick()
         x = torch.rand(min(size, count - tried), len(low), dtype=dtype, generator=generator)
         x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
         with torch.no_grad():

@@ -6,7 +6,6 @@ sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounde
 
 import heapq
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import Deadline, tick
 from surefoot.proof.certificate import SignLeaf
 from surefoot.reach.ascent import Tightened, ascend, default_choice
 from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
@@ -51,13 +51,13 @@ class Outcome:
 def split_signs(
     relaxation: Relaxation,
     query: Query,
-    seconds: float,
+    seconds: float | Deadline,
     replay: Callable[[Tensor], Tensor | None],
     most_parts: int = 10**9,
     unsafe: Sequence[int] | None = None,
 ) -> Outcome:
     """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
-    return _Search(relaxation, query, replay).run(seconds, most_parts, unsafe)
+    return _Search(relaxation, query, replay).run(Deadline.of(seconds), most_parts, unsafe)
 
 
 def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Part]) -> float:
@@ -117,8 +117,7 @@ class _Search:
             offsets.append(float(unsafe.bounds[best]))
         return torch.stack(rows), torch.tensor(offsets, dtype=torch.float64)
 
-    def run(self, seconds: float, most_parts: int, unsafe: Sequence[int] | None) -> Outcome:
-        end = time.monotonic() + seconds
+    def run(self, deadline: Deadline, most_parts: int, unsafe: Sequence[int] | None) -> Outcome:
         number = itertools.count()
         wanted = range(len(self.query.unsafe)) if unsafe is None else unsafe
         todo: list[tuple[float, int, Part]] = []
@@ -138,7 +137,7 @@ class _Search:
                         heapq.heappush(todo, (part.bound, next(number), part))
                 fresh = []
                 continue
-            if time.monotonic() > end or self.parts > most_parts:
+            if deadline.is_over() or self.parts > most_parts:
                 return Outcome(False, todo[0][0], None, self.parts)
             chosen = [heapq.heappop(todo)[2] for _ in range(min(AT_ONCE // 2, len(todo)))]
             if not all(part.options for part in chosen):  # all signs decided, and not proven: ascent cannot do it
@@ -293,6 +292,7 @@ class _Search:
         found = []
         for begin in range(0, len(parts), 4 * AT_ONCE):
             some = parts[begin : begin + 4 * AT_ONCE]
+            tick()
             which = torch.tensor([part.unsafe for part in some])
             single, signs = self._boxes(some, self.single)
             start = replace(self._start(some, single, signs), multipliers={})

@@ -155,6 +155,11 @@ class _Bounds:
         return ProbabilityBox(low, high)
 
 
+def nothing_certain(classes: int) -> Certified:
+    """Return bounds that claim nothing: what is certain where there was no time."""
+    return Certified(0, False, np.zeros(classes), np.ones(classes))
+
+
 @dataclass(frozen=True)
 class Summary:
     """What is certain of a data set whose every input may move within its region. Each pair is (least, greatest)."""

@@ -14,13 +14,13 @@ at an iterate. Positive definiteness by a Cholesky decomposition that succeeds: 
 
 import heapq
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import DOUBLE, FLOAT32, LOST, REAL, gamma, magnitude
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
@@ -61,7 +61,7 @@ class _Bounds:
 def prove_by_curvature(
     graph: Graph,
     query: Query,
-    seconds: float,
+    seconds: float | Deadline,
     replay: Callable[[Tensor], Tensor | None],
     most_parts: int = 10**9,
     float32: bool = False,
@@ -73,7 +73,7 @@ def prove_by_curvature(
     Raises:
         InputError: a network that is no polynomial.
     """
-    end = time.monotonic() + seconds
+    deadline = Deadline.of(seconds)
     factors = factors_of(graph)
     weights, offsets = _rows(graph, query)
     number = itertools.count()
@@ -83,7 +83,7 @@ def prove_by_curvature(
     margin, parts, deployed = float("inf"), 0, float32
     while fresh or todo:
         if not fresh:
-            if time.monotonic() > end or parts >= most_parts:
+            if deadline.is_over() or parts >= most_parts:
                 return Curved(False, todo[0][0], None, parts)
             for _ in range(min(AT_ONCE // 2, len(todo))):
                 value, _, box, cost = heapq.heappop(todo)
@@ -167,6 +167,7 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
     best = _Bounds(torch.full((n,), -torch.inf).double(), torch.zeros(n, d).double(), torch.zeros(n, d).double())
     at = torch.zeros(n, d, dtype=torch.float64)
     for turn in range(ROUNDS):
+        tick()
         a = _convexifier(least, off, weight, radius > 0)
         at = _descended(graph, rows, centre, radius, a, at, least)
         value = _dual(graph, given, centre, radius, a, at) - offsets
@@ -219,6 +220,7 @@ def _descended(
     step = 1 / (least.abs().sum(2) + 2 * a).clamp(min=1e-12)
     x, y, t = start, start, 1.0
     for _ in range(DESCENT):
+        tick()
         y = y.detach().requires_grad_(True)
         out = evaluate(graph, (centre + radius * y).reshape(-1, *graph.input_shape)).flatten(1)
         value = (rows * out).sum() + (a * (y**2 - 1)).sum()

@@ -1,6 +1,5 @@
 """Divide the region itself until every part is proven: complete, given time, and best where inputs are few."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import (
@@ -130,13 +130,18 @@ class _Batch:
     """How many boxes to take at once: the limit of time is seen after each batch, so none may take long."""
 
     seconds: float
+    work: Callable[[], float]  # the clock of the deadline
     size: int = 1
     parts: int = 0
-    begin: float = field(default_factory=time.monotonic)
+    begin: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin now."""
+        self.begin = self.work()
 
     def next_size(self, parts: int) -> int:
         """Return how many boxes the cost of the last batch allows, `parts` having been made by now."""
-        now = time.monotonic()
+        now = self.work()
         if done := parts - self.parts:
             self.size = max(min(AT_ONCE, 2 * self.size, int(done * self.seconds / max(now - self.begin, 1e-9))), 1)
         self.parts, self.begin = parts, now
@@ -148,14 +153,19 @@ class _Progress:
     """The share of the region that was proven by when: one box after another it grows steadily, or it stalls."""
 
     whole: Tensor  # widths
-    seconds: float
+    deadline: Deadline
     grace: float = 1.0
-    begin: float = field(default_factory=time.monotonic)
     seen: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
+    begin: float = field(init=False)
+    seconds: float = field(init=False)  # of work
+
+    def __post_init__(self) -> None:
+        """Begin now."""
+        self.begin, self.seconds = self.deadline.clock.work(), self.deadline.work_left
 
     @property
     def gone(self) -> float:
-        return time.monotonic() - self.begin
+        return self.deadline.clock.work() - self.begin
 
     def add(self, low: Tensor, high: Tensor) -> None:
         free = self.whole > 0
@@ -169,8 +179,10 @@ class _Progress:
         return 1 - self.seen[-1][1] <= 2 * (self.seen[-1][1] - earlier)
 
     def is_over(self) -> bool:
-        """Whether the time is up; so many times it is allowed to what is nearly done."""
+        """Whether the time is up; of work so many times as much is allowed to what is nearly done."""
         gone = self.gone
+        if self.deadline.is_late():
+            return True
         return gone > self.seconds and (gone > self.grace * self.seconds or not self.is_nearly_done())
 
 
@@ -178,7 +190,7 @@ def divide(
     graph: Graph,
     query: Query,
     arithmetic: Arithmetic,
-    seconds: float,
+    seconds: float | Deadline,
     replay: Callable[[Tensor], Tensor | None],
     plan: Plan = Plan(),
 ) -> Divided:
@@ -189,10 +201,11 @@ def divide(
     made = 1
     proven: list[tuple[Tensor, Tensor]] = []
     halvings: list[tuple[Tensor, Tensor, Tensor]] = []
-    margin, parts = torch.inf, 0
-    batch = _Batch(SHARE * seconds)
-    progress = _Progress(high[0] - low[0], seconds, plan.grace)
+    margin, parts, deadline = torch.inf, 0, Deadline.of(seconds)
+    batch = _Batch(SHARE * deadline.work_left, deadline.clock.work)
+    progress = _Progress(high[0] - low[0], deadline, plan.grace)
     while len(low):
+        tick()
         some = batch.next_size(parts)
         if plan.finish is None:
             (low, lo), (high, hi), (number, own) = ((t[:-some], t[-some:]) for t in (low, high, number))
@@ -226,7 +239,7 @@ def divide(
             steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
             axis = (steep * (hi - lo)).argmax(1)
         else:
-            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, progress.begin + seconds)
+            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, deadline)
         left, right, middle, splits = _halved(lo, hi, axis)
         if not bool(splits.all()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
@@ -267,7 +280,7 @@ def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Te
 
 
 def _best_axis(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool, end: float
+    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool, until: Deadline
 ) -> Tensor:
     """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets.
 
@@ -275,7 +288,7 @@ def _best_axis(
     """
     worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
     for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
-        if time.monotonic() > end:
+        if until.is_over():
             break
         left, right, _, splits = _halved(low, high, torch.full((len(low),), axis))
         lows, highs = torch.cat([low, right]), torch.cat([left, high])

@@ -1,14 +1,14 @@
 """Finish the boxes that halving leaves open by splitting signs: near the least margin halving needs ever more."""
 
 import math
-import time
 from dataclasses import dataclass, field, replace
 
 import torch
-from joblib import Parallel, delayed
 from torch import Tensor
 
+from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import FLOAT32, REAL
+from surefoot.core.threads import in_processes
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import relax
@@ -53,8 +53,8 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
     return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
 
 
-def finish_box(task: Task, low: Tensor, high: Tensor, end: float) -> Finished:
-    """Prove one box by a few halvings, else by a few splits of signs. `end`: by the clock of `time.monotonic`.
+def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Finished:
+    """Prove one box by a few halvings, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
     """
@@ -67,28 +67,27 @@ def finish_box(task: Task, low: Tensor, high: Tensor, end: float) -> Finished:
     def met() -> Tensor | None:
         return torch.cat(suspects)[:SUSPECTS] if suspects else None
 
-    left = end - time.monotonic()
-    if left <= 0:
+    if until.is_over():
         return Finished()
     query = replace(task.query, lower=low.numpy(), upper=high.numpy())
-    quick = divide(task.graph, query, REAL, left, suspect, Plan(most_parts=QUICK_PARTS))
+    quick = divide(task.graph, query, REAL, until, suspect, Plan(most_parts=QUICK_PARTS))
     if quick.proven and quick.leaves is not None:
         return Finished(quick.margin, quick.parts, halved=quick.leaves)
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
-    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_ascent(ASCENT, end))
-    found = split_signs(relaxation, asked, end - time.monotonic(), suspect, SIGN_PARTS)
+    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_ascent(ASCENT, until))
+    found = split_signs(relaxation, asked, until, suspect, SIGN_PARTS)
     parts = quick.parts + found.parts
     if not found.proven:
         return Finished(parts=parts, suspects=met())
     return Finished(found.margin, parts, signed=found.leaves)
 
 
-def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Finished, end: float) -> bool:
+def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Finished, until: Deadline) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
     if found.halved is not None:
         return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
-    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_ascent(ASCENT, end))
+    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_ascent(ASCENT, until))
     return bound_again(deployed, asked, found.signed) > 0
 
 
@@ -112,17 +111,16 @@ class Finisher:
     """Finish boxes, in so many processes; keep what showed each."""
 
     task: Task
-    end: float
+    until: Deadline
     jobs: int = 1
     parts: int = 0
     done: list[tuple[Tensor, Tensor, Finished]] = field(default_factory=list)
 
     def __call__(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
-        call = delayed(finish_box)
         boxes = list(zip(low, high, strict=True))
-        run = Parallel(n_jobs=min(self.jobs, len(boxes)))
-        found: list[Finished] = list(run(call(self.task, lo, hi, self.end) for lo, hi in boxes))  # type: ignore[arg-type]
+        tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
+        found = [one or Finished() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
         self.parts += sum(one.parts for one in found)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in found], dtype=torch.float64)
@@ -130,9 +128,5 @@ class Finisher:
 
     def holds_in_float32(self) -> bool:
         """Whether all that was proven here is also proven for float32."""
-        call = delayed(box_holds_in_float32)
-        return all(
-            Parallel(n_jobs=min(self.jobs, max(len(self.done), 1)))(
-                call(self.task, lo, hi, one, self.end) for lo, hi, one in self.done
-            )
-        )
+        tasks = [(self.task, lo, hi, one, self.until) for lo, hi, one in self.done]
+        return all(in_processes(box_holds_in_float32, tasks, self.until, self.jobs))

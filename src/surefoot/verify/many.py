@@ -2,22 +2,21 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed
 
+from surefoot.core.deadline import uninterrupted
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_pairs, writing
+from surefoot.core.threads import one_thread
 from surefoot.graph.onnx_file import digest_of, load_model
 from surefoot.graph.onnx_in import graph_of_onnx
-from surefoot.proof.certificate import Proof
-from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
+from surefoot.verify.query import Holds, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import runner_of_onnx
 from surefoot.verify.run import Method, Network, ask, verify
@@ -117,7 +116,7 @@ def _run(
 
 
 def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[int, dict[str, Any]]:
-    torch.set_num_threads(1)  # a process of its own: one core each
+    one_thread()  # a process of its own: one core each
     return i, verify_image(settings, region, label)
 
 
@@ -149,7 +148,7 @@ def _answers(journal: Path | None) -> dict[str, dict[str, Any]]:
 def _append(journal: Path, entry: dict[str, Any]) -> None:
     with writing(journal):
         journal.parent.mkdir(parents=True, exist_ok=True)
-    with writing(journal), journal.open("a+b") as file:
+    with uninterrupted(), writing(journal), journal.open("a+b") as file:
         file.seek(0)
         whole = file.read().rfind(b"\n") + 1  # the run may have been stopped in the middle of a line
         file.truncate(whole)
@@ -176,35 +175,3 @@ def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndar
         row = int(np.argmin(np.isfinite(scaled.reshape(len(x), -1)).all(1)))
         raise InputError(f"{path}: image {row} holds a value that is not finite")
     return scaled, y.astype(int)
-
-
-def answer_all(
-    network: Network,
-    queries: Sequence[Query],
-    seconds: float,
-    method: Method,
-    seed: int,
-    prove: bool = False,
-    jobs: int = 1,
-) -> tuple[Verdict, tuple[Proof, ...]]:
-    """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one.
-
-    Returns the proofs too, where they were asked for and it holds.
-    """
-    end = time.monotonic() + seconds
-    holds: list[Holds] = []
-    unknown: Unknown | None = None
-    for i, query in enumerate(queries):
-        left = (end - time.monotonic()) / (len(queries) - i)
-        verdict = verify(network, query, max(left, 0.1), method, seed, prove, jobs=jobs)
-        if isinstance(verdict, Violated):
-            return verdict, ()
-        if isinstance(verdict, Holds):
-            holds.append(verdict)
-        else:
-            unknown = verdict
-    if unknown is not None:
-        return unknown, ()
-    worst = min(holds, key=lambda v: v.margin)
-    proofs = tuple(v.proof for v in holds if v.proof is not None)
-    return Holds(worst.margin, worst.method, all(v.float32 for v in holds), worst.details), proofs

@@ -124,6 +124,11 @@ class Query:
                     outside.append(excess / Fraction(float(np.linalg.norm(row)) or 1.0))
         return max(far * (1 + 1e-15), above(max(outside)))
 
+    @property
+    def has_exact_weights(self) -> bool:
+        """Whether float64 holds the weights that were asked."""
+        return not any(unsafe.weight_errors.any() for unsafe in self.unsafe)
+
     def broken_by(self, y: np.ndarray) -> bool:
         """Whether one output (k,) is unsafe, in exact arithmetic: what `slack` says may be a rounding error."""
         return any(unsafe.holds(y) for unsafe in self.unsafe)

@@ -1,7 +1,6 @@
 """The cascade: cheap answers first, complete ones last."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph
@@ -22,7 +22,7 @@ from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
-from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
+from surefoot.reach.backward import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.verify.attack import descend, sample
@@ -45,7 +45,9 @@ FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried befor
 FEW_VALUES = 2000  # of rectifiers, pools and products
 SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
-SAMPLING = 0.05  # of the time, at most
+SAMPLING = 0.05  # of the work, at most
+GLANCING = 0.3  # likewise of an attack, and of a zonotope
+TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
 SAMPLES = 200_000  # where inputs are few
 
 
@@ -123,14 +125,16 @@ def ask(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[N
 def verify(
     network: Network,
     query: Query,
-    seconds: float = 60.0,
+    seconds: float | Deadline = 60.0,
     method: Method = "auto",
     seed: int = 0,
     prove: bool = False,
     float32: bool = True,
     jobs: int = 1,
 ) -> Verdict:
-    """Answer a query within about so many seconds, in so many processes where its parts can be divided among them.
+    """Answer a query within so many seconds, in so many processes where its parts can be divided among them.
+
+    Stages get shares of work (`core.deadline`); the wall clock ends them all, and what was found by then is answered.
 
     With `prove` an answer `Holds` carries what a certificate needs. Without `float32` it is not asked whether a proof
     also holds for float32, which can cost more than the proof.
@@ -142,7 +146,7 @@ def verify(
     """
     if prove and method not in _PROVING:
         raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
-    if any(unsafe.weight_errors.any() for unsafe in query.unsafe):
+    if not query.has_exact_weights:
         if prove:
             raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
         query = _with_exact_weights(network, query)
@@ -159,12 +163,27 @@ def _with_exact_weights(network: Network, query: Query) -> Query:
     return replace(query, unsafe=tuple(unsafe.relaxed(largest) for unsafe in query.unsafe))
 
 
+def must_fit(network: Network, query: Query) -> None:
+    """Refuse a query of other inputs or outputs than the network's.
+
+    Raises:
+        InputError: it is.
+    """
+    if len(query.lower) != network.inputs:
+        raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
+    for unsafe in query.unsafe:
+        if unsafe.weights.shape[1] != network.outputs:
+            raise InputError(
+                f"the property is about {unsafe.weights.shape[1]} outputs; the network gives {network.outputs}"
+            )
+
+
 class _Run:
     def __init__(
         self,
         network: Network,
         query: Query,
-        seconds: float,
+        seconds: float | Deadline,
         method: Method,
         seed: int,
         prove: bool,
@@ -172,16 +191,11 @@ class _Run:
         jobs: int,
     ) -> None:
         self.float32, self.jobs = float32, jobs
-        if len(query.lower) != network.inputs:
-            raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
-        for unsafe in query.unsafe:
-            if unsafe.weights.shape[1] != network.outputs:
-                raise InputError(
-                    f"the property is about {unsafe.weights.shape[1]} outputs; the network gives {network.outputs}"
-                )
+        must_fit(network, query)
         self.network, self.query, self.method, self.seed, self.prove = network, query, method, seed, prove
-        self.begin = time.monotonic()
-        self.end = self.begin + seconds
+        self.deadline = Deadline.of(seconds)
+        self.begin = self.deadline.clock.wall()
+        self.proven: Holds | None = None
         self.replay = Replay(query, network.run, network.off)
         self.rows = Rows(query)
         self.hit: Hit | None = None
@@ -191,10 +205,6 @@ class _Run:
         shape = (1, *network.graph.input_shape)
         self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
 
-    @property
-    def left(self) -> float:
-        return self.end - time.monotonic()
-
     def candidate(self, x: Tensor) -> Tensor | None:
         """Replay what looks like a counterexample in float64."""
         near = near_misses(self.network.graph, self.query, x)
@@ -203,6 +213,15 @@ class _Run:
         return torch.from_numpy(self.hit.input) if self.hit is not None else None
 
     def answer(self) -> Verdict:
+        """Answer; when time is up, with what was found by then."""
+        found = self.deadline.run(self.sought)
+        if found is not None:
+            return found
+        if self.hit is not None:
+            return self.violated("attack")
+        return self.proven or self.unknown()
+
+    def sought(self) -> Verdict:
         intervals = relax(self.network.pooled, self.region, REAL)
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
@@ -210,9 +229,12 @@ class _Run:
             verdict = stage()
             if verdict is not None:
                 return verdict
-            if self.left <= 0:
+            if self.deadline.is_over():
                 break
-        why = "time is up" if self.left <= 0 else f"the bounds of {self.method} are not tight enough"
+        return self.unknown()
+
+    def unknown(self) -> Unknown:
+        why = "time is up" if self.deadline.is_over() else f"the bounds of {self.method} are not tight enough"
         if self.broken:
             why = "real inputs break it, or come within rounding of it; none was seen to in float32"
         if self.replay.impossible:
@@ -222,7 +244,10 @@ class _Run:
     def attack(self, restarts: int, steps: int) -> Verdict | None:
         if self.replay.impossible:
             return None
-        self.candidate(descend(self.network.single, self.query, restarts, steps, self.seed).double())
+        some = self.deadline.share(GLANCING)
+        found = some.run(lambda: descend(self.network.single, self.query, restarts, steps, self.seed))
+        if found is not None:
+            self.candidate(found.double())
         return self.violated("attack") if self.hit is not None else None
 
     def glance(self) -> Verdict | None:
@@ -239,8 +264,7 @@ class _Run:
             return self.attack(8, 20)
         if self.replay.impossible:
             return None
-        limit = SAMPLING * (self.end - self.begin)
-        found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, limit)
+        found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, self.deadline.share(SAMPLING))
         self.candidate(found.double())
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
         return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
@@ -305,7 +329,15 @@ class _Run:
         ]
 
     def details(self, **more: float) -> dict[str, float]:
-        return {"seconds": round(time.monotonic() - self.begin, 3), **more}
+        return {"seconds": round(self.deadline.clock.wall() - self.begin, 3), **more}
+
+    def holds(
+        self, margin: float, method: str, deployed: Callable[[], bool], proof: Proof | None = None, **more: float
+    ) -> Holds:
+        """Say what is proven, of float32 too if that can be shown in time."""
+        self.proven = Holds(margin, method, False, self.details(**more), proof)
+        float32 = self.float32 and deployed()
+        return replace(self.proven, float32=float32, details=self.details(**more))
 
     def violated(self, method: str) -> Violated:
         assert self.hit is not None
@@ -315,7 +347,9 @@ class _Run:
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
         """Bound the slack over the region, with the slopes that are there."""
         rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
-        found = lower_bounds(relaxation, len(graph.nodes) - 1, rows) - self.rows.bounds
+        chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
+        out = len(graph.nodes) - 1
+        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1) - self.rows.bounds
         return float(self.rows.of_sets(found - 4e-16 * self.rows.bounds.abs()).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
@@ -326,21 +360,24 @@ class _Run:
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
-        margin, self.seen = self.reached(REAL)
-        self.best = max(self.best, margin)
-        if not margin > 0:
+        reached = self.deadline.share(GLANCING).run(lambda: self.reached(REAL))
+        if reached is None:
             return None
-        return Holds(margin, "zonotope", self.float32_holds(), self.details())
+        margin, self.seen = reached
+        self.best = max(self.best, margin)
+        return self.holds(margin, "zonotope", self.float32_holds) if margin > 0 else None
 
     def substituted(self, arithmetic: Arithmetic, state: State | None) -> float:
         graph = self.network.pooled
         known = None if state is None else state.seen
-        tighten = partial(tighten_by_substitution, until=self.end)
+        tighten = partial(tighten_by_substitution, until=self.tightening())
         return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, cuts=self.cuts))
 
+    def tightening(self, share: float = 1.0) -> Deadline:
+        """Return until when boxes may be tightened: of the work a share, of the wall's time not all."""
+        return replace(self.deadline.share(share), end=self.deadline.before(TIGHTENING).end)
+
     def float32_holds(self) -> bool:
-        if not self.float32:
-            return False
         if self.seen is None:  # zonotopes are dear for many free inputs
             return self.substituted(FLOAT32, None) > 0
         margin, state = self.reached(FLOAT32)
@@ -351,18 +388,18 @@ class _Run:
         self.best = max(self.best, margin)
         if not margin > 0:
             return None
-        return Holds(margin, "substitution", self.float32_holds(), self.details())
+        return self.holds(margin, "substitution", self.float32_holds)
 
     def divided(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
-        seconds = self.left * share
+        until = self.deadline.share(share)
         finish = None
         if axis_by == "trial" and not self.prove:
             task = Task(self.network.graph, self.query, *self.for_signs())
-            finish = Finisher(task, time.monotonic() + seconds, self.jobs)
+            finish = Finisher(task, until, self.jobs)
         graph = self.network.graph
         plan = Plan(axis_by, effort, self.prove, finish, grace=grace)
-        found = divide(graph, self.query, REAL, seconds, self.candidate, plan)
+        found = divide(graph, self.query, REAL, until, self.candidate, plan)
         if self.hit is not None:
             return self.violated("divide")
         self.best = max(self.best, found.margin) if found.parts else self.best
@@ -373,13 +410,14 @@ class _Run:
             proof = Proof(
                 self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings
             )
-        details = self.details(parts=found.parts + (finish.parts if finish else 0))
-        deployed = (
-            self.float32
-            and boxes_hold_in_float32(graph, self.query, *found.leaves, effort)
-            and (finish is None or finish.holds_in_float32())
-        )
-        return Holds(found.margin, "divide", deployed, details, proof)
+        leaves_, parts = found.leaves, found.parts + (finish.parts if finish else 0)
+
+        def deployed() -> bool:
+            return boxes_hold_in_float32(graph, self.query, *leaves_, effort) and (
+                finish is None or finish.holds_in_float32()
+            )
+
+        return self.holds(found.margin, "divide", deployed, proof, parts=parts)
 
     @property
     def cuts(self) -> tuple[Tensor, Tensor] | None:
@@ -394,11 +432,11 @@ class _Run:
 
     def split(self, most_parts: int = 10**9, share: float = 1.0) -> Verdict | None:
         tightened: Tightened = {}
-        until = self.begin + 0.5 * share * (self.end - self.begin)
+        until = self.deadline.share(share)
         graph, query = self.for_signs()
-        tighten = tighten_by_ascent(ASCENT, until, tightened if self.prove else None)
+        tighten = tighten_by_ascent(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove, cuts=self.cuts)
-        found = split_signs(relaxation, query, share * self.left, self.candidate, most_parts)
+        found = split_signs(relaxation, query, until, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
         self.best = max(self.best, found.margin)
@@ -406,9 +444,8 @@ class _Run:
             return None
         method = "ascent" if found.parts <= len(self.query.unsafe) else "split"
         proof = self._proof_by_signs(found, tightened) if self.prove else None
-        details = self.details(parts=found.parts)
-        deployed = self.parts_hold(graph, query, self.region, found.leaves)
-        return Holds(found.margin, method, deployed, details, proof)
+        deployed = partial(self.parts_hold, graph, query, self.region, found.leaves)
+        return self.holds(found.margin, method, deployed, proof, parts=found.parts)
 
     def for_signs(self) -> tuple[Graph, Query]:
         """Conjunctions become rectifiers of their own, but in certificates, which speak of the network alone."""
@@ -427,8 +464,8 @@ class _Run:
 
     def curved(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
-        left = self.left * share
-        found = prove_by_curvature(self.network.graph, self.query, left, self.candidate, float32=self.float32)
+        until = self.deadline.share(share)
+        found = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
         if self.hit is not None:
             return self.violated("curvature")
         self.best = max(self.best, found.margin)
@@ -452,7 +489,7 @@ class _Run:
         star = star_of_box(self.query, self.network.pooled.input_shape)
         walked = Walked()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.left, walked):
+            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, walked):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.hit is not None:
@@ -467,7 +504,5 @@ class _Run:
         return Holds(walked.margin, "exact", False, details)
 
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Part, ...]) -> bool:
-        if not self.float32:
-            return False
-        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.end), cuts=self.cuts)
+        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.tightening()), cuts=self.cuts)
         return bound_again(deployed, query, leaves) > 0

@@ -1,6 +1,5 @@
 """Answers by star reachability, exact and over-approximate: the paper's own method."""
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, LOST, magnitude
 from surefoot.graph.graph import Graph
@@ -151,17 +151,17 @@ class Walked:
 
 
 def leaves(
-    graph: Graph, star: Star, query: Query, seconds: float, walked: Walked, prune: bool = True
+    graph: Graph, star: Star, query: Query, seconds: float | Deadline, walked: Walked, prune: bool = True
 ) -> Iterator[Leaf]:
     """Walk exactly; give each leaf with its slack. `prune` leaves out branches that a zonotope shows to be safe.
 
     Raises:
         TimeoutError: the seconds are over.
     """
-    end = time.monotonic() + seconds
+    deadline = Deadline.of(seconds)
 
     def proven(state: State) -> bool:
-        if time.monotonic() > end:
+        if deadline.is_over():
             raise TimeoutError
         if not prune:
             return False
