@@ -120,4 +120,4 @@ def test_what_float64_cannot_tell_from_zero_proves_nothing() -> None:
     square = builder.add(Mul(), 0, 0)
     builder.add(Linear(torch.tensor([[1e300]], dtype=torch.float64)), square)
     query = Query(np.array([1e-170]), np.array([2e-170]), (Unsafe(np.array([[-1.0]]), np.array([-1e-40])),))
-    assert isinstance(verify(Network.of(builder.build()), query), Unknown)  # it is 1e-40 and more: unsafe, not 0
+    assert isinstance(verify(Network.of(builder.build()), query, 3.0), Unknown)  # it is 1e-40 and more: unsafe, not 0
