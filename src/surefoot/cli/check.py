@@ -8,15 +8,15 @@ import numpy as np
 import torch
 import typer
 
-from surefoot.cli.options import Json
+from surefoot.cli.options import Json, Output
 from surefoot.compress.files import check_files
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.graph.passes.softmax import logits_of
+from surefoot.graph.passes.softmax import link_of, logits_of
 from surefoot.reach.certificate import check, load_certificate
 from surefoot.verify.many import digest_of, same_property
+from surefoot.verify.opening import open_onnx
+from surefoot.verify.outputs import comparisons_of_logits
 from surefoot.verify.vnnlib import read_vnnlib
 
 
@@ -32,6 +32,7 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
     ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
@@ -53,9 +54,11 @@ def command(
     held = load_certificate(certificate)
     if held.network != digest_of(network):
         raise InputError(f"{certificate} is about another network than {network}")
-    graph = pools_as_rectifiers(logits_of(graph_of_onnx(load_model(network))).to(torch.float64))
+    whole = open_onnx(network, output).graph
+    graph = pools_as_rectifiers(logits_of(whole))
     inputs, outputs = torch.Size(graph.input_shape).numel(), torch.Size(graph.output_shape).numel()
-    if not same_property(held, read_vnnlib(prop, inputs, outputs)):
+    asked = [comparisons_of_logits(query, link_of(whole)) for query in read_vnnlib(prop, inputs, outputs)]
+    if not same_property(held, [query for query in asked if query is not None]):
         raise InputError(f"{certificate} proves another property than {prop}")
     margin = check(held, graph)
     parts = sum(len(proof.leaves) or len(proof.halvings[0]) + 1 for proof in held.proofs)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from surefoot.compress.certificate import certificate_of, check_equal
 from surefoot.compress.channels import Match, channels_of
-from surefoot.compress.equal import Equality, equal, searched, within
+from surefoot.compress.equal import Equality, equal, searched, within, within_softmax
 from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.journal import Journal
 from surefoot.compress.matched import matched_difference
@@ -26,18 +26,18 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import load_certificate, save_certificate
 from surefoot.verify.many import digest_of
+from surefoot.verify.opening import open_onnx, see_agreement_over
 from surefoot.verify.query import Verdict
-from surefoot.verify.replay import Runner, runner_of_onnx
+from surefoot.verify.replay import runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32
@@ -81,8 +81,29 @@ class Report:
 
 
 def read_logits(path: Path | str) -> Graph:
-    """Read an ONNX file up to its logits, in float64."""
-    return flat_output(logits_of(graph_of_onnx(load_model(path)))).to(torch.float64)
+    """Read an ONNX file up to its logits, in float64, as ONNX Runtime agrees that they are.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that is not read, or a network that ONNX Runtime computes otherwise.
+    """
+    return flat_output(logits_of(open_onnx(path).graph))
+
+
+def ends_of(first: Path | str, second: Path | str) -> Link:
+    """Say what takes the logits of two ONNX files to their outputs.
+
+    Raises:
+        InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
+    """
+    one, two = link_of(open_onnx(first).graph), link_of(open_onnx(second).graph)
+    if one != two:
+        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
+        raise InputError(
+            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
+            "in the same, then compare"
+        )
+    return one
 
 
 def compress_file(
@@ -109,8 +130,10 @@ def compress_file(
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
-    whole = graph_of_onnx(load_model(path))
-    graph = flat_output(logits_of(whole)).to(torch.float64)
+    opened = open_onnx(path)
+    whole = opened.graph
+    see_agreement_over(whole, opened.run, lower.numpy(), upper.numpy())
+    graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
             "a certificate of compression speaks of rectifiers: a network with products has none. Leave it out; "
@@ -240,22 +263,32 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float = 2.0)
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
+    ends_of(first, second)
     graphs = read_logits(first), read_logits(second)
     return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
 def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float) -> Verdict:
-    """Prove that no logit of two ONNX files differs by `most` or more over a domain, or give an input where one does.
+    """Prove that no output of two ONNX files differs by `most` or more over a domain, or give an input where one does.
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
-    run = _difference_in_float32(first, second)
-    graphs = read_logits(first), read_logits(second)
-    return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+    link = ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    for opened in (one, two):
+        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return one.run(x) - two.run(x)
+
+    if link == "identity":
+        graphs = flat_output(one.graph), flat_output(two.graph)
+        return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+    return within_softmax(one.graph, two.graph, domain.lower, domain.upper, most, seconds, run, domain.cuts)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
@@ -263,21 +296,13 @@ def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
+    ends_of(first, second)
     one, two = (read_logits(path) for path in (first, second))
     if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
         return None
     return same_polynomial(one, two)
-
-
-def _difference_in_float32(first: Path, second: Path) -> Runner | None:
-    """Run both files by ONNX Runtime; None where they give probabilities, whose difference is not that of logits."""
-    models = [load_model(path) for path in (first, second)]
-    if any(isinstance(graph_of_onnx(model).nodes[-1].op, Softmax) for model in models):
-        return None
-    one, two = (runner_of_onnx(model) for model in models)
-    return lambda x: one(x).reshape(len(x), -1) - two(x).reshape(len(x), -1)
 
 
 def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
@@ -286,9 +311,9 @@ def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
 
 
 def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
-    """Run one input through both files in float32: the largest difference of an output, and whether answers differ."""
+    """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
     flat = x.reshape(1, -1).astype(np.float32)
-    one, two = (runner_of_onnx(load_model(path))(flat).astype(np.float64) for path in (first, second))
+    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
     return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
 
 
@@ -306,6 +331,7 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
         InputError: a certificate of other files, or one that does not show it.
     """
     names = digest_of(first), digest_of(second)
+    ends_of(first, second)
     graphs = [pools_as_rectifiers(read_logits(path)) for path in (first, second)]
     held = load_certificate(certificate)
     bound = check_equal(held, names, *graphs)
@@ -340,7 +366,7 @@ def _units(graph: Graph) -> int:
 def _met(first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
     x = inside(lower, upper, SAMPLES, 1, cuts).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
-    one, two = (runner_of_onnx(load_model(path))(x).astype(np.float64) for path in (first, second))
+    one, two = (runner_of_onnx(load_model(path), logits=True)(x) for path in (first, second))
     if ((one >= 0) & (one <= 1)).all() and np.allclose(one.sum(1), 1, atol=1e-4):  # probabilities already
         return float("nan"), float(np.abs(one - two).max())
     return float(np.abs(one - two).max()), float(np.abs(softmax(one, axis=1) - softmax(two, axis=1)).max())

@@ -15,24 +15,23 @@ from joblib import Parallel, delayed
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_pairs
 from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.reach.certificate import Certificate, Proof
+from surefoot.verify.opening import open_onnx
 from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
-from surefoot.verify.replay import runner_of_onnx
 from surefoot.verify.run import Method, Network, ask, verify
 
 
-def open_network(path: Path | str) -> Network:
-    """Read an ONNX file as a network whose counterexamples ONNX Runtime replays.
+def open_network(path: Path | str, output: str | None = None) -> Network:
+    """Read an ONNX file as a network whose counterexamples ONNX Runtime replays, on the file as it is.
 
     Raises:
         FileError: missing or damaged.
-        InputError: an operation that surefoot does not read.
+        InputError: an operation that surefoot does not read, or a network that ONNX Runtime computes otherwise.
         MissingExtra: ONNX Runtime is not installed.
     """
-    model = load_model(path)
-    return Network.of(graph_of_onnx(model), runner_of_onnx(model))
+    opened = open_onnx(path, output)
+    return Network.of(opened.graph, opened.run, opened.float32)
 
 
 def digest_of(path: Path | str) -> str:
@@ -60,6 +59,7 @@ class Settings:
     method: Method
     seconds: float
     seed: int
+    output: str | None = None
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 
 def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
-    network = network or open_network(settings.network)
+    network = network or open_network(settings.network, settings.output)
     classes = network.outputs
     placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
     there, query = ask(network, region, placeholder)
@@ -120,7 +120,7 @@ def _run(
     settings: Settings, regions: Sequence[Region], labels: Sequence[int], todo: list[int], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if jobs == 1:
-        network = open_network(settings.network)
+        network = open_network(settings.network, settings.output)
         for i in todo:
             yield i, verify_image(settings, regions[i], labels[i], network)
         return

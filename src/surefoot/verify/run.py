@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.slack import with_slack
-from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
@@ -29,6 +29,8 @@ from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign
 from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.outputs import comparisons_of_logits, of_logits
+from surefoot.verify.probabilities import halved, polytopes
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Replay, Runner, runner_of_graph
@@ -54,15 +56,23 @@ class Network:
     graph: Graph  # float64, ends in logits, max pooling written with rectifiers
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
-    run: Runner
+    whole: Graph  # float64, up to the network's own outputs: with a softmax, if it ends in one
+    run: Runner  # gives its own outputs
+    float32: bool = True  # whether it is deployed in float32
 
     @staticmethod
-    def of(graph: Graph, run: Runner | None = None) -> "Network":
+    def of(graph: Graph, run: Runner | None = None, float32: bool = True) -> "Network":
         """Prepare a graph. `run` is how it is deployed; default: its operations in float32."""
         logits = flat_output(logits_of(graph))
         single = logits.to(torch.float32)
         double = logits.to(torch.float64)
-        return Network(pools_as_rectifiers(double), double, single, run or runner_of_graph(logits))
+        whole = graph.to(torch.float64)
+        return Network(pools_as_rectifiers(double), double, single, whole, run or runner_of_graph(graph), float32)
+
+    @property
+    def link(self) -> Link:
+        """What takes the logits to the outputs that a property speaks of."""
+        return link_of(self.whole)
 
     def along(self, centre: np.ndarray, directions: np.ndarray) -> "Network":
         """Return the network as a function of a, for inputs centre + a · directions.
@@ -82,7 +92,9 @@ class Network:
             prefixed(self.graph, shape, ops),
             prefixed(self.pooled, shape, ops),
             prefixed(self.single, shape, [op.to(torch.float32) for op in ops]),
+            prefixed(self.whole, shape, ops),
             run,
+            self.float32,
         )
 
     @property
@@ -127,7 +139,40 @@ def verify(
     """
     if prove and method not in _PROVING:
         raise InputError(f"the method {method} leaves no certificate; these do: {', '.join(_PROVING)}")
-    return _Run(network, query, seconds, method, seed, prove, float32, jobs).answer()
+    if network.link != "identity":
+        return _through_softmax(network, query, seconds, method, seed, prove, jobs)
+    return _Run(network, query, seconds, method, seed, prove, float32 and network.float32, jobs).answer()
+
+
+def _through_softmax(
+    network: Network, query: Query, seconds: float, method: Method, seed: int, prove: bool, jobs: int
+) -> Verdict:
+    """Answer of logits what was asked of probabilities; nothing is claimed for float32, whose softmax rounds and ties.
+
+    Thresholds become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
+    """
+    end = time.monotonic() + seconds
+    if prove and comparisons_of_logits(query, network.link) is None:
+        raise InputError("no probabilities are what the property calls unsafe: no certificate is needed")
+    asked = of_logits(query, network.link)
+    sets = polytopes(network.pooled, query, asked.sets)
+    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
+    thresholds = any(conditions.thresholds for conditions in asked.sets)
+    share = 0.5 if thresholds and few else 1.0
+    none = (Unsafe(np.zeros((1, network.outputs)), np.array([-1.0])),)
+    of_logits_ = replace(query, unsafe=sets or none)
+    run = _Run(network, of_logits_, share * seconds, method, seed, prove, False, jobs, query)
+    if sets:
+        verdict = run.answer()
+    else:
+        never = 0.0 if asked.never is None else asked.never
+        verdict = run.attack_thoroughly() or Holds(never, "softmax", False, run.details())
+    if not isinstance(verdict, Unknown) or not (thresholds and few):
+        return verdict
+    margin = halved(network.pooled, query, asked.sets, end - time.monotonic(), lambda x: run.candidate(x, near=False))
+    if run.hit is not None:
+        return run.violated("halving")
+    return Holds(margin, "halving", False, run.details()) if margin > 0 else replace(verdict, details=run.details())
 
 
 class _Run:
@@ -141,6 +186,7 @@ class _Run:
         prove: bool,
         float32: bool,
         jobs: int,
+        asked: Query | None = None,
     ) -> None:
         self.float32, self.jobs = float32, jobs
         if len(query.lower) != network.inputs:
@@ -153,7 +199,8 @@ class _Run:
         self.network, self.query, self.method, self.seed, self.prove = network, query, method, seed, prove
         self.begin = time.monotonic()
         self.end = self.begin + seconds
-        self.replay = Replay(query, network.run)
+        self.asked = asked or query  # of the network's own outputs; `query` is of its logits
+        self.replay = Replay(self.asked, network.run)
         self.rows = Rows(query)
         self.hit: tuple[np.ndarray, np.ndarray] | None = None
         self.best = -math.inf
@@ -166,11 +213,11 @@ class _Run:
     def left(self) -> float:
         return self.end - time.monotonic()
 
-    def candidate(self, x: Tensor) -> Tensor | None:
-        """Replay what looks like a counterexample in float64."""
-        near = near_misses(self.network.graph, self.query, x)
-        if len(near):
-            self.hit = self.replay(near)
+    def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
+        """Replay inputs: those that look like counterexamples in float64, or all."""
+        near_ = near_misses(self.network.graph, self.query, x) if near else x
+        if len(near_):
+            self.hit = self.replay(near_)
         return torch.from_numpy(self.hit[0]) if self.hit is not None else None
 
     def answer(self) -> Verdict:
@@ -193,8 +240,14 @@ class _Run:
     def attack(self, restarts: int, steps: int) -> Verdict | None:
         if self.replay.empty:
             return None
-        self.candidate(descend(self.network.single, self.query, restarts, steps, self.seed).double())
+        found = descend(self.searched, self.asked, restarts, steps, self.seed).double()
+        self.candidate(found, near=self.asked is self.query)
         return self.violated("attack") if self.hit is not None else None
+
+    @cached_property
+    def searched(self) -> Graph:
+        """The network up to what was asked about, in float32."""
+        return self.network.single if self.asked is self.query else flat_output(self.network.whole).to(torch.float32)
 
     def glance(self) -> Verdict | None:
         """Most that can be violated is in a few steps from the middle."""
@@ -211,8 +264,8 @@ class _Run:
         if self.replay.empty:
             return None
         limit = SAMPLING * (self.end - self.begin)
-        found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, limit)
-        self.candidate(found.double())
+        found, tried = sample(self.searched, self.asked, SAMPLES, self.seed, limit)
+        self.candidate(found.double(), near=self.asked is self.query)
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
         return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
 
