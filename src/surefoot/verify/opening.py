@@ -21,6 +21,8 @@ from surefoot.verify.replay import Runner, runner_of_onnx
 LARGE = 10**9  # products of one evaluation: from here on two inputs are tried, in float32
 MEDIUM = 10**7
 LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
+SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
+FAINT = 1e-5
 SLACK = 4  # times what any float32 evaluation can err by: a runtime may fuse operations
 _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
 
@@ -81,7 +83,7 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
 
     A difference is one of meaning where it is above `SLACK` times what any float32 evaluation can err by (Higham 2002,
     section 3.1, carried through the network), or, for deep networks where that says little, above `LOOSE` of the
-    largest output and a hundred times what float32 is seen to change. Inputs at which float32 overflows tell nothing;
+    largest output with a hundred times what float32 is seen to change and a little of what is inside. Inputs at which float32 overflows tell nothing;
     `everywhere`: they must not occur.
 
     Raises:
@@ -116,25 +118,33 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
 def _values(graph: Graph, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate a graph; return (n, k) outputs, and by how much float32 may differ from each."""
     with torch.no_grad():
-        single = evaluate(graph.to(torch.float32), x).flatten(1).double()
+        single = evaluate(graph.to(torch.float32), x).reshape(len(x), -1).double()
         if _products(graph) > LARGE:
-            return single.numpy(), np.broadcast_to(LOOSE * single.abs().amax(1, keepdim=True).numpy(), single.shape)
-        y, spread = (part.flatten(1) for part in _with_errors(graph, x.double()))
-        seen = 100 * (single - y).abs().amax(1, keepdim=True)
-        loose = LOOSE * y.abs().amax(1, keepdim=True) + seen
+            return single.numpy(), np.full(single.shape, LOOSE * float(single.abs().nan_to_num(posinf=0.0).max()))
+        y, spread, largest = _with_errors(graph, x.double())
+        seen = SEEN * (single - y).abs().amax(1, keepdim=True)
+        loose = LOOSE * y.abs().amax(1, keepdim=True) + seen + FAINT * largest
         allowed = torch.fmin(SLACK * spread, torch.where(loose.isfinite(), loose, torch.inf))
     return y.numpy(), allowed.numpy()
 
 
-def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Evaluate in float64 with, beside each value, a bound on the error of any float32 evaluation."""
+def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Evaluate in float64 with, beside each output (n, k), a bound on the error of any float32 evaluation.
+
+    And the largest value that the network meets, (n, 1).
+    """
+    largest = x.flatten(1).abs().amax(1)
 
     def rule(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        nonlocal largest
         y = apply(node.op, [value for value, _ in values])
+        largest = torch.maximum(largest, y.reshape(len(y), -1).abs().amax(1))
         x, error = values[0]
         match node.op:
-            case Take() | Reshape() | MaxPool2d() | Relu():
-                return y, error if isinstance(node.op, Relu) else apply(node.op, [error])
+            case Take() | Reshape() | MaxPool2d():
+                return y, apply(node.op, [error])
+            case Relu():  # what stays below 0 errs by nothing
+                return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))
             case Concat():
                 return y, apply(node.op, [error for _, error in values])
             case Affine():
@@ -155,7 +165,8 @@ def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
             case Input():
                 raise AssertionError("the input is given")
 
-    return fold(graph, (x, torch.zeros_like(x)), rule)[-1]
+    y, error = fold(graph, (x, torch.zeros_like(x)), rule)[-1]
+    return y.reshape(len(x), -1), error.reshape(len(x), -1), largest[:, None]
 
 
 def _probes(graph: Graph) -> np.ndarray:

@@ -85,7 +85,7 @@ def runner_of_graph(graph: Graph) -> Runner:
     def run(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():  # one at a time, as anybody would replay it: a batch may be summed in another order
             rows = torch.from_numpy(x).reshape(-1, 1, *graph.input_shape)
-            return torch.cat([evaluate(single, row).flatten(1) for row in rows]).double().numpy()
+            return torch.cat([evaluate(single, row).reshape(1, -1) for row in rows]).double().numpy()
 
     return run
 
