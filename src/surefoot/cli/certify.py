@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Optional
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from surefoot.cli.options import Json
+from surefoot.cli.options import Json, Output
 from surefoot.cli.verify import numbers
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError, MissingExtra
@@ -17,6 +18,7 @@ from surefoot.recalibrate import load_recalibrator
 from surefoot.report.certified import Radius, certify_images, show
 from surefoot.report.evaluation import plain
 from surefoot.verify.many import load_images, open_network
+from surefoot.verify.opening import see_agreement_over
 from surefoot.verify.regions import ball
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
@@ -42,13 +44,16 @@ def command(
         float,
         typer.Option("--limit", "--timeout", min=0, help="Seconds for all images at all radii, and the pictures."),
     ] = 600.0,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Certify confidence: bounds that hold for every input within a radius, after the map.
 
+    The map takes logits: where the network ends in a softmax, those before it.
+
     Example: surefoot certify net.onnx --images test.npz --eps 0,1/255,2/255 --map map.json --page certified.html
     """
-    opened = open_network(network)
+    opened = open_network(network, output)
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first].tolist()
     radii = sorted(numbers(eps, None, "--eps"))
@@ -56,6 +61,8 @@ def command(
     if not low < high:
         raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
     recalibrator = None if map_file is None else load_recalibrator(map_file)
+    for image in x[:3]:
+        see_agreement_over(opened.whole, opened.run, np.clip(image - radii[-1], low, high), image)
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
 

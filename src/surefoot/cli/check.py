@@ -9,17 +9,18 @@ from typing import Annotated, Optional
 import numpy as np
 import typer
 
-from surefoot.cli.options import Json
+from surefoot.cli.options import Json, Output
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.onnx_file import digest_of, load_model
-from surefoot.graph.onnx_in import graph_of_onnx
-from surefoot.graph.ops import Softmax
+from surefoot.graph.onnx_file import digest_of
+from surefoot.graph.passes.softmax import link_of
 from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate
 from surefoot.proof.property import check_property, parts_of
 from surefoot.proof.question import Question, checked_graph
+from surefoot.verify.opening import open_onnx
+from surefoot.verify.outputs import comparisons_of_logits
 from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.vnnlib import read_vnnlib
 
@@ -36,6 +37,7 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
     ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
@@ -55,7 +57,7 @@ def command(
     if ".onnx" in prop.suffixes:
         return _check_equal(network, prop, certificate, as_json)
     held = load_certificate(certificate)
-    whole = graph_of_onnx(load_model(network))
+    whole = open_onnx(network, output).graph
     graph = checked_graph(whole)
     _check_files_named(held, certificate, (network,))
     asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
@@ -84,22 +86,15 @@ def _check_files_named(held: Certificate, certificate: Path, files: tuple[Path, 
 
 
 def _asked(whole: Graph, queries: Sequence[Query]) -> list[Question]:
-    """Return what a property asks of `checked_graph`: the one place where a softmax is cut off.
-
-    It keeps the order of its outputs, so a comparison of two of them means the same of logits; nothing else does.
-    """
-    if isinstance(whole.nodes[-1].op, Softmax):
-        pairs = [_pair(unsafe) for query in queries for unsafe in query.unsafe]
-        for row, bound in ((row, bound) for pair in pairs for row, bound in zip(*pair, strict=True)):
-            used = row[row != 0]
-            if bound != 0 or len(used) != 2 or used.sum() != 0 or len(whole.output_shape) != 1:
-                raise InputError(
-                    "the network ends in a softmax, and the property is more than comparisons of two of its outputs: "
-                    "a certificate speaks of logits, and proves nothing of these probabilities"
-                )
+    """Return what a property asks of the logits, which `checked_graph` ends in."""
     if not all(query.has_exact_weights for query in queries):
         raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
-    return [Question(query.lower, query.upper, [_pair(unsafe) for unsafe in query.unsafe]) for query in queries]
+    of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
+    return [
+        Question(query.lower, query.upper, [_pair(unsafe) for unsafe in query.unsafe])
+        for query in of_logits
+        if query is not None  # no output is what it calls unsafe
+    ]
 
 
 def _pair(unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
@@ -108,9 +103,9 @@ def _pair(unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
     held = load_certificate(certificate)
-    wholes = [graph_of_onnx(load_model(path)) for path in (first, second)]
-    if len({isinstance(whole.nodes[-1].op, Softmax) for whole in wholes}) > 1:
-        raise InputError(f"of {first} and {second} one ends in a softmax: their outputs cannot be compared by logits")
+    wholes = [open_onnx(path).graph for path in (first, second)]
+    if len(links := {link_of(whole) for whole in wholes}) > 1:
+        raise InputError(f"{first} and {second} end in {' and '.join(sorted(links))}: their outputs cannot be compared")
     _check_files_named(held, certificate, (first, second))
     try:
         bounds = check_equal(held, *map(checked_graph, wholes))

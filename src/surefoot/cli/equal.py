@@ -11,6 +11,7 @@ from surefoot.cli.compress import Domain, Limit, patience_of, read_domain, read_
 from surefoot.cli.options import Json
 from surefoot.compress import calibrated
 from surefoot.compress.files import (
+    ends_of,
     equal_files,
     logits_of_file,
     read_logits,
@@ -25,6 +26,7 @@ from surefoot.verify.many import plain
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
+_WORDS = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}
 
 
 def command(
@@ -33,7 +35,7 @@ def command(
     domain: Domain,
     within: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Prove that no logit differs by so much, or find an input where one does."),
+        typer.Option(help="Prove that no output differs by so much, or find an input where one does."),
     ] = None,
     limit: Limit = 60.0,
     images: Annotated[
@@ -52,7 +54,8 @@ def command(
 ) -> None:
     """Bound by how much two networks' logits and confidences can differ over a domain; show the largest difference met.
 
-    With --within the exit status is 1 where the networks differ by more, or where that could not be decided.
+    With --within the exit status is 1 where the networks differ by more, or where that could not be decided. It speaks
+    of the files' outputs: of logits, or of probabilities where both end in a softmax.
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
@@ -72,7 +75,7 @@ def command(
         answer = within_files(first, second, where, within, patience.until)
         if isinstance(answer, Violated) and out is not None:
             _save(out, answer.input.reshape(shape))
-        _say(answer, within, as_json)
+        _say(answer, within, _WORDS[ends_of(first, second)], as_json)
         raise typer.Exit(0 if isinstance(answer, Holds) else 1)
     found = equal_files(first, second, where, patience)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
@@ -90,7 +93,11 @@ def command(
         print(json.dumps({"proven": proven, "bound": bounds, **met, **rows, **repaired}))
         return
     if proven:
-        print(f"proven: no logit differs by more than {found.largest:.3g}, no confidence by {found.confidence:.3g}")
+        before = "" if ends_of(first, second) == "identity" else " (before the softmax)"
+        print(
+            f"proven: no logit{before} differs by more than {found.largest:.3g}, no confidence by "
+            f"{found.confidence:.3g}"
+        )
         print(f"so the answer is the same wherever the two largest logits are more than {2 * found.largest:.3g} apart"
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
@@ -116,13 +123,13 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
     return here if always is None else {"calibrated": always, **here}
 
 
-def _say(answer: Verdict, within: float, as_json: bool) -> None:
+def _say(answer: Verdict, within: float, output: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(plain(answer)))
     elif isinstance(answer, Holds):
-        print(f"holds: no logit differs by {within:g} or more, over the whole domain ({answer.method})")
+        print(f"holds: no {output} differs by {within:g} or more, over the whole domain ({answer.method})")
     elif isinstance(answer, Violated):
-        print(f"violated: a logit differs by {np.abs(answer.output).max():.3g}, replayed in float32")
+        print(f"violated: a {output} differs by {np.abs(answer.output).max():.3g}, replayed in float32")
     elif isinstance(answer, Unknown):
         print(f"unknown: {answer.why}")
 

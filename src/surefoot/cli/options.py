@@ -52,3 +52,7 @@ Cluster = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random: the same seed, the same output.")]
+Output = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--output", help="Which output is meant, by its name in the file, where the network has several."),
+]

@@ -64,7 +64,7 @@ def command(
 
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
-    graph = read_logits(network)
+    graph = read_logits(network)  # pieces are those of the logits, where a softmax follows them
     lower, upper, cuts = read_domain(domain, graph.input_shape)
     if cuts is not None:
         raise InputError(f"--domain {domain}: regions are those of a box, without rows")

@@ -10,18 +10,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from surefoot.cli.options import Cluster, Json, Seed
+from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
+from surefoot.verify.opening import see_agreement_over
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
 from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
+SEEN = 3  # regions in which the network is compared with ONNX Runtime, beside what every network is asked
 
 
 def command(
@@ -62,13 +64,17 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Where to leave the proof, for `surefoot check`."),
     ] = None,
+    output: Output = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Prove a property for every input of a region, or find an input that breaks it.
 
     Holds: proven, in real arithmetic and, if it says so, for any float32 evaluation. Violated: with an input that ONNX
-    Runtime was seen to break the property with, in float32. Unknown: neither, and why.
+    Runtime was seen to break the property with, on the file as it is. Unknown: neither, and why.
+
+    A property speaks of the network's own outputs: of probabilities where it ends in a softmax, of which two can be
+    compared and one bounded.
 
     Example: surefoot verify net.onnx property.vnnlib --timeout 60 --json
 
@@ -76,9 +82,11 @@ def command(
     """
     if (prop is None) == (images is None):
         raise InputError("give a property (.vnnlib), or --images")
-    opened = open_network(network)
+    opened = open_network(network, output)
     if prop is not None:
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
+        for query in queries[:SEEN]:
+            see_agreement_over(opened.whole, opened.run, query.lower, query.upper)
         verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
         if certificate is not None and proofs:
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
@@ -90,7 +98,9 @@ def command(
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
     regions = _regions(x, region, eps, numbers(valid, 2, "--range"), threshold, delta, at, towards, start, opened)
-    settings = Settings(str(network.resolve()), method, timeout, seed)
+    for box in regions[:SEEN] if region in ("linf", "brighten", "patch", "pixels") else ():
+        see_agreement_over(opened.whole, opened.run, box.lower, box.upper)
+    settings = Settings(str(network.resolve()), method, timeout, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     _show_many(answers, as_json)
@@ -195,7 +205,7 @@ def _sentence(answer: dict[str, Any]) -> str:
         case "violated":
             far = answer.get("distance_to_region")
             where = f", {far:.2g} outside of the region, which holds no such float32 input" if far else ""
-            return f"violated: by {answer['method']}, seen in float32{where} ({time})"
+            return f"violated: by {answer['method']}, seen by ONNX Runtime{where} ({time})"
         case _:
             margin = "none" if answer["margin"] is None else f"{answer['margin']:.4g}"
             return f"unknown: {answer['why']}; best margin {margin} ({time})"

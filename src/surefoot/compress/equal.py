@@ -17,12 +17,13 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.ops import Op
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
 from surefoot.proof.forms import difference, forms_of
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import LARGEST_ROWS, lower_bounds, relax
 from surefoot.reach.boxes import Box, size_of
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict
-from surefoot.verify.replay import Runner
+from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
+from surefoot.verify.replay import Replay, Runner
 from surefoot.verify.run import Network, verify
 
 SAMPLES = 4000
@@ -234,6 +235,59 @@ def within(
         why = f"{answer.why}; no output differs by more than {found.largest:.3g}, and one by {found.met:.3g} was met"
         return Unknown(why, max(answer.margin, most - found.largest), took())
     return replace(answer, details=answer.details | took())
+
+
+def within_softmax(
+    first: Graph,
+    second: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    most: float,
+    seconds: float | Deadline,
+    run: Runner,
+    cuts: Cuts | None = None,
+) -> Verdict:
+    """Prove that no probability of two networks differs by `most` or more, or no log-probability, as both end.
+
+    Where no logit differs by eps, no probability does by tanh(eps / 2), and no log-probability by 2 eps. The opposite
+    is not true: what is found to differ is what `run`, the difference of the outputs as deployed, was seen to give.
+
+    Property: sound, not complete.
+
+    Raises:
+        InputError: networks of different inputs or outputs, or a difference that is not positive.
+    """
+    if not 0 < most < math.inf:
+        raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
+    deadline, log = Deadline.of(seconds), link_of(first) == "log-softmax"
+    begin = deadline.clock.wall()
+
+    def took() -> dict[str, float]:
+        return {"seconds": round(deadline.clock.wall() - begin, 3)}
+
+    k = math.prod(first.output_shape)
+    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
+    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
+    nothing = np.full(k, np.inf)
+    met = deadline.before(FIRST).run(
+        lambda: searched(flat_output(first), flat_output(second), lower, upper, nothing, cuts)
+    )
+    hit, why = None if met is None else Replay(query, run)(torch.from_numpy(met.input)[None]), ""
+    if hit is None:
+        eps = most / 2 if log else 2 * math.atanh(most) * (1 - 1e-12) if most < 1 else math.inf
+        if eps == math.inf:  # probabilities differ by less than 1
+            return Holds(most - 1, "softmax", False, took())
+        one, two = (flat_output(logits_of(graph)) for graph in (first, second))
+        found = within(one, two, lower, upper, eps, deadline, cuts=cuts)
+        if isinstance(found, Holds):
+            return Holds(found.margin, found.method, False, found.details)
+        if isinstance(found, Unknown):
+            return found
+        hit = Replay(query, run)(torch.from_numpy(found.input)[None])
+        why = f"logits differ by {eps:.3g} and more, but no output was seen to by {most:g}"
+    if hit is not None:
+        return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
+    return Unknown(why, -math.inf, took())
 
 
 def searched(

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from surefoot.compress.channels import Match, channels_of
-from surefoot.compress.equal import Equality, equal, searched, within
+from surefoot.compress.equal import Equality, equal, searched, within, within_softmax
 from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.journal import Journal
 from surefoot.compress.matched import matched_difference
@@ -26,20 +26,20 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
+from surefoot.verify.opening import open_onnx, see_agreement_over
 from surefoot.verify.query import Verdict
-from surefoot.verify.replay import Runner, runner_of_onnx
+from surefoot.verify.replay import runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32
@@ -86,8 +86,29 @@ class Report:
 
 
 def read_logits(path: Path | str) -> Graph:
-    """Read an ONNX file up to its logits, in float64."""
-    return flat_output(logits_of(graph_of_onnx(load_model(path)))).to(torch.float64)
+    """Read an ONNX file up to its logits, in float64, as ONNX Runtime agrees that they are.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that is not read, or a network that ONNX Runtime computes otherwise.
+    """
+    return flat_output(logits_of(open_onnx(path).graph))
+
+
+def ends_of(first: Path | str, second: Path | str) -> Link:
+    """Say what takes the logits of two ONNX files to their outputs.
+
+    Raises:
+        InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
+    """
+    one, two = link_of(open_onnx(first).graph), link_of(open_onnx(second).graph)
+    if one != two:
+        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
+        raise InputError(
+            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
+            "in the same, then compare"
+        )
+    return one
 
 
 def compress_file(
@@ -115,8 +136,10 @@ def compress_file(
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
-    whole = graph_of_onnx(load_model(path))
-    graph = flat_output(logits_of(whole)).to(torch.float64)
+    opened = open_onnx(path)
+    whole = opened.graph
+    see_agreement_over(whole, opened.run, lower.numpy(), upper.numpy())
+    graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
             "a certificate of compression speaks of rectifiers: a network with products has none. Leave it out; "
@@ -177,7 +200,7 @@ def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadl
     """Make the certificate of a file and its smaller one, and check it."""
     lower, upper, cuts = work.domain
     whole, path = given
-    first, second = checked_graph(whole), checked_graph(graph_of_onnx(load_model(out)))
+    first, second = checked_graph(whole), checked_graph(open_onnx(out).graph)
     one, two = (
         stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.witnesses, cuts=cuts,
                   journal=work.journal).proof()
@@ -279,22 +302,32 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Pati
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
+    ends_of(first, second)
     graphs = read_logits(first), read_logits(second)
     return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
 def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float | Deadline) -> Verdict:
-    """Prove that no logit of two ONNX files differs by `most` or more over a domain, or give an input where one does.
+    """Prove that no output of two ONNX files differs by `most` or more over a domain, or give an input where one does.
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
-    run = _difference_in_float32(first, second)
-    graphs = read_logits(first), read_logits(second)
-    return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+    link = ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    for opened in (one, two):
+        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return one.run(x) - two.run(x)
+
+    if link == "identity":
+        graphs = flat_output(one.graph), flat_output(two.graph)
+        return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+    return within_softmax(one.graph, two.graph, domain.lower, domain.upper, most, seconds, run, domain.cuts)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
@@ -302,21 +335,13 @@ def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
 
     Raises:
         FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs or outputs.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
+    ends_of(first, second)
     one, two = (read_logits(path) for path in (first, second))
     if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
         return None
     return same_polynomial(one, two)
-
-
-def _difference_in_float32(first: Path, second: Path) -> Runner | None:
-    """Run both files by ONNX Runtime; None where they give probabilities, whose difference is not that of logits."""
-    models = [load_model(path) for path in (first, second)]
-    if any(isinstance(graph_of_onnx(model).nodes[-1].op, Softmax) for model in models):
-        return None
-    one, two = (runner_of_onnx(model) for model in models)
-    return lambda x: one(x).reshape(len(x), -1) - two(x).reshape(len(x), -1)
 
 
 def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
@@ -325,9 +350,9 @@ def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
 
 
 def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
-    """Run one input through both files in float32: the largest difference of an output, and whether answers differ."""
+    """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
     flat = x.reshape(1, -1).astype(np.float32)
-    one, two = (runner_of_onnx(load_model(path))(flat).astype(np.float64) for path in (first, second))
+    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
     return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
 
 
@@ -363,10 +388,11 @@ def _met(
 ) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
     x = inside(lower, upper, SAMPLES, 1, cuts).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
-    runs, given = [runner_of_onnx(load_model(path)) for path in (first, second)], np.split(x, range(RUNS, len(x), RUNS))
+    runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
+    given = np.split(x, range(RUNS, len(x), RUNS))
     met = []
     for some in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
-        met.append([run(some).astype(np.float64) for run in runs])
+        met.append([run(some) for run in runs])
         if until.is_over():
             break
     one, two = (np.concatenate(outputs) for outputs in zip(*met, strict=True))

@@ -160,7 +160,7 @@ def apply(op: Op, values: Sequence[Tensor]) -> Tensor:
         case Concat():
             return torch.cat(list(values), op.axis + 1)
         case Softmax():
-            return values[0].softmax(-1)
+            return values[0].log_softmax(-1) if op.log else values[0].softmax(-1)
         case Input():
             raise InputError("the input is given, not computed")
         case _:

@@ -1,6 +1,7 @@
 """Read a network from ONNX.
 
-Constants are folded with ONNX's own reference implementation; whatever only moves data becomes one `Take`.
+Constants are folded with ONNX's own reference implementation; whatever only moves data becomes one `Take`. Only what
+leads to the output is read: a file may hold more.
 """
 
 import math
@@ -8,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_ops import READERS
-from surefoot.graph.onnx_values import Known, Value, Values, guard
+from surefoot.graph.onnx_values import Known, Value, Values, finite, guard
 from surefoot.graph.ops import Shape
 
 _OLDEST_OPSET = 7
+_TAKE_INFINITY = {"Clip", "Max", "Min"}  # as no bound; anywhere else a constant that is not finite is refused
+_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE)
+_WHOLE = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
 _MOVES = {
     "DepthToSpace", "Expand", "Flatten", "Gather", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
     "Transpose", "Unsqueeze",
@@ -30,24 +34,62 @@ _FOLDED = {
 SUPPORTED = {*READERS, *_MOVES, "Constant", "Shape"}
 
 
-def read_onnx(path: Path | str) -> Graph:
+def read_onnx(path: Path | str, output: str | None = None) -> Graph:
     """Read a network; constants become float64, exactly.
 
     Raises:
         FileError: missing, damaged, too large, or weights outside the file's folder.
-        InputError: an operation that is not in the list, by name and node; weights that are not finite.
+        InputError: an operation that is not in the list, by name and node; weights that are not finite; no such output.
     """
-    return graph_of_onnx(load_model(path))
+    return graph_of_onnx(load_model(path), output)
 
 
-def graph_of_onnx(model: onnx.ModelProto) -> Graph:
-    """Translate a loaded model.
+def output_of(model: onnx.ModelProto, output: str | None = None) -> str:
+    """Return the name of the output that is meant: the only one, or the only one of real numbers.
 
     Raises:
-        InputError: an operation that is not in the list, by name and node; weights that are not finite.
+        InputError: several, or none of that name.
     """
-    reader = _Reader(model)
-    for node in model.graph.node:
+    names = [value.name for value in model.graph.output]
+    if output is not None:
+        if output not in names:
+            raise InputError(f"the network has no output {output!r}; it has {', '.join(map(repr, names))}")
+        return output
+    real = [value.name for value in model.graph.output if value.type.tensor_type.elem_type in (*_TYPES, 0)]
+    if len(names) > 1 and len(real) != 1:
+        raise InputError(
+            f"the network has {len(names)} outputs, {', '.join(map(repr, names))}: say which is meant (--output NAME "
+            "of `surefoot verify`, `check` and `certify`), or cut the others off"
+        )
+    if not names:
+        raise InputError("the network has no output")
+    return real[0] if real else names[0]
+
+
+def in_float64(model: onnx.ModelProto) -> bool:
+    """Whether a network holds anything that is computed in float64: float32 is then not what it is deployed in."""
+    double = TensorProto.DOUBLE
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    return (
+        any(value.type.tensor_type.elem_type == double for value in values)
+        or any(tensor.data_type == double for tensor in model.graph.initializer)
+        or any(
+            a.i == double if a.name in ("to", "dtype") else a.t.data_type == double
+            for node in model.graph.node
+            for a in node.attribute
+        )
+    )
+
+
+def graph_of_onnx(model: onnx.ModelProto, output: str | None = None) -> Graph:
+    """Translate a loaded model, up to one of its outputs.
+
+    Raises:
+        InputError: an operation that is not in the list, by name and node; weights that are not finite; an input that
+            is neither float32 nor float64; several outputs, of which none is named.
+    """
+    reader = _Reader(model, output_of(model, output))
+    for node in _leading_to(model, reader.output):
         try:
             reader.read(node)
         except InputError as error:
@@ -63,26 +105,42 @@ def _named(node: onnx.NodeProto) -> str:
     return f"node {node.name or node.output[0] if node.output else node.name!r} ({node.op_type})"
 
 
+def _leading_to(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
+    """Return the nodes that an output needs, in their order."""
+    wanted, nodes = {output}, []
+    for node in reversed(model.graph.node):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            nodes.append(node)
+    return nodes[::-1]
+
+
 class _Reader:
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, output: str) -> None:
         graph = model.graph
         opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
         if opset < _OLDEST_OPSET:
             raise InputError(f"opset {opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
-        self.known: dict[str, Known] = {}
-        for tensor in graph.initializer:
-            self.known[tensor.name] = _array(tensor)
+        self.functions = {(f.domain, f.name) for f in model.functions}
+        self.known: dict[str, Known] = {tensor.name: _array(tensor) for tensor in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self.known]
-        if len(inputs) != 1 or len(graph.output) < 1:
-            raise InputError(f"one input and an output are needed; the graph has {[value.name for value in inputs]}")
+        if len(inputs) != 1:
+            raise InputError(f"one input is needed; the network has {[value.name for value in inputs]}")
+        given = inputs[0].type.tensor_type.elem_type
+        if given not in _TYPES:
+            names = {number: name.lower() for name, number in TensorProto.DataType.items()}
+            raise InputError(
+                f"the input {inputs[0].name!r} is of type {names.get(given, given)}: proofs are about networks of "
+                "float32 or float64; convert the network"
+            )
         self.values = Values(_input_shape(inputs[0]), inputs[0].name, opset)
         self.known[inputs[0].name] = self.values.first
-        self.output = graph.output[0].name
+        self.output = output
 
     def finish(self) -> Graph:
         last = self.known.get(self.output)
         if not isinstance(last, Value):
-            raise InputError(f"the output {self.output!r} does not depend on the input")
+            raise InputError(f"the output {self.output!r} is nothing that is computed from the input")
         return self.values.builder.build(last.place)
 
     def read(self, node: onnx.NodeProto) -> None:
@@ -93,10 +151,15 @@ class _Reader:
             inputs.append(self.known[name] if name else None)
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         values = [x for x in inputs if isinstance(x, Value)]
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
+        if values and node.op_type not in _TAKE_INFINITY:
+            for name, x in zip(node.input, inputs, strict=True):
+                if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+                    finite(x, f"the constant {name!r}")
         if node.op_type == "Shape" and values:
-            outputs: list[Known] = [np.array(values[0].full, dtype=np.int64)]
+            sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
+            outputs: list[Known] = [np.array(sides, dtype=np.int64)]
         elif not values:
             outputs = self._constant(node, [x for x in inputs if isinstance(x, np.ndarray)])
         elif node.op_type in _MOVES:
@@ -118,6 +181,10 @@ class _Reader:
                 return [_array(attribute.t)]
         elif node.op_type not in _FOLDED:
             raise InputError(f"the operation {node.op_type} of constants is not one that surefoot folds")
+        elif any(a.name == "to" and a.i in _WHOLE for a in node.attribute):
+            finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
+        elif any(a.name == "to" and a.i not in _TYPES for a in node.attribute):
+            raise InputError("a cast of constants to short numbers is not folded: export the network in float32")
         if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
             guard([int(n) for n in inputs[-1].flatten()])
         return list(self._run(node, inputs))
@@ -151,12 +218,11 @@ def _array(tensor: onnx.TensorProto) -> np.ndarray:
     if any(n < 0 for n in tensor.dims):
         raise InputError(f"the constant {tensor.name!r} has the shape {tuple(tensor.dims)}")
     try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise ValueError("its values lie in another file")
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"the constant {tensor.name!r} is damaged: {error}") from error
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-        raise InputError(f"the constant {tensor.name!r} is {array[where]} at {tuple(map(int, where))}; finite needed")
     return array
 
 

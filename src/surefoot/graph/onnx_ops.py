@@ -9,16 +9,24 @@ import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import Known, Value, Values, guard, value_of
+from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, value_of
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
 
 _Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
 
 
+_FAR = 1e3  # a bound from here on is seldom reached: written so that what lies within stays as it is
+
+
 def _constant(x: "Known | None", what: str) -> np.ndarray:
     if not isinstance(x, np.ndarray):
         raise InputError(f"its {what} must be constant")
-    return x.astype(np.float64)
+    return x.astype(np.float64)  # exact, and finite: `onnx_in` looked
+
+
+def _attribute(a: dict[str, Any], name: str, default: float) -> float:
+    """Return an attribute, which is a float32 in the file, and so is its default."""
+    return float(finite(np.array(a.get(name, np.float32(default)), np.float64), f"its attribute {name!r}"))
 
 
 def _optional(inputs: "list[Known | None]", at: int, what: str) -> torch.Tensor | None:
@@ -49,7 +57,7 @@ def _again_signal(reader: Values, value: Value, signal: bool) -> Value:
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix") * a.get("alpha", 1.0)
+    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix") * _attribute(a, "alpha", 1.0)
     if a.get("transA", 0):
         raise InputError("transA is not read")
     if len(value.full) != 2:
@@ -57,7 +65,7 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     weight = weight if a.get("transB", 0) else weight.T
     offset = _optional(inputs, 2, "offset")
     if offset is not None:
-        offset = torch.broadcast_to(offset.flatten() * a.get("beta", 1.0), (weight.shape[0],)).clone()
+        offset = torch.broadcast_to(offset.flatten() * _attribute(a, "beta", 1.0), (weight.shape[0],)).clone()
     return reader.add(Linear(torch.tensor(weight), offset), value, name=name)
 
 
@@ -94,11 +102,12 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     if a.get("training_mode", 0):
         raise InputError("batch normalisation in training mode: export the network in inference mode")
     gamma, beta, mean, variance = (_constant(inputs[i], "statistics") for i in range(1, 5))
-    if np.any(variance + a.get("epsilon", 1e-5) <= 0):
+    epsilon = _attribute(a, "epsilon", 1e-5)
+    if np.any(variance + epsilon <= 0):
         raise InputError("a variance is not above 0")
     axes = (1, -1) + (1,) * (len(value.full) - 2)
     centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
-    scale = gamma / np.sqrt(variance + a.get("epsilon", 1e-5))
+    scale = gamma / np.sqrt(variance + epsilon)
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
 
 
@@ -108,7 +117,7 @@ def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
     """Slope x + (1 - slope) relu(x)."""
-    value, slope = value_of(inputs[0]), float(a.get("alpha", 0.01))
+    value, slope = value_of(inputs[0]), _attribute(a, "alpha", 0.01)
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
     return reader.add(
         Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, 1.0 - slope, None, ""), name=name
@@ -116,33 +125,59 @@ def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name
 
 
 def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    """Low + relu(x - low) - relu(x - high)."""
+    """min(max(x, low), high), whatever the size of a bound; an infinite one is none."""
     value = value_of(inputs[0])
     low, high = (
-        float(_constant(inputs[at], what)) if len(inputs) > at and inputs[at] is not None else a.get(what, default)
-        for at, what, default in ((1, "min", -math.inf), (2, "max", math.inf))
+        _bound(inputs[at], what) if len(inputs) > at and inputs[at] is not None else np.array(float(a.get(what, none)))
+        for at, what, none in ((1, "min", -math.inf), (2, "max", math.inf))
     )
-    if low > high:
+    if np.isnan(low) or np.isnan(high) or low > high:
         raise InputError(f"it clips to [{low}, {high}], which is empty")
-    if abs(low) < 1e30:
-        value = reader.scaled(reader.add(Relu(), reader.scaled(value, 1.0, -low, "")), 1.0, low, "")
-    if abs(high) < 1e30:  # min(x, high) = high - relu(high - x)
-        value = reader.scaled(reader.add(Relu(), reader.scaled(value, -1.0, high, "")), -1.0, high, name)
-    return value
+    return _beyond(reader, _beyond(reader, value, low, 1.0, ""), high, -1.0, name)
+
+
+def _bound(x: "Known | None", what: str) -> np.ndarray:
+    """Return one constant, which may be infinite."""
+    if not isinstance(x, np.ndarray) or x.size != 1:
+        raise InputError(f"its {what} must be one constant")
+    return x.astype(np.float64).reshape(())
+
+
+def _beyond(reader: Values, value: Value, bound: np.ndarray, sign: float, name: str) -> Value:
+    """Take the larger of values and constants (sign 1), or the smaller (sign -1); infinite constants are none.
+
+    max(x, c) = c + relu(x - c) = x + relu(c - x). The first has one term in x, so that intervals stay exact; where c is
+    far off the second gives x itself, which the first would lose in rounding.
+    """
+    if np.any(np.isnan(bound) | (bound == sign * np.inf)):
+        raise InputError(f"it takes the {'larger' if sign > 0 else 'smaller'} of values and {bound.max():g}")
+    there = np.isfinite(bound)
+    if not there.any():
+        return value
+    c = np.where(there, bound, 0.0)
+    if there.all() and np.abs(c).max() < _FAR:
+        gap = reader.add(Relu(), reader.scaled(value, sign, -sign * c, ""))
+        return reader.scaled(gap, sign, c, name)
+    gap = reader.add(Relu(), reader.scaled(value, np.where(there, -sign, 0.0), sign * c, ""))
+    return _branches(reader, "Add", value, reader.scaled(gap, sign, None, ""), name)
 
 
 def _extreme(op: str) -> _Read:
-    """max(x, y) = y + relu(x - y), min(x, y) = y - relu(y - x), of two or more, one of them a value."""
+    """max(x, y) = y + relu(x - y), min(x, y) = y - relu(y - x), of two or more, one of them a value.
+
+    Constants are put together first: infinite ones are none.
+    """
     sign = 1.0 if op == "Max" else -1.0
 
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-        total: Known | None = inputs[0]
-        for other in inputs[1:]:
-            x, y = (total, other) if isinstance(total, Value) else (other, total)
-            gap = _arithmetic("Sub")(reader, [value_of(x), y], a, "")
+        total, *others = [x for x in inputs if isinstance(x, Value)]
+        for other in others:
+            gap = _branches(reader, "Sub", total, other, "")
             open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
-            total = _arithmetic("Add")(reader, [reader.scaled(open_, sign, None, ""), y], a, "")
-        return reader.scaled(value_of(total), 1.0, None, name)
+            total = _branches(reader, "Add", reader.scaled(open_, sign, None, ""), other, "")
+        for constant in (x.astype(np.float64) for x in inputs if isinstance(x, np.ndarray)):
+            total = _beyond(reader, total, constant, sign, "")
+        return reader.scaled(total, 1.0, None, name)
 
     return read
 
@@ -222,7 +257,7 @@ def _arithmetic(op: str) -> _Read:
                 case _:
                     if np.any(c == 0):
                         raise InputError("it divides by 0")
-                    return reader.scaled(x, 1.0 / c, None, name)
+                    return reader.scaled(x, finite(1.0 / c, "the inverse of its second operand"), None, name)
         c, y = _constant(x, "first operand"), value_of(y)
         match op:
             case "Add":
@@ -270,7 +305,9 @@ def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], na
 
 def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
     if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-        raise InputError("a cast to whole or short numbers is not read")
+        raise InputError(
+            "a cast to whole or short numbers rounds, and is not read: export the network in float32 throughout"
+        )
     return value_of(inputs[0])
 
 
@@ -286,7 +323,7 @@ def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
 def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
     value = value_of(inputs[0])
     pads = np.asarray(a["pads"] if "pads" in a else _constant(inputs[1], "amounts")).astype(int).flatten()
-    fill = a.get("value", 0.0)
+    fill = _attribute(a, "value", 0.0)
     if len(inputs) > 2 and inputs[2] is not None:
         fill = float(_constant(inputs[2], "fill").reshape(()))
     rank = len(value.full)
@@ -311,12 +348,15 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     return moved
 
 
-def _softmax(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    value = value_of(inputs[0])
-    axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
-    if len(value.sample) != 1 or axis != len(value.full) - 1:
-        raise InputError(f"a softmax over the classes of (1, k) is needed; the values have the shape {value.full}")
-    return reader.add(Softmax(), value, name=name)
+def _softmax(log: bool) -> _Read:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+        value = value_of(inputs[0])
+        axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
+        if len(value.sample) != 1 or axis != len(value.full) - 1:
+            raise InputError(f"a softmax over the classes of (1, k) is needed; the values have the shape {value.full}")
+        return reader.add(Softmax(log), value, name=name)
+
+    return read
 
 
 READERS: dict[str, _Read] = {
@@ -334,6 +374,7 @@ READERS: dict[str, _Read] = {
     "GlobalMaxPool": _global(_max_pool),
     "Identity": _same,
     "LeakyRelu": _leaky,
+    "LogSoftmax": _softmax(log=True),
     "MatMul": _matmul,
     "Max": _extreme("Max"),
     "MaxPool": _max_pool,
@@ -344,7 +385,7 @@ READERS: dict[str, _Read] = {
     "ReduceMean": _reduce(mean=True),
     "ReduceSum": _reduce(mean=False),
     "Relu": _relu,
-    "Softmax": _softmax,
+    "Softmax": _softmax(log=False),
     "Sub": _arithmetic("Sub"),
     "Sum": _sum,
 }

@@ -128,7 +128,7 @@ class _Writer:
             case Concat():
                 self.node("Concat", x, out, axis=op.axis + 1)
             case Softmax():
-                self.node("Softmax", x, out, axis=-1)
+                self.node("LogSoftmax" if op.log else "Softmax", x, out, axis=-1)
             case Input() | Affine():
                 raise AssertionError(f"{op} is not written")
             case _:

@@ -106,6 +106,19 @@ def guard(shape: "Shape | list[int]") -> None:
         raise InputError(f"values of shape {tuple(shape)} are too large; at most {LARGEST_VALUE} numbers")
 
 
+def finite(constant: np.ndarray, what: str) -> np.ndarray:
+    """Return a constant whose every number is one.
+
+    Raises:
+        InputError: NaN or infinity, and where.
+    """
+    if not np.isfinite(constant).all():
+        at = np.unravel_index(int(np.argmin(np.isfinite(constant))), constant.shape)
+        where = f" at {tuple(map(int, at))}" if at else ""
+        raise InputError(f"{what} is {constant[at]}{where}; finite numbers are needed")
+    return constant
+
+
 def value_of(x: "Known | None") -> Value:
     """Return what depends on the input.
 

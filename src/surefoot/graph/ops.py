@@ -355,7 +355,9 @@ class Concat(_Moves):
 
 @dataclass(frozen=True)
 class Softmax(_Moves):
-    """exp x_j / sum exp x_i along the last axis. Only as the last operation."""
+    """exp x_j / sum exp x_i along the last axis, or its logarithm. Only as the last operation."""
+
+    log: bool = False
 
 
 Op: TypeAlias = Input | Linear | Conv2d | Scale | Take | Reshape | Relu | MaxPool2d | Add | Mul | Concat | Softmax

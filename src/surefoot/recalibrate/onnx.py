@@ -291,6 +291,9 @@ def model_to_onnx(
     if len(network.graph.output) != 1:
         raise InputError(f"the network must have one output, its logits; it has {len(network.graph.output)}")
     output = network.graph.output[0]
+    last = next((node.op_type for node in network.graph.node if output.name in node.output), "")
+    if last in ("Softmax", "LogSoftmax"):
+        raise InputError(f"the network ends in a {last}, and the map takes logits: cut it off, or export up to there")
     k = recalibrator.n_classes_
     shape = [d.dim_value for d in output.type.tensor_type.shape.dim]
     if len(shape) != 2 or shape[1] not in (0, k):

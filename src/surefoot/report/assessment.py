@@ -116,7 +116,7 @@ def assess(
     save_predictions(predictions, folder / "predictions.parquet")
     save_recalibrator(recalibrator, folder / "map.json")
     reasons: dict[str, str] = {}
-    if predictions.kind == "logits" and model.graph.node[-1].op_type != "Softmax":
+    if predictions.kind == "logits" and model.graph.node[-1].op_type not in ("Softmax", "LogSoftmax"):
         save_onnx(model_to_onnx(load_onnx(network), recalibrator, None), folder / "calibrated.onnx")
     else:
         reasons["export"] = "the network gives probabilities: a map goes behind logits"
@@ -154,7 +154,7 @@ def _predictions(
     model: onnx.ModelProto, network: Path, validation: Inputs, test: Inputs, class_names: tuple[str, ...] | None
 ) -> Predictions:
     """Run both parts through a network, up to its logits where a softmax is its last operation."""
-    run = runner_of_onnx(model)
+    run = runner_of_onnx(model, logits=True)
     scores = []
     for part in (validation, test):
         flat = part.x.reshape(len(part.x), -1).astype(np.float32)

@@ -14,24 +14,23 @@ from surefoot.core.deadline import uninterrupted
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_pairs, writing
 from surefoot.core.threads import one_thread
-from surefoot.graph.onnx_file import digest_of, load_model
-from surefoot.graph.onnx_in import graph_of_onnx
+from surefoot.graph.onnx_file import digest_of
+from surefoot.verify.opening import open_onnx
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated, robustness
 from surefoot.verify.regions import Region
-from surefoot.verify.replay import runner_of_onnx
 from surefoot.verify.run import Method, Network, ask, verify
 
 
-def open_network(path: Path | str) -> Network:
-    """Read an ONNX file as a network whose counterexamples ONNX Runtime replays.
+def open_network(path: Path | str, output: str | None = None) -> Network:
+    """Read an ONNX file as a network whose counterexamples ONNX Runtime replays, on the file as it is.
 
     Raises:
         FileError: missing or damaged.
-        InputError: an operation that surefoot does not read.
+        InputError: an operation that surefoot does not read, or a network that ONNX Runtime computes otherwise.
         MissingExtra: ONNX Runtime is not installed.
     """
-    model = load_model(path)
-    return Network.of(graph_of_onnx(model), runner_of_onnx(model))
+    opened = open_onnx(path, output)
+    return Network.of(opened.graph, opened.run, opened.float32)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Settings:
     method: Method
     seconds: float
     seed: int
+    output: str | None = None
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 
 def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
-    network = network or open_network(settings.network)
+    network = network or open_network(settings.network, settings.output)
     classes = network.outputs
     placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
     there, query = ask(network, region, placeholder)
@@ -104,7 +104,7 @@ def _run(
     settings: Settings, regions: Sequence[Region], labels: Sequence[int], todo: list[int], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if jobs == 1:
-        network = open_network(settings.network)
+        network = open_network(settings.network, settings.output)
         for i in todo:
             yield i, verify_image(settings, regions[i], labels[i], network)
         return

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.slack import with_slack
-from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_substitution
@@ -31,6 +31,8 @@ from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
 from surefoot.verify.exact import above
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.outputs import comparisons_of_logits, of_logits
+from surefoot.verify.probabilities import halved, polytopes
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
 from surefoot.verify.replay import Hit, Replay, Runner, runner_of_graph
@@ -58,16 +60,24 @@ class Network:
     graph: Graph  # float64, ends in logits, max pooling written with rectifiers
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
-    run: Runner
+    whole: Graph  # float64, up to the network's own outputs: with a softmax, if it ends in one
+    run: Runner  # gives its own outputs
+    float32: bool = True  # whether it is deployed in float32
     off: Callable[[np.ndarray], float] | None = None  # how far what `run` runs is from the input that was asked
 
     @staticmethod
-    def of(graph: Graph, run: Runner | None = None) -> "Network":
+    def of(graph: Graph, run: Runner | None = None, float32: bool = True) -> "Network":
         """Prepare a graph. `run` is how it is deployed; default: its operations in float32."""
         logits = flat_output(logits_of(graph))
         single = logits.to(torch.float32)
         double = logits.to(torch.float64)
-        return Network(pools_as_rectifiers(double), double, single, run or runner_of_graph(logits))
+        whole = graph.to(torch.float64)
+        return Network(pools_as_rectifiers(double), double, single, whole, run or runner_of_graph(graph), float32)
+
+    @property
+    def link(self) -> Link:
+        """What takes the logits to the outputs that a property speaks of."""
+        return link_of(self.whole)
 
     def along(self, centre: np.ndarray, directions: np.ndarray) -> "Network":
         """Return the network as a function of a, for inputs centre + a · directions.
@@ -98,7 +108,9 @@ class Network:
             prefixed(self.graph, shape, ops),
             prefixed(self.pooled, shape, ops),
             prefixed(self.single, shape, [op.to(torch.float32) for op in ops]),
+            prefixed(self.whole, shape, ops),
             run,
+            self.float32,
             off,
         )
 
@@ -150,11 +162,53 @@ def verify(
         if prove:
             raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
         query = _with_exact_weights(network, query)
-    return _Run(network, query, seconds, method, seed, prove, float32, jobs).answer()
+    if network.link != "identity":
+        return _through_softmax(network, query, Deadline.of(seconds), method, seed, prove, jobs)
+    return _Run(network, query, seconds, method, seed, prove, float32 and network.float32, jobs).answer()
+
+
+def _through_softmax(
+    network: Network, query: Query, deadline: Deadline, method: Method, seed: int, prove: bool, jobs: int
+) -> Verdict:
+    """Answer of logits what was asked of probabilities; nothing is claimed for float32, whose softmax rounds and ties.
+
+    Thresholds become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
+    """
+    must_fit(network, query)
+    if prove and comparisons_of_logits(query, network.link) is None:
+        raise InputError("no probabilities are what the property calls unsafe: no certificate is needed")
+    asked = of_logits(query, network.link)
+    sets = deadline.run(lambda: polytopes(network.pooled, query, asked.sets))
+    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
+    thresholds = any(conditions.thresholds for conditions in asked.sets)
+    until = deadline.before(0.5) if thresholds and few else deadline
+    none = (Unsafe(np.zeros((1, network.outputs)), np.array([-1.0])),)
+    run = _Run(network, replace(query, unsafe=sets or none), until, method, seed, prove, False, jobs, query)
+    if sets is None:
+        return run.unknown()
+    if sets:
+        verdict = run.answer()
+    else:
+        never = 0.0 if asked.never is None else asked.never
+        verdict = deadline.run(run.attack_thoroughly) or Holds(never, "softmax", False, run.details())
+    if not isinstance(verdict, Unknown) or not (thresholds and few):
+        return verdict
+    margin = deadline.run(
+        lambda: halved(network.pooled, query, asked.sets, deadline, lambda x: run.candidate(x, near=False))
+    )
+    if run.hit is not None:
+        return run.violated("halving")
+    if margin is None or not margin > 0:
+        return replace(verdict, details=run.details())
+    return Holds(margin, "halving", False, run.details())
 
 
 def _with_exact_weights(network: Network, query: Query) -> Query:
     """Raise the bounds of a property by what the rounding of its weights can cost over the region."""
+    if network.link == "softmax":  # no probability is above 1
+        return replace(query, unsafe=tuple(unsafe.relaxed(np.ones(network.outputs)) for unsafe in query.unsafe))
+    if network.link != "identity":
+        raise InputError("the property has weights of more digits than float64 holds, of log-probabilities: round them")
     shape = (1, *network.graph.input_shape)
     region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
     largest = relax(network.pooled, region, REAL).boxes[-1].magnitude.flatten().numpy()
@@ -189,6 +243,7 @@ class _Run:
         prove: bool,
         float32: bool,
         jobs: int,
+        asked: Query | None = None,
     ) -> None:
         self.float32, self.jobs = float32, jobs
         must_fit(network, query)
@@ -196,7 +251,8 @@ class _Run:
         self.deadline = Deadline.of(seconds)
         self.begin = self.deadline.clock.wall()
         self.proven: Holds | None = None
-        self.replay = Replay(query, network.run, network.off)
+        self.asked = asked or query  # of the network's own outputs; `query` is of its logits
+        self.replay = Replay(self.asked, network.run, network.off)
         self.rows = Rows(query)
         self.hit: Hit | None = None
         self.best = -math.inf
@@ -205,11 +261,11 @@ class _Run:
         shape = (1, *network.graph.input_shape)
         self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
 
-    def candidate(self, x: Tensor) -> Tensor | None:
-        """Replay what looks like a counterexample in float64."""
-        near = near_misses(self.network.graph, self.query, x)
-        if len(near):
-            self.hit = self.replay(near)
+    def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
+        """Replay inputs: those that look like counterexamples in float64, or all."""
+        tried = near_misses(self.network.graph, self.query, x) if near else x
+        if len(tried):
+            self.hit = self.replay(tried)
         return torch.from_numpy(self.hit.input) if self.hit is not None else None
 
     def answer(self) -> Verdict:
@@ -245,10 +301,15 @@ class _Run:
         if self.replay.impossible:
             return None
         some = self.deadline.share(GLANCING)
-        found = some.run(lambda: descend(self.network.single, self.query, restarts, steps, self.seed))
+        found = some.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
         if found is not None:
-            self.candidate(found.double())
+            self.candidate(found.double(), near=self.asked is self.query)
         return self.violated("attack") if self.hit is not None else None
+
+    @cached_property
+    def searched(self) -> Graph:
+        """The network up to what was asked about, in float32."""
+        return self.network.single if self.asked is self.query else flat_output(self.network.whole).to(torch.float32)
 
     def glance(self) -> Verdict | None:
         """Most that can be violated is in a few steps from the middle."""
@@ -264,8 +325,8 @@ class _Run:
             return self.attack(8, 20)
         if self.replay.impossible:
             return None
-        found, tried = sample(self.network.single, self.query, SAMPLES, self.seed, self.deadline.share(SAMPLING))
-        self.candidate(found.double())
+        found, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
+        self.candidate(found.double(), near=self.asked is self.query)
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
         return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
 

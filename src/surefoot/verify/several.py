@@ -86,7 +86,7 @@ def answer_all(
     why = ["time is up"]
 
     def search() -> None:
-        plain = all(query.cuts is None and query.has_exact_weights for query in queries)
+        plain = network.link == "identity" and all(q.cuts is None and q.has_exact_weights for q in queries)
         if len(queries) > FEW and method == "auto" and plain:
             deadline.share(TOGETHER).run(lambda: _together(network, answers, prove))
         todo = [] if answers.violated else answers.open
@@ -168,7 +168,7 @@ def _together(network: Network, answers: Answers, prove: bool) -> None:
         for i, margin, holds in zip(stack.which, margins.tolist(), proven.tolist(), strict=True):
             if holds:
                 proof = _proof(answers.queries[i]) if prove else None
-                answers.proven[i] = Holds(margin, "substitution", next(deployed), {}, proof)
+                answers.proven[i] = Holds(margin, "substitution", next(deployed) and network.float32, {}, proof)
             else:
                 answers.margins[i] = margin if math.isfinite(margin) else -math.inf
         if len(safe.which) < len(stack.which):

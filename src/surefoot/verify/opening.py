@@ -1,0 +1,193 @@
+"""The door: a network is read, and seen to be what ONNX Runtime computes, before anything is said of it."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from surefoot.core.errors import InputError
+from surefoot.core.rounding import FLOAT32
+from surefoot.graph.graph import Graph, Node, apply, evaluate, fold
+from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
+from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
+from surefoot.verify.replay import Runner, runner_of_onnx
+
+LARGE = 10**9  # products of one evaluation: from here on two inputs are tried, in float32
+MEDIUM = 10**7
+LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
+SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
+FAINT = 1e-5
+SLACK = 4  # times what any float32 evaluation can err by: a runtime may fuse operations
+_SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A network as it was read, in float64, up to its own outputs; how ONNX Runtime runs the file, whole.
+
+    `float32`: it is computed in float32, so that a proof can speak of that.
+    """
+
+    model: onnx.ModelProto
+    graph: Graph
+    run: Runner
+    float32: bool
+
+
+def open_onnx(path: Path | str, output: str | None = None) -> Opened:
+    """Read an ONNX file, and see on a few inputs that ONNX Runtime computes the same.
+
+    Raises:
+        FileError: missing or damaged.
+        InputError: an operation that surefoot does not read, a file that the runtime refuses, another number of outputs
+            or other values here than there.
+        MissingExtra: ONNX Runtime is not installed.
+    """
+    model = load_model(path)
+    graph = graph_of_onnx(model, output)
+    run = runner_of_onnx(model, output)
+    key = (hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(), output_of(model, output))
+    if key not in _SEEN:
+        try:
+            see_agreement(graph, run, _probes(graph))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        _SEEN.add(key)
+    return Opened(model, graph, run, not in_float64(model))
+
+
+def see_agreement_over(graph: Graph, run: Runner, lower: np.ndarray, upper: np.ndarray) -> None:
+    """See that a graph and a runtime agree at both ends of a box (flat), in its middle and in between.
+
+    Raises:
+        InputError: they do not, or the runtime gives what is no number.
+    """
+    low, high = (np.asarray(end, dtype=np.float64).ravel() for end in (lower, upper))
+    shares = np.random.default_rng(0).random((1 if _products(graph) > MEDIUM else 3, len(low)))
+    x = np.concatenate([[low], [high], [0.5 * low + 0.5 * high], low + shares * (high - low)])
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    x = x[np.isfinite(x).all(1)]
+    if len(x):
+        see_agreement(graph, run, x, everywhere=True)
+
+
+def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = False) -> None:
+    """Compare a graph (float64) with a runtime at flat float32 inputs (n, d).
+
+    A difference is one of meaning where it is above `SLACK` times what any float32 evaluation can err by (Higham 2002,
+    section 3.1, carried through the network), or, for deep networks where that says little, above `LOOSE` of the
+    largest output with a hundred times what float32 is seen to change and a little of what is inside. Inputs at which float32 overflows tell nothing;
+    `everywhere`: they must not occur.
+
+    Raises:
+        InputError: another number of outputs, other values, or no number anywhere.
+    """
+    theirs = run(x)
+    rows = torch.from_numpy(x).reshape(-1, *graph.input_shape)
+    if theirs.shape[1] != math.prod(graph.output_shape):
+        raise InputError(
+            f"surefoot reads a network of {math.prod(graph.output_shape)} outputs, and ONNX Runtime gives "
+            f"{theirs.shape[1]}: they do not agree on what the file means, and nothing is said of it"
+        )
+    ours, allowed = _values(graph, rows)
+    number = np.asarray(np.isfinite(theirs).all(1))
+    if not number.all() and (everywhere or not number.any()):
+        row = int(np.argmin(number))
+        at = int(np.argmin(np.isfinite(theirs[row])))
+        raise InputError(
+            f"at the input {_shown(x[row])} output {at} is {theirs[row, at]} by ONNX Runtime, {ours[row, at]:.6g} in "
+            "real arithmetic: nothing is said of what is no number"
+        )
+    agreed = np.abs(ours - theirs) <= allowed  # no number agrees with nothing
+    wrong = ~agreed & number[:, None]
+    if wrong.any():
+        row, at = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"at the input {_shown(x[row])} output {at} is {ours[row, at]:.9g} as surefoot reads the network, and "
+            f"{theirs[row, at]:.9g} by ONNX Runtime: they do not agree on what the file means; nothing is said of it"
+        )
+
+
+def _values(graph: Graph, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluate a graph; return (n, k) outputs, and by how much float32 may differ from each."""
+    with torch.no_grad():
+        single = evaluate(graph.to(torch.float32), x).reshape(len(x), -1).double()
+        if _products(graph) > LARGE:
+            return single.numpy(), np.full(single.shape, LOOSE * float(single.abs().nan_to_num(posinf=0.0).max()))
+        y, spread, largest = _with_errors(graph, x.double())
+        seen = SEEN * (single - y).abs().amax(1, keepdim=True)
+        loose = LOOSE * y.abs().amax(1, keepdim=True) + seen + FAINT * largest
+        allowed = torch.fmin(SLACK * spread, torch.where(loose.isfinite(), loose, torch.inf))
+    return y.numpy(), allowed.numpy()
+
+
+def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Evaluate in float64 with, beside each output (n, k), a bound on the error of any float32 evaluation.
+
+    And the largest value that the network meets, (n, 1).
+    """
+    largest = x.flatten(1).abs().amax(1)
+
+    def rule(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        nonlocal largest
+        y = apply(node.op, [value for value, _ in values])
+        largest = torch.maximum(largest, y.reshape(len(y), -1).abs().amax(1))
+        x, error = values[0]
+        match node.op:
+            case Take() | Reshape() | MaxPool2d():
+                return y, apply(node.op, [error])
+            case Relu():  # what stays below 0 errs by nothing
+                return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))
+            case Concat():
+                return y, apply(node.op, [error for _, error in values])
+            case Affine():
+                relative, absolute = FLOAT32.error(node.op.terms)
+                bias = node.op.bias()
+                size = node.op.absolute(x.abs() + error) + (0.0 if bias is None else bias.abs())
+                return y, node.op.absolute(error) + relative * size + absolute
+            case Add() | Mul():
+                other, more = values[1]
+                relative, absolute = FLOAT32.error(1)
+                if isinstance(node.op, Add):
+                    return y, (1 + relative) * (error + more) + relative * (x.abs() + other.abs()) + absolute
+                exact = x.abs() * more + other.abs() * error + error * more
+                return y, (1 + relative) * exact + relative * y.abs() + absolute
+            case Softmax():
+                moved = 2 * error.amax(-1, keepdim=True)
+                return y, moved + 1e-5 * (1 + y.abs()) if node.op.log else y * torch.expm1(moved) + 1e-6
+            case Input():
+                raise AssertionError("the input is given")
+
+    y, error = fold(graph, (x, torch.zeros_like(x)), rule)[-1]
+    return y.reshape(len(x), -1), error.reshape(len(x), -1), largest[:, None]
+
+
+def _probes(graph: Graph) -> np.ndarray:
+    """Inputs of several scales, the most telling first: fewer where each is dear."""
+    size = math.prod(graph.input_shape)
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(8, size))
+    tried = np.stack(
+        [
+            rng.random(size), normal[0], np.zeros(size), 10 * normal[1], np.full(size, 0.5), np.sign(normal[2]),
+            0.01 * normal[3], 100 * normal[4], np.linspace(-1, 1, size), 1000 * normal[5], normal[6], normal[7],
+        ]
+    )  # fmt: skip
+    products = _products(graph)
+    return tried[: 2 if products > LARGE else 4 if products > MEDIUM else len(tried)].astype(np.float32)
+
+
+def _products(graph: Graph) -> int:
+    """Count the products of one evaluation."""
+    return sum(math.prod(n.shape) * n.op.terms for n in graph.nodes if isinstance(n.op, Linear | Conv2d))
+
+
+def _shown(x: np.ndarray) -> str:
+    return "(" + ", ".join(f"{v:.6g}" for v in x[:6]) + (", ..." if len(x) > 6 else "") + ")"

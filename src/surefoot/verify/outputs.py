@@ -1,0 +1,196 @@
+"""What a question about a network's own outputs says of its logits, where a softmax or its logarithm follows them.
+
+With p = softmax(z) and v = w - b, the condition w p <= b is v_1 exp z_1 + ... + v_k exp z_k <= 0, for probabilities sum
+to 1. So a comparison of two is one of logits, a threshold of one is one of a log-sum-exp of differences, and some
+conditions hold always or never. Of log-probabilities y, where w sums to 0, w y = w z.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.graph.passes.softmax import Link
+from surefoot.verify.query import Query, Unsafe
+
+_SPARE = 1e-12  # more than the logarithms below lose
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A condition on p_j = 1 / (1 + exp s), where s is the log-sum-exp of z_i - z_j over all i but j.
+
+    `at_most`: p_j <= c, or s >= level; else p_j >= c, or s <= level. The level is log((1 - c) / c), rounded so that the
+    condition can only become wider.
+    """
+
+    output: int
+    at_most: bool
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Rows and thresholds of logits, all at once: an unsafe set."""
+
+    rows: Unsafe
+    thresholds: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class OfLogits:
+    """A query in terms of logits; its sets may only be wider than what was asked, and are the same but for rounding.
+
+    `never` is the least distance of the sets that were left out, which no probabilities reach; None where all are here.
+    """
+
+    sets: tuple[Conditions, ...]
+    never: float | None
+
+
+_Row: TypeAlias = "tuple[np.ndarray, float] | Threshold | Literal['always'] | _Never | None"  # None: cannot be read
+
+
+@dataclass(frozen=True)
+class _Never:
+    margin: float
+
+
+def of_logits(query: Query, link: Link) -> OfLogits:
+    """Rewrite a query on outputs as one on logits.
+
+    Property: in real arithmetic an output is in one of the query's sets only if its logits are in one of these.
+
+    Raises:
+        InputError: a condition that is neither a comparison of two outputs nor a threshold of one, by name.
+    """
+    sets, never = [], math.inf
+    for number, unsafe in enumerate(query.unsafe, 1):
+        rows = [_read(w, float(b), link) for w, b in zip(unsafe.weights, unsafe.bounds, strict=True)]
+        out_of_reach = [row.margin for row in rows if isinstance(row, _Never)]
+        if out_of_reach:
+            never = min(never, max(out_of_reach))
+            continue
+        for at, row in enumerate(rows):
+            if row is None:
+                raise InputError(_refusal(unsafe, at, number, link))
+        linear = [row for row in rows if isinstance(row, tuple)]
+        k = unsafe.weights.shape[1]
+        weights = np.array([w for w, _ in linear]).reshape(-1, k)
+        thresholds = tuple(row for row in rows if isinstance(row, Threshold))
+        sets.append(Conditions(Unsafe(weights, np.array([b for _, b in linear])), thresholds))
+    return OfLogits(tuple(sets), None if never == math.inf else never)
+
+
+def comparisons_of_logits(query: Query, link: Link) -> Query | None:
+    """Rewrite a query whose conditions are comparisons; None where no output can be unsafe. What certificates speak of.
+
+    Raises:
+        InputError: any other condition.
+    """
+    if link == "identity":
+        return query
+    found = of_logits(query, link)
+    if any(asked.thresholds for asked in found.sets):
+        raise InputError(
+            f"a certificate speaks of logits, and can compare two outputs of a {link}, but holds no threshold of one: "
+            "leave out --certificate"
+        )
+    if not found.sets:
+        return None
+    return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.cuts)
+
+
+def _read(weights: np.ndarray, bound: float, link: Link) -> _Row:
+    """Read one row, weights y <= bound."""
+    if link == "softmax":
+        return _of_probabilities(weights, Fraction(bound))
+    if link == "log-softmax":
+        return _of_log_probabilities(weights, bound)
+    return weights, bound
+
+
+def _of_probabilities(weights: np.ndarray, bound: Fraction) -> _Row:
+    k = len(weights)
+    given = {int(i): Fraction(float(weights[i])) for i in np.flatnonzero(weights)}
+    signs = {i: w - bound for i, w in given.items()}
+    if bound:
+        signs |= {i: -bound for i in range(k) if i not in given}
+    elif len(given) < k:
+        signs.setdefault(next(i for i in range(k) if i not in given), Fraction(0))
+    above, below = ([i for i, v in signs.items() if s * v > 0] for s in (1, -1))
+    if not above:
+        return "always"
+    if not below:
+        return _Never(_down(min(signs.values())))
+    if len(above) == len(below) == 1:  # v_i exp z_i <= -v_j exp z_j
+        ratio = -signs[below[0]] / signs[above[0]]
+        return _difference(k, above[0], below[0], 0.0 if ratio == 1 else _up(_logarithm(ratio)))
+    if len(given) > 1:
+        return None
+    ((j, w),) = given.items()
+    c = bound / w
+    level = _logarithm((1 - c) / c)  # k > 2, so that no tie is exact
+    return Threshold(j, w > 0, -_up(-level) if w > 0 else _up(level))
+
+
+def _of_log_probabilities(weights: np.ndarray, bound: float) -> _Row:
+    k = len(weights)
+    given = {int(i): Fraction(float(weights[i])) for i in np.flatnonzero(weights)}
+    if k == 1 or not given:
+        return "always" if bound >= 0 else _Never(-bound)
+    if sum(given.values()) == 0:
+        return weights, bound
+    if all(w > 0 for w in given.values()) and bound >= 0:
+        return "always"
+    if all(w < 0 for w in given.values()) and bound <= 0:
+        return _Never(-bound)
+    if len(given) > 1:
+        return None
+    ((j, w),) = given.items()
+    t = float(-Fraction(bound) / w)  # the threshold is exp(-t), and the level log(exp(t) - 1)
+    if not 0 < t < math.inf:
+        return None
+    level = math.log(math.expm1(t)) if t < 500 else t
+    level = -_up(-level) if w > 0 else _up(level)
+    if k > 2:
+        return Threshold(j, w > 0, level)
+    return _difference(2, j, 1 - j, -level) if w > 0 else _difference(2, 1 - j, j, level)
+
+
+def _difference(k: int, i: int, j: int, bound: float) -> tuple[np.ndarray, float]:
+    """z_i - z_j <= bound."""
+    row = np.zeros(k)
+    row[i], row[j] = 1.0, -1.0
+    return row, bound
+
+
+def _logarithm(ratio: Fraction) -> float:
+    """Return log of a positive ratio, of any size, to about 1e-13."""
+    if abs(ratio - 1) < Fraction(1, 2):
+        return math.log1p(float(ratio - 1))
+    return math.log(ratio.numerator) - math.log(ratio.denominator)
+
+
+def _up(x: float) -> float:
+    return x + _SPARE * (1 + abs(x))
+
+
+def _down(x: Fraction) -> float:
+    near = float(x)
+    return near if Fraction(near) <= x else math.nextafter(near, -math.inf)
+
+
+def _refusal(unsafe: Unsafe, at: int, number: int, link: Link) -> str:
+    weights, bound = unsafe.weights[at], unsafe.bounds[at]
+    terms = [f"{weights[i]:+g} Y_{i}" for i in np.flatnonzero(weights)[:6]]
+    more = " ..." if np.count_nonzero(weights) > 6 else ""
+    what = "probabilities" if link == "softmax" else "log-probabilities"
+    return (
+        f"the condition {' '.join(terms)}{more} <= {bound:g} (row {at + 1} of unsafe set {number}) speaks of {what}, "
+        f"for the network ends in a {link}: two can be compared (Y_0 <= Y_1) and one bounded (Y_0 <= 0.5); ask for no "
+        "more, or cut the softmax off and ask of logits"
+    )
