@@ -122,7 +122,7 @@ def _run(arguments: list[str]) -> None:
     except SystemExit as done:
         if done.code == INTERRUPTED:
             print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
-        elif done.code:
+        if done.code:
             raise
     except MemoryError as error:
         _end(f"out of memory{f': {error}' if str(error) else ''}; give it a smaller question", OUT_OF_MEMORY)
