@@ -19,7 +19,7 @@ from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate
 from surefoot.proof.property import check_property, parts_of
-from surefoot.proof.question import Question, checked_graph
+from surefoot.proof.question import Question, check_networks, checked_graph
 from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.vnnlib import read_vnnlib
 
@@ -58,6 +58,10 @@ def command(
     whole = graph_of_onnx(load_model(network))
     graph = checked_graph(whole)
     _check_files_named(held, certificate, (network,))
+    try:
+        check_networks(held, [graph])
+    except InputError as error:
+        raise InputError(f"{certificate} and {network}: {error}") from error
     asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
     try:
         margin = check_property(held, graph, asked)

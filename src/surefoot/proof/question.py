@@ -145,18 +145,27 @@ def certificate_of_difference(
     return Certificate(networks, DIFFERENCE, domain_digest(proofs[0]), proofs, files)
 
 
-def check_named(certificate: Certificate, graphs: Sequence[Graph], property_: str, region: str) -> None:
-    """Check that a certificate names these graphs, this property and this region.
+def check_networks(certificate: Certificate, graphs: Sequence[Graph]) -> None:
+    """Check that a certificate names these graphs; format 1 names the networks' files, and who has them checks that.
 
-    Format 1 names the networks' files: who has them checks that.
+    Raises:
+        InputError: it is about another network, or another number of networks.
+    """
+    if len(certificate.networks) != len(graphs):
+        raise InputError(f"the certificate is of {len(certificate.networks)} networks, not of {len(graphs)}")
+    if certificate.version == 2 and certificate.networks != tuple(network_digest(graph) for graph in graphs):
+        raise InputError("the certificate is about another network")
+
+
+def check_named(certificate: Certificate, graphs: Sequence[Graph], property_: str, region: str) -> None:
+    """Check that a certificate names these graphs, this property and this region; format 1 names no more than files.
 
     Raises:
         InputError: which of them is another.
     """
+    check_networks(certificate, graphs)
     if certificate.version == 1:
         return
-    if certificate.networks != tuple(network_digest(graph) for graph in graphs):
-        raise InputError("the certificate is about another network")
     if certificate.region != region:
         raise InputError("the certificate is about another region")
     if certificate.property != property_:
