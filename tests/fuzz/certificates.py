@@ -21,6 +21,7 @@ import torch
 
 from forgeries import FORGERIES, Held, mutated
 from fuzz import Attack
+from long_sums import long_sum
 from planted import convolutional, dense
 from surefoot.compress.stable import Cuts, inside, stability
 from surefoot.compress.transform import compress
@@ -325,18 +326,12 @@ def _five_sets(rng: np.random.Generator, folder: Path) -> Base:
 
 
 def _long_sum(rng: np.random.Generator, folder: Path) -> Base:
-    """1 + x - c - c - ...: each step is less than half a unit in the last place of what is summed up so far."""
+    """Claim what the value at 0 refutes by what is rounded away."""
     steps, c = int(rng.integers(300, 500)), float(rng.uniform(4e-17, 5.4e-17))
-    builder = GraphBuilder((1,))
-    one = torch.ones(1, dtype=torch.float64)
-    last = 0
-    for _ in range(steps):
-        last = builder.add(Scale(one, -c * one), last)
-    builder.add(Scale(one, one), last)
-    exact = 1 - steps * Fraction(c)
+    graph, exact = long_sum(steps, c)
     bound = float(exact)
     bound = bound if Fraction(bound) >= exact else float(np.nextafter(bound, 2))  # reached at x = 0
-    return _plain("long sum", builder.build(), np.zeros(1), np.full(1, 1e-30), bound, folder)
+    return _plain("long sum", graph, np.zeros(1), np.full(1, 1e-30), bound, folder)
 
 
 def _large(rng: np.random.Generator, folder: Path) -> Base:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from long_sums import long_sum
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
-from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Scale
+from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.proof.checker import Checker
 
@@ -68,16 +69,11 @@ def test_what_is_too_small_for_a_number_is_not_called_zero() -> None:
 
 @pytest.mark.parametrize("steps", [10, 400, 3000])
 def test_what_is_rounded_away_in_a_long_sum_is_paid_for(steps: int) -> None:
-    """1 + x - c - c - ...: each c is less than half a unit in the last place of the sum so far."""
-    one, c = torch.ones(1).double(), 5e-17
-    builder, last = GraphBuilder((1,)), 0
-    for _ in range(steps):
-        last = builder.add(Scale(one, -c * one), last)
-    builder.add(Scale(one, one), last)
-    checker = Checker(builder.build())
+    graph, least = long_sum(steps)
+    checker = Checker(graph)
     boxes = checker.boxes(np.zeros(1), np.full(1, 1e-30))
     found = checker.bound(len(boxes) - 1, np.ones((1, 1)), boxes)
-    assert Fraction(float(found[0])) <= 1 - steps * Fraction(c)
+    assert Fraction(float(found[0])) <= least
 
 
 def test_what_passes_the_largest_number_is_refused() -> None:
