@@ -118,7 +118,7 @@ def _shape(held: Held, rng: np.random.Generator) -> bool:
     if not held.arrays:
         return False
     name = _some(held, rng)
-    x = held.arrays[name]
+    x = np.atleast_1d(held.arrays[name])
     shapes = [x[None], x[..., None], x.T, x.ravel(), np.asfortranarray(x), x[:0], x[:-1], np.concatenate([x, x])]
     shapes += [x[:1], x[::-1], x.reshape(1, -1), x.reshape(-1, 1), np.broadcast_to(x, (2, *x.shape)).copy()]
     shapes += [x.ravel()[0]] if x.size else []

@@ -72,10 +72,8 @@ def network_digest(graph: Graph) -> str:
             digest.words(field.name)
             if not isinstance(value, Tensor):
                 digest.words(repr(value))
-            elif value.is_floating_point():
-                digest.array(value.detach().double().numpy())
             else:
-                digest.words(repr(value.tolist()))
+                digest.array((value.double() if value.is_floating_point() else value.long()).detach().numpy())
     return digest.hex()
 
 
@@ -124,8 +122,9 @@ class _Digest:
             self.held.update(len(content).to_bytes(8, "little") + content)
 
     def array(self, x: np.ndarray) -> None:
-        self.words("array", *map(str, x.shape))
-        self.held.update(np.ascontiguousarray(x + 0.0, dtype="<f8").tobytes())
+        whole = x.dtype.kind == "i"
+        self.words("whole numbers" if whole else "numbers", *map(str, x.shape))
+        self.held.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
 
     def hex(self) -> str:
         return self.held.hexdigest()
