@@ -70,11 +70,13 @@ def test_four_kinds_of_forged_certificates_are_refused(folder: Path, capsys: pyt
     forged(proof, net, {"w": np.eye(2), "b": np.array([5.0, -5.0])})
     check("not proven")
     which = {"t": np.array([[0, 1]]), "w": np.array([[1.0, 0.0]]), "b": np.array([-1.0])}
+    nodes = checked_graph(graph_of_onnx(load_model(net))).nodes
+    (entering,) = (str(node.inputs[0]) for node in nodes if isinstance(node.op, Relu))
     property_file(prop, 2, "(<= Y_0 -1.0)")
     leaf = {"unsafe": 0, "row": 0, "signs": [], "slopes": {}, "multipliers": {}}
-    forged(proof, net, which, kind="signs", tightened={"1": ["t", {}]}, leaves=[leaf])
+    forged(proof, net, which, kind="signs", tightened={entering: ["t", {}]}, leaves=[leaf])
     check("rank 1 is needed")
-    forged(proof, net, which | {"t": np.array([0, 1])}, kind="signs", tightened={"1": ["t", {}]}, leaves=[leaf])
+    forged(proof, net, which | {"t": np.array([0, 1])}, kind="signs", tightened={entering: ["t", {}]}, leaves=[leaf])
     check("1 parts", code=0)
     property_file(prop, 2, "(or (<= Y_0 -1.0) (<= Y_1 -20.0))")
     forged(proof, net, {"w": np.eye(2), "b": np.array([-1.0, -20.0])})  # both at once is less than either
