@@ -118,7 +118,7 @@ def _shape(held: Held, rng: np.random.Generator) -> bool:
     if not held.arrays:
         return False
     name = _some(held, rng)
-    x = held.arrays[name]
+    x = np.atleast_1d(held.arrays[name])
     shapes = [x[None], x[..., None], x.T, x.ravel(), np.asfortranarray(x), x[:0], x[:-1], np.concatenate([x, x])]
     shapes += [x[:1], x[::-1], x.reshape(1, -1), x.reshape(-1, 1), np.broadcast_to(x, (2, *x.shape)).copy()]
     shapes += [x.ravel()[0]] if x.size else []
@@ -309,6 +309,24 @@ def _joined(held: Held, rng: np.random.Generator) -> bool:
     return True
 
 
+def _bytes_joined(held: Held, rng: np.random.Generator) -> bool:
+    """Make one set of several, whose numbers are the bytes of all with bars between them."""
+    unsafe = _entry(held)["unsafe"]
+    if not unsafe:
+        return False
+    columns = held.arrays[unsafe[0][0]].shape[-1]
+    parts = [held.arrays[name] for pair in unsafe for name in pair]
+    content = b"|".join(part.tobytes() for part in parts[:-1])
+    if len(content) % (8 * columns):
+        return False
+    held.arrays["joined"], held.arrays["bound"] = np.frombuffer(content).reshape(-1, columns), parts[-1]
+    for pair in unsafe:
+        for name in pair:
+            del held.arrays[name]
+    _entry(held)["unsafe"] = [["joined", "bound"]]
+    return True
+
+
 def _fewer(held: Held, rng: np.random.Generator) -> bool:
     """Leave out an unsafe set."""
     unsafe = _entry(held)["unsafe"]
@@ -434,6 +452,7 @@ FORGERIES: dict[str, Forge] = {
     "infinite weights": _weights(lambda w: np.full_like(w, np.inf)),
     "weights of opposite sign": _weights(lambda w: -w),
     "sets joined": _joined,
+    "bytes of sets joined": _bytes_joined,
     "a set left out": _fewer,
     "values to tighten in two dimensions": _tightened(lambda n: np.arange(max(n, 2))[None]),
     "values to tighten from the end": _tightened(lambda n: np.array([-1, 0])),

@@ -21,6 +21,7 @@ import torch
 
 from forgeries import FORGERIES, Held, mutated
 from fuzz import Attack
+from long_sums import long_sum
 from planted import convolutional, dense
 from surefoot.compress.stable import Cuts, inside, stability
 from surefoot.compress.transform import compress
@@ -88,12 +89,12 @@ def attack(seed: int, count: int) -> Attack:
             if rng.random() < 0.9:
                 claim.rewrite(held)
             forged = ""
-            if rng.random() < 0.4:
+            if rng.random() < 0.6:
                 forged = str(rng.choice(list(FORGERIES)))
                 FORGERIES[forged](held, rng)
             suffix = ".json" if rng.random() < 0.2 else ".npz"
             content, name = (
-                mutated(held, suffix, rng) if not forged or rng.random() < 0.3 else (held.packed(suffix), "")
+                mutated(held, suffix, rng) if not forged or rng.random() < 0.2 else (held.packed(suffix), "")
             )
             _try(base, claim, content, suffix, Path(folder), found, f"{forged} {name}")
     return found
@@ -133,7 +134,9 @@ def made(seed: int, folder: Path) -> list[Base]:
         for kind, method in (("rectifiers", "divide"), ("rectifiers", "split"), ("products", "divide"))
     ]
     bases.append([_equality, _channels][seed % 2](seed, folder, seed % 4 < 2))
-    return [base for base in bases if base is not None] + [_long_sum(rng, folder), _large(rng, folder)]
+    return [base for base in bases if base is not None] + [
+        make(rng, folder) for make in (_needle, _five_sets, _long_sum, _large)
+    ]
 
 
 def network(rng: np.random.Generator, kind: str) -> Graph:
@@ -155,13 +158,17 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
     """Prove a property of one or two boxes, disjuncts and conjunctions, that is true with room to spare."""
     rng = np.random.default_rng(seed)
     graph = checked_graph(network(rng, kind))
-    questions, proofs = [], []
+    questions, proofs, round_ = [], [], bool(rng.random() < 0.5)
     rows = [rng.normal(size=(int(rng.integers(1, 3)), 3)) for _ in range(int(rng.integers(1, 4)))]
     for _ in range(int(rng.integers(1, 3))):
         centre, width = rng.normal(size=2), rng.uniform(0.1, 0.6, 2)
-        lower, upper = centre - width, centre + width
+        lower, upper = (np.round(x) + 0.0 if round_ else x for x in (centre - width, centre + width + round_))
         y = _values(graph, lower, upper, rng)
-        unsafe = [(w, np.full(len(w), (y @ w.T).max(1).min() - 0.3 * np.ptp((y @ w.T).max(1)) - 0.05)) for w in rows]
+        unsafe = []
+        for w in rows:
+            offset = rng.normal(size=len(w)) * 5
+            missed = (y @ w.T - offset).max(1)
+            unsafe.append((w, offset + missed.min() - 0.3 * np.ptp(missed) - 0.05))
         query = Query(lower, upper, tuple(Unsafe(w, b) for w, b in unsafe))
         verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)  # type: ignore[arg-type]
         if not isinstance(verdict, Holds) or verdict.proof is None:
@@ -187,10 +194,11 @@ def _false(
     """Make claims that an input refutes, by far more than what rounding does."""
     first = questions[0]
     y = _values(graph, first.lower, first.upper, rng)
-    reached = [(w, np.full(len(w), (y @ w.T).max(1).min() + 0.1)) for w, _ in first.unsafe]
+    w = first.unsafe[0][0]
+    reached = (w, w @ y[0] + 0.1 + 9 * rng.random(len(w)).round())
     claims = [
-        ("reached", graph, [replace(first, unsafe=reached), *questions[1:]], False),
-        ("one more set", graph, [replace(first, unsafe=[*first.unsafe, reached[0]]), *questions[1:]], False),
+        ("reached", graph, [replace(first, unsafe=[reached, *first.unsafe[1:]]), *questions[1:]], False),
+        ("one more set", graph, [replace(first, unsafe=[*first.unsafe, reached]), *questions[1:]], False),
     ]
     lower, upper = first.lower.copy(), first.upper.copy()
     for _ in range(6):  # a region that grows until an output in it is unsafe
@@ -291,29 +299,39 @@ def _agrees(first: Graph, second: Graph, path: Path) -> str:
 
 
 def _plain(name: str, graph: Graph, lower: np.ndarray, upper: np.ndarray, bound: float, folder: Path) -> Base:
-    """Claim what is false by the honest form of a proof, and beside it what is true."""
+    """Claim what is false of each output by the honest form of a proof, and beside it what is true."""
     claims = []
-    below = bound - 1.0 - 2 * abs(bound)
+    (k,), below = graph.output_shape, bound - 1.0 - 2 * abs(bound)
     for value, true in ((below, True), (bound, False)) if abs(bound) < LARGEST / 10 else ((bound, False),):
-        asked = Question(lower, upper, [(np.ones((1, 1)), np.array([value]))])
+        asked = Question(lower, upper, [(row[None], np.array([value])) for row in np.eye(k)])
         claims.append(_claim("its own" if true else "reached", graph, [asked], true))
-    proof = Proof(lower, upper, ((np.ones((1, 1)), np.array([below])),), "boxes")
+    proof = Proof(lower, upper, tuple((row[None], np.array([below])) for row in np.eye(k)), "boxes")
     return Base(name, _written(certificate_of_property(graph, (proof,)), folder), claims)
 
 
-def _long_sum(rng: np.random.Generator, folder: Path) -> Base:
-    """1 + x - c - c - ...: each step is less than half a unit in the last place of what is summed up so far."""
-    steps, c = int(rng.integers(50, 400)), float(rng.uniform(1e-17, 5.4e-17))
+def _needle(rng: np.random.Generator, folder: Path) -> Base:
+    """|x - c| is small near c alone: what proves the rest of the region needs only to leave that out."""
     builder = GraphBuilder((1,))
-    one = torch.ones(1, dtype=torch.float64)
-    last = 0
-    for _ in range(steps):
-        last = builder.add(Scale(one, -c * one), last)
-    builder.add(Scale(one, one), last)
-    exact = 1 - steps * Fraction(c)
+    one, c = torch.ones(1, dtype=torch.float64), float(rng.uniform(0.3, 0.7))
+    sides = [builder.add(Relu(), builder.add(Scale(sign * one, -sign * c * one), 0)) for sign in (1.0, -1.0)]
+    builder.add(Add(), *sides)
+    return _plain("needle", builder.build(), np.zeros(1), np.ones(1), 0.1, folder)
+
+
+def _five_sets(rng: np.random.Generator, folder: Path) -> Base:
+    """Five unsafe sets of five outputs, whose numbers fill whole rows where bytes are joined."""
+    builder = GraphBuilder((1,))
+    builder.add(Linear(torch.ones((5, 1)).double(), torch.from_numpy(rng.uniform(0.2, 1, 5) * [-1, 1, 1, 1, 1])), 0)
+    return _plain("five sets", builder.build(), np.zeros(1), np.ones(1), 0.0, folder)
+
+
+def _long_sum(rng: np.random.Generator, folder: Path) -> Base:
+    """Claim what the value at 0 refutes by what is rounded away."""
+    steps, c = int(rng.integers(300, 500)), float(rng.uniform(4e-17, 5.4e-17))
+    graph, exact = long_sum(steps, c)
     bound = float(exact)
     bound = bound if Fraction(bound) >= exact else float(np.nextafter(bound, 2))  # reached at x = 0
-    return _plain("long sum", builder.build(), np.zeros(1), np.full(1, 1e-30), bound, folder)
+    return _plain("long sum", graph, np.zeros(1), np.full(1, 1e-30), bound, folder)
 
 
 def _large(rng: np.random.Generator, folder: Path) -> Base:

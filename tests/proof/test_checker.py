@@ -1,13 +1,17 @@
 """The independent checker: its bounds hold for every input, whatever it is told about slopes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
+from long_sums import long_sum
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
+from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.proof.checker import Checker
 
 
@@ -61,3 +65,40 @@ def test_what_is_too_small_for_a_number_is_not_called_zero() -> None:
     boxes = checker.boxes(np.array([1e-170]), np.array([2e-170]))
     assert boxes[2][1] >= 4e-40
     assert -checker.bound(2, np.array([[-1.0]]), boxes) >= 4e-40
+
+
+@pytest.mark.parametrize("steps", [10, 400, 3000])
+def test_what_is_rounded_away_in_a_long_sum_is_paid_for(steps: int) -> None:
+    graph, least = long_sum(steps)
+    checker = Checker(graph)
+    boxes = checker.boxes(np.zeros(1), np.full(1, 1e-30))
+    found = checker.bound(len(boxes) - 1, np.ones((1, 1)), boxes)
+    assert Fraction(float(found[0])) <= least
+
+
+def test_what_passes_the_largest_number_is_refused() -> None:
+    """The width of what enters the rectifier is infinite, and its triangle would be flat."""
+    for size in (1.2e308, 1e301, np.inf):
+        builder = GraphBuilder((1,))
+        builder.add(Relu(), builder.add(Linear(torch.tensor([[size]], dtype=torch.float64)), 0))
+        with pytest.raises(InputError, match="its values may pass"):
+            Checker(builder.build()).boxes(-np.ones(1), np.ones(1))
+    checker = Checker(builder.build())
+    with pytest.raises(InputError, match="no finite number"):
+        checker.bound(2, np.ones((1, 1)), [(-np.ones(1), np.ones(1))] * 3, {2: np.array([np.nan])})
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+def test_rows_are_carried_back_some_at_a_time(thorough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = pools_as_rectifiers(random_network(4))
+    lower, upper = random_box(graph, 4)
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    found = []
+    for most in (2**23, 1):
+        monkeypatch.setattr("surefoot.proof.checker.AT_ONCE", most)
+        checker = Checker(graph)
+        boxes = checker.boxes(lower, upper, thorough=thorough)
+        found.append(
+            np.concatenate([np.concatenate(box) for box in boxes] + [checker.bound(len(boxes) - 1, rows, boxes)])
+        )
+    assert np.allclose(*found, rtol=1e-12, atol=1e-12)

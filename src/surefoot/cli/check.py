@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -18,7 +19,7 @@ from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate
 from surefoot.proof.property import check_property, parts_of
-from surefoot.proof.question import Question, checked_graph
+from surefoot.proof.question import Question, check_networks, checked_graph
 from surefoot.verify.opening import open_onnx
 from surefoot.verify.outputs import comparisons_of_logits
 from surefoot.verify.query import Query, Unsafe
@@ -60,6 +61,10 @@ def command(
     whole = open_onnx(network, output).graph
     graph = checked_graph(whole)
     _check_files_named(held, certificate, (network,))
+    try:
+        check_networks(held, [graph])
+    except InputError as error:
+        raise InputError(f"{certificate} and {network}: {error}") from error
     asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
     try:
         margin = check_property(held, graph, asked)
@@ -69,14 +74,23 @@ def command(
     if as_json:
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
     else:
-        print(f"valid: {network} has the property {prop}: {parts} parts, least margin {margin:.4g}")
+        least = _shown(margin, 4, ROUND_FLOOR)
+        print(f"valid: {network} has the property {prop}: {parts} parts, least margin {least}")
 
 
 def _files_of(certificate: Path) -> tuple[Path, Path]:
     files = load_certificate(certificate).files
     if len(files) != 2:
         raise InputError(f"{certificate} does not say where its files are: name network, property and certificate")
+    for file in files:
+        if file.exists() and not file.is_file():  # a pipe or a device may have no end
+            raise InputError(f"{certificate} names {file}, which is no file: name network, property and certificate")
     return files[0], files[1]
+
+
+def _shown(value: float, digits: int, rounding: str) -> str:
+    """Write a proven number in so many digits, rounded so that no more is said than is proven."""
+    return f"{float(Context(prec=digits, rounding=rounding).create_decimal(value)):.{digits}g}"
 
 
 def _check_files_named(held: Certificate, certificate: Path, files: tuple[Path, ...]) -> None:
@@ -112,20 +126,24 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
     except InputError as error:
         raise InputError(f"{certificate} does not show that {first} and {second} agree: {error}") from error
     bound, domain = float(bounds.max()), _domain(held)
-    confidence = float(np.tanh(bound / 2))
+    confidence = float(np.nextafter(np.tanh(bound / 2), 2.0))  # the function is rounded, too
     if as_json:
         print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
     else:
         print(
-            f"valid: for {domain} no logit of {first} and {second} differs by more than {bound:.3g}, no confidence by "
-            f"{confidence:.3g}"
+            f"valid: for {domain} no logit of {first} and {second} differs by more than "
+            f"{_shown(bound, 3, ROUND_CEILING)}, no confidence by {_shown(confidence, 3, ROUND_CEILING)}"
         )
 
 
 def _domain(held: Certificate) -> str:
     proof = held.proofs[0]
+
+    def plain(value: float) -> str:  # 0.9999999 is not 1
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
     low, high = (
-        f"{end.min():g}" if end.min() == end.max() else f"{end.min():g}..{end.max():g}"
+        "..".join(plain(value) for value in dict.fromkeys((float(end.min()), float(end.max()))))
         for end in (proof.lower, proof.upper)
     )
     cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"

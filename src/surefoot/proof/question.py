@@ -72,10 +72,8 @@ def network_digest(graph: Graph) -> str:
             digest.words(field.name)
             if not isinstance(value, Tensor):
                 digest.words(repr(value))
-            elif value.is_floating_point():
-                digest.array(value.detach().double().numpy())
             else:
-                digest.words(repr(value.tolist()))
+                digest.array((value.double() if value.is_floating_point() else value.long()).detach().numpy())
     return digest.hex()
 
 
@@ -124,8 +122,9 @@ class _Digest:
             self.held.update(len(content).to_bytes(8, "little") + content)
 
     def array(self, x: np.ndarray) -> None:
-        self.words("array", *map(str, x.shape))
-        self.held.update(np.ascontiguousarray(x + 0.0, dtype="<f8").tobytes())
+        whole = x.dtype.kind == "i"
+        self.words("whole numbers" if whole else "numbers", *map(str, x.shape))
+        self.held.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
 
     def hex(self) -> str:
         return self.held.hexdigest()
@@ -145,18 +144,27 @@ def certificate_of_difference(
     return Certificate(networks, DIFFERENCE, domain_digest(proofs[0]), proofs, files)
 
 
-def check_named(certificate: Certificate, graphs: Sequence[Graph], property_: str, region: str) -> None:
-    """Check that a certificate names these graphs, this property and this region.
+def check_networks(certificate: Certificate, graphs: Sequence[Graph]) -> None:
+    """Check that a certificate names these graphs; format 1 names the networks' files, and who has them checks that.
 
-    Format 1 names the networks' files: who has them checks that.
+    Raises:
+        InputError: it is about another network, or another number of networks.
+    """
+    if len(certificate.networks) != len(graphs):
+        raise InputError(f"the certificate is of {len(certificate.networks)} networks, not of {len(graphs)}")
+    if certificate.version == 2 and certificate.networks != tuple(network_digest(graph) for graph in graphs):
+        raise InputError("the certificate is about another network")
+
+
+def check_named(certificate: Certificate, graphs: Sequence[Graph], property_: str, region: str) -> None:
+    """Check that a certificate names these graphs, this property and this region; format 1 names no more than files.
 
     Raises:
         InputError: which of them is another.
     """
+    check_networks(certificate, graphs)
     if certificate.version == 1:
         return
-    if certificate.networks != tuple(network_digest(graph) for graph in graphs):
-        raise InputError("the certificate is about another network")
     if certificate.region != region:
         raise InputError("the certificate is about another region")
     if certificate.property != property_:

@@ -99,6 +99,8 @@ def check_equality_schema(certificate: Certificate, first: Graph, second: Graph)
 def _check_certificate(certificate: Certificate, networks: int) -> None:
     if type(certificate.networks) is not tuple or len(certificate.networks) != networks:
         raise InputError(f"the certificate is of {len(certificate.networks)} networks, not of {networks}")
+    if certificate.version not in (1, 2):
+        raise fail(f"its format is {certificate.version}")
     names = (*certificate.networks, *((certificate.property, certificate.region) if certificate.version == 2 else ()))
     if any(type(name) is not str or not DIGEST.fullmatch(name) for name in names):
         raise fail("a network, property or region is not named by a SHA-256")

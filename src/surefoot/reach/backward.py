@@ -210,6 +210,12 @@ class _Pass:
         if self.rounded:
             self.error = self.error + self.dot(a.abs(), error) + LEAST * error.flatten(1).sum(1, keepdim=True)
 
+    def collect(self, value: Tensor) -> None:
+        """Add to the total, and pay for it: what is small beside the total so far may be rounded away."""
+        if self.rounded:
+            self.error = self.error + 2 * self.unit * (self.total.abs() + value.abs())
+        self.total = self.total + value
+
     def give(self, to: int, a: Tensor) -> None:
         """Add coefficients to those that a node has."""
         if to in self.coefficients:
@@ -235,7 +241,7 @@ class _Pass:
                 given = graph.nodes[node.inputs[0]].shape
                 bias = op.bias()
                 if bias is not None:
-                    self.total = self.total + self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0))
+                    self.collect(self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0)))
                 back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)
                 self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
             case Relu():
@@ -246,7 +252,7 @@ class _Pass:
             case Mul():
                 for place, back in zip(node.inputs, _through_product(a, *inputs), strict=False):
                     self.give(place, back)
-                self.total = self.total + _sums(_product_constant(a, *inputs))
+                self.collect(_sums(_product_constant(a, *inputs)))
             case Concat():
                 widths = [graph.nodes[i].shape[op.axis] for i in node.inputs]
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
@@ -254,7 +260,7 @@ class _Pass:
             case MaxPool2d():
                 self.pay(a, own * self.relaxation.boxes[at].magnitude)
                 back, constant = _through_pool(a, op, inputs[0])
-                self.total = self.total + _sums(constant)
+                self.collect(_sums(constant))
                 self.give(node.inputs[0], back)
             case Softmax() | Input():
                 raise InputError(f"node {node.name!r}: bounds are not carried back through {type(op).__name__}")
@@ -277,10 +283,10 @@ class _Pass:
         constant = negative * torch.where(undecided, torch.maximum(-above * low, (1 - above) * high), 0.0)
         corners = self.relaxation.corners.get(at)
         if corners is None:
-            self.total = self.total + _sums(constant)
+            self.collect(_sums(constant))
         else:
             together = corners.least(torch.where(undecided, negative, 0.0), above, self.rounded)
-            self.total = self.total + _sums(torch.maximum(together, constant.sum(2)))
+            self.collect(_sums(torch.maximum(together, constant.sum(2))))
         self.pay(a, own * x.magnitude)
         if self.trace is not None:
             self.trace.entering[at] = a
@@ -294,17 +300,17 @@ class _Pass:
     def bound(self) -> Tensor:
         """Return the least value at the input."""
         a = self.coefficients.get(0)
-        total = self.total
         if a is not None:
             box = self.relaxation.boxes[0]
             if self.relaxation.cuts is not None:
                 a = self.cut(a, box, *self.relaxation.cuts)
-                total = self.total
-            total = total + self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper)
+            self.collect(self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper))
             self.pay(a, gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit) * box.magnitude)
             if self.trace is not None:
                 self.trace.input = a
-        return total - 1.0001 * self.error - 64 * self.unit * total.abs() - LOST if self.rounded else total
+        if not self.rounded:
+            return self.total
+        return self.total - 1.0001 * self.error - 64 * self.unit * self.total.abs() - LOST
 
     def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
         """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""

@@ -1,0 +1,52 @@
+"""Affine forms bound the difference of two networks, however different they are."""
+
+import numpy as np
+import pytest
+import torch
+
+from planted import dense
+from surefoot.compress.stable import inside
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import GraphBuilder, evaluate
+from surefoot.graph.ops import Mul, Relu
+from surefoot.proof import forms
+from surefoot.proof.checker import Checker
+from surefoot.proof.forms import difference, forms_of
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_difference_passes_the_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first = dense(seed, ("active", "proportional"), (5, 4), 3)
+    second = dense(seed + seed % 2, ("active", "proportional"), (5, 4), 3).to(torch.float16).to(torch.float64)
+    low = rng.uniform(0, 0.5, 3)
+    high = low + rng.uniform(0, 0.5, 3)
+    bound = difference(*(forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
+    x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
+    met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
+    assert (met <= bound).all()
+
+
+def test_boxes_that_are_no_numbers_show_nothing() -> None:
+    graph = dense(1, (), (4,), 2)
+    boxes = Checker(graph).boxes(np.zeros(2), np.ones(2))
+    one = forms_of(graph, boxes)
+    boxes[1] = (np.full(4, np.nan), np.full(4, np.nan))
+    assert not np.isfinite(difference(one, forms_of(graph, boxes))).all()
+
+
+def test_what_has_no_form_or_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = GraphBuilder((2,))
+    builder.add(Mul(), 0, builder.add(Relu(), 0))
+    graph = builder.build()
+    boxes = [(np.zeros(2), np.ones(2))] * 3
+    with pytest.raises(InputError, match="Mul has no affine form"):
+        forms_of(graph, boxes)
+    monkeypatch.setattr(forms, "LARGEST", 3)
+    with pytest.raises(InputError, match="too many"):
+        forms_of(graph, boxes)
+    monkeypatch.undo()
+    graphs = [(dense(1, (), (4,), 2), 2), (dense(1), 5)]
+    one, two = (forms_of(g, Checker(g).boxes(np.zeros(n), np.ones(n))) for g, n in graphs)
+    with pytest.raises(InputError, match="cannot be equal"):
+        difference(one, two)
