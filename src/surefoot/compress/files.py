@@ -35,7 +35,7 @@ from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.certificate import load_certificate, save_certificate
 from surefoot.verify.many import digest_of
-from surefoot.verify.opening import open_onnx, see_agreement_over
+from surefoot.verify.opening import Opened, open_onnx, see_agreement_over
 from surefoot.verify.query import Verdict
 from surefoot.verify.replay import runner_of_onnx
 
@@ -132,7 +132,7 @@ def compress_file(
         raise InputError(f"{out} is the network itself: give another file to write to")
     opened = open_onnx(path)
     whole = opened.graph
-    see_agreement_over(whole, opened.run, lower.numpy(), upper.numpy())
+    _seen_over(domain, opened)
     graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
@@ -266,7 +266,9 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float = 2.0)
         InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
     ends_of(first, second)
-    graphs = read_logits(first), read_logits(second)
+    one, two = open_onnx(first), open_onnx(second)
+    _seen_over(domain, one, two)
+    graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
     return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
@@ -279,8 +281,7 @@ def within_files(first: Path, second: Path, domain: Domain, most: float, seconds
     """
     link = ends_of(first, second)
     one, two = open_onnx(first), open_onnx(second)
-    for opened in (one, two):
-        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+    _seen_over(domain, one, two)
 
     def run(x: np.ndarray) -> np.ndarray:
         return one.run(x) - two.run(x)
@@ -303,6 +304,11 @@ def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
     if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
         return None
     return same_polynomial(one, two)
+
+
+def _seen_over(domain: Domain, *networks: Opened) -> None:
+    for opened in networks:
+        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
 
 
 def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
