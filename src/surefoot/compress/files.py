@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import onnx
 import torch
 from scipy.special import softmax
 from torch import Tensor
@@ -26,6 +27,7 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
@@ -96,7 +98,7 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     Raises:
         InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
     """
-    one, two = link_of(open_onnx(first).graph), link_of(open_onnx(second).graph)
+    one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
     if one != two:
         words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
         raise InputError(
@@ -157,7 +159,8 @@ def compress_file(
                 "surefoot.domain.rows": json.dumps(cuts.rows.tolist()),
                 "surefoot.domain.bounds": json.dumps(cuts.bounds.tolist()),
             }
-        write_onnx(_ended_as(whole, small), out, metadata=words, clip=(lower, upper) if clip else None)
+        ends = (lower, upper) if clip else None
+        write_onnx(_ended_as(whole, small), out, _type_of(opened), words, ends)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -346,6 +349,12 @@ def check_files(first: Path, second: Path, certificate: Path) -> tuple[np.ndarra
                  (proof.lower, proof.upper))  # fmt: skip
     cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"
     return bound, f"inputs from {low} to {high}{cut}"
+
+
+def _type_of(opened: Opened) -> torch.dtype:
+    """Return the type of the numbers that a network takes."""
+    kinds = {value.type.tensor_type.elem_type for value in opened.model.graph.input}
+    return torch.float64 if onnx.TensorProto.DOUBLE in kinds else torch.float32
 
 
 def _as_written(graph: Graph) -> Graph:
