@@ -183,7 +183,7 @@ def test_images_of_a_network_of_probabilities(folder: Path, capsys: pytest.Captu
     surefoot("verify", "probs.onnx", "--images", "two.npz", "--eps", "0.1", "--range=-1,1", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["counts"] == {"holds": 1, "violated": 1, "unknown": 0}
-    assert found["holds_float32"] == 0
+    assert found["holds_float32"] == 1  # of all classes one is the largest, and no other ties it
 
 
 def test_equal_means_the_outputs_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

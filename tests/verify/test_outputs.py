@@ -9,7 +9,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
-from surefoot.verify.outputs import Conditions, comparisons_of_logits, of_logits
+from surefoot.verify.outputs import GAP, Conditions, comparisons_of_logits, of_logits, widened_for_float32
 from surefoot.verify.query import Query, Unsafe
 
 
@@ -88,6 +88,22 @@ def test_what_no_probability_is_and_what_each_is() -> None:
     assert len(of_logits(query(([[1.0, 0.0]], [1.0])), "softmax").sets[0].rows.bounds) == 0
     assert of_logits(query(([[-1.0, -1.0, 0.0]], [-0.25])), "log-softmax").never == 0.25
     assert comparisons_of_logits(query(([[1.0, 0.0]], [-1.0])), "softmax") is None
+
+
+def test_one_class_of_all_keeps_its_place_in_float32() -> None:
+    rows = [[1.0, -1.0, 0.0], [1.0, 0.0, -1.0]]
+    whole = query(*(([row], [0.0]) for row in rows))
+    wide = widened_for_float32(of_logits(whole, "softmax"), 3)
+    assert wide is not None
+    assert [u.bounds.tolist() for u in wide] == [[GAP], [GAP]]
+    rng = np.random.default_rng(0)
+    d = GAP * rng.choice([1, 3, 1e3, 1e6], (1000, 2)) * (1 + rng.random((1000, 2)))
+    z = np.concatenate([np.zeros((1000, 1)), -d], 1).astype(np.float32) + rng.normal(size=(1000, 1)).astype(np.float32)
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    assert (p[:, :1] > p[:, 1:])[(z[:, :1] - z[:, 1:]) >= GAP].all()
+    for other in (query(([rows[0]], [0.0])), query((rows, [0.0, 0.0])), query(([rows[0]], [0.5]), ([rows[1]], [0.0]))):
+        assert widened_for_float32(of_logits(other, "log-softmax"), 3) is None
 
 
 def test_what_remains_is_refused_by_name() -> None:
