@@ -17,24 +17,27 @@ import numpy as np
 import torch
 
 from surefoot.graph.graph import GraphBuilder
+from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear
 from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_recalibrator
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
 from surefoot.verify.regions import ball
+from surefoot.verify.replay import runner_of_onnx
 
 
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:
     """Make a server of one network and its map."""
     opened, recalibrator = open_network(network), load_recalibrator(map_file)
+    logits_of = runner_of_onnx(load_model(network), logits=True)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             """Answer one input, a list of numbers."""
             try:
                 x = np.array(json.loads(self.rfile.read(int(self.headers["Content-Length"]))), dtype=float).ravel()
-                probs = recalibrator.predict_proba(opened.run(x[None].astype(np.float32)).reshape(1, -1))[0]
+                probs = recalibrator.predict_proba(logits_of(x[None].astype(np.float32)))[0]
                 found = certify(opened, ball(x, radius, -np.inf, np.inf), recalibrator)
                 certain = {"radius": radius, "between": list(found.confidence), "class stays": found.stays}
                 answer = {"class": int(probs.argmax()), "confidence": float(probs.max()), "certain": certain}

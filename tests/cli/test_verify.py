@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from networks import random_network
 from surefoot.cli.main import run
+from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.graph.ops import Linear, Softmax
 from surefoot.verify.many import open_network
 from typed import surefoot
 
@@ -67,7 +71,7 @@ def test_violated_with_an_input_that_can_be_replayed(folder: Path, capsys: pytes
     x = np.array(answer["input"], dtype=np.float32)[None]
     assert np.array_equal(open_network("net.onnx").run(x)[0], answer["output"])
     surefoot("verify", "net.onnx", "broken.vnnlib")
-    assert "seen in float32" in capsys.readouterr().out
+    assert "seen by ONNX Runtime" in capsys.readouterr().out
 
 
 def test_images_in_every_region(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,3 +114,103 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert len(error.splitlines()) == 1
+
+
+def probabilities(path: Path, log: bool = False, bias: float = 0.0) -> None:
+    """Write a network of two inputs and three probabilities."""
+    builder = GraphBuilder((2,))
+    weight = torch.tensor([[2.0, 0.0], [0.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    last = builder.add(Linear(weight, torch.tensor([0.0, bias, 0.0], dtype=torch.float64)), 0)
+    write_onnx(builder.build(builder.add(Softmax(log), last)), path)
+
+
+BOX = "".join(f"(declare-const {name} Real)" for name in ("X_0", "X_1", "Y_0", "Y_1", "Y_2"))
+BOX += "(assert (>= X_0 0.5))(assert (<= X_0 1))(assert (>= X_1 -0.25))(assert (<= X_1 0.25))"
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "verdict"),
+    [
+        ("(<= Y_0 Y_1)", "holds"),  # 2 x_0 > x_1
+        ("(>= Y_0 Y_2)", "violated"),
+        ("(<= Y_0 0.4)", "holds"),
+        ("(<= Y_0 0.75)", "violated"),
+        ("(>= Y_0 0.9)", "holds"),
+        ("(>= Y_0 0.8)", "violated"),
+        ("(<= Y_0 -1)", "holds"),
+        ("(>= Y_1 2)", "holds"),
+        ("(<= Y_2 1)", "violated"),
+        ("(and (<= Y_1 Y_0) (>= Y_2 0.3))", "holds"),
+    ],
+)
+def test_a_property_speaks_of_probabilities(
+    folder: Path, capsys: pytest.CaptureFixture[str], unsafe: str, verdict: str
+) -> None:
+    probabilities(folder / "probs.onnx")
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert {unsafe})")
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verdict"] == verdict
+    if verdict == "holds":
+        assert answer["proven_for"] == ["real"]
+    else:
+        assert sum(answer["output"]) == pytest.approx(1, abs=1e-6)
+        x = np.array(answer["input"], dtype=np.float32)[None]
+        assert np.array_equal(open_network("probs.onnx").run(x)[0], answer["output"])
+
+
+def test_certificates_of_probabilities(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Comparisons have one, which `check` reads as the same question; thresholds have none."""
+    probabilities(folder / "probs.onnx")
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 Y_1))")
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
+    surefoot("check", "probs.onnx", "p.vnnlib", "proof.npz")
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 0.1))")
+    surefoot("check", "probs.onnx", "p.vnnlib", "proof.npz", code=2)
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", code=2)
+    assert "leave out --certificate" in capsys.readouterr().err
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 -1))")
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", code=2)
+    assert "no certificate is needed" in capsys.readouterr().err
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= (+ Y_0 Y_1) 0.5))")
+    surefoot("verify", "probs.onnx", "p.vnnlib", code=2)
+    assert "+1 Y_0 +1 Y_1 <= 0.5 (row 1 of unsafe set 1)" in capsys.readouterr().err
+
+
+def test_images_of_a_network_of_probabilities(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probabilities(folder / "probs.onnx")
+    np.savez(folder / "two.npz", x=np.array([[0.75, 0.0], [0.0, 0.1]]), y=np.array([0, 0]))
+    surefoot("verify", "probs.onnx", "--images", "two.npz", "--eps", "0.1", "--range=-1,1", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["counts"] == {"holds": 1, "violated": 1, "unknown": 0}
+    assert found["holds_float32"] == 1  # of all classes one is the largest, and no other ties it
+
+
+def test_equal_means_the_outputs_of_the_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probabilities(folder / "probs.onnx")
+    probabilities(folder / "log.onnx", log=True)
+    surefoot("equal", "probs.onnx", "log.onnx", "--domain", "0,1", code=2)
+    assert "probs.onnx gives probabilities and log.onnx log-probabilities" in capsys.readouterr().err
+    for log, (held, broken) in ((False, (0.01, 0.004)), (True, (0.03, 0.02))):
+        for name, bias in (("one", 0.0), ("two", 0.025)):
+            probabilities(folder / f"{name}.onnx", log, bias)
+        surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", str(held))
+        assert "probability differs" in capsys.readouterr().out
+        surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", str(broken), code=1)
+        assert "violated: a " in capsys.readouterr().out
+    probabilities(folder / "one.onnx")
+    surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", "1", code=2)
+    probabilities(folder / "two.onnx", bias=5.0)
+    surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", "1")
+
+
+def test_the_output_that_is_meant(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load("net.onnx")
+    hidden = next(node.output[0] for node in model.graph.node if node.op_type == "MatMul")
+    model.graph.output.append(onnx.helper.make_tensor_value_info(hidden, onnx.TensorProto.FLOAT, None))
+    onnx.save(model, "several.onnx")
+    surefoot("verify", "several.onnx", "safe.vnnlib", code=2)
+    assert "2 outputs" in capsys.readouterr().err
+    name = model.graph.output[0].name
+    surefoot("verify", "several.onnx", "safe.vnnlib", "--output", name, "--certificate", "proof.npz")
+    surefoot("check", "several.onnx", "safe.vnnlib", "proof.npz", "--output", name)

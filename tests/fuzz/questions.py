@@ -52,7 +52,7 @@ class Question:
         """Write the property in VNNLIB."""
         names = [f"X_{i}" for i in range(len(self.lower))] + [f"Y_{i}" for i in range(self.outputs)]
         lines = [f"(declare-const {name} Real)" for name in names]
-        for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
+        for i, (low, high) in enumerate(zip(self.lower.tolist(), self.upper.tolist(), strict=True)):
             lines += [f"(assert (>= X_{i} {number(low)}))", f"(assert (<= X_{i} {number(high)}))"]
         clauses = [f"(and {' '.join(written(row) for row in rows)})" for rows in self.sets]
         return "\n".join([*lines, f"(assert (or {' '.join(clauses)}))"])
@@ -85,8 +85,8 @@ def written(row: Row) -> str:
         return f"(<= Y_{i} Y_{j})"
     if len(places) == 1 and abs(weights[places[0]]) == 1:
         sign = "<=" if weights[places[0]] > 0 else ">="
-        return f"({sign} Y_{places[0]} {number(bound * weights[places[0]])})"
-    terms = " ".join(f"(* {number(weights[i])} Y_{i})" for i in places)
+        return f"({sign} Y_{places[0]} {number(float(bound * weights[places[0]]))})"
+    terms = " ".join(f"(* {number(float(weights[i]))} Y_{i})" for i in places)
     return f"(<= (+ {terms} 0.0) {number(bound)})"
 
 

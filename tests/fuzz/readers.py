@@ -1,5 +1,5 @@
-"""Random ONNX graphs of every operation that is read, with random attributes, shapes and operator sets, evaluated beside
-ONNX Runtime: what the door lets in is the same function, and the rest is refused in one line.
+"""Random ONNX graphs of every operation that is read, with random attributes, shapes and operator sets, evaluated
+beside ONNX Runtime: what the door lets in is the same function, and the rest is refused in one line.
 
 Half of the graphs are read as they are; for the others one thing that a reader could get wrong is planted into what was
 read (a weight, a sign, the order of values, a shape), and the door must see it. A fault is: a network that was let in
@@ -8,6 +8,7 @@ let in; an error that is not one clear line.
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fuzz import Attack
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, Node, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Scale, Take
+from surefoot.verify import opening
 
 CASES = 3000
 BEFORE = "?"
@@ -41,7 +43,10 @@ class Draw:
 
     def start(self) -> list[int]:
         """Draw the input's shape."""
-        pick = lambda *values: int(self.rng.choice(values))  # noqa: E731
+
+        def pick(*values: int) -> int:
+            return int(self.rng.choice(values))
+
         kinds = [[1, pick(2, 3, 4)], [1, pick(1, 2), pick(3, 5, 6)], [1, pick(1, 2, 4), pick(3, 4, 5), pick(3, 4, 6)]]
         return kinds[pick(0, 1, 2, 2)]
 
@@ -81,7 +86,7 @@ def grown(rng: np.random.Generator) -> onnx.ModelProto | None:
     drawn = Draw(rng)
     for _ in range(int(rng.integers(1, 5))):
         kept = len(drawn.nodes), drawn.last, drawn.shape
-        rng.choice(STEPS)(drawn)
+        STEPS[int(rng.integers(len(STEPS)))](drawn)
         try:
             y = runtime(drawn.model())(np.zeros((1, int(np.prod(drawn.given)))))
             if not y.size:
@@ -94,7 +99,7 @@ def grown(rng: np.random.Generator) -> onnx.ModelProto | None:
     return drawn.model() if drawn.nodes else None
 
 
-def runtime(model: onnx.ModelProto):
+def runtime(model: onnx.ModelProto) -> Callable[[np.ndarray], np.ndarray]:
     """Give a function from flat inputs (1, d) to the output as it is."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -258,6 +263,18 @@ def _given(d: Draw, **attributes: Any) -> dict[str, Any]:
     return {} if d.opset >= 13 else attributes
 
 
+def _pad(d: Draw) -> None:
+    rng, rank = d.rng, len(d.shape)
+    mode = str(rng.choice(["constant", "reflect", "edge"]))
+    pads = np.zeros((2, rank), int)
+    pads[:, 1:] = rng.integers(-1 if mode == "constant" else 0, 3, (2, rank - 1))
+    if d.opset >= 11:
+        value = [d.constant(rng.normal())] if rng.random() < 0.5 and mode == "constant" else []
+        d.add("Pad", d.constant(pads.flatten(), np.int64), *value, mode=mode)
+    else:
+        d.add("Pad", pads=pads.flatten().tolist(), mode=mode, value=float(rng.normal()))
+
+
 def _moved(d: Draw) -> None:
     rng, rank = d.rng, len(d.shape)
     axis = int(rng.integers(1, rank)) if rank > 1 else 0
@@ -276,14 +293,7 @@ def _moved(d: Draw) -> None:
             index = rng.integers(-n if d.opset >= 11 else 0, n, [(), (2,), (1, 3)][int(rng.integers(0, 3))])
             d.add("Gather", d.constant(index, np.int64), axis=axis)
         case 2:
-            mode = str(rng.choice(["constant", "reflect", "edge"]))
-            pads = np.zeros((2, rank), int)
-            pads[:, 1:] = rng.integers(-1 if mode == "constant" else 0, 3, (2, rank - 1))
-            if d.opset >= 11:
-                value = [d.constant(rng.normal())] if rng.random() < 0.5 and mode == "constant" else []
-                d.add("Pad", d.constant(pads.flatten(), np.int64), *value, mode=mode)
-            else:
-                d.add("Pad", pads=pads.flatten().tolist(), mode=mode, value=float(rng.normal()))
+            _pad(d)
         case 3:
             d.add(
                 "Expand",
@@ -374,8 +384,6 @@ def attack(seed: int, count: int) -> Attack:
 
 def opened(model: onnx.ModelProto, rng: np.random.Generator, plant: bool) -> tuple[str, str]:
     """Open a model; return how that ended and what is wrong with it, if anything."""
-    from surefoot.verify import opening  # noqa: PLC0415  (not there before the door was)
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
         onnx.save(model, path)

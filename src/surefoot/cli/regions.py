@@ -14,7 +14,6 @@ from torch import Tensor
 
 from surefoot.cli.compress import Domain, Limit, patience_of, read_domain, read_inputs
 from surefoot.cli.options import Json
-from surefoot.compress.files import read_logits
 from surefoot.compress.pieces import Piece, each_piece, piece_at, plane_pieces
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
 from surefoot.compress.stable import Patience, stability
@@ -24,6 +23,8 @@ from surefoot.core.files import whole_file
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
+from surefoot.graph.passes.softmax import flat_output, logits_of
+from surefoot.verify.opening import open_onnx, see_agreement_over
 
 T = TypeVar("T")
 SAMPLES = 20_000
@@ -64,8 +65,10 @@ def command(
 
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
-    graph = read_logits(network)  # pieces are those of the logits, where a softmax follows them
+    opened = open_onnx(network)
+    graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
     lower, upper, cuts = read_domain(domain, graph.input_shape)
+    see_agreement_over(opened.graph, opened.run, lower.numpy(), upper.numpy())
     if cuts is not None:
         raise InputError(f"--domain {domain}: regions are those of a box, without rows")
     x = None if images is None else read_inputs(images, graph.input_shape)

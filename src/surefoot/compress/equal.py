@@ -30,6 +30,7 @@ SAMPLES = 4000
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
 ASCENT = 20
+MANY_CLASSES = 32
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
 # of the time that is left, at most: for intervals, forms, bounds; in forms for the two networks' stability; in bounds
@@ -249,8 +250,9 @@ def within_softmax(
 ) -> Verdict:
     """Prove that no probability of two networks differs by `most` or more, or no log-probability, as both end.
 
-    Where no logit differs by eps, no probability does by tanh(eps / 2), and no log-probability by 2 eps. The opposite
-    is not true: what is found to differ is what `run`, the difference of the outputs as deployed, was seen to give.
+    Where the differences of logits are less than S apart, no probability differs by tanh(S / 4), and no log-probability
+    by S: what is added to all logits changes nothing. The opposite is not true: what is said to differ is what `run`,
+    the difference of the outputs as deployed, was seen to give.
 
     Property: sound, not complete.
 
@@ -259,35 +261,49 @@ def within_softmax(
     """
     if not 0 < most < math.inf:
         raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
-    deadline, log = Deadline.of(seconds), link_of(first) == "log-softmax"
+    deadline, k = Deadline.of(seconds), math.prod(first.output_shape)
     begin = deadline.clock.wall()
 
     def took() -> dict[str, float]:
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
 
-    k = math.prod(first.output_shape)
-    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
-    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
-    nothing = np.full(k, np.inf)
-    met = deadline.before(FIRST).run(
-        lambda: searched(flat_output(first), flat_output(second), lower, upper, nothing, cuts)
-    )
-    hit, why = None if met is None else Replay(query, run)(torch.from_numpy(met.input)[None]), ""
+    if k == 1 or (most >= 1 and link_of(first) == "softmax"):  # probabilities differ by less than 1
+        return Holds(most if k == 1 else most - 1, "softmax", False, took())
+    low, high, rows = lower.flatten().numpy(), upper.flatten().numpy(), cuts and (cuts.rows, cuts.bounds)
+    differ = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
+    replay, nothing = Replay(Query(low, high, differ, rows), run), np.full(k, np.inf)
+    outputs = [flat_output(graph) for graph in (first, second)]
+    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], lower, upper, nothing, cuts))
+    hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
     if hit is None:
-        eps = most / 2 if log else 2 * math.atanh(most) * (1 - 1e-12) if most < 1 else math.inf
-        if eps == math.inf:  # probabilities differ by less than 1
-            return Holds(most - 1, "softmax", False, took())
-        one, two = (flat_output(logits_of(graph)) for graph in (first, second))
-        found = within(one, two, lower, upper, eps, deadline, cuts=cuts)
-        if isinstance(found, Holds):
-            return Holds(found.margin, found.method, False, found.details)
-        if isinstance(found, Unknown):
-            return found
-        hit = Replay(query, run)(torch.from_numpy(found.input)[None])
-        why = f"logits differ by {eps:.3g} and more, but no output was seen to by {most:g}"
+        apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - 1e-12)
+        logits = [flat_output(logits_of(graph)) for graph in (first, second)]
+        found = _apart(logits[0], logits[1], (lower, upper, cuts), apart, deadline)
+        if not isinstance(found, Violated):
+            return replace(found, details=took())
+        hit = replay(torch.from_numpy(found.input)[None])
+        why = f"differences of logits are {apart:.3g} apart and more, but no output was seen to differ by {most:g}"
     if hit is not None:
         return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
     return Unknown(why, -math.inf, took())
+
+
+def _apart(
+    first: Graph, second: Graph, domain: tuple[Tensor, Tensor, Cuts | None], apart: float, deadline: Deadline
+) -> Verdict:
+    """Prove that the differences of two networks' logits are less than so much apart from each other."""
+    lower, upper, cuts = domain
+    patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
+    found = equal(first, second, lower, upper, patience, cuts=cuts)
+    if 2 * found.largest < apart:
+        return Holds(apart - 2 * found.largest, "forms", False)
+    k = math.prod(first.output_shape)
+    if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
+        return within(first, second, lower, upper, apart / 2, deadline, cuts=cuts)
+    rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
+    unsafe = tuple(Unsafe(row[None], np.array([-apart])) for row in rows)
+    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
+    return verify(Network.of(difference_of(first, second)), query, deadline, float32=False)
 
 
 def searched(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import onnx
 import torch
 from scipy.special import softmax
 from torch import Tensor
@@ -26,6 +27,7 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_file import load_model
+from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
@@ -37,7 +39,7 @@ from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.verify.opening import open_onnx, see_agreement_over
+from surefoot.verify.opening import Opened, open_onnx, see_agreement_over
 from surefoot.verify.query import Verdict
 from surefoot.verify.replay import runner_of_onnx
 
@@ -101,7 +103,7 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     Raises:
         InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
     """
-    one, two = link_of(open_onnx(first).graph), link_of(open_onnx(second).graph)
+    one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
     if one != two:
         words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
         raise InputError(
@@ -138,7 +140,7 @@ def compress_file(
         raise InputError(f"{out} is the network itself: give another file to write to")
     opened = open_onnx(path)
     whole = opened.graph
-    see_agreement_over(whole, opened.run, lower.numpy(), upper.numpy())
+    _seen_over(domain, opened)
     graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
@@ -162,7 +164,8 @@ def compress_file(
                 "surefoot.domain.rows": json.dumps(cuts.rows.tolist()),
                 "surefoot.domain.bounds": json.dumps(cuts.bounds.tolist()),
             }
-        write_onnx(_ended_as(whole, small), out, metadata=words, clip=(lower, upper) if clip else None)
+        ends = (lower, upper) if clip else None
+        write_onnx(_ended_as(whole, small), out, _type_of(opened), words, ends)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -305,7 +308,9 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Pati
         InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
     """
     ends_of(first, second)
-    graphs = read_logits(first), read_logits(second)
+    one, two = open_onnx(first), open_onnx(second)
+    _seen_over(domain, one, two)
+    graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
     return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
 
 
@@ -318,8 +323,7 @@ def within_files(first: Path, second: Path, domain: Domain, most: float, seconds
     """
     link = ends_of(first, second)
     one, two = open_onnx(first), open_onnx(second)
-    for opened in (one, two):
-        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+    _seen_over(domain, one, two)
 
     def run(x: np.ndarray) -> np.ndarray:
         return one.run(x) - two.run(x)
@@ -344,6 +348,11 @@ def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
     return same_polynomial(one, two)
 
 
+def _seen_over(domain: Domain, *networks: Opened) -> None:
+    for opened in networks:
+        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+
+
 def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
     """Evaluate an ONNX file's logits in float64, (n, k)."""
     return evaluate(read_logits(path), x).numpy()
@@ -360,6 +369,12 @@ def end_words(end: Tensor) -> str:
     """Write one end of a domain in JSON: a number where all inputs have the same, else all of them."""
     values = end.flatten().tolist()
     return json.dumps(values[0] if len(set(values)) == 1 else values)
+
+
+def _type_of(opened: Opened) -> torch.dtype:
+    """Return the type of the numbers that a network takes."""
+    kinds = {value.type.tensor_type.elem_type for value in opened.model.graph.input}
+    return torch.float64 if onnx.TensorProto.DOUBLE in kinds else torch.float32
 
 
 def _as_written(graph: Graph) -> Graph:

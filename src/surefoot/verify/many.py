@@ -122,6 +122,8 @@ def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[i
 
 def _key(settings: Settings, network: str, region: Region, label: int) -> str:
     about = asdict(settings) | {"network": network, "label": label}
+    if settings.output is None:
+        del about["output"]
     digest = hashlib.sha256(json.dumps(about).encode())
     for part in (region.lower, region.upper, region.centre, region.directions, region.rows, region.bounds):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())

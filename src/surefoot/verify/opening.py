@@ -83,8 +83,8 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
 
     A difference is one of meaning where it is above `SLACK` times what any float32 evaluation can err by (Higham 2002,
     section 3.1, carried through the network), or, for deep networks where that says little, above `LOOSE` of the
-    largest output with a hundred times what float32 is seen to change and a little of what is inside. Inputs at which float32 overflows tell nothing;
-    `everywhere`: they must not occur.
+    largest output, with `SEEN` times what float32 is seen to change and `FAINT` of the largest value inside. Inputs at
+    which float32 overflows tell nothing; `everywhere`: they must not occur.
 
     Raises:
         InputError: another number of outputs, other values, or no number anywhere.

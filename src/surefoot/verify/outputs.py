@@ -16,6 +16,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
 from surefoot.verify.query import Query, Unsafe
 
+GAP = 2.0**-13  # between logits: from here on no softmax of float32 ties the largest with another
 _SPARE = 1e-12  # more than the logarithms below lose
 
 
@@ -102,6 +103,23 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
     if not found.sets:
         return None
     return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.cuts)
+
+
+def widened_for_float32(found: OfLogits, classes: int) -> tuple[Unsafe, ...] | None:
+    """Return sets of logits such that outside of them one class keeps the largest output in float32 too; None: no such.
+
+    That is a softmax's order, where every other class is compared with one: its exponential is the largest, hence never
+    lost, and those of the others, `GAP` below, are at most 1 - 2^-14 of it, which no quotient of the same sum ties, for
+    any implementation whose exponentials are right to a part in 2^20. Of other pairs both may be rounded to 0.
+    """
+    rows = [conditions.rows for conditions in found.sets]
+    plain = all(r.bounds.tolist() == [0.0] and sorted(r.weights[0][r.weights[0] != 0]) == [-1, 1] for r in rows)
+    if found.never is not None or not plain or any(conditions.thresholds for conditions in found.sets):
+        return None
+    tops = {int(r.weights[0].argmax()) for r in rows}
+    if len(tops) != 1 or {int(r.weights[0].argmin()) for r in rows} | tops != set(range(classes)):
+        return None
+    return tuple(Unsafe(r.weights, r.bounds + GAP) for r in rows)
 
 
 def _read(weights: np.ndarray, bound: float, link: Link) -> _Row:

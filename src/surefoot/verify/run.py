@@ -31,7 +31,7 @@ from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
 from surefoot.verify.exact import above
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
-from surefoot.verify.outputs import comparisons_of_logits, of_logits
+from surefoot.verify.outputs import comparisons_of_logits, of_logits, widened_for_float32
 from surefoot.verify.probabilities import halved, polytopes
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
@@ -163,21 +163,28 @@ def verify(
             raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
         query = _with_exact_weights(network, query)
     if network.link != "identity":
-        return _through_softmax(network, query, Deadline.of(seconds), method, seed, prove, jobs)
+        return _through_softmax(network, query, Deadline.of(seconds), method, seed, prove, float32, jobs)
     return _Run(network, query, seconds, method, seed, prove, float32 and network.float32, jobs).answer()
 
 
 def _through_softmax(
-    network: Network, query: Query, deadline: Deadline, method: Method, seed: int, prove: bool, jobs: int
+    network: Network, query: Query, deadline: Deadline, method: Method, seed: int, prove: bool, float32: bool, jobs: int
 ) -> Verdict:
-    """Answer of logits what was asked of probabilities; nothing is claimed for float32, whose softmax rounds and ties.
+    """Answer of logits what was asked of probabilities.
 
-    Thresholds become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
+    For float32, whose softmax rounds and ties, it is claimed only that one class keeps the largest of all. Thresholds
+    become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
     """
     must_fit(network, query)
     if prove and comparisons_of_logits(query, network.link) is None:
         raise InputError("no probabilities are what the property calls unsafe: no certificate is needed")
     asked = of_logits(query, network.link)
+    wide = widened_for_float32(asked, network.outputs)
+    if wide is not None and float32 and network.float32 and not prove:
+        part = deadline.before(0.5)
+        first = _Run(network, replace(query, unsafe=wide), part, method, seed, prove, True, jobs, query).answer()
+        if not isinstance(first, Unknown):
+            return first
     sets = deadline.run(lambda: polytopes(network.pooled, query, asked.sets))
     few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
     thresholds = any(conditions.thresholds for conditions in asked.sets)

@@ -1,0 +1,13 @@
+"""Every answer about a network's own outputs is true of the original file, as ONNX Runtime runs it."""
+
+import pytest
+
+from fuzz import questions
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_are_true_of_the_file(seed: int) -> None:
+    met = questions.attack(1000 + seed, 30)
+    assert not met.faults
+    assert met.outcomes["holds"] > 3
+    assert met.outcomes["violated"] > 3

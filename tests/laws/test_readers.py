@@ -1,0 +1,13 @@
+"""What is read is what ONNX Runtime computes, or it is refused in one line."""
+
+import pytest
+
+from fuzz import readers
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_graphs_are_read_as_the_runtime_runs_them(seed: int) -> None:
+    met = readers.attack(1000 + seed, 120)
+    assert not met.faults
+    assert met.outcomes["read"] > 30
+    assert met.outcomes["seen"] > 10
