@@ -137,7 +137,9 @@ def _moved(graph: Graph, rng: np.random.Generator, by: float) -> Graph:
 def smaller(seed: int) -> tuple[str, str | None]:
     """Compress twice, the first time with a limit; the journal that it leaves must not mislead the second."""
     rng = np.random.default_rng(seed)
-    graph = dense(seed % 50, ("inactive", "active", "constant")[: int(rng.integers(1, 4))] if seed % 2 else (), (8, 6), 3)
+    graph = dense(
+        seed % 50, ("inactive", "active", "constant")[: int(rng.integers(1, 4))] if seed % 2 else (), (8, 6), 3
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_onnx(graph, folder / "net.onnx")
