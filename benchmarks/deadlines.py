@@ -4,8 +4,8 @@
     python benchmarks/deadlines.py --quick    # limits of half a second and one second
 
 Start-up is the same command with a limit of 0: the interpreter, libraries, reading the files, and what is said in any
-case. Busy: as many processes that compute all the time as there are cores run beside it. Networks are random, so that no
-search ends before its limit, but where an answer is quick.
+case. Busy: two processes that compute all the time run beside it. Networks are random, so that no search ends before
+its limit, but where an answer is quick.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def moved(graph: Graph, by: float) -> Graph:
     for node in graph.nodes:
         for value in vars(node.op).values():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                value *= 1 + by * torch.randn(value.shape, generator=generator)
+                value.mul_(1 + by * torch.randn(value.shape, generator=generator))
     return graph
 
 
@@ -180,10 +180,10 @@ def main() -> None:
     worst = max(ratio for found in (idle, busy) for row in found.values() for ratio in row.values())
     text = [
         "# Are limits of time kept?",
-        f"`python benchmarks/deadlines.py` on {processor()}, Python {sys.version.split()[0]}, PyTorch {torch.__version__}. "
-        f"Wall time of a command less that with a limit of 0 (start-up), over the limit; {ALLOWED} is allowed, the worst "
-        f"is {worst:.2f}. Much less than 1: an answer was found before. Busy: beside {BUSY} processes that compute all "
-        "the time.",
+        f"`python benchmarks/deadlines.py` on {processor()}, Python {sys.version.split()[0]}, PyTorch "
+        f"{torch.__version__}. Wall time of a command less that with a limit of 0 (start-up), over the limit; "
+        f"{ALLOWED} is allowed, the worst is {worst:.2f}. Much less than 1: an answer was found before. Busy: beside {BUSY} "
+        "processes that compute all the time.",
         "\n".join([f"| command | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 1), *rows]),
     ]
     write_text(Path(__file__).parent / "results" / "deadlines.md", "\n\n".join(text) + "\n")
