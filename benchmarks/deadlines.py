@@ -182,8 +182,8 @@ def main() -> None:
         "# Are limits of time kept?",
         f"`python benchmarks/deadlines.py` on {processor()}, Python {sys.version.split()[0]}, PyTorch "
         f"{torch.__version__}. Wall time of a command less that with a limit of 0 (start-up), over the limit; "
-        f"{ALLOWED} is allowed, the worst is {worst:.2f}. Much less than 1: an answer was found before. Busy: beside {BUSY} "
-        "processes that compute all the time.",
+        f"{ALLOWED} is allowed, the worst is {worst:.2f}. Much less than 1: an answer was found before. Busy: beside "
+        f"{BUSY} processes that compute all the time.",
         "\n".join([f"| command | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 1), *rows]),
     ]
     write_text(Path(__file__).parent / "results" / "deadlines.md", "\n\n".join(text) + "\n")
