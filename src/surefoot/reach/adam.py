@@ -1,4 +1,4 @@
-"""Adam as `torch.optim.Adam` steps, which imports 900 modules at its first use: a second that no limit of time can end."""
+"""Adam as `torch.optim.Adam` steps; that imports 900 modules at first use, a second which no limit of time can end."""
 
 from collections.abc import Sequence
 
