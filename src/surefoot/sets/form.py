@@ -11,7 +11,7 @@ from surefoot.core.deadline import tick
 from surefoot.core.rounding import DOUBLE, LEAST, magnitude
 from surefoot.sets.predicate import Predicate
 
-AT_ONCE = 2**22  # numbers of generators that are worked on together: a limit of time is seen between two lots
+AT_ONCE = 2**21  # numbers of generators that are worked on together: a limit of time is seen between two lots
 
 
 @dataclass(frozen=True, eq=False)
