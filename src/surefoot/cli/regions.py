@@ -138,7 +138,8 @@ class _Search:
                 number += 1
             return True
 
-        self.found["regions" if self.in_time("all regions", walk) else "regions_at_least"] = number
+        every = self.in_time("all regions", walk)
+        self.found["regions" if every else "regions_at_least"] = number
 
     def segments(self, x: Tensor) -> None:
         crossed: list[int] = []

@@ -1,6 +1,7 @@
 """Are two networks equal over a domain, or by how much can they differ, or on which input do they?"""
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.channels import Match, channels_of
 from surefoot.compress.journal import Journal
+from surefoot.compress.matched import matched_difference
 from surefoot.compress.stable import Cuts, Patience, Stability, inside, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
@@ -27,15 +30,16 @@ from surefoot.verify.replay import Replay, Runner
 from surefoot.verify.run import Network, verify
 
 SAMPLES = 4000
+AT_ONCE = 500  # samples
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
 ASCENT = 20
 MANY_CLASSES = 32
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
-# of the time that is left, at most: for intervals, forms, bounds; in forms for the two networks' stability; in bounds
-# for tightening; for `equal` within `within`
-INTERVALS, FORMS, BOUNDS, STABLE, TIGHTENING, FIRST = 0.5, 0.6, 0.7, (0.4, 0.5), 0.6, 0.3
+# of the time that is left, at most: for forms, bounds; in forms for the two networks' stability; in bounds
+# for tightening; for `equal` within `within`; for looking for a larger difference
+FORMS, BOUNDS, STABLE, TIGHTENING, FIRST, SEARCHING = 0.6, 0.7, (0.4, 0.5), 0.6, 0.3, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +115,12 @@ def equal(
     elif forms_alone:
         search.by_forms(known)
     else:
-        until.before(INTERVALS).run(search.by_intervals)
+        search.by_intervals()  # whatever the time is: it takes hardly any
+        until.run(search.by_layers)
         until.before(FORMS).run(lambda: search.by_forms_if_any(known))
         if not search.bound.max() <= NEARLY * search.scale:
             until.before(BOUNDS).run(search.by_bounds)
-    met = until.run(lambda: searched(first, second, lower, upper, search.bound, cuts, until))
-    return met or Equality(search.bound, 0.0, inside(lower, upper, 1, cuts=cuts)[0].numpy())
+    return searched(first, second, lower, upper, search.bound, cuts, until)
 
 
 def same_operations(first: Graph, second: Graph) -> bool:
@@ -162,6 +166,15 @@ class _Search:
     def by_intervals(self) -> None:
         box = relax(self.gap, Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0)), REAL, corners=False).boxes[-1]
         self.improve(torch.maximum(-box.lower, box.upper).flatten().numpy())
+
+    def by_layers(self) -> None:
+        """Bound how far values of the same node can be apart, layer after layer, where both are of the same shapes."""
+        if [node.shape for node in self.first.nodes] != [node.shape for node in self.second.nodes]:
+            return
+        region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
+        boxes = [relax(graph, region, REAL, corners=False).boxes for graph in (self.first, self.second)]
+        same = [Match.same(channels_of(node)) for node in self.second.nodes]
+        self.improve(matched_difference(self.first, self.second, same, *boxes))
 
     def by_forms_if_any(self, known: Stability | None) -> None:
         with suppress(InputError):  # products, or too many values for dense forms
@@ -320,17 +333,27 @@ def searched(
     Samples first, then steps of the gradient's sign, while there is time.
     """
     fit = MOST_VALUES // sum(size_of(node) for graph in (first, second) for node in graph.nodes)
-    x = inside(lower, upper, int(np.clip(fit, 1, SAMPLES)), cuts=cuts)
-    one, two = (evaluate(g, x).flatten(1) for g in (first, second))
-    gaps = (one - two).abs().amax(1)
-    top = one.topk(min(2, one.shape[1]), 1).values
-    margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
-    few = min(STARTS, len(x))
-    starts = [x[gaps.topk(few).indices], x[(-margin).topk(few).indices]]
-    climbed = [_climbed(first, second, lower, upper, s, g, until) for g, s in enumerate(starts)]
-    tried = torch.cat([x, *climbed])
-    tried = tried if cuts is None else cuts.pulled(tried)
-    one, two = (evaluate(g, tried).flatten(1) for g in (first, second))
+    x = inside(lower, upper, SAMPLES, cuts=cuts)
+    tried = x[:1]  # that one whatever the time is
+
+    def search() -> None:
+        nonlocal tried
+        for some in x.split(int(np.clip(fit, 1, AT_ONCE))):
+            _outputs(first, second, some)
+            tried = torch.cat([tried, some])
+        one, two = _outputs(first, second, tried)
+        gaps = (one - two).abs().amax(1)
+        top = one.topk(min(2, one.shape[1]), 1).values
+        margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
+        for by_margin, goal in enumerate((gaps, -margin)):
+            for met in _climbed(
+                first, second, lower, upper, tried[goal.topk(min(STARTS, len(tried))).indices], by_margin
+            ):
+                tried = torch.cat([tried, met if cuts is None else cuts.pulled(met)])
+
+    until.before(SEARCHING).run(search)
+    one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),
+                                                  strict=True))  # fmt: skip
     gaps = (one - two).abs().amax(1)
     worst = int(gaps.argmax())
     differ = ((one.argmax(1) != two.argmax(1)) & (one.amax(1) > one.gather(1, two.argmax(1, True))[:, 0])).nonzero()
@@ -338,16 +361,16 @@ def searched(
     return Equality(bound, float(gaps[worst]), tried[worst].numpy(), other)
 
 
-def _climbed(
-    first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int, until: Deadline
-) -> Tensor:
-    """Climb from each start: up the difference, or towards where the first cannot decide; return all points met."""
-    met = []
+def _outputs(first: Graph, second: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
+    tick()
+    return evaluate(first, x).flatten(1), evaluate(second, x).flatten(1)
+
+
+def _climbed(first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int) -> Iterator[Tensor]:
+    """Climb from each start: up the difference, or towards where the first cannot decide; give all points met."""
     for step in range(STEPS):
-        if until.is_over():
-            break
         x = x.detach().requires_grad_()
-        one, two = evaluate(first, x).flatten(1), evaluate(second, x).flatten(1)
+        one, two = _outputs(first, second, x)
         if by_margin and one.shape[1] > 1:
             top = one.topk(2, 1).values
             goal = -(top[:, 0] - top[:, 1])
@@ -358,5 +381,4 @@ def _climbed(
         (gradient,) = torch.autograd.grad(goal.sum(), x)
         size = 0.1 * (upper - lower) * 0.8**step
         x = (x.detach() + size * gradient.sign()).clamp(lower, upper)
-        met.append(x)
-    return torch.cat([m.detach() for m in met]) if met else x.detach()[:0]
+        yield x

@@ -68,12 +68,15 @@ class Report:
     met: float  # of any logit, by ONNX Runtime
     confidence_met: float
     log: list[str] = field(default_factory=list)
+    late: bool = False  # time was up before all of it was done
 
     @property
     def sentence(self) -> str:
         """Say it."""
         if self.units[0] == 0:
             return "The network has no rectifier and no product: nothing to remove."
+        if self.units[0] == self.units[1] and self.late:
+            return "Nothing changed: time was up before anything smaller was proven to be the same."
         if self.units[0] == self.units[1]:
             stable = self.active + self.inactive
             if not stable + self.open:
@@ -193,6 +196,7 @@ def compress_file(
         met,
         confidence,
         made.log,
+        not in_time,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
+from surefoot.reach.adam import Adam
 from surefoot.reach.backward import (
     LARGEST_ROWS,
     Choice,
@@ -66,7 +67,7 @@ def ascend(
     if not variables:
         return start, lower_bounds(relaxation, target, rows, rounded=False)
     lines = [*slopes.values(), *sizes.values()]
-    optimiser = torch.optim.Adam([{"params": lines}, {"params": [*tangents.values()], "lr": TANGENT_RATE}], lr=RATE)
+    optimiser = Adam([(lines, RATE), ([*tangents.values()], TANGENT_RATE)])
     for turn in range(iterations + 1):
         tick()
         now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, tangents)
@@ -79,16 +80,14 @@ def ascend(
                     kept_[at] = torch.where(_wide(better, x), x, kept_[at])
             if turn == iterations or not bounds.requires_grad or bool((best > enough).all()):
                 break
-        optimiser.zero_grad()
+        optimiser.clear()
         torch.where(best > enough, 0.0, bounds).sum().neg().backward()
-        optimiser.step()
+        optimiser.step(FADE**turn)
         with torch.no_grad():
             for x in (*slopes.values(), *tangents.values()):
                 x.clamp_(0, 1)
             for x in sizes.values():
                 x.clamp_(min=0)
-        for group in optimiser.param_groups:
-            group["lr"] *= FADE
     return Choice(kept[0], {at: signs[at] * x for at, x in kept[1].items()}, kept[2]), best
 
 

@@ -25,7 +25,7 @@ from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.corners import Corners, corners_of, shares_inputs
 from surefoot.reach.cuts import multipliers_of_cuts
 
-LARGEST_ROWS = 2**24  # numbers in one tensor of coefficients
+LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
 NEGLIGIBLE = 1e-4
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import tick
 from surefoot.core.rounding import DOUBLE, LEAST, magnitude
 from surefoot.sets.predicate import Predicate
 
-AT_ONCE = 2**24  # numbers of generators that are worked on together
+AT_ONCE = 2**21  # numbers of generators that are worked on together: a limit of time is seen between two lots
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +156,11 @@ class Form:
         moved[:1] = first
         m, step = len(self.generators), max(AT_ONCE // max(self.centre.numel(), first.numel()), 1)
         for begin in range(0, m, step):
+            tick()
             some = self.generators[begin : begin + step]
             moved[1 + begin : 1 + begin + len(some)] = linear(some)
         for begin in range(0, len(self.places), step):
+            tick()
             some = self._units(begin, begin + step)
             moved[1 + m + begin : 1 + m + begin + len(some)] = linear(some)
         return moved

@@ -49,7 +49,7 @@ class Certified:
         ends = np.abs(np.stack([self.lower - target, self.upper - target]))
         inside = (self.lower <= target) & (target <= self.upper)
         least = np.where(inside, 0.0, ends.min(0))
-        return float((least**2).sum()), float((ends.max(0) ** 2).sum())
+        return float((least**2).sum()), min(float((ends.max(0) ** 2).sum()), 2.0)  # of two points of the simplex
 
 
 def certify(network: Network, region: Region, recalibrator: Recalibrator | None = None) -> Certified:

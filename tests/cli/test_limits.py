@@ -1,0 +1,95 @@
+"""A limit of 0: time is up at once, and every command says what is known all the same, and leaves nothing half done."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planted import dense
+from surefoot.cli.main import run
+from surefoot.graph.onnx_out import write_onnx
+
+PROPERTY = """(declare-const X_0 Real)
+(declare-const X_1 Real)
+(declare-const X_2 Real)
+(declare-const Y_0 Real)
+(declare-const Y_1 Real)
+(declare-const Y_2 Real)
+(assert (>= X_0 0.0))
+(assert (<= X_0 1.0))
+(assert (>= X_1 0.0))
+(assert (<= X_1 1.0))
+(assert (>= X_2 0.0))
+(assert (<= X_2 1.0))
+(assert (>= Y_0 0.0))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_onnx(dense(0, (), (8, 6), 3), tmp_path / "one.onnx")
+    write_onnx(dense(1, (), (8, 6), 3), tmp_path / "two.onnx")
+    (tmp_path / "p.vnnlib").write_text(PROPERTY)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", x=rng.random((2, 3)).astype(np.float32), y=np.zeros(2, dtype=int))
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, object]:
+    with pytest.raises(SystemExit) as done:
+        run([*arguments, "--json"])
+    assert done.value.code == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "0")
+    assert (found["verdict"], found["why"]) == ("unknown", "time is up")
+
+
+def test_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "verify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--timeout", "0")
+    assert found["counts"] == {"holds": 0, "violated": 0, "unknown": 2}
+
+
+def test_certify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = said(capsys, "certify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--limit", "0")  # type: ignore[misc]
+    assert found["bounded"] == 0  # type: ignore[index]
+    assert found["summary"]["accuracy"] == [0.0, 1.0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["--limit", "--timeout"])
+def test_compress(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    found = said(capsys, "compress", "one.onnx", "--domain", "0,1", "-o", "small.onnx", name, "0")
+    assert found["late"]
+    assert "time is up" in str(found["log"])
+    assert "time was up" in str(found["sentence"])
+    assert (folder / "small.onnx").read_bytes() == (folder / "one.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["--limit", "--timeout"])
+def test_equal(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    found = said(capsys, "equal", "one.onnx", "two.onnx", "--domain", "0,1", name, "0")
+    assert found["proven"]
+    assert found["met"] <= found["bound"]["logits"]  # type: ignore[index,operator]
+    assert said(capsys, "equal", "one.onnx", "one.onnx", "--domain", "0,1", name, "0")["bound"] == {
+        "logits": 0.0,
+        "confidence": 0.0,
+    }
+
+
+def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", "1e-3", "--limit", "0", code=1)
+    assert found["verdict"] == "unknown"
+    assert "no output differs by more than" in str(found["why"])
+
+
+def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--images", "x.npz", "--count", "--around", "0", "--two-layers", "flat.onnx", "--limit", "0")
+    found = said(capsys, "regions", "one.onnx", "--domain", "0,1", *given)
+    late = ["signs", "all regions", "all segments", "the piece around the image", "flat.onnx"]
+    assert found["time_is_up"] == late
+    assert found["regions_at_least"] == 0
+    assert not (folder / "flat.onnx").exists()
