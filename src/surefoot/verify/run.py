@@ -163,23 +163,22 @@ def _through_softmax(
             return first
         seconds = end - time.monotonic()
     sets = polytopes(network.pooled, query, asked.sets)
-    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
-    thresholds = any(conditions.thresholds for conditions in asked.sets)
-    share = 0.5 if thresholds and few else 1.0
     none = (Unsafe(np.zeros((1, network.outputs)), np.array([-1.0])),)
-    of_logits_ = replace(query, unsafe=sets or none)
-    run = _Run(network, of_logits_, share * seconds, method, seed, prove, False, jobs, query)
-    if sets:
-        verdict = run.answer()
-    else:
+    run = _Run(network, replace(query, unsafe=sets or none), seconds, method, seed, prove, False, jobs, query)
+    if not sets:
         never = 0.0 if asked.never is None else asked.never
-        verdict = run.attack_thoroughly() or Holds(never, "softmax", False, run.details())
-    if not isinstance(verdict, Unknown) or not (thresholds and few):
-        return verdict
-    margin = halved(network.pooled, query, asked.sets, end - time.monotonic(), lambda x: run.candidate(x, near=False))
-    if run.hit is not None:
-        return run.violated("halving")
-    return Holds(margin, "halving", False, run.details()) if margin > 0 else replace(verdict, details=run.details())
+        return run.attack_thoroughly() or Holds(never, "softmax", False, run.details())
+    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
+    if few and any(conditions.thresholds for conditions in asked.sets):  # halves are nearly all that is ever needed
+        found = run.attack(8, 20)
+        if found is not None:
+            return found
+        margin = halved(network.pooled, query, asked.sets, run.left / 2, lambda x: run.candidate(x, near=False))
+        if run.hit is not None:
+            return run.violated("halving")
+        if margin > 0:
+            return Holds(margin, "halving", False, run.details())
+    return run.answer()
 
 
 class _Run:
