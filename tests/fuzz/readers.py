@@ -86,8 +86,8 @@ def grown(rng: np.random.Generator) -> onnx.ModelProto | None:
     drawn = Draw(rng)
     for _ in range(int(rng.integers(1, 5))):
         kept = len(drawn.nodes), drawn.last, drawn.shape
-        STEPS[int(rng.integers(len(STEPS)))](drawn)
         try:
+            STEPS[int(rng.integers(len(STEPS)))](drawn)
             y = runtime(drawn.model())(np.zeros((1, int(np.prod(drawn.given)))))
             if not y.size:
                 raise ValueError("nothing is left")
@@ -408,6 +408,6 @@ def opened(model: onnx.ModelProto, rng: np.random.Generator, plant: bool) -> tup
 
 def _same(graph: Graph, model: onnx.ModelProto, x: np.ndarray) -> bool:
     run = runtime(model)
-    ours = evaluate(graph, torch.from_numpy(x).double().reshape(-1, *graph.input_shape)).flatten(1).numpy()
+    ours = evaluate(graph, torch.from_numpy(x).double().reshape(-1, *graph.input_shape)).reshape(len(x), -1).numpy()
     theirs = np.stack([run(row[None]).astype(np.float64).ravel() for row in x])
     return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * (1 + np.abs(theirs).max()))

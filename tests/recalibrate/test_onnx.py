@@ -77,6 +77,9 @@ def test_what_cannot_be_joined_is_refused(tmp_path):
         model_to_onnx(torch.nn.Linear(3, 5), fitted)
     with pytest.raises(InputError, match=r"output has shape \[.*7\], the map was fitted on logits \(n, 5\)"):
         model_to_onnx(torch.nn.Linear(3, 7), fitted, torch.zeros(2, 3))
+    network = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Softmax(1))
+    with pytest.raises(InputError, match="ends in a Softmax, and the map takes logits"):
+        model_to_onnx(network, fitted, torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"as \.onnx"):
         save_onnx(map_to_onnx(fitted), tmp_path / "map.txt")
 

@@ -199,7 +199,8 @@ class _Reader:
             [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in node.output],
         )
         one = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.values.opset)])
-        return [np.asarray(x) for x in ReferenceEvaluator(one).run(None, dict(zip(names, inputs, strict=True)))]
+        with np.errstate(all="ignore"):  # what is no number is refused where it is used
+            return [np.asarray(x) for x in ReferenceEvaluator(one).run(None, dict(zip(names, inputs, strict=True)))]
 
     def _move(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> list["Known"]:
         """Anything that only moves data: run it on the places themselves, and see where each goes."""

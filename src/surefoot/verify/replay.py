@@ -59,6 +59,9 @@ def runner_of_onnx(model: onnx.ModelProto, output: str | None = None, logits: bo
     return run
 
 
+_KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) < 300 else text[:297] + "..."
@@ -68,7 +71,7 @@ def _without_softmax(model: onnx.ModelProto, output: str) -> tuple[onnx.ModelPro
     """Make what a softmax at the end takes the output: the model, and that name."""
     makers = {name: node for node in model.graph.node for name in node.output}
     name = output
-    while name in makers and makers[name].op_type in ("Identity", "Dropout"):
+    while name in makers and makers[name].op_type in _KEEP_ORDER:
         name = makers[name].input[0]
     if name not in makers or makers[name].op_type not in ("Softmax", "LogSoftmax"):
         return model, output

@@ -186,28 +186,27 @@ def _through_softmax(
         if not isinstance(first, Unknown):
             return first
     sets = deadline.run(lambda: polytopes(network.pooled, query, asked.sets))
-    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
-    thresholds = any(conditions.thresholds for conditions in asked.sets)
-    until = deadline.before(0.5) if thresholds and few else deadline
     none = (Unsafe(np.zeros((1, network.outputs)), np.array([-1.0])),)
-    run = _Run(network, replace(query, unsafe=sets or none), until, method, seed, prove, False, jobs, query)
+    run = _Run(network, replace(query, unsafe=sets or none), deadline, method, seed, prove, False, jobs, query)
     if sets is None:
         return run.unknown()
-    if sets:
-        verdict = run.answer()
-    else:
+    if not sets:
         never = 0.0 if asked.never is None else asked.never
-        verdict = deadline.run(run.attack_thoroughly) or Holds(never, "softmax", False, run.details())
-    if not isinstance(verdict, Unknown) or not (thresholds and few):
-        return verdict
-    margin = deadline.run(
-        lambda: halved(network.pooled, query, asked.sets, deadline, lambda x: run.candidate(x, near=False))
-    )
-    if run.hit is not None:
-        return run.violated("halving")
-    if margin is None or not margin > 0:
-        return replace(verdict, details=run.details())
-    return Holds(margin, "halving", False, run.details())
+        return deadline.run(run.attack_thoroughly) or Holds(never, "softmax", False, run.details())
+    few = int((query.upper > query.lower).sum()) <= FEW_INPUTS and method in ("auto", "divide")
+    if few and any(conditions.thresholds for conditions in asked.sets):  # halves are nearly all that is ever needed
+        violated = deadline.run(lambda: run.attack(8, 20))
+        if violated is not None:
+            return violated
+        part = deadline.before(0.5)
+        margin = part.run(
+            lambda: halved(network.pooled, query, asked.sets, part, lambda x: run.candidate(x, near=False))
+        )
+        if run.hit is not None:
+            return run.violated("halving")
+        if margin is not None and margin > 0:
+            return Holds(margin, "halving", False, run.details())
+    return run.answer()
 
 
 def _with_exact_weights(network: Network, query: Query) -> Query:
