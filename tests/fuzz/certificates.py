@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from forgeries import FORGERIES, Held, mutated
+from forgeries import FORGERIES
 from fuzz import Attack
 from long_sums import long_sum
+from mutations import Held, mutated
 from planted import convolutional, dense, hard
 from surefoot.compress.stable import Cuts, inside, stability
 from surefoot.compress.transform import compress
@@ -268,7 +269,9 @@ def _difference(name: str, graph: Graph, folder: Path, rng: np.random.Generator,
     base = Base(name, _written(certificate_of_difference((first, second), (one, two)), folder))
     last = second.nodes[-1].op
     assert isinstance(last, Linear)
-    moved = Linear(last.weight * float(rng.choice([1.0, 1.5])), (last.offset if last.offset is not None else 0) + 0.7)
+    moved = Linear(
+        last.weight * float(rng.choice([1.0, 1.5])), 0.7 + (torch.zeros(1) if last.offset is None else last.offset)
+    )
     other = Graph((*second.nodes[:-1], replace(second.nodes[-1], op=moved)))
     for what, pair in (("its own", (first, second)), ("another network", (first, other)), ("swapped", (other, first))):
         base.claims.append(Claim(what, what == "its own", partial(_agrees, *pair), partial(_renamed, *pair)))
