@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgeries import archive
+from mutations import archive
 from planted import dense
 from small_proofs import by_boxes, certified, distance
 from surefoot.graph.graph import Graph, GraphBuilder

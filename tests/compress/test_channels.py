@@ -211,7 +211,7 @@ def test_files_of_polynomial_networks_lose_components(tmp_path: Path) -> None:
 
 
 def test_networks_too_large_for_forms_lose_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.compress.forms.LARGEST", 100)
+    monkeypatch.setattr("surefoot.proof.forms.LARGEST", 100)
     graph = residual(3, ((1,), (1,)))
     write_onnx(graph.to(torch.float32), tmp_path / "net.onnx")
     report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", Domain(*unit(graph)), seconds=0.1)

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from forgeries import FORGERIES, Held, mutated
+from forgeries import FORGERIES
 from fuzz import Attack
 from long_sums import long_sum
-from planted import convolutional, dense
+from mutations import Held, mutated
+from planted import convolutional, dense, hard
 from surefoot.compress.stable import Cuts, inside, stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import FileError, InputError
@@ -47,7 +48,7 @@ from surefoot.verify.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify
 
 CASES = 24_000
-BEFORE = "to be counted"
+BEFORE = "4 of 4 forged kinds; 214 of 7,200 mutants accepted though false"
 PARTS = 60  # of an honest proof, at most: larger ones only take longer
 
 
@@ -248,7 +249,8 @@ def _written(certificate: Certificate, folder: Path) -> Held:
 
 def _equality(seed: int, folder: Path, cut: bool) -> Base:
     """Show that a network and its compression agree, over a box or the part of it that a row leaves."""
-    graph = dense(seed, ("inactive", "active", "proportional", "unused"), (7, 6), 3)
+    kinds = ("inactive", "active", "proportional", "unused")
+    graph = hard() if seed % 3 == 0 else dense(seed, kinds, (7, 6), 3)  # signs that need a search, or none that does
     return _difference("equality", graph, folder, np.random.default_rng(seed), cut)
 
 
@@ -267,7 +269,9 @@ def _difference(name: str, graph: Graph, folder: Path, rng: np.random.Generator,
     base = Base(name, _written(certificate_of_difference((first, second), (one, two)), folder))
     last = second.nodes[-1].op
     assert isinstance(last, Linear)
-    moved = Linear(last.weight * float(rng.choice([1.0, 1.5])), (last.offset if last.offset is not None else 0) + 0.7)
+    moved = Linear(
+        last.weight * float(rng.choice([1.0, 1.5])), 0.7 + (torch.zeros(1) if last.offset is None else last.offset)
+    )
     other = Graph((*second.nodes[:-1], replace(second.nodes[-1], op=moved)))
     for what, pair in (("its own", (first, second)), ("another network", (first, other)), ("swapped", (other, first))):
         base.claims.append(Claim(what, what == "its own", partial(_agrees, *pair), partial(_renamed, *pair)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forgeries import archive
+from mutations import archive
 from small_proofs import asked, by_boxes, by_signs, certified, distance, leaf
 from surefoot.core.errors import FileError
 from surefoot.proof import files
