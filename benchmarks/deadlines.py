@@ -180,8 +180,8 @@ def main() -> None:
     worst = max(ratio for found in (idle, busy) for row in found.values() for ratio in row.values())
     text = [
         "# Are limits of time kept?",
-        f"`python benchmarks/deadlines.py`, {machine()}. Wall time of a command less that with a limit of 0 (start-up), "
-        f"over the limit; {ALLOWED} is allowed, the worst is {worst:.2f}. Much less than 1: an answer was found before. "
+        f"`python benchmarks/deadlines.py`, {machine()}. Wall time of a command less that with a limit of 0, over "
+        f"the limit; {ALLOWED} is allowed, the worst is {worst:.2f}. Much less than 1: an answer came before. "
         f"Busy: beside {BUSY} processes that compute all the time.",
         "\n".join([f"| command | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 1), *rows]),
     ]

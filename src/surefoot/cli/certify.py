@@ -1,6 +1,7 @@
 """`surefoot certify`: between what recalibrated confidence, accuracy, Brier score and ECE stay when inputs move."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -43,7 +44,7 @@ def command(
     limit: Annotated[
         float,
         typer.Option("--limit", "--timeout", min=0, help="Seconds for all images at all radii, and the pictures."),
-    ] = 600.0,
+    ] = math.inf,
     output: Output = None,
     as_json: Json = False,
 ) -> None:

@@ -30,7 +30,7 @@ Limit = Annotated[
     float, typer.Option("--limit", "--timeout", min=0, help="Seconds, at most; what was found by then is said.")
 ]
 SEARCH = 2.0  # seconds for each unit that is searched exactly,
-SEARCH_SHARE = 0.01  # or so much of the limit, if that is more
+SEARCH_SHARE = 0.003  # or so much of the limit, if that is more
 
 
 def command(
@@ -50,7 +50,7 @@ def command(
         typer.Option(min=0, help="Also remove units that are almost stable, changing no logit by more than this."),
     ] = 0.0,
     clip: Annotated[bool, typer.Option("--clip", help="Let the file move every input into the domain first.")] = False,
-    limit: Limit = 300.0,
+    limit: Limit = 600.0,
     as_json: Json = False,
 ) -> None:
     """Remove what cannot matter for any input of the domain: the answers stay the same, outside nothing is promised.
