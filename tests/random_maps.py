@@ -230,6 +230,7 @@ ILLEGAL: dict[str, Callable[[Rng, int], Plain]] = {
     "stairs that go down": lambda _, k: _curves({"curve": "stairs", "edges": [0.5, 0.2], "values": [0.0, 0.1, 0.2]}),
     "stairs of too few values": lambda _, k: _curves({"curve": "stairs", "edges": [0.5], "values": [1.0]}),
     "log odds that are no number": lambda _, k: _curves({"curve": "log-odds", "a": np.inf, "b": 1.0, "c": 0.0}),
+    "log odds a class": lambda _, k: _curves({"curve": "log-odds", "a": [1.0] * k, "b": 1.0, "c": 0.0}),
     "too many curves": lambda _, k: _curves(*[_line()] * (k + 1)),
     "two curves for three classes": lambda _, k: _curves(*[_line()] * (2 if k > 2 else 3)),
     "no curve": lambda _, k: _curves(),

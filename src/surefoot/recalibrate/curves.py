@@ -28,7 +28,7 @@ class Line:
     def __post_init__(self) -> None:
         """Refuse what is no such line."""
         _numbers(self)
-        if len(self.x) != len(self.y) or not len(self.x) or (np.diff(self.x) <= 0).any():
+        if len(self.x) != len(self.y) or not len(self.x) or (self.x[1:] <= self.x[:-1]).any():
             raise ValueError("a line needs as many x as y, at least one, and x that increases strictly")
         with np.errstate(over="ignore"):
             if not np.isfinite(self.x[-1] - self.x[0]):
@@ -68,7 +68,7 @@ class Stairs:
     def __post_init__(self) -> None:
         """Refuse what is no such staircase."""
         _numbers(self)
-        if len(self.values) != len(self.edges) + 1 or (np.diff(self.edges) <= 0).any():
+        if len(self.values) != len(self.edges) + 1 or (self.edges[1:] <= self.edges[:-1]).any():
             raise ValueError("stairs need one more value than edges, and edges that increase strictly")
 
     @property

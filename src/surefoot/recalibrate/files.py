@@ -126,6 +126,9 @@ def _read(value: Any, word: str, kinds: dict[str, Any], where: str) -> Any:
         raise InputError(f"{where} must hold {', '.join(own) or 'nothing else'}; it holds {', '.join(value)}")
     readers: dict[str, Callable[[Any, str], Any]] = {"curves": _read_curves, "parts": _read_parts}
     content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in own}
+    for field in fields(kinds[name]):
+        if field.type is float:
+            content[field.name] = _number(content[field.name], f"{where}: {field.name}")
     try:
         return kinds[name](**content)
     except ValueError as error:
@@ -158,6 +161,12 @@ def _numbers(value: Any, where: str) -> np.ndarray:
     except (ValueError, OverflowError):  # ragged, or too large
         pass
     raise InputError(f"{where} must be a number, a list of numbers or a table of them, got {_short(value)}")
+
+
+def _number(value: np.ndarray, where: str) -> float:
+    if value.ndim:
+        raise InputError(f"{where} must be one number, got shape {value.shape}")
+    return float(value)
 
 
 def _short(value: Any) -> str:

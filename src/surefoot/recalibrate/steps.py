@@ -148,7 +148,7 @@ class Curves:
     def __call__(self, rows: Rows) -> Rows:
         """Apply each curve to its column."""
         if len(self.curves) == 1:
-            return self.curves[0](rows)
+            return self.curves[0](rows.ravel()).reshape(rows.shape)
         columns = np.ascontiguousarray(rows.T)  # a column at a time, each in one piece
         for curve, column in zip(self.curves, columns, strict=True):
             order = np.argsort(column)  # breakpoints are found twice as fast for scores in order
