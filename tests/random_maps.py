@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from surefoot.core.errors import InputError
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 from surefoot.recalibrate.steps import (
     TOP_SCORES,
@@ -30,14 +31,22 @@ def legal(rng: Rng, rows: np.ndarray, depth: int = 1) -> Map:
     steps: list[Step] = []
     for _ in range(rng.integers(0, 3)):
         steps.append(_on_logits(rng, rows))
-        rows = steps[-1](rows)
+        rows = _after(steps[-1], rows)
     steps.append(_mix(rng, rows, depth) if depth and rng.random() < 0.25 else Softmax())
-    rows = steps[-1](rows)
+    rows = _after(steps[-1], rows)
     for _ in range(rng.integers(0, 3)):
         for step in _on_probabilities(rng, rows, depth):
             steps.append(step)
-            rows = step(rows)
+            rows = _after(step, rows)
     return tuple(steps)
+
+
+def _after(step: Step, rows: np.ndarray) -> np.ndarray:
+    """Return what a step makes of rows; anything, where a part of a mix refuses them."""
+    try:
+        return step(rows)
+    except InputError:
+        return np.full(rows.shape, 1 / rows.shape[1])
 
 
 def _mix(rng: Rng, rows: np.ndarray, depth: int) -> Mix:
@@ -90,12 +99,27 @@ def _curve(rng: Rng, values: np.ndarray) -> Curve:
     return Line(x, rng.choice([rng.random(), rng.random(), 0.0, 1.0], len(x)))
 
 
+def _curves_and_more(rng: Rng, rows: np.ndarray) -> Map:
+    k = rows.shape[1]
+    count = 1 if rng.random() < 0.5 else k
+    curves = Curves(tuple(_curve(rng, rows) for _ in range(count)))
+    scores = curves(rows)
+    match rng.integers(5):
+        case 0:
+            return curves, TopCurve((_curve(rng, scores.max(1)),), np.array(1.0))
+        case 1:
+            return curves, Reweigh(rng.random(k) + 0.1)
+        case 2:
+            return curves, Curves((_curve(rng, scores),)), Normalise()
+        case _:
+            return curves, Normalise()
+
+
 def _on_probabilities(rng: Rng, rows: np.ndarray, depth: int) -> Map:
     k = rows.shape[1]
     pick = rng.integers(8)
     if pick < 3:
-        count = 1 if rng.random() < 0.5 else k
-        return Curves(tuple(_curve(rng, rows) for _ in range(count))), Normalise()
+        return _curves_and_more(rng, rows)
     if pick < 6:
         count = 1 if rng.random() < 0.5 else k
         power = np.array(rng.choice([0.0, 0.3, 1.0, 1.0, 7.0, 1e3]))

@@ -69,6 +69,9 @@ def _legal(rng: np.random.Generator, path: Path, met: Attack) -> None:
     k = int(rng.choice([2, 3, 3, 4, 7]))
     lower, upper = boxes_of_logits(rng, k)
     z = points_of(rng, lower, upper, 4)
+    if rng.random() < 0.1:  # a class that cannot be
+        absent = int(rng.integers(k))
+        z[:, absent] = lower[absent] = upper[absent] = -np.inf
     steps = legal(rng, z)
     where = f"{json.dumps(to_plain(steps))} at [{lower.tolist()}, {upper.tolist()}]"
     try:
@@ -176,7 +179,8 @@ def _certified(rng: np.random.Generator, met: Attack) -> None:
     k = int(rng.choice([2, 3, 4]))
     builder = GraphBuilder((2,))
     hidden = builder.add(Relu(), builder.add(Linear(_normal(rng, 5, 2), _normal(rng, 5)), 0))
-    builder.add(Linear(_normal(rng, k, 5) * float(rng.choice([0.3, 1.0, 10.0])), _normal(rng, k)), hidden)
+    weight, offset = _normal(rng, k, 5) * float(rng.choice([0.3, 1.0, 10.0])), float(rng.choice([0.0, 0.0, 1e6]))
+    builder.add(Linear(weight, _normal(rng, k) + offset), hidden)
     graph = builder.build()
     region = ball(rng.normal(size=2), float(rng.choice([0.0, 0.01, 0.1, 0.5])), -10, 10)
     points = points_of(rng, region.lower.astype(np.float64), region.upper.astype(np.float64), 40)

@@ -57,7 +57,7 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
     if record.get("version") not in (1, VERSION):
         raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in RECALIBRATORS.values()}
-    if record.get("name") not in classes:
+    if not isinstance(record.get("name"), str) or record["name"] not in classes:
         raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
     try:
         record = _from_first(record) if record["version"] == 1 else record
@@ -67,7 +67,7 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
             if not (key.isidentifier() and key.endswith("_") and not key.startswith("_")) or key in _KNOWN_ELSEWHERE:
                 raise ValueError(f"{key!r} is not a learnt value")
             setattr(recalibrator, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         raise FileError(f"{path} is damaged: {_reason(error)}") from error
     return recalibrator
 

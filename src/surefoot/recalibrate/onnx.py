@@ -196,6 +196,7 @@ def _focal_undo(w: _Writer, step: FocalUndo, x: str) -> str:
     odds = w.node("Exp", w.node("Min", w.node("Sub", log_p, log_u), 700.0))
     ratio = w.node("Mul", odds, w.node("Neg", log_p))
     ratio = w.node("Where", w.node("Greater", log_u, -600.0), ratio, 1.0)
+    ratio = w.node("Where", w.node("Greater", log_p, -np.inf), ratio, 0.0)
     undone = w.node("Sub", log_p, w.node("Mul", log_u, exponent))
     return w.node("Sub", undone, w.node("Log", w.node("Add", w.node("Mul", ratio, exponent), 1.0)))
 

@@ -183,7 +183,7 @@ def _undone(step: FocalUndo, known: Differences) -> Differences:
 
 
 def _let_out(x: np.ndarray, sign: float) -> np.ndarray:
-    return x + sign * _SPARE * (1 + np.abs(x))
+    return np.where(np.isfinite(x), x + sign * _SPARE * (1 + np.abs(x)), x)
 
 
 def _undone_at(step: FocalUndo, t: np.ndarray) -> np.ndarray:
