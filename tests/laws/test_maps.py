@@ -10,10 +10,10 @@ from surefoot.recalibrate.checks import check_map
 from surefoot.recalibrate.files import steps_from_plain
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_all_who_apply_a_map_agree(seed: int) -> None:
-    met = attack(seed, 80)
-    assert met.tried == 80
+    met = attack(seed, 60)
+    assert met.tried == 60
     assert not met.faults, met.faults[:3]
 
 

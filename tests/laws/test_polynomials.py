@@ -5,7 +5,7 @@ import pytest
 from fuzz.polynomials import attack
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_pairs_are_told_apart(seed: int) -> None:
     met = attack(seed, 60)
     assert met.tried == 60

@@ -101,7 +101,8 @@ class FocalUndo:
         log_p, log_u = log_probs_and_complements(rows)
         log_u = np.maximum(log_u, -FAR)
         exponent = self.gammas[np.searchsorted(np.log(self.thresholds), log_p, side="right")]
-        ratio = np.where(log_u > -600, np.exp(np.minimum(log_p - log_u, 700)) * -log_p, 1.0)
+        with np.errstate(invalid="ignore"):  # of a class that cannot be
+            ratio = np.where(log_u > -600, np.exp(np.minimum(log_p - log_u, 700)) * -log_p, 1.0)
         ratio = np.where(log_p > -np.inf, ratio, 0.0)
         return log_p - exponent * log_u - np.log1p(exponent * ratio)
 
