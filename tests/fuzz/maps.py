@@ -25,7 +25,10 @@ from surefoot.verify.regions import ball
 from surefoot.verify.run import Network
 
 CASES = 5_000
-BEFORE = "?"
+BEFORE = (
+    "947 of 5,000: 543 of 1,250 illegal files accepted, 230 maps left the simplex, 107 differed in ONNX Runtime, "
+    "34 were outside proven bounds, 18 changed a class that was certified to stay; the others were tracebacks"
+)
 
 NOISE = 1e-13  # what rounding may do to a value between two steps
 MODERATE = 1e3  # logits up to here are enclosed without any tolerance

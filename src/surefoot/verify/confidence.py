@@ -147,9 +147,9 @@ class _Bounds:
             weights[label] = 1 + row[label]  # exact, and at least 0
             value = float(self.lower(row[None])[0]) + float(entr(weights).sum())
             value -= 1e-12 * (1 + abs(value))  # rounding
-            reached = float(np.exp(-value)) * (1 + 1e-12) + 1e-12
+            reached = float(np.exp(-max(value, 0.0))) * (1 + 1e-12) + 1e-12
             if not reached < high * (1 - 1e-6):
-                return high if np.isnan(reached) else min(high, reached)
+                return min(high, reached)
             high = reached
             z = (z + evaluate(self.graph, self.corners[-1].unsqueeze(0))[0].numpy()) / 2
         return high
