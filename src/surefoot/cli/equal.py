@@ -66,8 +66,8 @@ def command(
     if polynomial is not None and polynomial.same:
         found = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
         sentence = (
-            "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated over finite fields; "
-            f"wrong with a probability of at most {polynomial.error:.0e})"
+            "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated at random points "
+            f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
         )
         print(json.dumps({**found, "same_polynomial": True, "error": polynomial.error}) if as_json else sentence)
         return

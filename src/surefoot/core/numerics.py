@@ -1,6 +1,7 @@
 """Softmax and its complement without losing digits, in NumPy float64."""
 
 import numpy as np
+from scipy.special import logsumexp
 
 from surefoot.core import native
 from surefoot.core.types import Confidences, Labels, Logits, Probs
@@ -45,9 +46,13 @@ def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:
     log_p = shifted - log_total[:, None]
     with np.errstate(divide="ignore"):
         log_u = np.log1p(-np.exp(np.minimum(log_p, 0.0)))
-        # Others that underflow together: the largest of them is the sum, to a factor below k.
-        runner_up = np.where(others > 0, np.log(others), np.partition(shifted, -2, axis=1)[:, -2])
-    log_u[rows, top] = runner_up - log_total
+        log_others = np.log(others)
+    small = np.flatnonzero(others < 1e-280)  # they underflow, or lose digits: sum them relative to their largest
+    if len(small):
+        rest = shifted[small]
+        rest[np.arange(len(small)), top[small]] = -np.inf
+        log_others[small] = logsumexp(rest, axis=1)
+    log_u[rows, top] = log_others - log_total
     return log_p, log_u
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.checks import check_labels, check_logits
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
+from surefoot.recalibrate.checks import check_map
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
 R = TypeVar("R", bound="Recalibrator")
@@ -51,8 +52,12 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
     @final
     def set_map(self: R, steps: Map, classes: int) -> R:
-        """Take a map that was learnt before, of so many classes."""
-        self.map_ = steps
+        """Take a map that was learnt before, of so many classes.
+
+        Raises:
+            InputError: not a list of steps from logits to probabilities (`checks.check_map`).
+        """
+        self.map_ = check_map(steps, classes)
         self.n_classes_ = self.n_features_in_ = classes
         self.classes_ = np.arange(classes)
         return self

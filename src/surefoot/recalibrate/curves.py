@@ -1,11 +1,13 @@
-"""Curves: fitted maps of one score in [0, 1] to another. Values that a few lines of any language can apply."""
+"""Curves: fitted maps of one score in [0, 1] to another. Values that a few lines of any language can apply.
+
+A curve's `range` must lie in [0, 1] for a map to take it (`checks.check_map`).
+"""
 
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit
 
 from surefoot.core.types import Confidences
 
@@ -26,12 +28,30 @@ class Line:
     def __post_init__(self) -> None:
         """Refuse what is no such line."""
         _numbers(self)
-        if len(self.x) != len(self.y) or not len(self.x) or (np.diff(self.x) <= 0).any():
+        if len(self.x) != len(self.y) or not len(self.x) or (self.x[1:] <= self.x[:-1]).any():
             raise ValueError("a line needs as many x as y, at least one, and x that increases strictly")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(self.x[-1] - self.x[0]):
+                raise ValueError(f"a line's x must be less than 1.8e308 apart, got {self.x[0]:g} to {self.x[-1]:g}")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        return float(self.y.min()), float(self.y.max())
 
     def __call__(self, score: Confidences) -> Confidences:
         """Interpolate."""
-        return np.interp(score, self.x, self.y)
+        with np.errstate(over="ignore"):
+            steep = not np.isfinite(np.diff(self.y) / np.diff(self.x)).all()
+        values = self._by_shares(np.asarray(score)) if steep else np.asarray(np.interp(score, self.x, self.y))
+        return np.clip(values, 0.0, 1.0, out=values)  # rounding may leave [0, 1]
+
+    def _by_shares(self, score: np.ndarray) -> np.ndarray:
+        """Interpolate where a slope is larger than a float64 can be: two x are both next to 0."""
+        first = np.clip(np.searchsorted(self.x, score, side="right") - 1, 0, len(self.x) - 2)
+        inside = np.clip(score, self.x[0], self.x[-1])
+        share = (inside - self.x[first]) / (self.x[first + 1] - self.x[first])
+        return self.y[first] + share * (self.y[first + 1] - self.y[first])
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +68,17 @@ class Stairs:
     def __post_init__(self) -> None:
         """Refuse what is no such staircase."""
         _numbers(self)
-        if len(self.values) != len(self.edges) + 1 or (np.diff(self.edges) <= 0).any():
+        if len(self.values) != len(self.edges) + 1 or (self.edges[1:] <= self.edges[:-1]).any():
             raise ValueError("stairs need one more value than edges, and edges that increase strictly")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        return float(self.values.min()), float(self.values.max())
 
     def __call__(self, score: Confidences) -> Confidences:
         """Look up."""
-        return self.values[np.searchsorted(self.edges, score, side="left")]
+        return self.values.clip(0.0, 1.0)[np.searchsorted(self.edges, score, side="left")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +99,15 @@ class LogOdds:
         """Refuse what is no number."""
         _numbers(self)
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        return 0.0, 1.0
+
     def __call__(self, score: Confidences) -> Confidences:
         """Compute it."""
         s = np.clip(score, _LEAST, 1 - _LEAST)
-        return expit(self.a * np.log(s) - self.b * np.log1p(-s) + self.c)
+        return _sigmoid(self.a * np.log(s) - self.b * np.log1p(-s) + self.c)
 
 
 Curve: TypeAlias = Line | Stairs | LogOdds
@@ -87,6 +117,12 @@ CURVES: dict[str, type[Line] | type[Stairs] | type[LogOdds]] = {"line": Line, "s
 def identity() -> Line:
     """Return the curve that changes nothing."""
     return Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute 1 / (1 + exp(-x)) to the last digits, also where it is below the least normal number, unlike SciPy's."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1 + small)
 
 
 def _numbers(curve: object) -> None:

@@ -1,18 +1,21 @@
 """A fitted recalibrator as a JSON file that a person can read, any language can apply, and that runs nothing."""
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.errors import FileError
+from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_json, write_json
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.binary import BinaryCalibrator
 from surefoot.recalibrate.catalog import BINARY, RECALIBRATORS
+from surefoot.recalibrate.curves import CURVES, Curve
 from surefoot.recalibrate.focal import undo
-from surefoot.recalibrate.steps import Softmax, Step, affine, from_plain, scaling, to_plain
+from surefoot.recalibrate.steps import STEPS, Softmax, Step, affine, scaling, to_plain
 
 FORMAT = "surefoot recalibrator"
 VERSION = 2
@@ -45,7 +48,8 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
     """Read what `save_recalibrator` wrote, in this version or the first.
 
     Raises:
-        FileError: the file is missing, not of this format, of a newer version, or damaged.
+        FileError: the file is missing, not of this format, of a newer version, or damaged; or its steps do not lead
+            from logits to probabilities (`checks.check_map`).
     """
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -53,23 +57,23 @@ def load_recalibrator(path: Path | str) -> Recalibrator:
     if record.get("version") not in (1, VERSION):
         raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in RECALIBRATORS.values()}
-    if record.get("name") not in classes:
+    if not isinstance(record.get("name"), str) or record["name"] not in classes:
         raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
     try:
         record = _from_first(record) if record["version"] == 1 else record
         recalibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})
-        k = int(record["classes"])
-        recalibrator.set_map(tuple(from_plain(step) for step in record["steps"]), k)
+        recalibrator.set_map(steps_from_plain(record["steps"]), record["classes"])
         for key, value in record["learnt"].items():
             if not (key.isidentifier() and key.endswith("_") and not key.startswith("_")) or key in _KNOWN_ELSEWHERE:
                 raise ValueError(f"{key!r} is not a learnt value")
             setattr(recalibrator, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
-        probe = recalibrator.predict_proba(np.arange(2.0 * k).reshape(2, k) - 1)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise FileError(f"{path} is damaged: {error}") from error
-    if probe.shape != (2, k) or not np.isfinite(probe).all() or not np.allclose(probe.sum(1), 1):
-        raise FileError(f"{path} is damaged: its map does not give probabilities")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+        raise FileError(f"{path} is damaged: {_reason(error)}") from error
     return recalibrator
+
+
+def _reason(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
 
 
 def _from_first(record: dict[str, Any]) -> dict[str, Any]:
@@ -98,3 +102,73 @@ def _setting(value: Any) -> Any:
         fields = {k: v for k, v in value.items() if k != "name"}
         return {made.__name__: made for made in BINARY.values()}[value["name"]](**fields)
     return tuple(value) if isinstance(value, list) else value
+
+
+def steps_from_plain(value: Any) -> tuple[Step, ...]:
+    """Read the list of steps that `to_plain` wrote. Whether it is a legal map is `check_map`'s affair.
+
+    Raises:
+        InputError: it is damaged; the message says which step, and what a step of that name holds.
+    """
+    if not isinstance(value, list):
+        raise InputError(f"steps must be a list of steps, got {_short(value)}")
+    return tuple(_read(v, "step", STEPS, f"step {i}") for i, v in enumerate(value, 1))
+
+
+def _read(value: Any, word: str, kinds: dict[str, Any], where: str) -> Any:
+    """Read a step or a curve: an object with its name, and its fields."""
+    name = value.get(word) if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in kinds:
+        raise InputError(f'{where} must be an object with "{word}": one of {", ".join(kinds)}; got {_short(value)}')
+    own = [field.name for field in fields(kinds[name])]
+    where = f"{where} ({name})"
+    if sorted(own) != sorted(key for key in value if key != word):
+        raise InputError(f"{where} must hold {', '.join(own) or 'nothing else'}; it holds {', '.join(value)}")
+    readers: dict[str, Callable[[Any, str], Any]] = {"curves": _read_curves, "parts": _read_parts}
+    content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in own}
+    for field in fields(kinds[name]):
+        if field.type is float:
+            content[field.name] = _number(content[field.name], f"{where}: {field.name}")
+    try:
+        return kinds[name](**content)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _read_curves(value: Any, where: str) -> tuple[Curve, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"{where} must be a list of curves, got {_short(value)}")
+    return tuple(_read(v, "curve", CURVES, f"{where}, curve {i}") for i, v in enumerate(value, 1))
+
+
+def _read_parts(value: Any, where: str) -> tuple[tuple[Step, ...], ...]:
+    if not isinstance(value, list) or not all(isinstance(v, list) for v in value):
+        raise InputError(f"{where} must be a list of lists of steps, got {_short(value)}")
+    return tuple(
+        tuple(_read(v, "step", STEPS, f"{where}, part {i}, step {j}") for j, v in enumerate(part, 1))
+        for i, part in enumerate(value, 1)
+    )
+
+
+def _numbers(value: Any, where: str) -> np.ndarray:
+    """Read a number, a list of numbers or a table of them."""
+    try:
+        array = np.array(value)
+        if array.dtype.kind in "iuf":
+            return array.astype(np.float64)
+        if array.size == 0:
+            return np.zeros(array.shape)
+    except (ValueError, OverflowError):  # ragged, or too large
+        pass
+    raise InputError(f"{where} must be a number, a list of numbers or a table of them, got {_short(value)}")
+
+
+def _number(value: np.ndarray, where: str) -> float:
+    if value.ndim:
+        raise InputError(f"{where} must be one number, got shape {value.shape}")
+    return float(value)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

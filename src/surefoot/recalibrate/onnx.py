@@ -17,9 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
 from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.checks import check_reach
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 from surefoot.recalibrate.steps import (
     ABOVE,
+    FAR,
     LEAST_TEMPERATURE,
     TOP_SCORES,
     Affine,
@@ -88,23 +90,29 @@ class _Writer:
         shifted = self.node("Sub", x, self.max(x))
         mass = self.node("Mul", self.node("Exp", shifted), self.node("Sub", 1.0, mask))
         others = self.sum(mass)
-        log_total = self._log1p(others)
+        log_total = self.log1p(others)
         log_p = self.node("Sub", shifted, log_total)
         p = self.node("Exp", self.node("Min", log_p, 0.0))
-        below = self.node("Log", self.node("Max", self.node("Sub", 1.0, p), 1e-300))
-        runner_up = self.max(self.node("Sub", shifted, self.node("Mul", mask, 1e308)))
-        summed = self.node("Log", self.node("Max", others, 1e-300))
-        empty = self.node("LessOrEqual", others, 1e-300)
-        top_log = self.node("Sub", self.node("Where", empty, runner_up, summed), log_total)
+        below = self.log1p(self.node("Neg", p))
         is_top = self.node("Greater", mask, 0.5)
+        rest = self.node("Where", is_top, -np.inf, shifted)
+        runner_up = self.node("Max", self.max(rest), -FAR)
+        summed = self.node("Log", self.sum(self.node("Exp", self.node("Sub", rest, runner_up))))
+        top_log = self.node("Sub", self.node("Add", runner_up, summed), log_total)
         return log_p, self.node("Where", is_top, top_log, below), mask
 
-    def _log1p(self, x: str) -> str:
-        """Compute log(1 + x) for x >= 0 to the last digits: log(u) x / (u - 1), u = 1 + x."""
+    def log1p(self, x: str) -> str:
+        """Compute log(1 + x) to the last digits: log(u) x / (u - 1), u = 1 + x."""
         u = self.node("Add", x, 1.0)
-        small = self.node("LessOrEqual", u, 1.0)
+        small = self.node("Equal", u, 1.0)
         gap = self.node("Where", small, 1.0, self.node("Sub", u, 1.0))
         return self.node("Where", small, x, self.node("Div", self.node("Mul", self.node("Log", u), x), gap))
+
+    def sigmoid(self, x: str) -> str:
+        """Compute 1 / (1 + exp(-x)); ONNX Runtime's own has three digits at -30, and is 0 below -50."""
+        small = self.node("Exp", self.node("Neg", self.node("Abs", x)))
+        upper = self.node("Where", self.node("GreaterOrEqual", x, 0.0), 1.0, small)
+        return self.node("Div", upper, self.node("Add", small, 1.0))
 
     def below(self, x: str, edges: np.ndarray, strictly: bool) -> str:
         """Count the edges below each value of a column (n, 1): int64, (n,)."""
@@ -126,16 +134,18 @@ def _curve(w: _Writer, curve: Curve, x: str) -> str:
                 return w.node("Add", w.node("Mul", x, 0.0), float(curve.y[0]))
             inner = w.below(x, curve.x[1:-1], strictly=False)
             x0, y0 = w.pick(curve.x[:-1], inner), w.pick(curve.y[:-1], inner)
-            rise = w.pick(np.diff(curve.y) / np.diff(curve.x), inner)
+            width, rise = w.pick(np.diff(curve.x), inner), w.pick(np.diff(curve.y), inner)
             inside = w.node("Max", w.node("Min", x, float(curve.x[-1])), float(curve.x[0]))
-            return w.node("Add", y0, w.node("Mul", w.node("Sub", inside, x0), rise))
+            share = w.node("Div", w.node("Sub", inside, x0), width)  # a slope may be larger than a float64 can be
+            y = w.node("Add", y0, w.node("Mul", share, rise))
+            return w.node("Max", w.node("Min", y, 1.0), 0.0)
         case Stairs():
-            return w.pick(curve.values, w.below(x, curve.edges, strictly=True))
+            return w.pick(curve.values.clip(0.0, 1.0), w.below(x, curve.edges, strictly=True))
         case LogOdds():
             s = w.node("Max", w.node("Min", x, 1 - _LEAST), _LEAST)
             left = w.node("Mul", w.node("Log", s), curve.a)
-            right = w.node("Mul", w.node("Log", w.node("Sub", 1.0, s)), curve.b)
-            return w.node("Sigmoid", w.node("Add", w.node("Sub", left, right), curve.c))
+            right = w.node("Mul", w.log1p(w.node("Neg", s)), curve.b)
+            return w.sigmoid(w.node("Add", w.node("Sub", left, right), curve.c))
         case _:
             assert_never(curve)
 
@@ -161,13 +171,11 @@ def _step(w: _Writer, step: Step, x: str) -> str:  # noqa: PLR0911  (one case a 
         case Normalise():
             return _shares(w, x)
         case Reweigh():
-            return _shares(w, w.node("Mul", x, step.factors))
+            return _shares(w, w.node("Mul", x, step.scaled()))
         case Mix():
             left = max(1.0 - float(step.weights.sum()), 0.0) / w.k
-            total = w.node("Add", w.node("Mul", x, 0.0), left)
-            for weight, part in zip(step.weights, step.parts, strict=True):
-                total = w.node("Add", total, w.node("Mul", _steps(w, part, x), float(weight)))
-            return total
+            parts = [w.node("Mul", _steps(w, p, x), float(v)) for v, p in zip(step.weights, step.parts, strict=True)]
+            return w.node("Add", w.node("Sum", *parts), left)
         case _:
             assert_never(step)
 
@@ -181,12 +189,14 @@ def _shares(w: _Writer, x: str) -> str:
 
 def _focal_undo(w: _Writer, step: FocalUndo, x: str) -> str:
     log_p, log_u, _ = w.log_sums(x)
+    log_u = w.node("Max", log_u, -FAR)
     exponent: str | float = float(step.gammas[0])
     for gamma, edge in zip(step.gammas[1:], np.log(step.thresholds), strict=True):
         exponent = w.node("Where", w.node("GreaterOrEqual", log_p, float(edge)), float(gamma), exponent)
     odds = w.node("Exp", w.node("Min", w.node("Sub", log_p, log_u), 700.0))
     ratio = w.node("Mul", odds, w.node("Neg", log_p))
     ratio = w.node("Where", w.node("Greater", log_u, -600.0), ratio, 1.0)
+    ratio = w.node("Where", w.node("Greater", log_p, -np.inf), ratio, 0.0)
     undone = w.node("Sub", log_p, w.node("Mul", log_u, exponent))
     return w.node("Sub", undone, w.node("Log", w.node("Add", w.node("Mul", ratio, exponent), 1.0)))
 
@@ -199,7 +209,7 @@ def _row_temperature(w: _Writer, step: RowTemperature, x: str) -> str:
     for weight, bias in ((step.w1, step.b1), (step.w2, step.b2)):
         top = w.node("Relu", w.node("Add", w.node("MatMul", top, weight.T), bias))
     raw = w.node("Add", w.node("MatMul", top, step.w3[:, None]), step.b3)
-    warm = w.node("Add", w.node("Max", raw, 0.0), w._log1p(w.node("Exp", w.node("Neg", w.node("Abs", raw)))))
+    warm = w.node("Add", w.node("Max", raw, 0.0), w.log1p(w.node("Exp", w.node("Neg", w.node("Abs", raw)))))
     return w.node("Div", x, w.node("Max", warm, LEAST_TEMPERATURE))
 
 
@@ -252,8 +262,10 @@ def map_to_onnx(recalibrator: Recalibrator, dtype: int = TensorProto.FLOAT) -> o
 
     Raises:
         NotFittedError: there is nothing learnt to write.
+        InputError: a map that could make more of float32 logits than a float64 can hold.
     """
     check_is_fitted(recalibrator, "map_")
+    check_reach(recalibrator.map_, float(np.finfo(np.float32).max))
     k = recalibrator.n_classes_
     w = _Writer(k)
     result = _steps(w, recalibrator.map_, w.node("Cast", "logits", to=TensorProto.DOUBLE))

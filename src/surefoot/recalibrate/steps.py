@@ -3,16 +3,18 @@
 Every recalibrator, whatever it learns, leaves a list of these. So there is one way to apply a map, one file format
 (docs/guide/recalibrating.md has the schema), and one translation to ONNX, whatever the number of recalibrators.
 
-A step takes rows (n, k) and gives rows (n, k), in float64. `Affine`, `LogSoftmax`, `FocalUndo` and `RowTemperature`
-give logits; the others give probabilities, or scores that `Normalise` turns into them.
+A step takes rows (n, k) and gives rows (n, k), in float64, and says of which `Domain` they are. `checks.check_map` says
+whether a list of steps leads from logits to probabilities.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias, Union, get_args
+from enum import Enum
+from typing import Any, ClassVar, TypeAlias, Union, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_probs_and_complements, log_softmax, softmax
 from surefoot.core.types import Logits, Probs
 from surefoot.recalibrate.curves import CURVES, Curve
@@ -21,11 +23,29 @@ Rows: TypeAlias = Float[np.ndarray, "n k"]
 TOP_SCORES = 10  # the largest logits that `RowTemperature` looks at
 LEAST_TEMPERATURE = 1e-6
 ABOVE = 1 + 1e-6  # by which the largest stays larger than the second
+FAR = 1e300  # log(1 - p) is at least -1e300: beyond, a product with gamma would be no number
+
+
+class Domain(Enum):
+    """What the numbers of a row are."""
+
+    LOGITS = "logits"  # any numbers; -inf is a class that cannot be
+    LOG_PROBABILITIES = "log-probabilities"  # logits whose exponentials sum to 1
+    SCORES = "scores"  # numbers in [0, 1]
+    PROBABILITIES = "probabilities"  # scores that sum to 1
+
+    def serves_as(self, other: "Domain") -> bool:
+        """Whether a row of this domain is one of the other, too."""
+        wider = {Domain.LOG_PROBABILITIES: Domain.LOGITS, Domain.PROBABILITIES: Domain.SCORES}
+        return other in (self, wider.get(self))
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
     """weight z + bias. The weight is one number, one number a class, or a matrix (k, k); the bias a number or (k,)."""
+
+    takes: ClassVar[Domain] = Domain.LOGITS
+    gives: ClassVar[Domain] = Domain.LOGITS
 
     weight: np.ndarray
     bias: np.ndarray
@@ -43,6 +63,9 @@ class Affine:
 class Softmax:
     """exp z_j / sum_i exp z_i."""
 
+    takes: ClassVar[Domain] = Domain.LOGITS
+    gives: ClassVar[Domain] = Domain.PROBABILITIES
+
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
         return softmax(rows)
@@ -51,6 +74,9 @@ class Softmax:
 @dataclass(frozen=True)
 class LogSoftmax:
     """z_j - log sum_i exp z_i."""
+
+    takes: ClassVar[Domain] = Domain.LOGITS
+    gives: ClassVar[Domain] = Domain.LOG_PROBABILITIES
 
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
@@ -64,15 +90,20 @@ class FocalUndo:
     gamma is gammas[i] for thresholds[i-1] <= v < thresholds[i].
     """
 
+    takes: ClassVar[Domain] = Domain.LOGITS
+    gives: ClassVar[Domain] = Domain.LOGITS
+
     gammas: np.ndarray
     thresholds: np.ndarray
 
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
         log_p, log_u = log_probs_and_complements(rows)
+        log_u = np.maximum(log_u, -FAR)
         exponent = self.gammas[np.searchsorted(np.log(self.thresholds), log_p, side="right")]
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore"):  # of a class that cannot be
             ratio = np.where(log_u > -600, np.exp(np.minimum(log_p - log_u, 700)) * -log_p, 1.0)
+        ratio = np.where(log_p > -np.inf, ratio, 0.0)
         return log_p - exponent * log_u - np.log1p(exponent * ratio)
 
 
@@ -82,6 +113,9 @@ class RowTemperature:
 
     Where there are fewer classes than 10, x is as short. T is at least 1e-6.
     """
+
+    takes: ClassVar[Domain] = Domain.LOGITS
+    gives: ClassVar[Domain] = Domain.LOGITS
 
     w1: np.ndarray
     b1: np.ndarray
@@ -107,12 +141,15 @@ class RowTemperature:
 class Curves:
     """curves[j](p_j); one curve alone serves all classes."""
 
+    takes: ClassVar[Domain] = Domain.SCORES
+    gives: ClassVar[Domain] = Domain.SCORES
+
     curves: tuple[Curve, ...]
 
     def __call__(self, rows: Rows) -> Rows:
         """Apply each curve to its column."""
         if len(self.curves) == 1:
-            return self.curves[0](rows)
+            return self.curves[0](rows.ravel()).reshape(rows.shape)
         columns = np.ascontiguousarray(rows.T)  # a column at a time, each in one piece
         for curve, column in zip(self.curves, columns, strict=True):
             order = np.argsort(column)  # breakpoints are found twice as fast for scores in order
@@ -128,6 +165,9 @@ class TopCurve:
     1 + 1e-6: c is at least r / (1 + r), so that the largest stays above the others also in float32.
     """
 
+    takes: ClassVar[Domain] = Domain.SCORES
+    gives: ClassVar[Domain] = Domain.PROBABILITIES
+
     curves: tuple[Curve, ...]
     power: np.ndarray
 
@@ -140,6 +180,7 @@ class TopCurve:
         if self.power != 1:
             peak = others.max(1, keepdims=True)
             others = (others / np.where(peak > 0, peak, 1.0)) ** self.power
+            others[at, top] = 0.0  # 0^0 is 1
         rest = others.sum(1)
         score = rows[at, top]
         if len(self.curves) == 1:
@@ -164,6 +205,9 @@ class TopCurve:
 class Normalise:
     """p_j / sum_i p_i; equal parts where all are 0."""
 
+    takes: ClassVar[Domain] = Domain.SCORES
+    gives: ClassVar[Domain] = Domain.PROBABILITIES
+
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
         total = rows.sum(1, keepdims=True)
@@ -177,16 +221,26 @@ class Normalise:
 class Reweigh:
     """p_j factors_j / sum_i p_i factors_i: other priors. Equal parts where all are 0."""
 
+    takes: ClassVar[Domain] = Domain.SCORES
+    gives: ClassVar[Domain] = Domain.PROBABILITIES
+
     factors: np.ndarray
 
     def __call__(self, rows: Rows) -> Rows:
         """Compute it."""
-        return Normalise()(rows * self.factors)
+        return Normalise()(rows * self.scaled())
+
+    def scaled(self) -> Float[np.ndarray, " k"]:
+        """Return the factors over the largest of them, whose products with probabilities sum to a finite number."""
+        return self.factors / self.factors.max()
 
 
 @dataclass(frozen=True, eq=False)
 class Mix:
     """sum_i weights[i] parts[i](z) + the weight that is left / k."""
+
+    takes: ClassVar[Domain | None] = None  # what its parts take
+    gives: ClassVar[Domain] = Domain.PROBABILITIES
 
     weights: np.ndarray
     parts: "tuple[tuple[Step, ...], ...]"
@@ -221,12 +275,55 @@ assert set(STEPS.values()) == set(get_args(Step))
 def apply(steps: tuple[Step, ...], logits: Logits) -> Probs:
     """Take rows through steps.
 
+    Raises:
+        InputError: logits that become larger than a float64 can be; what would follow is no number.
+
     >>> apply((Affine(np.array(2.0), np.array(0.0)), Softmax()), np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
     """
-    for step in steps:
-        logits = step(logits)
+    with np.errstate(all="ignore"):
+        for place, step in enumerate(steps, 1):
+            logits = step(logits)
+            if step.gives.serves_as(Domain.LOGITS):
+                _check_range(logits, place, step)
     return logits
+
+
+def _check_range(rows: Rows, place: int, step: "Step") -> None:
+    """Refuse rows whose softmax would be no number: NaN, +inf, or nothing but -inf."""
+    if np.isfinite(rows.sum()):  # one cheap pass, which may overflow; look closer only when it does
+        return
+    peak = rows.max(1)
+    if not np.isfinite(peak).all():
+        row = int(np.argmin(np.isfinite(peak)))
+        raise InputError(
+            f"step {place} of the map ({name_of(step)}) makes {peak[row]} of row {row}: its logits become larger than "
+            f"a float64 can be; divide the logits, or the step's weights"
+        )
+
+
+def keeps_top(steps: tuple[Step, ...]) -> bool:
+    """Whether one class whose logit is above all others has the largest probability, too, as far as the steps tell.
+
+    Property: sound. False says nothing.
+    """
+    return all(_keeps_top(step) for step in steps)
+
+
+def _keeps_top(step: "Step") -> bool:
+    match step:
+        case Affine():
+            return not step.weight.ndim and bool(step.weight > 0) and bool(np.ptp(step.bias) == 0)
+        case FocalUndo():
+            return bool(np.ptp(step.gammas) == 0)
+        case Reweigh():
+            return bool(np.ptp(step.factors) == 0)
+        case Mix():
+            return bool(step.weights.sum() > 0) and all(keeps_top(part) for part in step.parts)
+        case Curves():
+            return False
+        case _:
+            return True
 
 
 def scaling(temperature: float) -> tuple[Affine, Softmax]:
@@ -239,6 +336,11 @@ def affine(weight: np.ndarray | float, bias: np.ndarray | float = 0.0) -> tuple[
     return Affine(np.asarray(weight, dtype=np.float64), np.asarray(bias, dtype=np.float64)), Softmax()
 
 
+def name_of(value: "Step | Curve") -> str:
+    """Return what files call a step or a curve."""
+    return _NAMES[type(value)]
+
+
 def to_plain(value: Any) -> Any:
     """Turn steps, curves and arrays into what JSON holds: `{"step": name, field: ...}`, `{"curve": name, ...}`."""
     if type(value) in _NAMES:
@@ -247,31 +349,3 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_plain(v) for v in value]
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def from_plain(value: Any) -> Any:
-    """Read what `to_plain` wrote; lists of numbers become arrays, other lists tuples.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is damaged.
-    """
-    if isinstance(value, dict):
-        made: Any
-        word = "step" if "step" in value else "curve"
-        made = (STEPS if word == "step" else CURVES)[value[word]]
-        content = {name: from_plain(v) for name, v in value.items() if name != word}
-        if word == "step":
-            content = {name: np.asarray(v, float) if isinstance(v, float) else v for name, v in content.items()}
-        step: Any = made(**content)
-        if word == "step" and not all(_is_finite(getattr(step, f.name)) for f in fields(step)):
-            raise ValueError(f"the step {value[word]!r} holds what is no finite number")
-        return step
-    if isinstance(value, list):
-        if any(isinstance(v, dict) or (isinstance(v, list) and v and isinstance(v[0], dict)) for v in value):
-            return tuple(from_plain(v) for v in value)
-        return np.array(value, dtype=np.float64)
-    return float(value)
-
-
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, np.ndarray) or bool(np.isfinite(value).all())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import logsumexp, softmax
+from scipy.special import entr, softmax
 from torch import Tensor
 
+from surefoot.core.bins import bin_index
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -16,7 +17,7 @@ from surefoot.reach.ascent import ascend, default_choice
 from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.recalibrate import Recalibrator
-from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
+from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
 from surefoot.verify.query import Unsafe
 from surefoot.verify.regions import Region
@@ -86,7 +87,7 @@ def certify(network: Network, region: Region, recalibrator: Recalibrator | None 
     if len(steps) == 1 and isinstance(steps[0], Softmax):
         box = bounds.tightened(box, label, upper)
     stays = bool((np.delete(box.upper, label) < box.lower[label]).all())
-    if recalibrator is None or recalibrator.keeps_accuracy:  # then differences of logits tell more
+    if keeps_top(steps):  # then differences of logits tell more
         stays = stays or bool((np.delete(upper[:, label], label) < 0).all())
     return Certified(label, stays, box.lower, box.upper)
 
@@ -122,37 +123,70 @@ class _Bounds:
         if trace.input is not None:
             box = self.double.boxes[0]
             self.corners += list(torch.where(trace.input[0] > 0, box.lower, box.upper))
-        return found.numpy()
+        return torch.where(found.isnan(), -torch.inf, found).numpy()  # of infinite weights: no bound
 
     def tightened(self, box: ProbabilityBox, label: int, upper: np.ndarray) -> ProbabilityBox:
         """Improve both ends of the label's probability: f = log sum_j exp(z_j - z_label) is convex."""
-        k = len(upper)
         low, high = box.lower.copy(), box.upper.copy()
-        # from above: f >= f(z0) + softmax(z0) (z - z0), for any z0; the corner that answers is the next z0
+        low[label] = max(low[label], self._from_below(label, upper))
+        high[label] = min(high[label], self._from_above(label, high[label]))
+        return ProbabilityBox(low, high)
+
+    def _from_above(self, label: int, high: float) -> float:
+        """Bound p = exp(-f): f >= sum_j w_j (z_j - z_label) + entropy(w), whatever the distribution w (Gibbs).
+
+        The softmax at a point makes that the tangent there; the corner that attains its least value is the next point.
+        """
         z = self.centre
         for _ in range(CUTS):
-            weights = softmax(z)
-            row = weights - np.eye(k)[label]
-            value = float(np.asarray(logsumexp(z - z[label]))) + float(self.lower(row[None])[0]) - float(row @ z)
-            value -= 1e-12 * (1 + float(np.abs(row) @ np.abs(z)) + float(np.abs(z - z[label]).max()))  # rounding
-            reached = float(np.exp(-value)) * (1 + 1e-12) + 1e-12
-            if reached >= high[label] * (1 - 1e-6):
-                high[label] = min(high[label], reached)
+            if not np.isfinite(z).all():
                 break
-            high[label] = min(high[label], reached)
+            weights = _exact(softmax(z) * (1 - 1e-12), 1.0, label)  # a sum below 1, however it is rounded
+            row = weights.copy()
+            row[label] = -weights.sum()
+            weights[label] = 1 + row[label]  # exact, and at least 0
+            value = float(self.lower(row[None])[0]) + float(entr(weights).sum())
+            value -= 1e-12 * (1 + abs(value))  # rounding
+            reached = float(np.exp(-max(value, 0.0))) * (1 + 1e-12) + 1e-12
+            if not reached < high * (1 - 1e-6):
+                return min(high, reached)
+            high = reached
             z = (z + evaluate(self.graph, self.corners[-1].unsqueeze(0))[0].numpy()) / 2
-        # from below: exp is under its chord, so sum exp(d_j) is at most a linear function of the differences
-        least, most = -upper[label], upper[:, label]
-        if most.max() < 300:  # else the bound is 0, and chords overflow
-            width = np.where(most > least, most - least, 1.0)
-            slope = np.where(most > least, (np.exp(most) - np.exp(least)) / width, np.exp(most))
-            slope[label] = 0.0
-            row = -(slope - np.eye(k)[label] * slope.sum())
-            total = -float(self.lower(row[None])[0]) + float(np.delete(np.exp(least) - slope * least, label).sum())
-            total += 1e-12 * float((np.abs(slope * least) + np.exp(most)).sum() + abs(total))  # rounding
-            if total > 0:
-                low[label] = max(low[label], 1 / (1 + total) * (1 - 1e-12) - 1e-12)
-        return ProbabilityBox(low, high)
+        return high
+
+    def _from_below(self, label: int, upper: np.ndarray) -> float:
+        """Bound p = 1 / sum_j exp(d_j): exp is under its chord, so the sum is at most a linear function of differences.
+
+        A line with any slope is above exp between two points if it is above it at both.
+        """
+        least, most = -upper[label], np.maximum(upper[:, label], -1e3)
+        if not most.max() < 300:  # else the bound is 0, and chords overflow
+            return 0.0
+        wide = np.isfinite(least) & (most > least)
+        with np.errstate(all="ignore"):
+            slope = np.where(wide, (np.exp(most) - np.exp(least)) / (most - least), 0.0)
+        slope = _exact(slope, float(slope.max()), label)
+        left = np.where(np.isfinite(least), np.exp(least) - slope * np.where(wide, least, 0.0), 0.0)
+        offset = np.maximum(left, np.exp(most) - slope * most)
+        offset[label] = 0.0
+        row = -slope
+        row[label] = slope.sum()
+        total = -float(self.lower(row[None])[0]) + float(offset.sum())
+        size = np.exp(most) + slope * (np.abs(most) + np.where(wide, np.abs(least), 0.0))
+        total += 1e-12 * float(size.sum() + abs(total))  # rounding
+        return 1 / (1 + total) * (1 - 1e-12) - 1e-12 if total > 0 else 0.0
+
+
+def _exact(x: np.ndarray, largest: float, label: int) -> np.ndarray:
+    """Round non-negative numbers down to multiples of a power of 2, whose sums are exact; leave the label's out.
+
+    A row of such, and of the opposite of their sum, is a function of differences alone: how large logits are does not
+    matter to it, however it is rounded.
+    """
+    unit = 2.0 ** (np.ceil(np.log2(max(largest, 1e-250))) + np.ceil(np.log2(len(x))) - 52)
+    rounded = np.floor(x / unit) * unit
+    rounded[label] = 0.0
+    return rounded
 
 
 def nothing_certain(classes: int) -> Certified:
@@ -191,11 +225,10 @@ def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) 
     high = np.where(stays, high, np.array([float(c.upper.max()) for c in found]))
     hit_low, hit_high = (right & stays).astype(float), (right | ~stays).astype(float)
     gap_low, gap_high = low - hit_high, high - hit_low
-    edges = np.linspace(0, 1, bins + 1)
-    first, last = (np.clip(np.searchsorted(edges, c, side="left") - 1, 0, bins - 1) for c in (low, high))
+    first, last = (bin_index(c, bins) for c in (low, high))
     fixed = first == last
     least = most = 0.0
-    for b in range(bins):
+    for b in range(bins + 1):
         inside = fixed & (first == b)
         a, z = gap_low[inside].sum(), gap_high[inside].sum()
         least += max(a, -z, 0.0)

@@ -1,7 +1,8 @@
 """What a fitted map makes of logits that are known only within bounds.
 
-Bounds travel as one of two things: upper bounds on all differences of logits (softmax sees nothing else), or a box of
-probabilities. Each step of a map takes one to the other; the ends are let out by far more than its arithmetic rounds.
+Bounds travel as one of two things, after the domain of what they bound: upper bounds on all differences of logits
+(softmax sees nothing else), or a box of scores. Each step of a map takes one to the other; the ends are let out by far
+more than its arithmetic rounds. A bound that is no number (infinite ones were subtracted) is no bound: it is let go.
 """
 
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from typing import TypeAlias, assert_never
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp
+from scipy.special import expit, logit, logsumexp
 
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
+from surefoot.recalibrate.checks import check_map
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 from surefoot.recalibrate.steps import (
     ABOVE,
     Affine,
     Curves,
+    Domain,
     FocalUndo,
     LogSoftmax,
     Mix,
@@ -29,7 +32,8 @@ from surefoot.recalibrate.steps import (
     TopCurve,
 )
 
-_SPARE = 1e-12  # more than any of these formulas loses in float64
+_SPARE = 1e-12  # more than any of these formulas loses in float64, absolutely or relatively
+_LEAST = 2.0**-53  # scores nearer to 0 or 1 than this count as this far away (`LogOdds`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,103 +55,141 @@ Known: TypeAlias = Differences | ProbabilityBox
 
 
 def enclose(steps: tuple[Step, ...], known: Known) -> ProbabilityBox:
-    """Bound the probabilities that a map's steps give.
+    """Bound the probabilities that a map's steps give, from what is known of logits, or of probabilities.
 
     Property: sound. Ends are attained for a softmax of one class's differences, and for monotone curves of them.
 
     Raises:
-        InputError: a temperature that depends on the row, or an affine map that mixes classes after another step.
+        InputError: steps that are no map of what is given (`check_map`), a temperature that depends on the row, or an
+            affine map of several weights: append it to the network, where it is bounded whole.
     """
+    is_logits = isinstance(known, Differences)
+    k = len(known.upper)
+    check_map(steps, k, Domain.LOGITS if is_logits else Domain.PROBABILITIES)
+    with np.errstate(all="ignore"):
+        return _enclose(steps, _cleared(known.upper) if isinstance(known, Differences) else known)
+
+
+def _enclose(steps: tuple[Step, ...], known: Known) -> ProbabilityBox:
     for step in steps:
         known = _through(step, known)
-    return _box(known)
+    assert isinstance(known, ProbabilityBox)  # checked by `check_map`
+    return known
 
 
 def _through(step: Step, known: Known) -> Known:
+    return _of_logits(step, known) if isinstance(known, Differences) else _of_scores(step, known)
+
+
+def _of_logits(step: Step, known: Differences) -> Known:
     match step:
         case Affine():
-            return _scaled(step, _differences(known))
+            return _scaled(step, known)
         case Softmax():
-            return _softmax(_differences(known))
+            return _softmax(known)
         case LogSoftmax():
-            return _differences(known)
+            return known
         case FocalUndo():
-            return _undone(step, _differences(known))
+            return _undone(step, known)
         case RowTemperature():
             raise InputError("a temperature that depends on the row has no certified bounds; take another map")
+        case Mix():
+            return _mixed(step, known)
+        case Curves() | TopCurve() | Normalise() | Reweigh():
+            raise AssertionError(step)  # refused by `check_map`
+        case _:
+            assert_never(step)
+
+
+def _of_scores(step: Step, box: ProbabilityBox) -> ProbabilityBox:
+    match step:
         case Curves():
-            box = _box(known)
             ends = [_curve(c, *pair) for c, pair in zip(_each(step.curves, box), _pairs(box), strict=True)]
             return ProbabilityBox(np.array([e[0] for e in ends]), np.array([e[1] for e in ends]))
         case TopCurve():
-            return _top(step, _box(known))
+            return _top(step, box)
         case Normalise():
-            return _shares(_box(known))
+            return _shares(box)
         case Reweigh():
-            box = _box(known)
-            return _shares(ProbabilityBox(box.lower * step.factors, box.upper * step.factors))
+            factors = step.scaled()
+            return _shares(ProbabilityBox(box.lower * factors, box.upper * factors))
         case Mix():
-            parts = [enclose(part, known) for part in step.parts]
-            rest = max(1.0 - step.weights.sum(), 0.0) / len(parts[0].lower)
-            low = sum(w * p.lower for w, p in zip(step.weights, parts, strict=True)) + rest
-            high = sum(w * p.upper for w, p in zip(step.weights, parts, strict=True)) + rest
-            return _out(low, high)
+            return _mixed(step, box)
+        case Affine() | Softmax() | LogSoftmax() | FocalUndo() | RowTemperature():
+            raise AssertionError(step)  # refused by `check_map`
         case _:
             assert_never(step)
+
+
+def _mixed(step: Mix, known: Known) -> ProbabilityBox:
+    parts = [_enclose(part, known) for part in step.parts]
+    rest = max(1.0 - step.weights.sum(), 0.0) / len(known.upper)
+    low = sum(w * p.lower for w, p in zip(step.weights, parts, strict=True)) + rest
+    high = sum(w * p.upper for w, p in zip(step.weights, parts, strict=True)) + rest
+    return _out(low, high)
 
 
 def _out(low: np.ndarray, high: np.ndarray) -> ProbabilityBox:
     return ProbabilityBox(np.clip(low - _SPARE, 0, 1), np.clip(high + _SPARE, 0, 1))
 
 
-def _differences(known: Known) -> Differences:
-    if isinstance(known, Differences):
-        return known
-    with np.errstate(divide="ignore"):
-        low, high = np.log(known.lower), np.log(known.upper)
-    upper = high[:, None] - low[None]
+def _cleared(upper: np.ndarray) -> Differences:
+    """Return bounds on differences; what is no number bounds nothing, and a logit does not differ from itself."""
+    upper = np.where(np.isnan(upper), np.inf, upper)
     np.fill_diagonal(upper, 0.0)
     return Differences(upper)
-
-
-def _box(known: Known) -> ProbabilityBox:
-    return known if isinstance(known, ProbabilityBox) else _softmax(known)
 
 
 def _scaled(step: Affine, known: Differences) -> Differences:
-    """One positive factor, and biases: exact. Anything else belongs to the network, where it is bounded whole."""
-    if step.weight.ndim or float(step.weight) < 0:
+    """One factor, and biases: exact. Several belong to the network, where they are bounded whole."""
+    if step.weight.ndim:
         raise InputError("an affine map of several weights must be the map's first step: append it to the network")
-    bias = np.broadcast_to(step.bias, (len(known.upper),))
-    moved, shift = float(step.weight) * known.upper, bias[:, None] - bias[None]
-    size = magnitude(step.weight) * magnitude(known.upper) + np.abs(bias)[:, None] + np.abs(bias)[None]
-    upper = moved + shift + 8 * DOUBLE * size
-    np.fill_diagonal(upper, 0.0)
-    return Differences(upper)
+    factor = float(step.weight)
+    upper = known.upper if factor > 0 else known.upper.T  # z_j - z_i, where the factor turns it round
+    moved = abs(factor) * upper if factor else np.zeros_like(upper)
+    bias = np.broadcast_to(step.bias, (len(upper),))
+    size = magnitude(step.weight) * magnitude(upper) + np.abs(bias)[:, None] + np.abs(bias)[None]
+    size = size if factor else np.where(np.isfinite(size), size, np.abs(bias)[:, None] + np.abs(bias)[None])
+    return _cleared(moved + (bias[:, None] - bias[None]) + 8 * DOUBLE * size)
 
 
 def _softmax(known: Differences) -> ProbabilityBox:
     """p_j >= 1 / sum_i exp(upper[i, j]), and <= 1 / sum_i exp(-upper[j, i]): each end uses each difference once."""
-    with np.errstate(over="ignore"):
-        low = np.exp(-np.asarray(logsumexp(known.upper, axis=0)))
-        high = np.exp(-np.asarray(logsumexp(-known.upper, axis=1)))
+    low = np.exp(-np.asarray(logsumexp(known.upper, axis=0)))
+    high = np.exp(-np.asarray(logsumexp(-known.upper, axis=1)))
     return _out(low * (1 - _SPARE), high * (1 + _SPARE))
 
 
 def _undone(step: FocalUndo, known: Differences) -> Differences:
-    """Look at the ends: log v - log g(v) rises with v, but where gamma changes; at both sides of there too."""
-    box = _softmax(known)
-    low, high = np.empty(len(box.lower)), np.empty(len(box.lower))
-    for j, (a, b) in enumerate(_pairs(box)):
-        between = step.thresholds[(step.thresholds >= a) & (step.thresholds <= b)]
-        points = np.clip(np.concatenate([[a, b], between, np.nextafter(between, 0)]), 1e-300, 1 - 2.0**-53)
-        values = step(np.stack([np.log(points), np.log1p(-points)], 1))[:, 0]
-        low[j], high[j] = values.min(), values.max()
-        low[j] -= 1e-9 * (1 + abs(low[j]))
-        high[j] += 1e-9 * (1 + abs(high[j]))
-    upper = high[:, None] - low[None]
-    np.fill_diagonal(upper, 0.0)
-    return Differences(upper)
+    """Bound log v - log g(v), which rises with v but where gamma changes, at the ends of each part with one gamma.
+
+    v is kept as t = log v - log(1 - v), which tells apart what is near 0 and near 1: -t is a log-sum of differences.
+    """
+    k = len(known.upper)
+    others = ~np.eye(k, dtype=bool)
+    from_below = -np.asarray(logsumexp(np.where(others, known.upper, -np.inf), axis=0))
+    from_above = -np.asarray(logsumexp(np.where(others, -known.upper, -np.inf), axis=1))
+    cuts = np.r_[-np.inf, logit(step.thresholds), np.inf]
+    low, high = np.full(k, np.inf), np.full(k, -np.inf)
+    for gamma, first, last in zip(step.gammas, cuts[:-1], cuts[1:], strict=True):
+        one = FocalUndo(np.array([gamma]), np.zeros(0))
+        a, b = (np.clip(t, first, last) for t in (from_below, from_above))
+        here = (_let_out(from_below, -1) <= _let_out(np.array(last), 1)) & (
+            _let_out(from_above, 1) >= _let_out(np.array(first), -1)
+        )
+        low = np.where(here, np.minimum(low, _let_out(_undone_at(one, _let_out(a, -1)), -1)), low)
+        high = np.where(here, np.maximum(high, _let_out(_undone_at(one, _let_out(b, 1)), 1)), high)
+    return _cleared(high[:, None] - low[None])
+
+
+def _let_out(x: np.ndarray, sign: float) -> np.ndarray:
+    return np.where(np.isfinite(x), x + sign * _SPARE * (1 + np.abs(x)), x)
+
+
+def _undone_at(step: FocalUndo, t: np.ndarray) -> np.ndarray:
+    """Compute log v - log g(v) of v = sigmoid(t)."""
+    values = step(np.stack([np.clip(t, -1e300, 1e300), np.zeros_like(t)], 1))[:, 0]
+    return np.where(np.isfinite(t), values, np.sign(t) * np.inf)
 
 
 def _pairs(box: ProbabilityBox) -> list[tuple[float, float]]:
@@ -162,26 +204,35 @@ def _curve(curve: Curve, a: float, b: float) -> tuple[float, float]:
     """Bound a curve over [a, b]: its ends, and every corner between them."""
     match curve:
         case Line():
-            points = np.concatenate([[a, b], curve.x[(curve.x > a) & (curve.x < b)]])
+            values = curve(np.concatenate([[a, b], curve.x[(curve.x > a) & (curve.x < b)]]))
         case Stairs():
-            edges = curve.edges[(curve.edges >= a) & (curve.edges < b)]
-            points = np.concatenate([[a, b], edges, np.nextafter(edges, 2)])
-        case LogOdds():  # a log s - b log(1 - s) turns where a / s + b / (1 - s) = 0
-            turn = curve.a / (curve.a - curve.b) if curve.a != curve.b else -1.0
-            points = np.array([a, b, turn] if a < turn < b else [a, b])
+            first, last = np.searchsorted(curve.edges, [a, b], side="left")
+            values = curve.values[first : last + 1]
+        case LogOdds():
+            return _log_odds(curve, a, b)
         case _:
             assert_never(curve)
-    values = curve(points)
     return float(values.min()) - _SPARE, float(values.max()) + _SPARE
+
+
+def _log_odds(curve: LogOdds, a: float, b: float) -> tuple[float, float]:
+    """Bound sigmoid(a log s - b log(1 - s) + c): it turns where a / s + b / (1 - s) = 0, if signs differ."""
+    turn = 1 / (1 - curve.b / curve.a) if curve.a and curve.b and (curve.a > 0) != (curve.b > 0) else -1.0
+    s = np.array([a, b, turn] if a < turn < b else [a, b]).clip(_LEAST, 1 - _LEAST)
+    terms = np.stack([curve.a * np.log(s), -curve.b * np.log1p(-s), np.full(len(s), curve.c)])
+    spare = 1e-14 * (1 + np.abs(terms).sum(0))  # steep curves magnify what is rounded
+    low, high = expit(terms.sum(0) - spare), expit(terms.sum(0) + spare)
+    return float(np.where(np.isnan(low), 0, low).min()) - _SPARE, float(
+        np.where(np.isnan(high), 1, high).max()
+    ) + _SPARE
 
 
 def _shares(box: ProbabilityBox) -> ProbabilityBox:
     """p_j / (p_j + the others): rises with p_j, falls with the others."""
     low, high = box.lower.clip(min=0), box.upper.clip(min=0)
     others_low, others_high = low.sum() - low, high.sum() - high
-    with np.errstate(invalid="ignore", divide="ignore"):
-        least = np.where(low + others_high > 0, low / (low + others_high), 0.0)
-        most = np.where(high + others_low > 0, high / (high + others_low), 1.0)
+    least = np.where(low + others_high > 0, low / (low + others_high), 0.0)
+    most = np.where(high + others_low > 0, high / (high + others_low), 1.0)
     if low.sum() <= 0:  # all may be 0, and then parts are equal
         least, most = np.minimum(least, 1 / len(low)), np.maximum(most, 1 / len(low))
     return _out(least, most)
@@ -197,6 +248,6 @@ def _top(step: TopCurve, box: ProbabilityBox) -> ProbabilityBox:
     # the value is held above r / (1 + r), r the runner-up's share of the rest, which is between 1 / (k - 1) and 1
     least, most = ABOVE / (k - 1), ABOVE
     low, high = max(low, least / (1 + least)), max(high, most / (1 + most))
-    lower, upper = np.zeros(k), np.full(k, 1 - low)
+    lower, upper = np.full(k, 1 - high if k == 2 else 0.0), np.full(k, 1 - low)
     lower[top], upper[top] = low, high
     return _out(lower, upper)
