@@ -43,7 +43,7 @@ def load_predictions(
         for name in ("split", "group")
     )
     scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
-    return replace(parts[0], scores=scores, labels=targets, split=split, group=group)
+    return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=None)
 
 
 def iter_predictions(
