@@ -1,5 +1,7 @@
 """What a stored probability of exactly 0 stands for: one floor for a table, from the precision it was written with."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from surefoot.core.types import Probs
@@ -8,6 +10,24 @@ from surefoot.core.types import Probs
 _DECIMALS = {2: 2, 4: 6}
 _MOST_DECIMALS = 12
 _LOOK = 1 << 12  # values that are tried first: they settle it for numbers that were never rounded
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """How many probabilities of exactly 0 a table stores, and what each of them counts as."""
+
+    stored: int
+    count_as: float
+
+    @property
+    def sentence(self) -> str:
+        """Say it."""
+        many = (
+            f"{self.stored:,} probabilities of exactly 0 are" if self.stored > 1 else "One probability of exactly 0 is"
+        )
+        return (
+            f"{many} stored; where a logarithm is taken, {self.count_as:.3g} stands for it: the least that they write."
+        )
 
 
 def smallest(dtype: np.dtype) -> float:

@@ -18,7 +18,7 @@ from surefoot.core.checks import check_labels, check_logits, check_possible, che
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.numerics import softmax
-from surefoot.core.precision import floor_of, resolution
+from surefoot.core.precision import Zeros, floor_of, resolution
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits, Probs
 
@@ -114,9 +114,10 @@ class Predictions:
         return floor_of(1.0 if self.resolution is None else self.resolution, self.scores.dtype)
 
     @property
-    def zeros(self) -> int:
-        """How many probabilities of exactly 0 are stored; none among logits."""
-        return 0 if self.kind == "logits" else int(self.scores.size - np.count_nonzero(self.scores))
+    def zeros(self) -> Zeros | None:
+        """How many probabilities of exactly 0 are stored, and what they count as; None where there is none."""
+        stored = 0 if self.kind == "logits" else int(self.scores.size - np.count_nonzero(self.scores))
+        return Zeros(stored, self.floor) if stored else None
 
     def at_resolution(self, least: float | None) -> "Predictions":
         """Return the same rows as part of a table of this resolution."""

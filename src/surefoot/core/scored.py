@@ -58,6 +58,7 @@ class Scored:
         return self.probs.shape  # type: ignore[return-value]
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.probs)
 
     def __getitem__(self, which: np.ndarray) -> "Scored":
@@ -129,7 +130,6 @@ class Scored:
             return order_of(np.minimum(self.probs.astype(np.float64), 1.0))
         log_p, log_rest = log_probs_and_complements(self.scores)
         return np.where(log_rest < _LOG_HALF, -log_rest, log_p)
-
 
     def order_of_sums(self, classes: Int[np.ndarray, "n r"]) -> Float[np.ndarray, " n"]:
         """Compute numbers in the order of the sums of some classes' probabilities, from those of the others."""

@@ -43,8 +43,8 @@ class Metric(Generic[T]):
         name: as in tables and JSON.
         title: as on a page.
         better: which way is better; `none` for a p-value, or a difference whose sign matters.
-        observe: one batch of (n, k) probabilities (an array, or `Scored`, which keeps their logarithms) and (n,) labels to
-            a tally.
+        observe: one batch of (n, k) probabilities (an array, or `Scored`, which keeps their logarithms) and (n,) labels
+            to a tally.
         read: one tally to one number; NaN where it is not defined.
         span: least and greatest value a reading can have.
     """

@@ -166,7 +166,9 @@ class Drawn:
 
     def __init__(self, observers: Sequence[Callable[[Probs | Scored, Labels], Tally]], seed: int = 0) -> None:
         self._seed = seed
-        self.tallies: dict[Callable[[Probs | Scored, Labels], Tally], list[Tally]] = {observe: [] for observe in observers}
+        self.tallies: dict[Callable[[Probs | Scored, Labels], Tally], list[Tally]] = {
+            observe: [] for observe in observers
+        }
 
     def add(self, batch: Scored, rows: Rows) -> None:
         """Draw labels for a batch, and tally them."""

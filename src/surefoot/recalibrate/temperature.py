@@ -14,6 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
 from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
@@ -41,10 +42,58 @@ def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[f
     return slope / n, max(curvature / n, 0.0)
 
 
-def _minimise(logits: Logits, labels: Labels, beta: float, low: float, high: float) -> float:
-    """Find the beta in [low, high] with the least NLL: Newton on a convex function, kept inside a bracket."""
+def prior(beta: float) -> float:
+    """Compute the prior of an inverse temperature, in nats: 8 log cosh(log(beta) / 2) above 1, else 0.
+
+    About log(beta)^2 near 1, as if T were within a factor of two, 4 log(beta) far above. Where no row is wrong every
+    larger beta is more likely, so something must hold it. Below 1 nothing must: no row costs more than log k there.
+    """
+    return 0.0 if beta <= 1 else float(8 * np.logaddexp(0.0, np.log(beta)) - 4 * np.log(beta) - 8 * np.log(2))
+
+
+def prior_weight(logits: Logits, labels: Labels) -> float:
+    """Compute the weight of the prior: 1 where no row is wrong, a factor e less with every row that is.
+
+    Wrong rows bound beta: with twenty of them the prior is below what arithmetic resolves, and the fit is the
+    likelihood's maximum.
+    """
+    wrong = np.count_nonzero(logits[np.arange(len(labels)), labels] < logits.max(1))
+    return float(np.exp(-float(wrong)))
+
+
+def _prior_slope(beta: float) -> tuple[float, float]:
+    """Compute the first two derivatives of the prior in beta."""
+    if beta <= 1:
+        return 0.0, 0.0
+    return 4 * (beta - 1) / (beta * (beta + 1)), 4 * (1 + 2 * beta - beta**2) / (beta**2 + beta) ** 2
+
+
+class _Objective:
+    """The mean NLL of softmax(beta z) and the prior; `unit` is what z was divided by."""
+
+    def __init__(self, logits: Logits, labels: Labels, unit: float = 1.0) -> None:
+        self.logits, self.labels, self.unit = logits, labels, unit
+        weight = prior_weight(logits, labels)
+        self.weight, self.never_wrong = weight / len(labels), weight == 1
+
+    def rows(self, which: np.ndarray) -> "_Objective":
+        """Return that of some rows."""
+        return _Objective(self.logits[which], self.labels[which], self.unit)
+
+    def derivatives(self, beta: float) -> tuple[float, float]:
+        """Compute slope and curvature in beta."""
+        slope, curvature = _slope_and_curvature(self.logits, self.labels, beta)
+        first, second = (self.weight * x for x in _prior_slope(beta / self.unit))
+        return slope + first / self.unit, curvature + second / self.unit**2
+
+
+def _minimise(rows: _Objective, beta: float, low: float, high: float) -> float:
+    """Find the beta in [low, high] where the objective stops falling: Newton, kept inside a bracket.
+
+    The NLL is convex, and falls up to where the whole objective does, so its value is never above that at the identity.
+    """
     for step in range(100):
-        slope, curvature = _slope_and_curvature(logits, labels, beta)
+        slope, curvature = rows.derivatives(beta)
         low, high = (low, beta) if slope > 0 else (beta, high)
         new = beta - slope / curvature if curvature > 0 else np.inf
         newton = low <= new <= high and step % 8 != 7  # now and then halve the bracket, whatever Newton says
@@ -56,18 +105,38 @@ def _minimise(logits: Logits, labels: Labels, beta: float, low: float, high: flo
     return beta
 
 
-def _best_inverse(logits: Logits, labels: Labels, low: float, high: float) -> tuple[float, bool]:
+def _best_inverse(rows: _Objective, low: float, high: float) -> tuple[float, bool]:
     """Find the best beta in [low, high], and whether it is an end: the slope there says so before any search."""
-    if len(logits) > 2 * _WARM_UP_ROWS:  # a good start from evenly spread rows costs next to nothing
-        rows = np.linspace(0, len(logits) - 1, _WARM_UP_ROWS).astype(np.intp)
-        start, at_end = _best_inverse(logits[rows], labels[rows], low, high)
+    n = len(rows.labels)
+    if n > 2 * _WARM_UP_ROWS:  # a good start from evenly spread rows costs next to nothing
+        start, at_end = _best_inverse(rows.rows(evenly(n, _WARM_UP_ROWS)), low, high)
         if not at_end:
-            return _minimise(logits, labels, start, low, high), False
-    if _slope_and_curvature(logits, labels, high)[0] <= 0:
+            return _minimise(rows, start, low, high), False
+    if rows.derivatives(high)[0] < 0:
         return high, True
-    if _slope_and_curvature(logits, labels, low)[0] >= 0:
+    if rows.derivatives(low)[0] >= 0:
         return low, True
-    return _minimise(logits, labels, float(np.clip(1.0, low, high)), low, high), False
+    return _minimise(rows, float(np.clip(rows.unit, low, high)), low, high), False
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """Return the numbers of at most so many of n rows, evenly spread."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
+def scale_of(logits: Logits) -> float:
+    """Estimate the scale of logits: the median, over rows, of the largest less the next that is not equal to it.
+
+    A class that is absent, whatever number stands for it, is no row's next while another one is there. 0 where all
+    logits of every row are equal.
+    """
+    some = logits[evenly(len(logits), _WARM_UP_ROWS)].astype(np.float64)
+    peak = some.max(1, keepdims=True)
+    following = np.where(some < peak, some, -np.inf).max(1)
+    gaps = (peak[:, 0] - following)[np.isfinite(following)]
+    if not len(gaps) and len(some) < len(logits):
+        return scale_of(logits[np.ptp(logits, axis=1) > 0]) if (np.ptp(logits, axis=1) > 0).any() else 0.0
+    return float(np.median(gaps)) if len(gaps) else 0.0
 
 
 class TemperatureScaling(Recalibrator):
@@ -75,9 +144,11 @@ class TemperatureScaling(Recalibrator):
 
     p = softmax(z / T), T = argmin mean NLL.
 
-    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. T is sought from
-    a thousandth to a thousand times the logits' own scale (the mean over rows of largest minus mean logit); `at_bound_`
-    says if it ended there, as it does for a model that is never wrong on the held-out part.
+    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. A held-out part without
+    an error asks for T = 0: there a prior around T = 1 holds it, which fades with every row that is wrong (`prior`,
+    `prior_weight`). So the NLL of these rows never becomes worse. T is sought from a thousandth to a thousand times the
+    logits' own scale (`scale_of`), and 1. `at_bound_` says that the likelihood alone knows no best T: no row is wrong,
+    and the prior held it, or it ended where the search ends, as for a model that is always wrong.
 
     Property: keeps every row's order of classes. One parameter: hard to overfit.
     Reference: Guo et al. 2017, section 4.2.
@@ -98,23 +169,26 @@ class TemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         table = logits if logits.dtype.itemsize >= 4 else logits.astype(np.float32)
-        peak = max(float(table.max()), -float(table.min()))
-        unit = 1.0
-        if not 1e-15 < peak < 1e15:  # squares would leave the dtype's range
-            unit = peak or 1.0
-            table = np.divide(table, unit, dtype=np.float64)
-        scale = float((table.max(1) - table.mean(1, dtype=np.float64)).mean())
+        scale = scale_of(table)
         self.temperature_, self.at_bound_ = 1.0, False
         if scale > 0:  # else all logits are equal, and every temperature gives the same answer
-            beta, self.at_bound_ = _best_inverse(table, labels, 1e-3 / scale, 1e3 / scale)
-            self.temperature_ = unit / beta
+            unit = 1.0
+            if not 1e-15 < scale < 1e15:  # squares would leave the dtype's range
+                unit = scale
+                table = np.divide(table, unit, dtype=np.float64)
+            low, high = (unit * beta for beta in (min(1e-3 / scale, 1.0), max(1e3 / scale, 1.0)))
+            rows = _Objective(table, labels, unit)
+            beta, at_end = _best_inverse(rows, low, high)
+            self.temperature_, self.at_bound_ = unit / beta, at_end or rows.never_wrong
         return scaling(self.temperature_)
 
 
 class GridTemperatureScaling(Recalibrator):
     """Choose the temperature from the paper's grid, 0.1 to 10.0 in steps of 0.1, by ECE-15 or NLL.
 
-    For parity with published tables: ties go to the lowest T, the grid is accumulated in floating point as there.
+    For parity with published tables: ties go to the lowest T, the grid is accumulated in floating point as there. Only
+    where no row is wrong, and the lowest T would win whatever the rows, the prior of `TemperatureScaling` is added.
+    `at_bound_` says if an end of the grid was chosen, or no row is wrong.
 
     Property: keeps every row's order of classes. Choosing by ECE is noisier than choosing by NLL.
     Reference: Mukhoti et al. 2020, section 5 and code.
@@ -124,6 +198,7 @@ class GridTemperatureScaling(Recalibrator):
     """
 
     temperature_: float
+    at_bound_: bool
 
     def __init__(self, objective: Literal["ece", "nll"] = "ece") -> None:
         self.objective = objective
@@ -136,14 +211,15 @@ class GridTemperatureScaling(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         if self.objective not in ("ece", "nll"):
             raise InputError(f"objective must be 'ece' or 'nll', got {self.objective!r}")
-        best, temperature = np.inf, 0.1
-        self.temperature_ = 1.0
-        for _ in range(100):
-            scaled = np.divide(logits, temperature, dtype=np.float64)
-            score = _ece(softmax(scaled), labels) if self.objective == "ece" else _nll(scaled, labels)
-            if score < best:
-                best, self.temperature_ = score, temperature
-            temperature += 0.1
+        grid = np.cumsum(np.full(100, 0.1))  # one after another, as a loop adds them
+        scaled = (np.divide(logits, temperature, dtype=np.float64) for temperature in grid)
+        judge = (lambda z: _ece(softmax(z), labels)) if self.objective == "ece" else (lambda z: _nll(z, labels))
+        scores = np.array([judge(z) for z in scaled])
+        never_wrong = prior_weight(logits, labels) == 1
+        if never_wrong and np.ptp(scores) > 0:  # where all are as good, the lowest, as published
+            scores += np.array([prior(1 / temperature) for temperature in grid]) / len(labels)
+        best = int(scores.argmin())
+        self.temperature_, self.at_bound_ = float(grid[best]), never_wrong or best in (0, len(grid) - 1)
         return scaling(self.temperature_)
 
 
@@ -172,34 +248,41 @@ class EnsembleTemperatureScaling(Recalibrator):
         self.temperature_ = TemperatureScaling().fit(logits, labels).temperature_
         k = logits.shape[1]
         parts = [_own(logits, labels, scale) for scale in (1 / self.temperature_, 1.0)]
-        own = np.stack([*parts, np.full(len(labels), 1 / k)], 1)
-        self.weights_ = _mixture(own)
+        self.weights_ = _mixture(np.stack([*parts, np.full(len(labels), -np.log(k))], 1))
         return (Mix(self.weights_[:2], (scaling(self.temperature_), (Softmax(),))),)
 
 
 def _own(logits: Logits, labels: Labels, scale: float) -> np.ndarray:
-    """Compute the probability of each row's label after a scale."""
+    """Compute log p of each row's label after a scale."""
     rows = np.arange(len(labels))
-    return np.exp(scale * logits[rows, labels].astype(np.float64) - row_log_sums(logits, scale))
+    return scale * logits[rows, labels].astype(np.float64) - row_log_sums(logits, scale)
 
 
-def _mixture(own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
-    """Find the weights on the simplex of least mean -log(own weights), by expectation-maximisation."""
-    weights = np.full(own.shape[1], 1 / own.shape[1])
+def _mixture(log_own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
+    """Find the weights on the simplex of least mean -log(own weights), by expectation-maximisation.
+
+    Where it has not come below the first part alone, that is returned.
+    """
+    m = log_own.shape[1]
+    own = np.exp(log_own - log_own.max(1, keepdims=True))  # a factor a row changes no weight
+    weights = np.full(m, 1 / m)
     for _ in range(500):
         before = weights
-        weights = weights * (own / np.maximum(own @ weights, 1e-300)[:, None]).mean(0)
+        weights = weights * (own / (own @ weights)[:, None]).mean(0)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < 1e-7:
             break
-    return weights
+    alone = np.eye(m)[0]
+    with np.errstate(divide="ignore"):
+        return weights if np.log(own @ weights).sum() >= np.log(own @ alone).sum() else alone
 
 
 class ParameterizedTemperatureScaling(Recalibrator):
     """Give every row a temperature of its own, computed by a small network from its ten largest logits.
 
     Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
-    `l2` rows on the weights.
+    `l2` rows on the weights and on what the biases move. Where the NLL does not come below that of the single
+    temperature, it stays.
 
     Property: keeps every row's order of classes. About a hundred parameters.
     Reference: Tomani, Cremers, Buettner 2022, *Parameterized Temperature Scaling*, section 3.
@@ -208,6 +291,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
     >>> ParameterizedTemperatureScaling().fit(z, z.argmax(1)).predict_proba(z).shape
     (50, 3)
     """
+
+    gap_: float
 
     def __init__(self, l2: float = 1.0, seed: int = 0) -> None:
         self.l2 = l2
@@ -220,6 +305,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         temperature = TemperatureScaling().fit(logits, labels).temperature_
+        self.gap_ = UNDERFLOW * temperature
+        refuse_absent(logits, self.gap_, type(self).__name__)
         z = torch.from_numpy(np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64)))
         y, x = torch.from_numpy(labels.copy()), torch.from_numpy(RowTemperature.top(z.numpy()))
         rng = np.random.default_rng(self.seed)
@@ -227,6 +314,7 @@ class ParameterizedTemperatureScaling(Recalibrator):
         start = [rng.normal(size=s) / np.sqrt(s[-1]) if len(s) == 2 else np.zeros(s) for s in sizes]
         start[-1] = np.array(np.log(np.expm1(1.0)))  # softplus of it is 1: the single temperature
         parameters = [torch.tensor(v, requires_grad=True) for v in start]
+        origin = float(start[-1])
 
         def objective() -> Tensor:
             w1, b1, w2, b2, w3, b3 = parameters
@@ -235,10 +323,11 @@ class ParameterizedTemperatureScaling(Recalibrator):
             nll = torch.nn.functional.cross_entropy(
                 z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum"
             )
-            return (nll + self.l2 / 2 * sum((w**2).sum() for w in (w1, w2, w3))) / len(y)
+            return (nll + self.l2 / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
 
-        fitted = _lbfgs(objective, parameters)
-        return (Affine(np.array(1 / temperature), np.array(0.0)), RowTemperature(*fitted), Softmax())
+        fitted = [RowTemperature(*values) for values in (_lbfgs(objective, parameters), start)]
+        learnt = min(fitted, key=lambda step: _nll(step(z.numpy()), labels))
+        return (Affine(np.array(1 / temperature), np.array(0.0)), learnt, Softmax())
 
 
 def _lbfgs(objective: Callable[[], Tensor], parameters: list[Tensor]) -> list[np.ndarray]:
