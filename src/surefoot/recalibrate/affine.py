@@ -12,7 +12,7 @@ from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
 from surefoot.recalibrate.steps import LogSoftmax, affine
-from surefoot.recalibrate.temperature import TemperatureScaling, prior_weight
+from surefoot.recalibrate.temperature import TemperatureScaling, absent_below, prior_weight
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _PAIRED_ROWS = 1000
@@ -101,12 +101,15 @@ class _Likelihood:
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Minimise NLL + sum precision (theta - centre)^2 / 2 over theta = (W, b), by L-BFGS; W is at least `least`.
 
+        Where no row is wrong, the precision is larger by the number of rows (`prior_weight`): nothing else holds theta.
+
         Each parameter is measured in units of the square root of its curvature at the start: they differ by orders of
         magnitude, and L-BFGS would spend its steps learning that. Where the NLL ends above that of the centre, the
         centre is returned.
         """
         shape, split = start[0].shape, start[0].size
         origin, target, strength = (np.concatenate([w.ravel(), b]) for w, b in (start, centre, precision))
+        strength = strength + self.n * prior_weight(self.logits, self.labels)
         curved = np.concatenate([part.ravel() for part in self.curvature(*start)])
         unit = 1 / np.sqrt(curved + strength + 1e-9 * self.n)
 
@@ -134,13 +137,6 @@ def _unit_scale(logits: Logits, labels: Labels, shift: np.ndarray | None = None)
     if shift is not None:  # logits so small that they are lost in the sum: more of it is rounding, magnified
         scale = min(scale, 1e12 / max(float(np.abs(shift).max()), 1e-300))
     return _Likelihood(logits, labels, scale, shift)
-
-
-def _refuse_absent(rows: _Likelihood, what: str) -> float:
-    """Refuse rows from which a class is absent; return how far below a row's largest logit that is."""
-    gap = UNDERFLOW / rows.scale
-    refuse_absent(rows.logits, gap, what)
-    return gap
 
 
 def _check_penalty(name: str, value: float | None) -> None:
@@ -206,16 +202,14 @@ def _odir(
     _check_penalty("off_diagonal", off_diagonal)
     _check_penalty("intercept", intercept)
     k, labels = whole.k, whole.labels
-    # a prior around the temperature: it decides where a class never occurs, and where no row is wrong
-    weak = max(0.01, prior_weight(whole.logits, labels))
 
     def fit_with(
         rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, shift: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        precision = np.full((k, k), 2 * rows.n * off / (k * (k - 1)) + weak)
-        np.fill_diagonal(precision, weak)
+        precision = np.full((k, k), 2 * rows.n * off / (k * (k - 1)))
+        np.fill_diagonal(precision, 0.01)  # a weak prior around the temperature: where a class never occurs, it decides
         centre = np.eye(k), np.zeros(k)
-        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * shift / k + max(weak, 1e-3))))
+        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * shift / k + 1e-3)))
 
     def pair(value: float) -> tuple[float, float]:
         return off_diagonal or value, intercept or value
@@ -249,8 +243,8 @@ class MatrixScaling(Recalibrator):
     """Mix the classes' logits: p = softmax(W z + b), with off-diagonal and intercept regularisation (MS-ODIR).
 
     Minimises mean NLL + off_diagonal / (k (k - 1)) sum_{i != j} W_ij^2 + intercept / k sum b_i^2. What is not given is
-    chosen on a held-out fifth of the rows. All have a prior of a hundredth of a row around the temperature; of
-    one row where no row is wrong.
+    chosen on a held-out fifth of the rows. The diagonal has a prior of a hundredth of a row around the temperature,
+    and where no row is wrong all have one of as many rows as there are (`prior_weight`).
 
     Property: can change the predicted class; k^2 + k parameters.
     Reference: Guo et al. 2017, section 4.2; Kull et al. 2019, section 3.
@@ -262,7 +256,6 @@ class MatrixScaling(Recalibrator):
 
     off_diagonal_: float
     intercept_: float
-    gap_: float
 
     def __init__(self, off_diagonal: float | None = None, intercept: float | None = None) -> None:
         self.off_diagonal = off_diagonal
@@ -275,7 +268,7 @@ class MatrixScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels)
-        self.gap_ = _refuse_absent(rows, type(self).__name__)
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return affine(weight, bias)
 
@@ -296,7 +289,6 @@ class DirichletCalibration(Recalibrator):
 
     off_diagonal_: float
     intercept_: float
-    gap_: float
 
     def __init__(self, off_diagonal: float | None = None, intercept: float | None = None) -> None:
         self.off_diagonal = off_diagonal
@@ -309,7 +301,7 @@ class DirichletCalibration(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
-        self.gap_ = _refuse_absent(rows, type(self).__name__)
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return (LogSoftmax(), *affine(weight, bias))
 
@@ -331,7 +323,6 @@ class StructuredMatrixScaling(Recalibrator):
     (5, 2)
     """
 
-    gap_: float
     scale_spread_: float
     mixing_spread_: float
     shift_spread_: float
@@ -343,7 +334,7 @@ class StructuredMatrixScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
-        self.gap_ = _refuse_absent(rows, type(self).__name__)
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         k = rows.k
         # centred columns: what a scale or a mixing weight does on average is the shift's affair
         middle = sum((x.sum(0, dtype=np.float64) for _, x in rows.inputs()), np.zeros(k)) / rows.n

@@ -37,8 +37,8 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
     to a file and translated to ONNX without this class.
 
     A logit of -inf is a class that the row cannot have; so is one that is far below the others by any other number,
-    such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Maps that mix classes by a
-    matrix refuse such rows: `gap_` is how far below a row's largest logit a class counts as absent to them.
+    such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Maps that mix classes
+    refuse to learn from such rows, and to be applied to -inf.
     """
 
     n_classes_: int
@@ -105,7 +105,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
         if mixes(self.map_):
-            refuse_absent(table, getattr(self, "gap_", np.finfo(np.float64).max), type(self).__name__)
+            refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
         return finite(table)
 
     @final

@@ -133,7 +133,8 @@ class Beta(BinaryCalibrator):
     """Fit sigmoid(a log s - b log(1 - s) + c), a and b at least 0: right if scores are Beta distributed in each class.
 
     Where scores tell hits from misses without an error, the likelihood alone would make every score certain: a ridge of
-    one row around the curve that changes nothing, a = b = 1, c = 0, holds it, which fades with every error.
+    as many rows as there are around the curve that changes nothing, a = b = 1, c = 0, holds it, and fades with every
+    error.
 
     Reference: Kull, Silva Filho, Flach 2017, section 4.
 
@@ -149,7 +150,7 @@ class Beta(BinaryCalibrator):
         s = _clipped(blocks.score)
         columns = [np.log(s), -np.log1p(-s)]
         target = blocks.hits / blocks.count
-        ridge = max(_WEAK, float(np.exp(-_least_errors(blocks))))
+        ridge = max(_WEAK, len(score) * float(np.exp(-_least_errors(blocks))))
         best, least = LogOdds(0.0, 0.0, 0.0), np.inf
         for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)

@@ -19,6 +19,8 @@ from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemper
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
+_FAR = 1000.0  # scales
+_ENOUGH_WRONG = 28  # rows: exp(-28) is below what arithmetic resolves
 
 
 def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[float, float]:
@@ -42,56 +44,48 @@ def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[f
     return slope / n, max(curvature / n, 0.0)
 
 
-def prior(beta: float) -> float:
-    """Compute the prior of an inverse temperature, in nats: 8 log cosh(log(beta) / 2) above 1, else 0.
-
-    About log(beta)^2 near 1, as if T were within a factor of two, 4 log(beta) far above. Where no row is wrong every
-    larger beta is more likely, so something must hold it. Below 1 nothing must: no row costs more than log k there.
-    """
-    return 0.0 if beta <= 1 else float(8 * np.logaddexp(0.0, np.log(beta)) - 4 * np.log(beta) - 8 * np.log(2))
-
-
 def prior_weight(logits: Logits, labels: Labels) -> float:
-    """Compute the weight of the prior: 1 where no row is wrong, a factor e less with every row that is.
+    """Compute the weight, against that of the rows, of a prior that holds a fit to them where none is wrong.
 
-    Wrong rows bound beta: with twenty of them the prior is below what arithmetic resolves, and the fit is the
-    likelihood's maximum.
+    1 there, a factor e less with every wrong row, 0 from 28 on: without a wrong row every sharper map is more likely,
+    and wrong rows bound it. So it vanishes as rows are added, unless the model is never wrong, which tells nothing.
     """
     wrong = np.count_nonzero(logits[np.arange(len(labels)), labels] < logits.max(1))
-    return float(np.exp(-float(wrong)))
+    return float(np.exp(-float(wrong))) if wrong < _ENOUGH_WRONG else 0.0
 
 
-def _prior_slope(beta: float) -> tuple[float, float]:
-    """Compute the first two derivatives of the prior in beta."""
-    if beta <= 1:
-        return 0.0, 0.0
-    return 4 * (beta - 1) / (beta * (beta + 1)), 4 * (1 + 2 * beta - beta**2) / (beta**2 + beta) ** 2
+def prior(beta: np.ndarray | float) -> np.ndarray | float:
+    """Compute the prior of an inverse temperature, in scales of the logits: (beta - 1)^2 / (beta + 1) above 1, else 0.
+
+    Convex, about (beta - 1)^2 / 2 near 1 and beta far above, as if rows were wrong. Below 1 nothing must be held: no
+    row costs more than log k there.
+    """
+    return np.maximum(np.asarray(beta) - 1, 0) ** 2 / (np.asarray(beta) + 1)
 
 
 class _Objective:
-    """The mean NLL of softmax(beta z) and the prior; `unit` is what z was divided by."""
+    """The mean NLL of softmax(beta z), and weight scale prior(beta / identity): convex, least at the identity."""
 
-    def __init__(self, logits: Logits, labels: Labels, unit: float = 1.0) -> None:
-        self.logits, self.labels, self.unit = logits, labels, unit
-        weight = prior_weight(logits, labels)
-        self.weight, self.never_wrong = weight / len(labels), weight == 1
+    def __init__(self, logits: Logits, labels: Labels, scale: float, identity: float = 1.0) -> None:
+        self.logits, self.labels, self.scale, self.identity = logits, labels, scale, identity
+        self.weight = prior_weight(logits, labels)
 
     def rows(self, which: np.ndarray) -> "_Objective":
         """Return that of some rows."""
-        return _Objective(self.logits[which], self.labels[which], self.unit)
+        return _Objective(self.logits[which], self.labels[which], self.scale, self.identity)
 
     def derivatives(self, beta: float) -> tuple[float, float]:
         """Compute slope and curvature in beta."""
         slope, curvature = _slope_and_curvature(self.logits, self.labels, beta)
-        first, second = (self.weight * x for x in _prior_slope(beta / self.unit))
-        return slope + first / self.unit, curvature + second / self.unit**2
+        above = beta / self.identity
+        if self.weight and above > 1:
+            slope += self.weight * self.scale * (1 - (2 / (above + 1)) ** 2)
+            curvature += self.weight * self.scale * (2 / (above + 1)) ** 3 / self.identity
+        return slope, curvature
 
 
 def _minimise(rows: _Objective, beta: float, low: float, high: float) -> float:
-    """Find the beta in [low, high] where the objective stops falling: Newton, kept inside a bracket.
-
-    The NLL is convex, and falls up to where the whole objective does, so its value is never above that at the identity.
-    """
+    """Find the beta in [low, high] of least value: Newton on a convex function, kept inside a bracket."""
     for step in range(100):
         slope, curvature = rows.derivatives(beta)
         low, high = (low, beta) if slope > 0 else (beta, high)
@@ -112,16 +106,27 @@ def _best_inverse(rows: _Objective, low: float, high: float) -> tuple[float, boo
         start, at_end = _best_inverse(rows.rows(evenly(n, _WARM_UP_ROWS)), low, high)
         if not at_end:
             return _minimise(rows, start, low, high), False
-    if rows.derivatives(high)[0] < 0:
+    if rows.derivatives(high)[0] <= 0:
         return high, True
     if rows.derivatives(low)[0] >= 0:
         return low, True
-    return _minimise(rows, float(np.clip(rows.unit, low, high)), low, high), False
+    return _minimise(rows, float(np.clip(rows.identity, low, high)), low, high), False
 
 
 def evenly(n: int, most: int) -> np.ndarray:
     """Return the numbers of at most so many of n rows, evenly spread."""
     return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
+def absent_below(logits: Logits, labels: Labels, temperature: float) -> float:
+    """Return how far below its row's largest logit a class counts as absent to a map that mixes classes.
+
+    Where its probability underflows at the best temperature (as far as that is within reason), it is a thousand times
+    the scale of logits away, and ten times further than any row's label is.
+    """
+    scale = scale_of(logits)
+    own = logits.max(1).astype(np.float64) - logits[np.arange(len(labels)), labels]
+    return max(min(UNDERFLOW * temperature, 10 * _FAR * scale), _FAR * scale, 10 * float(own.max()))
 
 
 def scale_of(logits: Logits) -> float:
@@ -145,10 +150,10 @@ class TemperatureScaling(Recalibrator):
     p = softmax(z / T), T = argmin mean NLL.
 
     The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. A held-out part without
-    an error asks for T = 0: there a prior around T = 1 holds it, which fades with every row that is wrong (`prior`,
+    an error asks for T = 0: there a prior on T below 1 holds it, which fades with every row that is wrong (`prior`,
     `prior_weight`). So the NLL of these rows never becomes worse. T is sought from a thousandth to a thousand times the
-    logits' own scale (`scale_of`), and 1. `at_bound_` says that the likelihood alone knows no best T: no row is wrong,
-    and the prior held it, or it ended where the search ends, as for a model that is always wrong.
+    logits' own scale (`scale_of`), and 1. `at_bound_` says that the likelihood alone knows no best T: no row is
+    wrong, and the prior held it, or it ended where the search ends, as for a model that is always wrong.
 
     Property: keeps every row's order of classes. One parameter: hard to overfit.
     Reference: Guo et al. 2017, section 4.2.
@@ -177,9 +182,9 @@ class TemperatureScaling(Recalibrator):
                 unit = scale
                 table = np.divide(table, unit, dtype=np.float64)
             low, high = (unit * beta for beta in (min(1e-3 / scale, 1.0), max(1e3 / scale, 1.0)))
-            rows = _Objective(table, labels, unit)
+            rows = _Objective(table, labels, scale / unit, unit)
             beta, at_end = _best_inverse(rows, low, high)
-            self.temperature_, self.at_bound_ = unit / beta, at_end or rows.never_wrong
+            self.temperature_, self.at_bound_ = unit / beta, at_end or rows.weight == 1
         return scaling(self.temperature_)
 
 
@@ -217,7 +222,7 @@ class GridTemperatureScaling(Recalibrator):
         scores = np.array([judge(z) for z in scaled])
         never_wrong = prior_weight(logits, labels) == 1
         if never_wrong and np.ptp(scores) > 0:  # where all are as good, the lowest, as published
-            scores += np.array([prior(1 / temperature) for temperature in grid]) / len(labels)
+            scores += scale_of(logits) * prior(1 / grid)
         best = int(scores.argmin())
         self.temperature_, self.at_bound_ = float(grid[best]), never_wrong or best in (0, len(grid) - 1)
         return scaling(self.temperature_)
@@ -281,8 +286,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
     """Give every row a temperature of its own, computed by a small network from its ten largest logits.
 
     Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
-    `l2` rows on the weights and on what the biases move. Where the NLL does not come below that of the single
-    temperature, it stays.
+    `l2` rows on the weights and on what the biases move; of as many as there are, where none is wrong (`prior_weight`).
+    Where the NLL does not come below that of the single temperature, it stays.
 
     Property: keeps every row's order of classes. About a hundred parameters.
     Reference: Tomani, Cremers, Buettner 2022, *Parameterized Temperature Scaling*, section 3.
@@ -291,8 +296,6 @@ class ParameterizedTemperatureScaling(Recalibrator):
     >>> ParameterizedTemperatureScaling().fit(z, z.argmax(1)).predict_proba(z).shape
     (50, 3)
     """
-
-    gap_: float
 
     def __init__(self, l2: float = 1.0, seed: int = 0) -> None:
         self.l2 = l2
@@ -305,8 +308,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         temperature = TemperatureScaling().fit(logits, labels).temperature_
-        self.gap_ = UNDERFLOW * temperature
-        refuse_absent(logits, self.gap_, type(self).__name__)
+        refuse_absent(logits, absent_below(logits, labels, temperature), type(self).__name__)
+        ridge = self.l2 + len(labels) * prior_weight(logits, labels)
         z = torch.from_numpy(np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64)))
         y, x = torch.from_numpy(labels.copy()), torch.from_numpy(RowTemperature.top(z.numpy()))
         rng = np.random.default_rng(self.seed)
@@ -323,7 +326,7 @@ class ParameterizedTemperatureScaling(Recalibrator):
             nll = torch.nn.functional.cross_entropy(
                 z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum"
             )
-            return (nll + self.l2 / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
+            return (nll + ridge / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
 
         fitted = [RowTemperature(*values) for values in (_lbfgs(objective, parameters), start)]
         learnt = min(fitted, key=lambda step: _nll(step(z.numpy()), labels))
