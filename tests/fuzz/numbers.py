@@ -3,7 +3,7 @@ NLL, the order of confidences, T and what fits do to their own rows are judged a
 
 Kinds, in turn: `margins` (readings of a file against mpmath, with and without a map), `masks` (every recalibrator and
 reading is the same whatever stands for an absent class), `worse` (no likelihood fit raises the NLL of its own rows),
-`zeros` (one floor in measure and in maps, for parts and groups), `certain` (no error among the rows that are learnt on).
+`zeros` (one floor in measure and in maps, also for a part), `certain` (no error among the rows that are learnt on).
 """
 
 import tempfile
@@ -175,15 +175,11 @@ def masks(rng: np.random.Generator, folder: Path) -> list[str]:
     if rng.random() < 0.5:
         absent = np.zeros((n, k), dtype=bool)
         absent[:, rng.integers(k)] = rng.random(n) < rng.choice([0.5, 1.0])
-    truth = np.where(absent, -np.inf, base)
-    absent &= ~np.isneginf(truth).all(1)[:, None]
+    absent &= (absent.sum(1) <= k - 2)[:, None]  # one class alone: how sure it is depends on what is written
     truth = np.where(absent, -np.inf, base) * rng.choice([0.5, 1.0])
     labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
-    encodings = [
-        np.where(absent, mask, base).astype(np.float64 if rng.random() < 0.5 else np.float32) for mask in MASKS
-    ]
-    wide = encodings[0].dtype
-    encodings = [z.astype(wide) for z in encodings]
+    dtype = rng.choice(np.array([np.float32, np.float64]))
+    encodings = [np.where(absent, mask, base).astype(dtype) for mask in MASKS]
     faults = []
     found = []
     for z in encodings:
@@ -200,6 +196,8 @@ def masks(rng: np.random.Generator, folder: Path) -> list[str]:
     wrong = (base[np.arange(n), labels] < np.where(absent, -np.inf, base).max(1)).sum()
     if wrong >= 20 and not same(np.log(temperature), float(scipy.x), 0, 1e-3):  # type: ignore[attr-defined]
         faults.append(f"T {temperature!r}, right {np.exp(scipy.x)!r}")  # type: ignore[attr-defined]
+    if temperature > 50:  # where labels tell next to nothing, -65504 is within reach
+        return faults
     for name in rng.choice(np.array([*FITTED, "focal-undo"]), 4, replace=False):
         faults += _same_maps(str(name), encodings[:4], labels)
     return faults
@@ -334,9 +332,7 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
             before = max(before, float(-np.log(np.maximum(undone, 1e-300))[np.arange(300), labels].mean()))
         # what n rows without an error can tell, or a row more a level; else a map leaves logits about as they are
         if after > 2 * before + 2 * np.log(n) or temperature < 0.1:
-            faults.append(
-                f"{name}, {n} rows, {k} classes: T {temperature:.3g}, NLL {before:.3g} to {after:.3g} on the test part"
-            )
+            faults.append(f"{name}, {n} rows, {k} classes: T {temperature:.3g}, test NLL {before:.3g} to {after:.3g}")
         if name == "temperature" and not made.at_bound_:  # type: ignore[attr-defined]
             faults.append(f"{name} does not say that nothing bounds T")
     return faults

@@ -11,6 +11,7 @@ from surefoot.core.precision import smallest
 from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
 
 _LOG_HALF = float(np.log(0.5))
+_TIE = 2.0**40
 _ROUNDED = 1e-300  # a probability below has lost digits, or is 0
 
 
@@ -87,7 +88,10 @@ class Scored:
         if self._logits is None:
             return order_of(self.confidence)
         log_rest = self._known["log_rest"]
-        return np.where(log_rest < _LOG_HALF, -log_rest, self._known["log_top"])
+        order = np.where(log_rest < _LOG_HALF, -log_rest, self._known["log_top"])
+        return (
+            np.rint(order * _TIE) / _TIE
+        )  # the same logits in another order of classes tie, whatever their last digit
 
     @cached_property
     def powers(self) -> tuple[np.ndarray, np.ndarray]:

@@ -186,10 +186,10 @@ def _above_absent(logits: Logits, labels: Labels, temperature: float) -> tuple[L
     peak = logits.max(1).astype(np.float64)
     own = (peak - logits[np.arange(len(labels)), labels]).max()
     gap = max(_ABSENT * temperature, 10 * float(own))
-    if float(peak.max() - logits.min()) <= UNDERFLOW / _LEAST_SCALE * temperature:  # the common case, in one cheap pass
+    if float(peak.max() - logits.min()) <= UNDERFLOW * temperature:  # the common case, in one cheap pass
         return logits, np.zeros(logits.shape[1], dtype=bool)
     below = peak[:, None] - logits
-    return np.maximum(logits, (peak - gap)[:, None]), (below > UNDERFLOW / _LEAST_SCALE * temperature).any(0)
+    return np.maximum(logits, (peak - gap)[:, None]), (below > UNDERFLOW * temperature).any(0)
 
 
 def _odir(

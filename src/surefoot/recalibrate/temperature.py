@@ -19,6 +19,7 @@ from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemper
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
+_SCALE_ROWS = 1024
 _FAR = 1000.0  # scales
 _ENOUGH_WRONG = 28  # rows: exp(-28) is below what arithmetic resolves
 
@@ -91,7 +92,7 @@ def _minimise(rows: _Objective, beta: float, low: float, high: float) -> float:
         low, high = (low, beta) if slope > 0 else (beta, high)
         new = beta - slope / curvature if curvature > 0 else np.inf
         newton = low <= new <= high and step % 8 != 7  # now and then halve the bracket, whatever Newton says
-        new = new if newton else float(np.sqrt(low * high))
+        new = new if newton else float(np.sqrt(low) * np.sqrt(high))
         # A Newton step leaves an error of the order of its square: stop once that is nothing.
         if abs(new - beta) <= (2e-4 if newton else 1e-12) * beta:
             return new
@@ -135,7 +136,7 @@ def scale_of(logits: Logits) -> float:
     A class that is absent, whatever number stands for it, is no row's next while another one is there. 0 where all
     logits of every row are equal.
     """
-    some = logits[evenly(len(logits), _WARM_UP_ROWS)].astype(np.float64)
+    some = logits[evenly(len(logits), _SCALE_ROWS)].astype(np.float64)
     peak = some.max(1, keepdims=True)
     following = np.where(some < peak, some, -np.inf).max(1)
     gaps = (peak[:, 0] - following)[np.isfinite(following)]
@@ -286,8 +287,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
     """Give every row a temperature of its own, computed by a small network from its ten largest logits.
 
     Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
-    `l2` rows on the weights and on what the biases move; of as many as there are, where none is wrong (`prior_weight`).
-    Where the NLL does not come below that of the single temperature, it stays.
+    `l2` rows on the weights and on what the biases move, and more where hardly a row is wrong (`prior_weight`). Where
+    none is, or the NLL does not come below that of the single temperature, it stays.
 
     Property: keeps every row's order of classes. About a hundred parameters.
     Reference: Tomani, Cremers, Buettner 2022, *Parameterized Temperature Scaling*, section 3.
@@ -328,7 +329,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
             )
             return (nll + ridge / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
 
-        fitted = [RowTemperature(*values) for values in (_lbfgs(objective, parameters), start)]
+        candidates = [start] if prior_weight(logits, labels) == 1 else [_lbfgs(objective, parameters), start]
+        fitted = [RowTemperature(*values) for values in candidates]
         learnt = min(fitted, key=lambda step: _nll(step(z.numpy()), labels))
         return (Affine(np.array(1 / temperature), np.array(0.0)), learnt, Softmax())
 
