@@ -288,7 +288,7 @@ def zeros(rng: np.random.Generator, folder: Path) -> list[str]:
             faults.append(f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, right {want!r}")
         if not same(mapped, plain, 1e-5 + k * 10.0**-decimals, k * 10.0**-decimals + 1e-5):
             faults.append(
-                f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, by a map that does nothing {mapped!r}"
+                f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, by an idle map {mapped!r}"
             )
     loaded = load_predictions(path).part("test")
     own = loaded.logits()[np.arange(loaded.n), loaded.labels]
@@ -330,7 +330,7 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
         if name == "focal-undo-temperature":  # the undo itself makes a model surer, by as much as its user says
             undone = RECALIBRATORS["focal-undo"]().fit(logits, held).predict_proba(tested)
             before = max(before, float(-np.log(np.maximum(undone, 1e-300))[np.arange(300), labels].mean()))
-        # what n rows without an error can tell, or a row more a level; else a map leaves logits about as they are
+        # what n rows without an error, and a row more, can tell; else a map leaves logits about as they are
         if after > 2 * before + 2 * np.log(n) or temperature < 0.1:
             faults.append(f"{name}, {n} rows, {k} classes: T {temperature:.3g}, test NLL {before:.3g} to {after:.3g}")
         if name == "temperature" and not made.at_bound_:  # type: ignore[attr-defined]

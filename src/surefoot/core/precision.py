@@ -22,12 +22,10 @@ class Zeros:
     @property
     def sentence(self) -> str:
         """Say it."""
-        many = (
+        what = (
             f"{self.stored:,} probabilities of exactly 0 are" if self.stored > 1 else "One probability of exactly 0 is"
         )
-        return (
-            f"{many} stored; where a logarithm is taken, {self.count_as:.3g} stands for it: the least that they write."
-        )
+        return f"{what} stored; each counts as {self.count_as:.3g}, the least that this table can write."
 
 
 def smallest(dtype: np.dtype) -> float:
