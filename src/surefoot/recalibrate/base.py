@@ -76,7 +76,8 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             InputError: not logits, another number of classes than in `fit`, or a class that is absent from a row where
                 the map mixes classes.
         """
-        return apply(self.map_, self._checked(logits))
+        rows = self._checked(logits)
+        return apply(self.map_, rows)
 
     @final
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
@@ -97,7 +98,8 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         Raises as `predict_proba`.
         """
-        return scored_by(self.map_, self._checked(logits))
+        rows = self._checked(logits)
+        return scored_by(self.map_, rows)
 
     def _checked(self, logits: ArrayLike) -> Logits:
         check_is_fitted(self, "map_")
