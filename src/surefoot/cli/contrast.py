@@ -1,6 +1,7 @@
 """`surefoot contrast`: which of several maps or models is better on the same rows, and whether that can be told."""
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -9,9 +10,11 @@ from rich.table import Table
 
 from surefoot.cli.options import Json, Seed
 from surefoot.core.errors import InputError
+from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Predictions
+from surefoot.core.scored import Scored
 from surefoot.core.tables import load_predictions
-from surefoot.core.types import Labels, Probs
+from surefoot.core.types import Labels
 from surefoot.metrics import METRICS, find_metric
 from surefoot.recalibrate import find_recalibrator
 from surefoot.report.contrast import Contrast, contrast
@@ -36,24 +39,28 @@ def command(
 
     Example: surefoot contrast mine.parquet --methods none,temperature,spline,auto
     """
-    probs, labels = _of_maps(tables[0], methods, seed) if methods else _of_models(tables)
+    probs, labels, zeros = _of_maps(tables[0], methods, seed) if methods else _of_models(tables)
     found = contrast(probs, labels, [find_metric(name.strip()) for name in metrics.split(",")], seed)
     if as_json:
+        for name, stored in zeros.items():  # beside the list, whose form is read by others
+            print(f"surefoot: {name}: {stored.sentence}", file=sys.stderr)
         print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
         return
     console = Console()
     console.print(_layout(found, len(labels)))
+    for name, stored in zeros.items():
+        console.print(f"{name}: {stored.sentence}")
     console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
 
 
-def _of_maps(table: str, methods: str, seed: int) -> tuple[dict[str, Probs], Labels]:
+def _of_maps(table: str, methods: str, seed: int) -> tuple[dict[str, Scored], Labels, dict[str, Zeros]]:
     fitted_on, tested = divide(load_predictions(table), None, seed)
     names = [name.strip() for name in methods.split(",")]
     made = {name: find_recalibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in names}
-    return {name: m.predict_proba(tested.logits()) for name, m in made.items()}, tested.labels
+    return {name: m.predict_scored(tested.logits()) for name, m in made.items()}, tested.labels, _zeros({table: tested})
 
 
-def _of_models(tables: list[str]) -> tuple[dict[str, Probs], Labels]:
+def _of_models(tables: list[str]) -> tuple[dict[str, Scored], Labels, dict[str, Zeros]]:
     if len(tables) < 2:
         raise InputError("one table needs --methods: which maps to compare on it")
     loaded = {name: _tested(load_predictions(name)) for name in tables}
@@ -61,7 +68,11 @@ def _of_models(tables: list[str]) -> tuple[dict[str, Probs], Labels]:
     for name, part in loaded.items():
         if part.n != first.n or (part.labels != first.labels).any():
             raise InputError(f"{name} is not of the same rows as {tables[0]}: the labels differ")
-    return {name: part.probs() for name, part in loaded.items()}, first.labels
+    return {name: part.scored() for name, part in loaded.items()}, first.labels, _zeros(loaded)
+
+
+def _zeros(loaded: dict[str, Predictions]) -> dict[str, Zeros]:
+    return {name: part.zeros for name, part in loaded.items() if part.zeros is not None}
 
 
 def _tested(table: Predictions) -> Predictions:

@@ -68,6 +68,8 @@ def command(
     whole, console = groups[""], Console()
     name = str(table).rstrip("/").rsplit("/", 1)[-1]
     console.print(readings_table(whole.readings, f"{name} — {whole.n:,} rows, {whole.k} classes"))
+    if whole.zeros is not None:
+        console.print(whole.zeros.sentence)
     if by:
         console.print(groups_table(groups, by))
         found = [
@@ -89,8 +91,12 @@ def _wanted(names: str) -> tuple:
 
 def _as_json(groups: dict[str, Group], by: str | None, worst: dict[str, str | None]) -> dict:
     whole = groups[""]
-    found = {"n": whole.n, "k": whole.k} | plain(whole.readings)
+    found = {"n": whole.n, "k": whole.k} | plain(whole.readings) | _zeros(whole)
     if by:
-        each = {name: {"n": g.n} | plain(g.readings) for name, g in groups.items() if name}
+        each = {name: {"n": g.n} | plain(g.readings) | _zeros(g) for name, g in groups.items() if name}
         found |= {"by": by, "groups": each, "worst": worst}
     return found
+
+
+def _zeros(group: Group) -> dict:
+    return {} if group.zeros is None else {"zeros": plain(group.zeros)}

@@ -16,6 +16,7 @@ from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
 from surefoot.report.evaluation import plain
+from surefoot.report.verdict import notes
 
 
 def command(
@@ -62,21 +63,24 @@ def command(
         target = source if apply_to is None else load_predictions(apply_to, labels, scores)
         repaired = recalibrator.predict_proba(target.logits())
         about = target.provenance | {"recalibrator": method}
-        save_predictions(replace(target, scores=repaired, kind="probs", provenance=about), predictions)
+        written = replace(target, scores=repaired, kind="probs", provenance=about, resolution=None)
+        save_predictions(written, predictions)
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
     if onnx is not None:
         write_map(recalibrator, onnx)
     save_recalibrator(recalibrator, out)
     wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
-    rows = [held_out.probs(), recalibrator.predict_proba(held_out.logits())]
+    rows = [held_out.scored(), recalibrator.predict_scored(held_out.logits())]
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
-    temperature, why = getattr(recalibrator, "temperature_", None), getattr(recalibrator, "why_", None)
+    temperature, why, at_bound = (getattr(recalibrator, name, None) for name in ("temperature_", "why_", "at_bound_"))
     if as_json:
         values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
         print(
             json.dumps(
                 {"method": method, "n": held_out.n, "temperature": temperature, "why": why, "map": str(out)}
+                | {"at_bound": at_bound}
+                | ({} if held_out.zeros is None else {"zeros": plain(held_out.zeros)})
                 | plain(values)
             )
         )
@@ -86,3 +90,5 @@ def command(
     if why is not None:
         Console().print(f"Chosen: {why}")
     Console().print(f"{method} learnt on {held_out.n:,} rows{learnt}. On these same rows: {change}. Written: {out}")
+    for note in notes(held_out.zeros, at_bound):
+        Console().print(note)

@@ -13,7 +13,7 @@ from surefoot.recalibrate import RECALIBRATORS
 from surefoot.report.evaluation import evaluate, plain
 from surefoot.report.page import write_page
 from surefoot.report.tables import readings_table
-from surefoot.report.verdict import advice, diagnosis, direction
+from surefoot.report.verdict import advice, diagnosis, direction, notes
 
 
 def command(
@@ -52,5 +52,5 @@ def command(
     console = Console()
     for stage, measured in (("as it is", evaluation.before), (f"after {method}", evaluation.after)):
         console.print(readings_table(measured.readings, f"{name}, {stage} — {measured.n:,} rows, {measured.k} classes"))
-    console.print(*sentences, sep="\n")
+    console.print(*sentences, *notes(evaluation.zeros, evaluation.at_bound), sep="\n")
     console.print(f"\nPage: {out}")

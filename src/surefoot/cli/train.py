@@ -66,8 +66,8 @@ def command(
     held_out, test = predictions.part("validation"), predictions.part("test")
     save_recalibrator(recalibrator.fit(held_out.logits(), held_out.labels), out / "map.json")
     wanted = [METRICS[name] for name in ("accuracy", "nll", "ece")]
-    before = measure([(test.probs(), test.labels)], wanted)
-    after = measure([(recalibrator.predict_proba(test.logits()), test.labels)], wanted)
+    before = measure([(test.scored(), test.labels)], wanted)
+    after = measure([(recalibrator.predict_scored(test.logits()), test.labels)], wanted)
     files = {"predictions": str(out / "predictions.parquet"), "map": str(out / "map.json")}
     if as_json:
         print(json.dumps({"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}))

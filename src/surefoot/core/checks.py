@@ -43,17 +43,23 @@ def _as_table(values: ArrayLike, what: str) -> np.ndarray:
     return table.astype(np.float64) if table.dtype.kind in "iu" else table
 
 
-def _check_finite(table: np.ndarray, what: str) -> None:
+def _check_finite(table: np.ndarray, what: str, absent: bool = False) -> None:
+    """Refuse NaN and infinity; with `absent`, -inf may stand for a class that a row cannot have."""
     with np.errstate(over="ignore", invalid="ignore"):
         # one cheap pass, which may overflow; look closer only when it fails
         total = table.sum(dtype=np.result_type(table, np.float32))
     if not np.isfinite(total):
         bad = ~np.isfinite(table)
+        bad &= ~(absent & np.isneginf(table))
         if bad.any():
             row, column = np.argwhere(bad)[0]
+            besides = ", or -inf for a class that the row cannot have" if absent else ""
             raise InputError(
-                f"{what} row {row} holds {table[row, column]} in column {column}; every value must be finite"
+                f"{what} row {row} holds {table[row, column]} in column {column}; every value must be finite{besides}"
             )
+        empty = np.isneginf(table).all(1)
+        if empty.any():
+            raise InputError(f"{what} row {int(np.argmax(empty))} holds -inf in every column: no class is left for it")
 
 
 def are_distributions(table: np.ndarray) -> bool:
@@ -65,14 +71,16 @@ def check_logits(logits: ArrayLike) -> Logits:
     """Return logits as a float array (n, k), or say which row is not one.
 
     Raises:
-        InputError: wrong shape, no rows, one class, NaN or infinity, or a table of probabilities.
+        InputError: wrong shape, no rows, one class, NaN or +inf, -inf in every column, or a table of probabilities.
+
+    -inf is let through: a class that is absent from the row.
 
     >>> check_logits([[0.2, 0.8], [0.5, 0.5]])
     Traceback (most recent call last):
     surefoot.core.errors.InputError: logits: every row is non-negative and sums to 1; these are probabilities: ...
     """
     table = _as_table(logits, "logits")
-    _check_finite(table, "logits")
+    _check_finite(table, "logits", absent=True)
     # The first row settles it almost always: spare the pass over a large table.
     if are_distributions(table[:1]) and are_distributions(table):
         raise InputError(
@@ -80,6 +88,21 @@ def check_logits(logits: ArrayLike) -> Logits:
             "or name the array 'probs' when they come from a file"
         )
     return table
+
+
+def check_possible(logits: Logits, labels: Labels) -> None:
+    """Refuse a row whose label is a class that it cannot have: its logit is -inf.
+
+    Raises:
+        InputError: there is one; the message names it.
+    """
+    impossible = np.isneginf(logits[np.arange(len(labels)), labels])
+    if impossible.any():
+        row = int(np.argmax(impossible))
+        raise InputError(
+            f"logits row {row} holds -inf for its own label, {labels[row]}: its loss is infinite; -inf may only stand "
+            f"for a class that the row cannot have"
+        )
 
 
 def check_probs(probs: ArrayLike) -> Probs:

@@ -7,6 +7,7 @@ from surefoot.core import native
 from surefoot.core.types import Confidences, Labels, Logits, Probs
 
 _CHUNK_VALUES = 1 << 18  # values at a time: a megabyte or two stays in the cache
+_ROUNDED = 1e-300  # a sum below has lost digits, or is 0
 
 
 def log_softmax(logits: Logits) -> Logits:
@@ -16,15 +17,50 @@ def log_softmax(logits: Logits) -> Logits:
 
 def softmax(logits: Logits) -> Probs:
     """Compute probabilities in float64, so that confident rows do not tie at exactly 1 as they do in float32."""
+    return softmax_and_rest(logits)[0]
+
+
+def softmax_and_rest(logits: Logits) -> tuple[Probs, Labels, Confidences, Confidences]:
+    """Compute probabilities; and for each row its largest class, log p of it, and log(1 - p), in one pass.
+
+    1 - p is the sum of the others, so it keeps its digits, also where they underflow. Logits may be -inf, but for one a
+    row.
+
+    >>> [x.tolist() for x in softmax_and_rest(np.array([[0.0, -2000.0]]))]
+    [[[1.0, 0.0]], [0], [-0.0], [-2000.0]]
+    """
     n, k = logits.shape
-    probs = np.empty((n, k))
+    probs, top = np.empty((n, k)), np.empty(n, dtype=np.intp)
+    log_top, log_rest = np.empty(n), np.empty(n)
     step = max(1, _CHUNK_VALUES // k)
     for start in range(0, n, step):
-        chunk = logits[start : start + step]
-        part = np.subtract(chunk, chunk.max(1, keepdims=True), out=probs[start : start + step], dtype=np.float64)
-        np.exp(part, out=part)
-        part /= part.sum(1, keepdims=True)
-    return probs
+        chunk, part = logits[start : start + step], slice(start, start + step)
+        at, rows = chunk.argmax(1), np.arange(len(chunk))
+        mass = np.subtract(chunk, chunk[rows, at][:, None], out=probs[part], dtype=np.float64)
+        np.exp(mass, out=mass)
+        mass[rows, at] = 0
+        others = mass.sum(1)
+        mass[rows, at] = 1
+        mass /= (1 + others)[:, None]
+        log_top[part] = -np.log1p(others)
+        low = np.flatnonzero(others < _ROUNDED)
+        others[low] = 1.0
+        log_rest[part] = np.log(others) + log_top[part]
+        if len(low):
+            log_rest[start + low] = _log_of_others(chunk[low], at[low])
+        top[part] = at
+    return probs, top, log_top, log_rest
+
+
+def _log_of_others(logits: Logits, top: Labels) -> Confidences:
+    """Compute log sum_{j != top} exp(z_j - z_top) where no term may be within float64's range."""
+    rows = np.arange(len(logits))
+    shifted = np.subtract(logits, logits[rows, top][:, None], dtype=np.float64)
+    shifted[rows, top] = -np.inf
+    second = shifted.max(1)
+    present = np.where(np.isfinite(second), second, 0.0)
+    with np.errstate(divide="ignore"):
+        return present + np.log(np.exp(shifted - present[:, None]).sum(1))
 
 
 def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:

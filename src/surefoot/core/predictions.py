@@ -5,6 +5,7 @@ files, `.npz` (arrays `logits` or `probs`, `labels`, optionally `split`), `.csv`
 """
 
 import json
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -13,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from surefoot.core.checks import check_labels, check_logits, check_probs
+from surefoot.core.checks import check_labels, check_logits, check_possible, check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.numerics import softmax
+from surefoot.core.precision import Zeros, floor_of, resolution
+from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits, Probs
 
 Kind: TypeAlias = Literal["logits", "probs"]
@@ -39,6 +42,8 @@ class Predictions:
         class_names: one name a class, or None.
         provenance: who made this: model, data, loss, seed, command.
         group: what each row belongs to, such as a site, if a column was asked for; as text.
+        resolution: the least probability that the whole table was written with, see `core.precision`; found if it is
+            not given, and kept by the table's parts. None for logits.
 
     Raises:
         InputError: any of it does not fit; the message says which row.
@@ -51,6 +56,7 @@ class Predictions:
     class_names: tuple[str, ...] | None = None
     provenance: dict[str, str] = field(default_factory=dict)
     group: np.ndarray | None = None
+    resolution: float | None = None
 
     def __post_init__(self) -> None:
         """Check everything at the door."""
@@ -59,6 +65,10 @@ class Predictions:
         scores = (check_logits if self.kind == "logits" else check_probs)(self.scores)
         object.__setattr__(self, "scores", scores)
         object.__setattr__(self, "labels", check_labels(self.labels, *scores.shape))
+        if self.kind == "logits":
+            check_possible(scores, self.labels)
+        elif self.resolution is None:
+            object.__setattr__(self, "resolution", resolution(scores))
         if self.class_names is not None and len(self.class_names) != self.k:
             raise InputError(f"{self.k} classes but {len(self.class_names)} class names")
         if self.split is not None:
@@ -88,16 +98,32 @@ class Predictions:
         """Compute probabilities: the softmax of logits in float64, or what the file holds."""
         return softmax(self.scores) if self.kind == "logits" else self.scores
 
-    def logits(self) -> Logits:
-        """Compute logits: what the file holds, or log probabilities.
+    def scored(self) -> Scored:
+        """Return what metrics take: probabilities with the logarithms that logits have, or with the table's floor."""
+        return Scored.of_logits(self.scores) if self.kind == "logits" else Scored.of_probs(self.scores, self.floor)
 
-        An exact 0 counts as the smallest positive probability of the table: below what it resolves, be that rounding to
-        six digits or float32's underflow. A fixed tiny floor would let a few zeros decide every temperature.
-        """
+    def logits(self) -> Logits:
+        """Compute logits: what the file holds, or log probabilities, where an exact 0 counts as the floor."""
         if self.kind == "logits":
             return self.scores
-        floor = self.scores.min(where=self.scores > 0, initial=1.0)
-        return np.log(np.maximum(self.scores, floor), dtype=np.float64)
+        return np.log(np.maximum(self.scores, self.floor), dtype=np.float64)
+
+    @property
+    def floor(self) -> float:
+        """What a stored probability of 0 counts as, everywhere: the least that the table's precision can write."""
+        return floor_of(1.0 if self.resolution is None else self.resolution, self.scores.dtype)
+
+    @property
+    def zeros(self) -> Zeros | None:
+        """How many probabilities of exactly 0 are stored, and what they count as; None where there is none."""
+        stored = 0 if self.kind == "logits" else int(self.scores.size - np.count_nonzero(self.scores))
+        return Zeros(stored, self.floor) if stored else None
+
+    def at_resolution(self, least: float | None) -> "Predictions":
+        """Return the same rows as part of a table of this resolution."""
+        rows = copy(self)
+        object.__setattr__(rows, "resolution", least)
+        return rows
 
     def part(self, name: str) -> "Predictions":
         """Return the rows of one part.

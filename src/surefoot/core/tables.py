@@ -1,7 +1,7 @@
 """Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pyarrow import csv, fs, parquet
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import open_npz
+from surefoot.core.precision import smallest
 from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
 
@@ -43,7 +44,7 @@ def load_predictions(
         for name in ("split", "group")
     )
     scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
-    return replace(parts[0], scores=scores, labels=targets, split=split, group=group)
+    return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=None)
 
 
 def iter_predictions(
@@ -52,6 +53,26 @@ def iter_predictions(
     """Read a table in batches of about `values` scores (Parquet; other formats come as one), with constant memory."""
     for piece in pieces_of(path):
         yield from read_piece(piece, labels, kind, values=values)
+
+
+def resolution_of(
+    pieces: "Sequence[Piece]", labels: Path | str | None = None, kind: Kind | None = None
+) -> float | None:
+    """Find the resolution of a table of probabilities that is read in pieces; None where each piece knows it alone.
+
+    Where numbers were never rounded the first batch says so; else all are looked at.
+    """
+    if len(pieces) == 1 and pieces[0].group is None:
+        return None
+    least = 1.0
+    for piece in pieces:
+        for batch in read_piece(piece, labels, kind):
+            if batch.resolution is None:  # logits
+                return None
+            least = min(least, batch.resolution)
+            if least <= smallest(batch.scores.dtype):
+                return least
+    return least
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar, final
 import numpy as np
 from jaxtyping import Float
 
+from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 
 T = TypeVar("T", bound="Tally")
@@ -42,7 +43,8 @@ class Metric(Generic[T]):
         name: as in tables and JSON.
         title: as on a page.
         better: which way is better; `none` for a p-value, or a difference whose sign matters.
-        observe: one batch of (n, k) probabilities and (n,) labels to a tally.
+        observe: one batch of (n, k) probabilities (an array, or `Scored`, which keeps their logarithms) and (n,) labels
+            to a tally.
         read: one tally to one number; NaN where it is not defined.
         span: least and greatest value a reading can have.
     """
@@ -50,6 +52,6 @@ class Metric(Generic[T]):
     name: str
     title: str
     better: Literal["lower", "higher", "none"]
-    observe: Callable[[Probs, Labels], T]
+    observe: Callable[[Probs | Scored, Labels], T]
     read: Callable[[T], float]
     span: tuple[float, float] = (0.0, 1.0)

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.bins import bin_index
-from surefoot.core.checks import check_bins, check_labels, check_probs
+from surefoot.core.checks import check_bins, check_labels
 from surefoot.core.errors import InputError
+from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.base import Tally
 from surefoot.metrics.reliability import BINS, zero_in_first
@@ -38,13 +39,13 @@ class Classwise(Tally):
         return self
 
 
-def observe_classwise(probs: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Classwise:
+def observe_classwise(probs: ArrayLike | Scored, labels: ArrayLike, bins: int = BINS) -> Classwise:
     """Tally every class's probabilities and hits by bin.
 
     Only probabilities above the first bin, fewer than `bins` a row, are looked up; the first bin is what is left of
     the column sums.
     """
-    table = check_probs(probs)
+    table = scored(probs).probs
     target = check_labels(labels, *table.shape)
     bins = check_bins(bins)
     n, k = table.shape

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surefoot.core.checks import check_labels, check_probs
+from surefoot.core.checks import check_labels
 from surefoot.core.errors import InputError
+from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.uncertainty import draw_labels
 
@@ -19,7 +20,9 @@ class KernelTest:
     rows: int
 
 
-def kernel_test(probs: ArrayLike, labels: ArrayLike, rows: int = 1000, draws: int = 200, seed: int = 0) -> KernelTest:
+def kernel_test(
+    probs: ArrayLike | Scored, labels: ArrayLike, rows: int = 1000, draws: int = 200, seed: int = 0
+) -> KernelTest:
     """Test the calibration of the full vector: mean over pairs i != j of exp(-TV(p_i, p_j) / w) <e_i, e_j>, e = y - p.
 
     w is the median of the total variation distances. The law under calibration is drawn, not approximated: labels are
@@ -38,7 +41,7 @@ def kernel_test(probs: ArrayLike, labels: ArrayLike, rows: int = 1000, draws: in
     >>> kernel_test(p, y).pvalue > 0.05, kernel_test(p, (y + 1) % 3).pvalue
     (True, 0.004975124378109453)
     """
-    table = check_probs(probs)
+    table = scored(probs).probs
     target = check_labels(labels, *table.shape)
     rng = np.random.default_rng(seed)
     if len(table) > rows:

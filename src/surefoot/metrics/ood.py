@@ -4,24 +4,23 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from scipy.stats import rankdata
 
 from surefoot.core.checks import check_logits
+from surefoot.core.numerics import softmax_and_rest
 from surefoot.core.types import ArrayLike, Logits
 
 
 def entropy(logits: Logits) -> Float[np.ndarray, " n"]:
     """Compute the entropy of the softmax, in nats: -sum_k p_k log p_k."""
     log_p = logits - logsumexp(logits, 1, keepdims=True)
-    return -(np.exp(log_p) * log_p).sum(1)
+    return -(np.exp(log_p) * np.maximum(log_p, np.finfo(np.float64).min)).sum(1)  # an absent class adds nothing
 
 
 def max_probability(logits: Logits) -> Float[np.ndarray, " n"]:
     """Compute one minus the largest probability, summed from the others so that no digit is lost near one."""
-    p = softmax(logits, 1)
-    np.put_along_axis(p, logits.argmax(1)[:, None], 0.0, 1)
-    return p.sum(1)
+    return np.exp(softmax_and_rest(logits)[3])
 
 
 def energy(logits: Logits) -> Float[np.ndarray, " n"]:

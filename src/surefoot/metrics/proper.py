@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from surefoot.core.checks import check_labels, check_probs
+from surefoot.core.checks import check_labels
+from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.base import Tally
 
@@ -33,28 +34,26 @@ class Scores(Tally):
         return self
 
 
-def observe_scores(probs: ArrayLike, labels: ArrayLike) -> Scores:
+def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
     """Sum hits, -log p_y and squared distances over a batch, and what squared distances are under calibration.
 
-    A probability of exactly 0 counts as the smallest normal number of the array's own dtype: what the dtype could not
-    hold, not what nobody claimed. -log of it is 87.3 in float32 and 708.4 in float64.
+    Of a batch with logits, -log p_y is that of the logits, however small p_y is. Of an array of probabilities, one of
+    exactly 0 counts as the smallest normal number of its dtype: what the dtype could not hold, not what nobody claimed.
+    -log of it is 87.3 in float32 and 708.4 in float64. A batch of a table has the table's floor instead.
 
     >>> tally = observe_scores([[0.5, 0.5], [0.0, 1.0]], [0, 1])
     >>> tally.n, tally.hits, tally.squares, tally.expected
     (2.0, 2.0, 0.5, 0.5)
     """
-    table = check_probs(probs)
-    target = check_labels(labels, *table.shape)
-    rows = np.arange(len(table))
-    own = table[rows, target].astype(np.float64)
-    surprise = -np.log(np.maximum(own, np.finfo(table.dtype).smallest_normal)).sum()
-    second = np.einsum("nk,nk->n", table, table, dtype=np.float64)
-    third = np.einsum("nk,nk,nk->n", table, table, table, dtype=np.float64)
+    batch = scored(probs)
+    target = check_labels(labels, *batch.shape)
+    own = batch.probs[np.arange(len(batch)), target].astype(np.float64)
+    second, third = batch.powers
     squares = second - 2 * own + 1
-    hits = np.count_nonzero(table.argmax(1) == target)
     return Scores(
-        float(len(table)), float(hits), float(surprise), float(np.maximum(squares, 0.0).sum()),
-        float((1 - second).sum()), float(4 * np.maximum(third - second**2, 0.0).sum()),
+        float(len(batch)), float(np.count_nonzero(batch.top == target)), float(-batch.log_of(target).sum()),
+        float(np.maximum(squares, 0.0).sum()), float((1 - second).sum()),
+        float(4 * np.maximum(third - second**2, 0.0).sum()),
     )  # fmt: skip
 
 

@@ -9,24 +9,26 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
-from surefoot.core.checks import check_confidences, check_labels, check_probs
+from surefoot.core.checks import check_confidences, check_labels
 from surefoot.core.errors import InputError
-from surefoot.core.types import ArrayLike, Confidences
+from surefoot.core.scored import Scored, order_of, scored
+from surefoot.core.types import ArrayLike, Confidences, Labels
 from surefoot.metrics.base import Tally
-from surefoot.metrics.reliability import BINS, check_hits, top_label
+from surefoot.metrics.reliability import BINS, check_hits
 
 CAPACITY = 1 << 18  # distinct confidences kept exactly
 _FINE, _COARSE = 1 << 10, 1 << 6  # cells an octave: for one event, and for one a class
-_OCTAVES = 60
+_OCTAVES, _DOUBLINGS = 60, 20  # octaves that are cut evenly; those beyond, by doublings of their number
 
 
 @dataclass(frozen=True)
 class Ranking(Tally):
     """Rows, hits and sum of confidences for each distinct confidence, in increasing order, event by event.
 
-    There is one event, such as "the predicted class is right", or one a class. Exact up to `CAPACITY` distinct values.
-    Beyond, confidences share cells of relative width 1 / `per_octave` in the smaller of s and 1 - s, so that what
-    saturates at 1 keeps its order; `slack` bounds what the KS error can lose by it.
+    There is one event, such as "the predicted class is right", or one a class. `cell` is a number in the order of the
+    confidences (`order_of`): those that round to 1 are told apart where logits are known. Exact up to `CAPACITY`
+    distinct values. Beyond, confidences share cells of relative width 1 / `per_octave` in the smaller of s and 1 - s;
+    `slack` bounds what the KS error can lose by it.
     """
 
     exact: bool
@@ -99,82 +101,87 @@ def _distinct(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarr
         cells, index = np.unique(cell, return_inverse=True)
         return np.full(len(cells), event[0] if len(event) else 0), cells, index
     order = np.lexsort((cell, event))
-    first = np.r_[True, (np.diff(event[order]) != 0) | (np.diff(cell[order]) != 0)]
+    events, cells = event[order], cell[order]
+    first = np.r_[True, (events[1:] != events[:-1]) | (cells[1:] != cells[:-1])]  # cells may be infinite
     index = np.empty(len(cell), dtype=np.intp)
     index[order] = np.cumsum(first) - 1
     return event[order][first], cell[order][first], index
 
 
-def _cell(scores: np.ndarray, per_octave: int) -> np.ndarray:
-    """Number the cells in the order of the scores."""
-    upper = scores > 0.5
-    small = np.where(upper, 1 - scores, scores)
-    mantissa, exponent = np.frexp(small)
-    octave = np.maximum(exponent + _OCTAVES, 0)  # 0 for all that is below 2^-60
-    inner = np.where(octave > 0, np.floor((mantissa - 0.5) * 2 * per_octave), 0)
-    rank = octave * per_octave + inner + 1
-    return np.where(small == 0, 0.0, rank) * np.where(upper, -1, 1) + np.where(upper, 4.0 * _OCTAVES * 1024, 0.0)
+def _cell(order: np.ndarray, per_octave: int) -> np.ndarray:
+    """Number the cells of scores, given by `order_of`, in their order: 0 for a half, more above, less below."""
+    with np.errstate(divide="ignore"):
+        octave = np.minimum(np.abs(order) / math.log(2), np.exp2(_DOUBLINGS) * _OCTAVES)
+        further = np.floor(np.log2(np.maximum(octave / _OCTAVES, 1)) * per_octave)
+    rank = np.floor(np.minimum(octave, _OCTAVES) * per_octave) + further + (order == np.inf) + (order == -np.inf)
+    return np.where(order < 0, -rank, rank)
 
 
-def observe_ranking(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+def observe_ranking(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     """Tally the top-label confidences of a batch, from probabilities (n, k) and labels (n,)."""
-    table = check_probs(probs)
-    confidence, hits = top_label(table, check_labels(labels, *table.shape))
-    return observe_ranked_confidence(np.minimum(confidence, 1.0), hits)
+    batch = scored(probs)
+    hits = batch.top == check_labels(labels, *batch.shape)
+    return _ranked(batch.confidence, batch.order, hits)
 
 
 def observe_ranked_confidence(confidence: ArrayLike, hits: ArrayLike) -> Ranking:
     """Tally confidences (n,) and hits (n,) by value."""
     right = check_hits(hits)
     scores = check_confidences(confidence, len(right))
-    first = scores[: 2 * CAPACITY]
+    return _ranked(scores, order_of(scores), right)
+
+
+def _ranked(scores: Confidences, order: np.ndarray, hits: np.ndarray) -> Ranking:
+    first = order[: 2 * CAPACITY]
     if len(first) > CAPACITY and len(np.unique(first)) > CAPACITY:
-        return _in_cells(scores, right)
-    return _tally(scores.astype(np.float64)[None, :], right[None, :], _FINE)
+        return _in_cells(scores, order, hits)
+    return _tally(scores[None, :], order[None, :], hits[None, :], _FINE)
 
 
-def _in_cells(scores: Confidences, hits: np.ndarray) -> Ranking:
+def _in_cells(scores: Confidences, order: np.ndarray, hits: np.ndarray) -> Ranking:
     """Tally more distinct scores than are kept exactly: chunk by chunk, without sorting them."""
-    size = 4 * _OCTAVES * _FINE + 1
-    sums = np.zeros((3, size))
+    most = (_OCTAVES + _DOUBLINGS) * _FINE + 1
+    sums = np.zeros((3, 2 * most + 1))
     for start in range(0, len(scores), CAPACITY):
-        part = scores[start : start + CAPACITY].astype(np.float64)
-        cell = _cell(part, _FINE).astype(np.intp)
-        columns = (None, hits[start : start + CAPACITY], part)
-        sums += np.stack([np.bincount(cell, weights=column, minlength=size) for column in columns])
+        part = slice(start, start + CAPACITY)
+        cell = _cell(order[part], _FINE).astype(np.intp) + most
+        columns = (None, hits[part], scores[part].astype(np.float64))
+        sums += np.stack([np.bincount(cell, weights=column, minlength=2 * most + 1) for column in columns])
     kept = np.flatnonzero(sums[0])
-    return Ranking(False, _FINE, np.zeros(len(kept), dtype=np.intp), kept.astype(np.float64), *sums[:, kept])
+    return Ranking(False, _FINE, np.zeros(len(kept), dtype=np.intp), kept - float(most), *sums[:, kept])
 
 
-def _tally(scores: Float[np.ndarray, "e n"], hits: Bool[np.ndarray, "e n"], per_octave: int) -> Ranking:
-    """Tally the scores and hits of each event by value."""
+def _tally(
+    scores: Float[np.ndarray, "e n"], order: Float[np.ndarray, "e n"], hits: Bool[np.ndarray, "e n"], per_octave: int
+) -> Ranking:
+    """Tally the scores and hits of each event by value; rows tie where their numbers in the order do."""
     events, n = scores.shape
-    flat, right = scores.ravel(), hits.ravel().astype(np.float64)
-    event, cells, index = _distinct(np.repeat(np.arange(events), n), flat)
-    count = np.bincount(index, minlength=len(cells)).astype(np.float64)
-    right_in = np.bincount(index, weights=right, minlength=len(cells))
-    return Ranking(True, per_octave, event, cells, count, right_in, cells * count).bounded(1)
+    event, cells, index = _distinct(np.repeat(np.arange(events), n), order.ravel())
+    columns = (None, hits.ravel().astype(np.float64), scores.ravel().astype(np.float64))
+    sums = [np.bincount(index, weights=column, minlength=len(cells)).astype(np.float64) for column in columns]
+    return Ranking(True, per_octave, event, cells, *sums).bounded(1)
 
 
-def observe_classes(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+def observe_classes(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     """Tally each class's probabilities against whether it is the label: one event a class."""
-    table = check_probs(probs)
-    target = check_labels(labels, *table.shape)
-    columns = np.minimum(table.T.astype(np.float64), 1.0)
-    return _tally(columns, np.arange(table.shape[1])[:, None] == target, _COARSE)
+    batch = scored(probs)
+    target = check_labels(labels, *batch.shape)
+    columns = np.minimum(batch.probs.T.astype(np.float64), 1.0)
+    hits = np.arange(batch.shape[1])[:, None] == target
+    return _tally(columns, batch.orders_of_classes().T, hits, _COARSE)
 
 
-def observe_second(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+def observe_second(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     """Tally the second largest probability of each row against whether its class is the label."""
     return observe_top(probs, labels, 2)
 
 
-def observe_within_two(probs: ArrayLike, labels: ArrayLike) -> Ranking:
+def observe_within_two(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     """Tally the sum of the two largest probabilities of each row against whether the label is one of theirs."""
     return observe_within(probs, labels, 2)
 
 
-def observe_top(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
+def observe_top(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> Ranking:
     """Tally the r-th largest probability of each row (of equals, the first class is the larger one) and its hits.
 
     Reference: Gupta et al. 2021, section 3.1.
@@ -182,13 +189,18 @@ def observe_top(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
     >>> observe_top([[0.5, 0.3, 0.2]], [1], 2).hits
     array([1.])
     """
-    table, target, order = _largest(probs, labels, r)
-    at = np.arange(len(table))
-    score = table[at, order[:, -1]].astype(np.float64)
-    return _tally(np.minimum(score, 1.0)[None, :], (order[:, -1] == target)[None, :], _FINE)
+    batch, target, classes = _largest(probs, labels, r)
+    which = classes[:, -1]
+    score = np.minimum(batch.probs[np.arange(len(batch)), which].astype(np.float64), 1.0)
+    order = order_of(score)
+    if r == 1:
+        order = batch.order
+    elif batch.has_logits:  # at most a half: its logarithm is its place
+        order = batch.log_of(which)
+    return _tally(score[None, :], order[None, :], (which == target)[None, :], _FINE)
 
 
-def observe_within(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
+def observe_within(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> Ranking:
     """Tally the sum of the r largest probabilities of each row, and whether the label is among their classes.
 
     Reference: Gupta et al. 2021, section 3.1.
@@ -196,25 +208,32 @@ def observe_within(probs: ArrayLike, labels: ArrayLike, r: int) -> Ranking:
     >>> observe_within([[0.5, 0.3, 0.2]], [1], 2).confidence
     array([0.8])
     """
-    table, target, order = _largest(probs, labels, r)
-    score = np.take_along_axis(table, order, 1).sum(1, dtype=np.float64)
-    return _tally(np.minimum(score, 1.0)[None, :], (order == target[:, None]).any(1)[None, :], _FINE)
+    batch, target, classes = _largest(probs, labels, r)
+    score = np.minimum(np.take_along_axis(batch.probs, classes, 1).sum(1, dtype=np.float64), 1.0)
+    order = batch.order_of_sums(classes) if batch.has_logits else order_of(score)
+    return _tally(score[None, :], order[None, :], (classes == target[:, None]).any(1)[None, :], _FINE)
 
 
-def _largest(probs: ArrayLike, labels: ArrayLike, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the checked table and labels, and the classes of each row's r largest probabilities in falling order."""
-    table = check_probs(probs)
-    target = check_labels(labels, *table.shape)
-    if isinstance(r, bool) or not isinstance(r, int | np.integer) or not 1 <= r <= table.shape[1]:
-        raise InputError(f"r must be a whole number from 1 to {table.shape[1]}, the number of classes, got {r!r}")
+def _largest(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> tuple[Scored, Labels, np.ndarray]:
+    """Return the batch, its checked labels, and the classes of each row's r largest probabilities in falling order."""
+    batch = scored(probs)
+    target = check_labels(labels, *batch.shape)
+    if isinstance(r, bool) or not isinstance(r, int | np.integer) or not 1 <= r <= batch.shape[1]:
+        raise InputError(f"r must be a whole number from 1 to {batch.shape[1]}, the number of classes, got {r!r}")
     if r > 2:
-        return table, target, np.argsort(-table, axis=1, kind="stable")[:, :r]
-    found, rest = [], table
-    for _ in range(r):
-        found.append(rest.argmax(1))
+        return batch, target, np.argsort(-batch.scores, axis=1, kind="stable")[:, :r]
+    found, rest = [batch.top], batch.scores
+    if r == 2:
         rest = rest.copy()
-        rest[np.arange(len(rest)), found[-1]] = -1
-    return table, target, np.stack(found, 1)
+        rest[np.arange(len(rest)), batch.top] = -np.inf
+        found.append(_second(rest, batch.top))
+    return batch, target, np.stack(found, 1)
+
+
+def _second(rest: np.ndarray, top: Labels) -> Labels:
+    """Return the largest class but the top one, also where all the others are absent (-inf)."""
+    second = rest.argmax(1)
+    return np.where(second == top, np.where(top == 0, 1, 0), second)
 
 
 def read_ks(tally: Ranking) -> float:

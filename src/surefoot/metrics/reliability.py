@@ -9,9 +9,10 @@ from scipy.special import ndtr
 
 from surefoot.core import native
 from surefoot.core.bins import bin_edges, bin_index
-from surefoot.core.checks import check_bins, check_confidences, check_labels, check_probs
+from surefoot.core.checks import check_bins, check_confidences, check_labels
 from surefoot.core.errors import InputError
-from surefoot.core.types import ArrayLike, Confidences, Labels, Probs
+from surefoot.core.scored import Scored, scored
+from surefoot.core.types import ArrayLike, Confidences
 from surefoot.metrics.base import Tally
 
 BINS = 15
@@ -37,17 +38,10 @@ class Reliability(Tally):
         return self
 
 
-def top_label(probs: Probs, labels: Labels) -> tuple[Confidences, np.ndarray]:
-    """Return the largest probability of each row, and whether its class (the first, among equals) is the label."""
-    predicted = probs.argmax(1)
-    return probs[np.arange(len(probs)), predicted], predicted == labels
-
-
-def observe_reliability(probs: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Reliability:
+def observe_reliability(probs: ArrayLike | Scored, labels: ArrayLike, bins: int = BINS) -> Reliability:
     """Tally top-label confidences and hits by bin, from probabilities (n, k) and labels (n,)."""
-    table = check_probs(probs)
-    confidence, hits = top_label(table, check_labels(labels, *table.shape))
-    return observe_confidence(np.minimum(confidence, 1.0), hits, bins)
+    batch = scored(probs)
+    return observe_confidence(batch.confidence, batch.top == check_labels(labels, *batch.shape), bins)
 
 
 def observe_confidence(confidence: ArrayLike, hits: ArrayLike, bins: int = BINS) -> Reliability:

@@ -3,13 +3,14 @@
 import numpy as np
 from scipy.fft import dct, idct
 
+from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike
 from surefoot.metrics.reliability import Reliability, observe_reliability, zero_in_first
 
 _CELLS = 4096  # of the grid on which residuals are kept; a power of two, so that edges are exact
 
 
-def observe_smooth(probs: ArrayLike, labels: ArrayLike) -> Reliability:
+def observe_smooth(probs: ArrayLike | Scored, labels: ArrayLike) -> Reliability:
     """Tally top-label confidences and hits on a fine grid of the unit interval."""
     return observe_reliability(probs, labels, _CELLS)
 

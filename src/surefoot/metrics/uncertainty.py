@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from surefoot.core.checks import check_labels, check_probs
+from surefoot.core.checks import check_labels
 from surefoot.core.errors import InputError
+from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike, Labels, Probs
 from surefoot.metrics.base import Metric, Tally
 
@@ -84,13 +85,13 @@ class Sharded:
     A row's shard depends on the seed and on its number alone, not on how the rows came.
     """
 
-    def __init__(self, observe: Callable[[Probs, Labels], Tally], seed: int = 0, shards: int = SHARDS) -> None:
+    def __init__(self, observe: Callable[[Probs | Scored, Labels], Tally], seed: int = 0, shards: int = SHARDS) -> None:
         self._observe = observe
         self._seed = seed
         self._shards = shards
         self._tallies: dict[int, Tally] = {}
 
-    def add(self, probs: Probs, labels: Labels, rows: Rows) -> None:
+    def add(self, probs: Probs | Scored, labels: Labels, rows: Rows) -> None:
         """Deal a batch out to the shards."""
         if self._shards == 1:
             self._put(0, self._observe(probs, labels))
@@ -163,16 +164,18 @@ def draw_labels(probs: Probs, seed: int, times: int, rows: Rows | None = None) -
 class Drawn:
     """Tallies of the same probabilities with labels drawn from them, draw by draw; grows batch by batch."""
 
-    def __init__(self, observers: Sequence[Callable[[Probs, Labels], Tally]], seed: int = 0) -> None:
+    def __init__(self, observers: Sequence[Callable[[Probs | Scored, Labels], Tally]], seed: int = 0) -> None:
         self._seed = seed
-        self.tallies: dict[Callable[[Probs, Labels], Tally], list[Tally]] = {observe: [] for observe in observers}
+        self.tallies: dict[Callable[[Probs | Scored, Labels], Tally], list[Tally]] = {
+            observe: [] for observe in observers
+        }
 
-    def add(self, probs: Probs, rows: Rows) -> None:
+    def add(self, batch: Scored, rows: Rows) -> None:
         """Draw labels for a batch, and tally them."""
-        times = FLOOR_DRAWS if probs.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
-        for draw, labels in enumerate(draw_labels(probs, self._seed, times, rows)):
+        times = FLOOR_DRAWS if batch.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
+        for draw, labels in enumerate(draw_labels(batch.probs, self._seed, times, rows)):
             for observe, seen in self.tallies.items():
-                self._put(seen, draw, observe(probs, labels))
+                self._put(seen, draw, observe(batch, labels))
 
     def merge(self, other: "Drawn") -> None:
         """Add what another one has drawn for other rows."""
@@ -205,13 +208,13 @@ class Measuring:
         self._drawn = Drawn(observers if floors else [], seed)
         self.n, self.k = 0, 0
 
-    def add(self, probs: ArrayLike, labels: ArrayLike, rows: Rows | None = None) -> None:
+    def add(self, probs: ArrayLike | Scored, labels: ArrayLike, rows: Rows | None = None) -> None:
         """Tally a batch of probabilities (n, k) and labels (n,), which are `rows` of the table, or the next ones.
 
         Raises:
             InputError: a row that is not a distribution, a label out of range, another number of classes than before.
         """
-        table = check_probs(probs)
+        table = scored(probs)
         target = check_labels(labels, *table.shape)
         self._check_classes(table.shape[1])
         rows = rows or Rows(self.n, len(table))
@@ -248,7 +251,7 @@ class Measuring:
 
 
 def measure(
-    batches: Iterable[tuple[ArrayLike, ArrayLike]],
+    batches: Iterable[tuple[ArrayLike | Scored, ArrayLike]],
     metrics: Iterable[Metric],
     *,
     intervals: bool = True,
@@ -258,7 +261,8 @@ def measure(
     """Read metrics from batches of (probabilities (n, k), labels (n,)), in one pass and constant memory.
 
     Arguments:
-        batches: the rows, in any division; all with the same k.
+        batches: the rows, in any division; all with the same k. `Scored.of_logits` keeps what float64 loses of very
+            small and very large probabilities.
         metrics: what to read; metrics that share an observation share its tally.
         intervals, floors: whether to compute them (NaN if not). Floors cost `FLOOR_DRAWS` further observations, or
             `MANY_CLASSES_FLOOR_DRAWS` from 100 classes on.

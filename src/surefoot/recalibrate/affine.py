@@ -10,11 +10,14 @@ from surefoot.core.errors import InputError
 from surefoot.core.numerics import row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
 from surefoot.recalibrate.steps import LogSoftmax, affine
-from surefoot.recalibrate.temperature import TemperatureScaling
+from surefoot.recalibrate.temperature import TemperatureScaling, absent_below, prior_weight
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _PAIRED_ROWS = 1000
+_ABSENT = 1e6  # temperatures below the row's largest: where a class that is absent is put
+_LEAST_SCALE = 0.05  # of a class that is absent from some rows, against the temperature's: it stays absent
 _PATH = 10.0 ** np.arange(1, -9, -1)  # penalties from the strongest on, where one is to be chosen
 
 
@@ -94,15 +97,19 @@ class _Likelihood:
 
     def fit(
         self, start: tuple[np.ndarray, np.ndarray], centre: tuple[np.ndarray, np.ndarray],
-        precision: tuple[np.ndarray, np.ndarray],
+        precision: tuple[np.ndarray, np.ndarray], least: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-        """Minimise NLL + sum precision (theta - centre)^2 / 2 over theta = (W, b), by L-BFGS.
+        """Minimise NLL + sum precision (theta - centre)^2 / 2 over theta = (W, b), by L-BFGS; W is at least `least`.
+
+        Where no row is wrong, the precision is larger by the number of rows (`prior_weight`): nothing else holds theta.
 
         Each parameter is measured in units of the square root of its curvature at the start: they differ by orders of
-        magnitude, and L-BFGS would spend its steps learning that.
+        magnitude, and L-BFGS would spend its steps learning that. Where the NLL ends above that of the centre, the
+        centre is returned.
         """
         shape, split = start[0].shape, start[0].size
         origin, target, strength = (np.concatenate([w.ravel(), b]) for w, b in (start, centre, precision))
+        strength = strength + self.n * prior_weight(self.logits, self.labels)
         curved = np.concatenate([part.ravel() for part in self.curvature(*start)])
         unit = 1 / np.sqrt(curved + strength + 1e-9 * self.n)
 
@@ -114,8 +121,14 @@ class _Likelihood:
             return (nll + float(strength @ away**2) / 2) / self.n, unit * gradient / self.n
 
         options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-6, "gtol": 1e-6}
-        theta = origin + unit * minimize(objective, 0 * unit, jac=True, method="L-BFGS-B", options=options).x
-        return theta[:split].reshape(shape), theta[split:]
+        bounds = None
+        if least is not None:
+            lowest = (np.r_[least.ravel(), np.full(self.k, -np.inf)] - origin) / unit
+            bounds = np.stack([lowest, np.full(len(lowest), np.inf)], 1)
+        fitted = minimize(objective, 0 * unit, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        theta = origin + unit * fitted.x
+        learnt = theta[:split].reshape(shape), theta[split:]
+        return learnt if self.value(*learnt)[0] <= self.value(*centre)[0] else centre
 
 
 def _unit_scale(logits: Logits, labels: Labels, shift: np.ndarray | None = None) -> _Likelihood:
@@ -157,9 +170,26 @@ class VectorScaling(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         _check_penalty("l2", self.l2)
         rows = _unit_scale(logits, labels)
+        rows.logits, absent = _above_absent(logits, labels, 1 / rows.scale)
         start, strength = (np.ones(rows.k), np.zeros(rows.k)), np.full(rows.k, float(self.l2))
-        weight, bias = rows.fit(start, start, (strength, strength))
+        least = np.where(absent, _LEAST_SCALE, -np.inf) if absent.any() else None
+        weight, bias = rows.fit(start, start, (strength, strength), least)
         return affine(weight * rows.scale, bias)
+
+
+def _above_absent(logits: Logits, labels: Labels, temperature: float) -> tuple[Logits, np.ndarray]:
+    """Lift classes that are absent from a row to a number that float32 can square; also say which classes have one.
+
+    As far below the row's largest as that they stay absent whatever their scale becomes; nothing that is a row's label
+    is lifted.
+    """
+    peak = logits.max(1).astype(np.float64)
+    own = (peak - logits[np.arange(len(labels)), labels]).max()
+    gap = max(_ABSENT * temperature, 10 * float(own))
+    if float(peak.max() - logits.min()) <= UNDERFLOW * temperature:  # the common case, in one cheap pass
+        return logits, np.zeros(logits.shape[1], dtype=bool)
+    below = peak[:, None] - logits
+    return np.maximum(logits, (peak - gap)[:, None]), (below > UNDERFLOW * temperature).any(0)
 
 
 def _odir(
@@ -213,7 +243,8 @@ class MatrixScaling(Recalibrator):
     """Mix the classes' logits: p = softmax(W z + b), with off-diagonal and intercept regularisation (MS-ODIR).
 
     Minimises mean NLL + off_diagonal / (k (k - 1)) sum_{i != j} W_ij^2 + intercept / k sum b_i^2. What is not given is
-    chosen on a held-out fifth of the rows. The diagonal has a prior of a hundredth of a row around the temperature.
+    chosen on a held-out fifth of the rows. The diagonal has a prior of a hundredth of a row around the temperature,
+    and where no row is wrong all have one of as many rows as there are (`prior_weight`).
 
     Property: can change the predicted class; k^2 + k parameters.
     Reference: Guo et al. 2017, section 4.2; Kull et al. 2019, section 3.
@@ -237,6 +268,7 @@ class MatrixScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels)
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return affine(weight, bias)
 
@@ -269,6 +301,7 @@ class DirichletCalibration(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return (LogSoftmax(), *affine(weight, bias))
 
@@ -301,6 +334,7 @@ class StructuredMatrixScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
+        refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         k = rows.k
         # centred columns: what a scale or a mixing weight does on average is the shift's affair
         middle = sum((x.sum(0, dtype=np.float64) for _, x in rows.inputs()), np.zeros(k)) / rows.n

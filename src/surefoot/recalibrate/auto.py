@@ -9,7 +9,8 @@ from jaxtyping import Float
 from sklearn.model_selection import KFold
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import Labels, Logits, Probs
+from surefoot.core.scored import Scored
+from surefoot.core.types import Labels, Logits
 from surefoot.recalibrate.affine import StructuredMatrixScaling, VectorScaling
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.binary import Isotonic
@@ -19,7 +20,6 @@ from surefoot.recalibrate.steps import Softmax
 from surefoot.recalibrate.temperature import EnsembleTemperatureScaling, TemperatureScaling
 
 _FOLDS = 5
-_TINY = 1e-300
 _LARGE = 300  # classes from which a matrix is not tried
 
 
@@ -111,22 +111,24 @@ def _by_row(make: Callable[[], Recalibrator], logits: Logits, labels: Labels, sc
     """Compute the score of each row under a map that was learnt on other rows."""
     found = np.empty(len(labels))
     for train, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
-        probs = make().fit(logits[train], labels[train]).predict_proba(logits[held])
-        found[held] = score_rows(probs, labels[held], score)
+        batch = make().fit(logits[train], labels[train]).predict_scored(logits[held])
+        found[held] = score_rows(batch, labels[held], score)
     return found
 
 
-def score_rows(probs: Probs, labels: Labels, score: str) -> Float[np.ndarray, " n"]:
+def score_rows(batch: Scored, labels: Labels, score: str) -> Float[np.ndarray, " n"]:
     """Compute -log p_y of each row, or its squared distance."""
-    own = probs[np.arange(len(labels)), labels]
-    return -np.log(np.maximum(own, _TINY)) if score == "nll" else (probs**2).sum(1) - 2 * own + 1
+    if score == "nll":
+        return -batch.log_of(labels)
+    return (batch.probs**2).sum(1) - 2 * batch.probs[np.arange(len(labels)), labels] + 1
 
 
 class Auto(Recalibrator):
     """Try a ladder of maps, and take the simplest that is as good as the best on rows it has not seen.
 
     The ladder: none, temperature, temperature ensemble, spline, vector, structured matrix (below 300 classes),
-    isotonic after a temperature. See `choose` for the rule; `choice_` says what was found, and why.
+    isotonic after a temperature. See `choose` for the rule; `why_` says what was found. Where the map that was chosen
+    makes the score worse on the very rows that it is then learnt on, nothing is done. `at_bound_` is that of the map.
 
     Property: prefers doing nothing where nothing helps.
 
@@ -140,6 +142,7 @@ class Auto(Recalibrator):
     scores_: dict[str, float]
     why_: str
     why_not_: dict[str, str]
+    at_bound_: bool
 
     def __init__(self, by: Literal["nll", "brier"] = "nll", seed: int = 0) -> None:
         self.by: Literal["nll", "brier"] = by
@@ -156,4 +159,13 @@ class Auto(Recalibrator):
         self.method_, self.scores_, self.why_, self.why_not_ = (
             choice.method, choice.scores, choice.sentence, choice.why_not,
         )  # fmt: skip
-        return LADDER[choice.method]().fit(logits, labels).map_
+        made = LADDER[choice.method]().fit(logits, labels)
+        before, after = (
+            float(score_rows(m.predict_scored(logits), labels, self.by).mean())
+            for m in (Identity().fit(logits, labels), made)
+        )
+        if after > before * (1 + 1e-9):
+            self.method_, made = "none", Identity().fit(logits, labels)
+            self.why_ += f" Learnt on all rows it makes them worse ({before:.4f} to {after:.4f}), so none is taken."
+        self.at_bound_ = bool(getattr(made, "at_bound_", False))
+        return made.map_

@@ -9,10 +9,14 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.checks import check_labels, check_logits
+from surefoot.core.checks import check_labels, check_logits, check_possible
 from surefoot.core.errors import InputError
+from surefoot.core.numerics import log_softmax
+from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
 from surefoot.recalibrate.checks import check_map
+from surefoot.recalibrate.log_probs import log_scores, scored_by
+from surefoot.recalibrate.masks import finite, mixes, refuse_absent
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
 R = TypeVar("R", bound="Recalibrator")
@@ -32,6 +36,10 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
     Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `map_`: steps that are applied, written
     to a file and translated to ONNX without this class.
+
+    A logit of -inf is a class that the row cannot have; so is one that is far below the others by any other number,
+    such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Maps that mix classes
+    refuse to learn from such rows, and to be applied to -inf.
     """
 
     n_classes_: int
@@ -44,11 +52,13 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         """Learn the map from logits (n, k) and labels y (n,) that the network was not trained on.
 
         Raises:
-            InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class.
+            InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class,
+                a label whose logit is -inf.
         """
         table = check_logits(logits)
         labels = check_labels(y, *table.shape)
-        return self.set_map(self._learn(table, labels), table.shape[1])
+        check_possible(table, labels)
+        return self.set_map(self._learn(finite(table), labels), table.shape[1])
 
     @final
     def set_map(self: R, steps: Map, classes: int) -> R:
@@ -68,13 +78,42 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         Raises:
             NotFittedError: `fit` was not called.
-            InputError: not logits, or another number of classes than in `fit`.
+            InputError: not logits, another number of classes than in `fit`, or a class that is absent from a row where
+                the map mixes classes.
         """
+        rows = self._checked(logits)
+        return apply(self.map_, rows)
+
+    @final
+    def predict_log_proba(self, logits: ArrayLike) -> Logits:
+        """Compute logarithms of recalibrated probabilities (n, k), also of those that float64 cannot hold.
+
+        -inf where a map gives a probability of 0. Raises as `predict_proba`.
+        """
+        rows = self._checked(logits)
+        logs = log_scores(self.map_, rows)
+        if logs is not None:
+            return log_softmax(logs)
+        with np.errstate(divide="ignore"):
+            return np.log(apply(self.map_, rows))
+
+    @final
+    def predict_scored(self, logits: ArrayLike) -> Scored:
+        """Compute what metrics take: recalibrated probabilities that have kept their logarithms.
+
+        Raises as `predict_proba`.
+        """
+        rows = self._checked(logits)
+        return scored_by(self.map_, rows)
+
+    def _checked(self, logits: ArrayLike) -> Logits:
         check_is_fitted(self, "map_")
         table = check_logits(logits)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
-        return apply(self.map_, table)
+        if mixes(self.map_):
+            refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
+        return finite(table)
 
     @final
     def predict(self, logits: ArrayLike) -> Labels:

@@ -18,6 +18,7 @@ from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
 Hits = Bool[np.ndarray, " n"]
 _LEAST = 2.0**-53
 _ROUNDING = 1e-12
+_WEAK = 1e-3  # rows
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,25 @@ class BinaryCalibrator(ABC):
         return True
 
 
-def _logistic(design: Float[np.ndarray, "m d"], target: np.ndarray, weight: np.ndarray, ridge: float) -> np.ndarray:
-    """Fit sigmoid(design theta) to targets in [0, 1] by Newton's method, steps halved as needed, with a small ridge."""
-    theta = np.zeros(design.shape[1])
+def _logistic(
+    design: Float[np.ndarray, "m d"], target: np.ndarray, weight: np.ndarray, ridge: float,
+    centre: Float[np.ndarray, " d"] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Fit sigmoid(design theta) to targets in [0, 1] by Newton's method, steps halved as needed.
+
+    The ridge is in rows, around the centre, or else around 0.
+    """
+    origin = np.zeros(design.shape[1]) if centre is None else centre
+    theta = origin.copy()
 
     def loss(at: np.ndarray) -> float:
-        z = design @ at
-        return float(weight @ (np.logaddexp(0, z) - target * z)) + ridge * float(at @ at) / 2
+        z, away = design @ at, at - origin
+        return float(weight @ (np.logaddexp(0, z) - target * z)) + ridge * float(away @ away) / 2
 
     value = loss(theta)
     for _ in range(100):
         p = expit(design @ theta)
-        slope = design.T @ (weight * (p - target)) + ridge * theta
+        slope = design.T @ (weight * (p - target)) + ridge * (theta - origin)
         curved = (design * (weight * p * (1 - p))[:, None]).T @ design + ridge * np.eye(len(theta))
         step, size = np.linalg.solve(curved, slope), 1.0
         while loss(theta - size * step) > value and size > 1e-9:
@@ -84,6 +92,12 @@ def _logistic(design: Float[np.ndarray, "m d"], target: np.ndarray, weight: np.n
         if before - value <= 1e-12 * abs(before):
             break
     return theta
+
+
+def _least_errors(blocks: Blocks) -> float:
+    """Count the rows that the best threshold has on the wrong side: hits up to it, misses above."""
+    misses = blocks.count - blocks.hits
+    return float((np.r_[0.0, np.cumsum(blocks.hits)] + misses.sum() - np.r_[0.0, np.cumsum(misses)]).min())
 
 
 def _clipped(score: np.ndarray) -> np.ndarray:
@@ -118,6 +132,10 @@ class Platt(BinaryCalibrator):
 class Beta(BinaryCalibrator):
     """Fit sigmoid(a log s - b log(1 - s) + c), a and b at least 0: right if scores are Beta distributed in each class.
 
+    Where scores tell hits from misses without an error, the likelihood alone would make every score certain: a ridge of
+    as many rows as there are around the curve that changes nothing, a = b = 1, c = 0, holds it, and fades with every
+    error.
+
     Reference: Kull, Silva Filho, Flach 2017, section 4.
 
     >>> s = np.linspace(0.01, 0.99, 99)
@@ -132,10 +150,12 @@ class Beta(BinaryCalibrator):
         s = _clipped(blocks.score)
         columns = [np.log(s), -np.log1p(-s)]
         target = blocks.hits / blocks.count
+        ridge = max(_WEAK, len(score) * float(np.exp(-_least_errors(blocks))))
         best, least = LogOdds(0.0, 0.0, 0.0), np.inf
         for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)
-            *found, shift = _logistic(design, target, blocks.count, 1e-3)
+            identity = np.r_[np.ones(len(used)), 0.0]
+            *found, shift = _logistic(design, target, blocks.count, ridge, identity)
             if any(a < 0 for a in found):
                 continue
             slopes = [0.0, 0.0]

@@ -9,6 +9,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
 
+from surefoot.core.precision import floor_of, resolution
 from surefoot.core.types import Logits, Probs
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.temperature import TemperatureScaling
@@ -20,7 +21,7 @@ class RecalibratedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     The scores come from `cv` folds, as in `CalibratedClassifierCV(ensemble=False)`: each row is scored by a copy fitted
     on the others; then the classifier is fitted on all rows. For one that is fitted already, wrap it in
     `sklearn.frozen.FrozenEstimator`. Scores are decision functions, or else logarithms of probabilities, where an exact
-    0 counts as the smallest positive one that was held out.
+    0 counts as the least that the held-out ones were written with (`core.precision`).
 
     Property: the classes are whatever `y` holds. Accuracy is the classifier's under maps that keep it.
 
@@ -60,7 +61,8 @@ class RecalibratedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         held_out: Any = cross_val_predict(self.estimator, X, target, cv=self.cv, method=method)
         copy: Any = clone(self.estimator)
         self.estimator_ = copy.fit(X, target)
-        self.floor_ = float(held_out.min(where=held_out > 0, initial=1.0)) if method == "predict_proba" else None
+        probs = method == "predict_proba"
+        self.floor_ = floor_of(resolution(held_out), held_out.dtype) if probs else None
         repair: Any = clone(TemperatureScaling() if self.recalibrator is None else self.recalibrator)
         self.recalibrator_ = repair.fit(_as_logits(held_out, self.floor_), labels)
         if hasattr(self.estimator_, "n_features_in_"):

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.checks import check_labels, check_logits
+from surefoot.core.checks import check_labels, check_logits, check_possible
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import softmax
-from surefoot.core.types import ArrayLike, Probs
+from surefoot.core.numerics import log_softmax, softmax
+from surefoot.core.types import ArrayLike, Logits, Probs
 
 S = TypeVar("S", bound="ConformalSets")
 
@@ -45,7 +45,8 @@ class ConformalSets(BaseEstimator, ABC):
         table = check_logits(logits)
         labels = check_labels(y, *table.shape)
         n = len(table)
-        own = self._strangeness(softmax(table), np.random.default_rng(0).random(n))[np.arange(n), labels]
+        check_possible(table, labels)
+        own = self._strangeness(table, np.random.default_rng(0).random(n))[np.arange(n), labels]
         rank = int(np.ceil((n + 1) * (1 - alpha)))
         self.threshold_ = float(np.sort(own)[rank - 1]) if rank <= n else np.inf
         self.n_classes_ = table.shape[1]
@@ -63,15 +64,17 @@ class ConformalSets(BaseEstimator, ABC):
         table = check_logits(logits)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
-        return self._strangeness(softmax(table), np.random.default_rng(seed).random(len(table))) <= self.threshold_
+        return self._strangeness(table, np.random.default_rng(seed).random(len(table))) <= self.threshold_
 
     @abstractmethod
-    def _strangeness(self, probs: Probs, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         """Compute how strange each class would be as the label of each row, given a uniform number a row."""
 
 
 class SplitConformal(ConformalSets):
-    """Strangeness 1 - p_j: the smallest sets on average, but empty or too small for hard rows.
+    """Strangeness -log p_j, which orders classes as 1 - p_j does, and does not tie where that rounds to 0 or 1.
+
+    The smallest sets on average, but empty or too small for hard rows.
 
     Reference: Sadinle, Lei, Wasserman 2019 (least ambiguous sets).
 
@@ -84,8 +87,8 @@ class SplitConformal(ConformalSets):
     def __init__(self, alpha: float = 0.1) -> None:
         self.alpha = alpha
 
-    def _strangeness(self, probs: Probs, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-        return 1 - probs
+    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        return -log_softmax(logits)
 
 
 class AdaptiveSets(ConformalSets):
@@ -102,7 +105,8 @@ class AdaptiveSets(ConformalSets):
     def __init__(self, alpha: float = 0.1) -> None:
         self.alpha = alpha
 
-    def _strangeness(self, probs: Probs, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        probs = softmax(logits)
         return _mass_above(probs) + u[:, None] * probs
 
 
@@ -121,7 +125,8 @@ class RegularizedSets(ConformalSets):
         self.penalty = penalty
         self.free = free
 
-    def _strangeness(self, probs: Probs, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        probs = softmax(logits)
         ranks = np.argsort(np.argsort(-probs, axis=1, kind="stable"), axis=1) + 1
         return _mass_above(probs) + u[:, None] * probs + self.penalty * np.maximum(ranks - self.free, 0)
 

@@ -14,10 +14,14 @@ from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
 from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
+_SCALE_ROWS = 1024
+_FAR = 1000.0  # scales
+_ENOUGH_WRONG = 28  # rows: exp(-28) is below what arithmetic resolves
 
 
 def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[float, float]:
@@ -41,14 +45,54 @@ def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[f
     return slope / n, max(curvature / n, 0.0)
 
 
-def _minimise(logits: Logits, labels: Labels, beta: float, low: float, high: float) -> float:
-    """Find the beta in [low, high] with the least NLL: Newton on a convex function, kept inside a bracket."""
+def prior_weight(logits: Logits, labels: Labels) -> float:
+    """Compute the weight, against that of the rows, of a prior that holds a fit to them where none is wrong.
+
+    1 there, a factor e less with every wrong row, 0 from 28 on: without a wrong row every sharper map is more likely,
+    and wrong rows bound it. So it vanishes as rows are added, unless the model is never wrong, which tells nothing.
+    """
+    wrong = np.count_nonzero(logits[np.arange(len(labels)), labels] < logits.max(1))
+    return float(np.exp(-float(wrong))) if wrong < _ENOUGH_WRONG else 0.0
+
+
+def prior(beta: np.ndarray | float) -> np.ndarray | float:
+    """Compute the prior of an inverse temperature, in scales of the logits: (beta - 1)^2 / (beta + 1) above 1, else 0.
+
+    Convex, about (beta - 1)^2 / 2 near 1 and beta far above, as if rows were wrong. Below 1 nothing must be held: no
+    row costs more than log k there.
+    """
+    return np.maximum(np.asarray(beta) - 1, 0) ** 2 / (np.asarray(beta) + 1)
+
+
+class _Objective:
+    """The mean NLL of softmax(beta z), and weight scale prior(beta / identity): convex, least at the identity."""
+
+    def __init__(self, logits: Logits, labels: Labels, scale: float, identity: float = 1.0) -> None:
+        self.logits, self.labels, self.scale, self.identity = logits, labels, scale, identity
+        self.weight = prior_weight(logits, labels)
+
+    def rows(self, which: np.ndarray) -> "_Objective":
+        """Return that of some rows."""
+        return _Objective(self.logits[which], self.labels[which], self.scale, self.identity)
+
+    def derivatives(self, beta: float) -> tuple[float, float]:
+        """Compute slope and curvature in beta."""
+        slope, curvature = _slope_and_curvature(self.logits, self.labels, beta)
+        above = beta / self.identity
+        if self.weight and above > 1:
+            slope += self.weight * self.scale * (1 - (2 / (above + 1)) ** 2)
+            curvature += self.weight * self.scale * (2 / (above + 1)) ** 3 / self.identity
+        return slope, curvature
+
+
+def _minimise(rows: _Objective, beta: float, low: float, high: float) -> float:
+    """Find the beta in [low, high] of least value: Newton on a convex function, kept inside a bracket."""
     for step in range(100):
-        slope, curvature = _slope_and_curvature(logits, labels, beta)
+        slope, curvature = rows.derivatives(beta)
         low, high = (low, beta) if slope > 0 else (beta, high)
         new = beta - slope / curvature if curvature > 0 else np.inf
         newton = low <= new <= high and step % 8 != 7  # now and then halve the bracket, whatever Newton says
-        new = new if newton else float(np.sqrt(low * high))
+        new = new if newton else float(np.sqrt(low) * np.sqrt(high))
         # A Newton step leaves an error of the order of its square: stop once that is nothing.
         if abs(new - beta) <= (2e-4 if newton else 1e-12) * beta:
             return new
@@ -56,18 +100,49 @@ def _minimise(logits: Logits, labels: Labels, beta: float, low: float, high: flo
     return beta
 
 
-def _best_inverse(logits: Logits, labels: Labels, low: float, high: float) -> tuple[float, bool]:
+def _best_inverse(rows: _Objective, low: float, high: float) -> tuple[float, bool]:
     """Find the best beta in [low, high], and whether it is an end: the slope there says so before any search."""
-    if len(logits) > 2 * _WARM_UP_ROWS:  # a good start from evenly spread rows costs next to nothing
-        rows = np.linspace(0, len(logits) - 1, _WARM_UP_ROWS).astype(np.intp)
-        start, at_end = _best_inverse(logits[rows], labels[rows], low, high)
+    n = len(rows.labels)
+    if n > 2 * _WARM_UP_ROWS:  # a good start from evenly spread rows costs next to nothing
+        start, at_end = _best_inverse(rows.rows(evenly(n, _WARM_UP_ROWS)), low, high)
         if not at_end:
-            return _minimise(logits, labels, start, low, high), False
-    if _slope_and_curvature(logits, labels, high)[0] <= 0:
+            return _minimise(rows, start, low, high), False
+    if rows.derivatives(high)[0] <= 0:
         return high, True
-    if _slope_and_curvature(logits, labels, low)[0] >= 0:
+    if rows.derivatives(low)[0] >= 0:
         return low, True
-    return _minimise(logits, labels, float(np.clip(1.0, low, high)), low, high), False
+    return _minimise(rows, float(np.clip(rows.identity, low, high)), low, high), False
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """Return the numbers of at most so many of n rows, evenly spread."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
+def absent_below(logits: Logits, labels: Labels, temperature: float) -> float:
+    """Return how far below its row's largest logit a class counts as absent to a map that mixes classes.
+
+    Where its probability underflows at the best temperature (as far as that is within reason), it is a thousand times
+    the scale of logits away, and ten times further than any row's label is.
+    """
+    scale = scale_of(logits)
+    own = logits.max(1).astype(np.float64) - logits[np.arange(len(labels)), labels]
+    return max(min(UNDERFLOW * temperature, 10 * _FAR * scale), _FAR * scale, 10 * float(own.max()))
+
+
+def scale_of(logits: Logits) -> float:
+    """Estimate the scale of logits: the median, over rows, of the largest less the next that is not equal to it.
+
+    A class that is absent, whatever number stands for it, is no row's next while another one is there. 0 where all
+    logits of every row are equal.
+    """
+    some = logits[evenly(len(logits), _SCALE_ROWS)].astype(np.float64)
+    peak = some.max(1, keepdims=True)
+    following = np.where(some < peak, some, -np.inf).max(1)
+    gaps = (peak[:, 0] - following)[np.isfinite(following)]
+    if not len(gaps) and len(some) < len(logits):
+        return scale_of(logits[np.ptp(logits, axis=1) > 0]) if (np.ptp(logits, axis=1) > 0).any() else 0.0
+    return float(np.median(gaps)) if len(gaps) else 0.0
 
 
 class TemperatureScaling(Recalibrator):
@@ -75,9 +150,11 @@ class TemperatureScaling(Recalibrator):
 
     p = softmax(z / T), T = argmin mean NLL.
 
-    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. T is sought from
-    a thousandth to a thousand times the logits' own scale (the mean over rows of largest minus mean logit); `at_bound_`
-    says if it ended there, as it does for a model that is never wrong on the held-out part.
+    The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. A held-out part without
+    an error asks for T = 0: there a prior on T below 1 holds it, which fades with every row that is wrong (`prior`,
+    `prior_weight`). So the NLL of these rows never becomes worse. T is sought from a thousandth to a thousand times the
+    logits' own scale (`scale_of`), and 1. `at_bound_` says that the likelihood alone knows no best T: no row is
+    wrong, and the prior held it, or it ended where the search ends, as for a model that is always wrong.
 
     Property: keeps every row's order of classes. One parameter: hard to overfit.
     Reference: Guo et al. 2017, section 4.2.
@@ -98,23 +175,26 @@ class TemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         table = logits if logits.dtype.itemsize >= 4 else logits.astype(np.float32)
-        peak = max(float(table.max()), -float(table.min()))
-        unit = 1.0
-        if not 1e-15 < peak < 1e15:  # squares would leave the dtype's range
-            unit = peak or 1.0
-            table = np.divide(table, unit, dtype=np.float64)
-        scale = float((table.max(1) - table.mean(1, dtype=np.float64)).mean())
+        scale = scale_of(table)
         self.temperature_, self.at_bound_ = 1.0, False
         if scale > 0:  # else all logits are equal, and every temperature gives the same answer
-            beta, self.at_bound_ = _best_inverse(table, labels, 1e-3 / scale, 1e3 / scale)
-            self.temperature_ = unit / beta
+            unit = 1.0
+            if not 1e-15 < scale < 1e15:  # squares would leave the dtype's range
+                unit = scale
+                table = np.divide(table, unit, dtype=np.float64)
+            low, high = (unit * beta for beta in (min(1e-3 / scale, 1.0), max(1e3 / scale, 1.0)))
+            rows = _Objective(table, labels, scale / unit, unit)
+            beta, at_end = _best_inverse(rows, low, high)
+            self.temperature_, self.at_bound_ = unit / beta, at_end or rows.weight == 1
         return scaling(self.temperature_)
 
 
 class GridTemperatureScaling(Recalibrator):
     """Choose the temperature from the paper's grid, 0.1 to 10.0 in steps of 0.1, by ECE-15 or NLL.
 
-    For parity with published tables: ties go to the lowest T, the grid is accumulated in floating point as there.
+    For parity with published tables: ties go to the lowest T, the grid is accumulated in floating point as there. Only
+    where no row is wrong, and the lowest T would win whatever the rows, the prior of `TemperatureScaling` is added.
+    `at_bound_` says if an end of the grid was chosen, or no row is wrong.
 
     Property: keeps every row's order of classes. Choosing by ECE is noisier than choosing by NLL.
     Reference: Mukhoti et al. 2020, section 5 and code.
@@ -124,6 +204,7 @@ class GridTemperatureScaling(Recalibrator):
     """
 
     temperature_: float
+    at_bound_: bool
 
     def __init__(self, objective: Literal["ece", "nll"] = "ece") -> None:
         self.objective = objective
@@ -136,14 +217,15 @@ class GridTemperatureScaling(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         if self.objective not in ("ece", "nll"):
             raise InputError(f"objective must be 'ece' or 'nll', got {self.objective!r}")
-        best, temperature = np.inf, 0.1
-        self.temperature_ = 1.0
-        for _ in range(100):
-            scaled = np.divide(logits, temperature, dtype=np.float64)
-            score = _ece(softmax(scaled), labels) if self.objective == "ece" else _nll(scaled, labels)
-            if score < best:
-                best, self.temperature_ = score, temperature
-            temperature += 0.1
+        grid = np.cumsum(np.full(100, 0.1))  # one after another, as a loop adds them
+        scaled = (np.divide(logits, temperature, dtype=np.float64) for temperature in grid)
+        judge = (lambda z: _ece(softmax(z), labels)) if self.objective == "ece" else (lambda z: _nll(z, labels))
+        scores = np.array([judge(z) for z in scaled])
+        never_wrong = prior_weight(logits, labels) == 1
+        if never_wrong and np.ptp(scores) > 0:  # where all are as good, the lowest, as published
+            scores += scale_of(logits) * prior(1 / grid)
+        best = int(scores.argmin())
+        self.temperature_, self.at_bound_ = float(grid[best]), never_wrong or best in (0, len(grid) - 1)
         return scaling(self.temperature_)
 
 
@@ -172,34 +254,41 @@ class EnsembleTemperatureScaling(Recalibrator):
         self.temperature_ = TemperatureScaling().fit(logits, labels).temperature_
         k = logits.shape[1]
         parts = [_own(logits, labels, scale) for scale in (1 / self.temperature_, 1.0)]
-        own = np.stack([*parts, np.full(len(labels), 1 / k)], 1)
-        self.weights_ = _mixture(own)
+        self.weights_ = _mixture(np.stack([*parts, np.full(len(labels), -np.log(k))], 1))
         return (Mix(self.weights_[:2], (scaling(self.temperature_), (Softmax(),))),)
 
 
 def _own(logits: Logits, labels: Labels, scale: float) -> np.ndarray:
-    """Compute the probability of each row's label after a scale."""
+    """Compute log p of each row's label after a scale."""
     rows = np.arange(len(labels))
-    return np.exp(scale * logits[rows, labels].astype(np.float64) - row_log_sums(logits, scale))
+    return scale * logits[rows, labels].astype(np.float64) - row_log_sums(logits, scale)
 
 
-def _mixture(own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
-    """Find the weights on the simplex of least mean -log(own weights), by expectation-maximisation."""
-    weights = np.full(own.shape[1], 1 / own.shape[1])
+def _mixture(log_own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
+    """Find the weights on the simplex of least mean -log(own weights), by expectation-maximisation.
+
+    Where it has not come below the first part alone, that is returned.
+    """
+    m = log_own.shape[1]
+    own = np.exp(log_own - log_own.max(1, keepdims=True))  # a factor a row changes no weight
+    weights = np.full(m, 1 / m)
     for _ in range(500):
         before = weights
-        weights = weights * (own / np.maximum(own @ weights, 1e-300)[:, None]).mean(0)
+        weights = weights * (own / (own @ weights)[:, None]).mean(0)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < 1e-7:
             break
-    return weights
+    alone = np.eye(m)[0]
+    with np.errstate(divide="ignore"):
+        return weights if np.log(own @ weights).sum() >= np.log(own @ alone).sum() else alone
 
 
 class ParameterizedTemperatureScaling(Recalibrator):
     """Give every row a temperature of its own, computed by a small network from its ten largest logits.
 
     Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
-    `l2` rows on the weights.
+    `l2` rows on the weights and on what the biases move, and more where hardly a row is wrong (`prior_weight`). Where
+    none is, or the NLL does not come below that of the single temperature, it stays.
 
     Property: keeps every row's order of classes. About a hundred parameters.
     Reference: Tomani, Cremers, Buettner 2022, *Parameterized Temperature Scaling*, section 3.
@@ -220,6 +309,8 @@ class ParameterizedTemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         temperature = TemperatureScaling().fit(logits, labels).temperature_
+        refuse_absent(logits, absent_below(logits, labels, temperature), type(self).__name__)
+        ridge = self.l2 + len(labels) * prior_weight(logits, labels)
         z = torch.from_numpy(np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64)))
         y, x = torch.from_numpy(labels.copy()), torch.from_numpy(RowTemperature.top(z.numpy()))
         rng = np.random.default_rng(self.seed)
@@ -227,6 +318,7 @@ class ParameterizedTemperatureScaling(Recalibrator):
         start = [rng.normal(size=s) / np.sqrt(s[-1]) if len(s) == 2 else np.zeros(s) for s in sizes]
         start[-1] = np.array(np.log(np.expm1(1.0)))  # softplus of it is 1: the single temperature
         parameters = [torch.tensor(v, requires_grad=True) for v in start]
+        origin = float(start[-1])
 
         def objective() -> Tensor:
             w1, b1, w2, b2, w3, b3 = parameters
@@ -235,10 +327,12 @@ class ParameterizedTemperatureScaling(Recalibrator):
             nll = torch.nn.functional.cross_entropy(
                 z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum"
             )
-            return (nll + self.l2 / 2 * sum((w**2).sum() for w in (w1, w2, w3))) / len(y)
+            return (nll + ridge / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
 
-        fitted = _lbfgs(objective, parameters)
-        return (Affine(np.array(1 / temperature), np.array(0.0)), RowTemperature(*fitted), Softmax())
+        candidates = [start] if prior_weight(logits, labels) == 1 else [_lbfgs(objective, parameters), start]
+        fitted = [RowTemperature(*values) for values in candidates]
+        learnt = min(fitted, key=lambda step: _nll(step(z.numpy()), labels))
+        return (Affine(np.array(1 / temperature), np.array(0.0)), learnt, Softmax())
 
 
 def _lbfgs(objective: Callable[[], Tensor], parameters: list[Tensor]) -> list[np.ndarray]:

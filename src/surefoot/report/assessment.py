@@ -19,7 +19,7 @@ from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_re
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 from surefoot.report.certified import Radius, certify_images
 from surefoot.report.evaluation import Evaluation, clopper_pearson, evaluate, plain
-from surefoot.report.verdict import advice, diagnosis, direction, percent
+from surefoot.report.verdict import advice, diagnosis, direction, notes, percent
 from surefoot.verify.many import open_network
 from surefoot.verify.replay import runner_of_onnx
 
@@ -215,7 +215,7 @@ def _paragraph(
     images: int,
 ) -> str:
     """Say it all in plain words."""
-    words = [diagnosis(evaluation.before), advice(evaluation)]
+    words = [diagnosis(evaluation.before), advice(evaluation), *notes(evaluation.zeros, evaluation.at_bound)]
     worst = [(title, parts[0]) for title, parts in by.items() if parts and parts[0].gap > 0]
     if worst:
         title, part = max(worst, key=lambda pair: pair[1].gap)

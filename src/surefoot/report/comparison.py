@@ -10,6 +10,7 @@ from scipy import stats
 
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
+from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import METRICS, Metric
 from surefoot.metrics.uncertainty import Rows, Sharded, bootstrap_weights
@@ -80,8 +81,8 @@ class _Cell:
         self.evaluation, recalibrator = evaluate(predictions, method, title=title)
         _, tested = divide(predictions, None)
         self.labels = tested.labels
-        self.before = _replicates(tested.probs(), tested.labels)
-        self.after = _replicates(recalibrator.predict_proba(tested.logits()), tested.labels)
+        self.before = _replicates(tested.scored(), tested.labels)
+        self.after = _replicates(recalibrator.predict_scored(tested.logits()), tested.labels)
 
     def value(self, stage: str, column: str) -> float:
         reading = getattr(self.evaluation, stage).readings[_metric(column).name]
@@ -92,7 +93,7 @@ class _Cell:
         return float("nan") if column == "error" else floor
 
 
-def _replicates(probs: Probs, labels: Labels) -> dict[str, np.ndarray]:
+def _replicates(probs: Probs | Scored, labels: Labels) -> dict[str, np.ndarray]:
     """Compute each column on bootstrap samples of the rows; the same samples for every network (paired)."""
     found: dict[str, np.ndarray] = {}
     tallies: dict[object, list] = {}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from surefoot.core.errors import InputError
+from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, bootstrap_weights
@@ -44,7 +45,9 @@ class Contrast:
         return self.a if self.difference < 0 else self.b
 
 
-def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metric], seed: int = 0) -> list[Contrast]:
+def contrast(
+    tables: Mapping[str, Probs | Scored], labels: Labels, metrics: Sequence[Metric], seed: int = 0
+) -> list[Contrast]:
     """Compare every pair of tables of probabilities (n, k) of the same rows by every metric.
 
     Rows are dealt to the same shards for all tables, so that what makes a row hard drops out of the differences.
@@ -56,7 +59,7 @@ def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metr
         raise InputError(f"at least {_LEAST_ROWS} rows are needed to tell tables apart, got {len(labels)}")
     if len(tables) < 2:
         raise InputError(f"at least two tables are needed to tell them apart, got {len(tables)}")
-    shapes = {name: np.shape(probs) for name, probs in tables.items()}
+    shapes = {name: probs.shape for name, probs in tables.items()}
     first = next(iter(shapes))
     for name, shape in shapes.items():
         if shape != shapes[first]:
@@ -69,9 +72,9 @@ def contrast(tables: Mapping[str, Probs], labels: Labels, metrics: Sequence[Metr
         shards = min(len(labels), SHARDS)
         for name, probs in tables.items():
             sharded = Sharded(metric.observe, seed)
-            sharded.add(np.asarray(probs), labels, Rows(0, len(labels)))
+            sharded.add(probs, labels, Rows(0, len(labels)))
             tallies = sharded.tallies
-            values[name] = metric.read(metric.observe(np.asarray(probs), labels))
+            values[name] = metric.read(metric.observe(probs, labels))
             weights = bootstrap_weights(len(tallies), seed=seed)
             draws[name] = np.array([metric.read(t) for t in tallies[0].recombine(tallies, weights)])
         pairs = [

@@ -8,7 +8,9 @@ import numpy as np
 from scipy.stats import beta
 
 from surefoot.core.errors import InputError
+from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Predictions
+from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
 from surefoot.metrics.reliability import Reliability, zero_in_first
@@ -48,6 +50,8 @@ class Evaluation:
         temperature: what it learnt, if it is a temperature.
         fitted_on: number of rows the recalibrator was fitted on.
         remedy: the map that suits those rows best.
+        zeros: probabilities of exactly 0 among the rows measured, and what they count as.
+        at_bound: whether the map's likelihood alone knew no best temperature: no row was wrong, or none right.
     """
 
     title: str
@@ -58,6 +62,8 @@ class Evaluation:
     fitted_on: int
     provenance: dict[str, str]
     remedy: Remedy
+    zeros: Zeros | None = None
+    at_bound: bool | None = None
 
 
 def clopper_pearson(hits: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +85,7 @@ def curve_of(tally: Reliability) -> Curve:
     return Curve(*lists)  # type: ignore[arg-type]
 
 
-def measure_all(probs: Probs, labels: Labels, seed: int = 0) -> Measured:
+def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0) -> Measured:
     """Read the standard metrics, with intervals and floors, and the curve."""
     readings = measure([(probs, labels)], STANDARD, seed=seed)
     n, k = probs.shape
@@ -121,13 +127,17 @@ def evaluate(
     """
     fitted_on, tested = divide(table, calibration, seed)
     recalibrator = find_recalibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
-    before = measure_all(tested.probs(), tested.labels, seed)
-    after = measure_all(recalibrator.predict_proba(tested.logits()), tested.labels, seed)
+    before = measure_all(tested.scored(), tested.labels, seed)
+    after = measure_all(recalibrator.predict_scored(tested.logits()), tested.labels, seed)
     temperature = getattr(recalibrator, "temperature_", None)
     if isinstance(recalibrator, Auto):
         method = recalibrator.method_  # what was chosen is what was done
     remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
-    return Evaluation(title, before, after, method, temperature, fitted_on.n, table.provenance, remedy), recalibrator
+    evaluation = Evaluation(
+        title, before, after, method, temperature, fitted_on.n, table.provenance, remedy, tested.zeros,
+        getattr(recalibrator, "at_bound_", None),
+    )  # fmt: skip
+    return evaluation, recalibrator
 
 
 def plain(value: Any) -> Any:

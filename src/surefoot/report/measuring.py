@@ -1,7 +1,7 @@
 """Measuring a table that need not fit into memory: piece by piece, by group, on one machine or many."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from scipy.stats import norm
 
 from surefoot.core.cluster import workers
 from surefoot.core.errors import InputError
+from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Kind
-from surefoot.core.tables import Piece, pieces_of, read_piece
+from surefoot.core.scored import Scored
+from surefoot.core.tables import Piece, pieces_of, read_piece, resolution_of
 from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import Measuring, Reading, Rows
 from surefoot.recalibrate import Recalibrator
@@ -32,6 +34,7 @@ class Plan:
         intervals, floors: whether they are computed.
         seed: of everything random.
         labels, kind: of a `.npy` table, as `load_predictions` takes them.
+        resolution: of the whole table, where it is read in pieces; see `core.precision`.
     """
 
     metrics: tuple[Metric, ...]
@@ -43,6 +46,7 @@ class Plan:
     seed: int = 0
     labels: Path | str | None = None
     kind: Kind | None = None
+    resolution: float | None = None
 
     def state(self) -> Measuring:
         """Return an empty state."""
@@ -51,11 +55,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Group:
-    """The readings of some rows of a table: how many, of how many classes."""
+    """The readings of some rows of a table: how many, of how many classes, and what stored zeros count as."""
 
     n: int
     k: int
     readings: dict[str, Reading]
+    zeros: Zeros | None = None
 
 
 def measure_table(
@@ -82,30 +87,36 @@ def measure_table(
     if alone:
         runs = [[piece] for piece in pieces]
     total = sum(p.rows or 0 for p in pieces) or None
+    plan = replace(plan, resolution=resolution_of(pieces, plan.labels, plan.kind))
     states: dict[str, Measuring] = {}
     done = 0
     with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
         tasks = run(delayed(_observe)(some, plan) for some in runs)
-        results: Iterator[tuple[int, dict[str, Measuring]]] = tasks  # type: ignore[assignment]
-        for seen, found in results:
+        results: Iterator[tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]] = tasks  # type: ignore[assignment]
+        zeros: dict[str, Zeros] = {}
+        for seen, found, stored in results:
             for name, state in found.items():
                 states.setdefault(name, plan.state()).merge(state)
+            for name, more in stored:
+                zeros[name] = Zeros(more.stored + (zeros[name].stored if name in zeros else 0), more.count_as)
             done += seen
             if progress is not None:
                 progress(done, total)
     if "" not in states:
         raise InputError(f"{path}: no row belongs to the part {plan.split!r}")
-    return {name: Group(states[name].n, states[name].k, states[name].readings()) for name in sorted(states)}
+    return {name: Group(state.n, state.k, state.readings(), zeros.get(name)) for name, state in sorted(states.items())}
 
 
-def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measuring]]:
-    """Read pieces; return the number of rows read, and the state of each group."""
+def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]:
+    """Read pieces; return the number of rows read, the state of each group, and the zeros that are stored of it."""
     states: dict[str, Measuring] = {}
+    zeros: list[tuple[str, Zeros]] = []
     read = 0
     for piece in pieces:
         first = piece.first
-        for batch in read_piece(piece, plan.labels, plan.kind, plan.by):
+        for read_batch in read_piece(piece, plan.labels, plan.kind, plan.by):
+            batch = read_batch if plan.resolution is None else read_batch.at_resolution(plan.resolution)
             kept = np.ones(batch.n, dtype=bool)
             if plan.split is not None:
                 kept &= np.full(batch.n, False) if batch.split is None else batch.split == plan.split
@@ -113,17 +124,20 @@ def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measur
             if batch.group is not None:
                 named = ((str(value) or EMPTY, batch.group == value) for value in np.unique(batch.group))
                 groups |= {name: kept & own for name, own in named}
-            probs = np.empty((0, 0))
+            scored: Scored | None = None
             for name, own in groups.items():
                 if not own.any():
                     continue
-                if not len(probs):
-                    probs = plan.recalibrator.predict_proba(batch.logits()) if plan.recalibrator else batch.probs()
+                if scored is None:
+                    scored = plan.recalibrator.predict_scored(batch.logits()) if plan.recalibrator else batch.scored()
                 state = states.setdefault(name, plan.state())
-                state.add(probs[own], batch.labels[own], Rows(first, batch.n, None if own.all() else own))
+                some = scored if own.all() else scored[own]
+                state.add(some, batch.labels[own], Rows(first, batch.n, None if own.all() else own))
+                if batch.zeros is not None and (stored := int(np.count_nonzero(batch.scores[own] == 0))):
+                    zeros.append((name, Zeros(stored, batch.floor)))
             first += batch.n
             read += batch.n
-    return read, states
+    return read, states, zeros
 
 
 def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:

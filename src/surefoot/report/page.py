@@ -18,7 +18,7 @@ from surefoot.report.evaluation import Evaluation, Measured, plain
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
 from surefoot.report.tables import footnote, format_floors, format_temperature, format_value, show
 from surefoot.report.training import TrainingLog, sentences_of
-from surefoot.report.verdict import advice, diagnosis, direction
+from surefoot.report.verdict import advice, diagnosis, direction, notes
 
 _COLUMN_TITLES = {"error": "error"} | {c: METRICS[c].title for c in COLUMNS if c != "error"}
 
@@ -29,7 +29,7 @@ class _Section:
 
     title: str
     direction: str
-    sentences: tuple[str, str]
+    sentences: tuple[str, ...]
     figures: list[str]
     readings: list[tuple[str, str, str, str, str]]
 
@@ -87,7 +87,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
         for stage, (measured, title, colour) in enumerate(stages)
     ]
     readings = [_reading(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
-    sentences = (diagnosis(evaluation.before), advice(evaluation))
+    sentences = (diagnosis(evaluation.before), advice(evaluation), *notes(evaluation.zeros, evaluation.at_bound))
     return _Section(evaluation.title, direction(evaluation.before), sentences, figures, readings)
 
 

@@ -1,5 +1,6 @@
 """What the numbers say, in two plain sentences: is the model over- or under-confident, and what to do."""
 
+from surefoot.core.precision import Zeros
 from surefoot.report.evaluation import Evaluation, Measured
 
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
@@ -66,6 +67,17 @@ def advice(evaluation: Evaluation) -> str:
     if is_miscalibrated(after):
         return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
     return f"Apply {name}: what is left cannot be told from perfect calibration ({effect}).{hint}"
+
+
+def notes(zeros: Zeros | None, at_bound: bool | None) -> list[str]:
+    """Say what must be known besides: what stored zeros count as, and that a fit had nothing to end at."""
+    found = [] if zeros is None else [zeros.sentence]
+    if at_bound:
+        found.append(
+            "The rows that the map was learnt on do not bound its temperature: not one of them is wrong (or none is "
+            "right). It is held by a prior, or by the end of the search; more rows would tell."
+        )
+    return found
 
 
 def _hint(evaluation: Evaluation) -> str:

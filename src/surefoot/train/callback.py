@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import softmax
+from surefoot.core.scored import Scored
 from surefoot.metrics import METRICS, Reading, measure
 from surefoot.recalibrate import TemperatureScaling, save_recalibrator
 
@@ -53,7 +53,7 @@ class CalibrationCallback(L.Callback):
         if trainer.sanity_checking or not self._rows:
             return
         logits, labels = self._held()
-        self.readings = measure([(softmax(logits), labels)], [METRICS[name] for name in NAMES])
+        self.readings = measure([(Scored.of_logits(logits), labels)], [METRICS[name] for name in NAMES])
         for name, reading in self.readings.items():
             pl_module.log(f"{self.prefix}{name}", float(reading.value), batch_size=len(labels))
         pl_module.log(f"{self.prefix}ece_floor", float(self.readings["ece"].floor), batch_size=len(labels))

@@ -10,7 +10,7 @@ from torchmetrics import Metric, MetricCollection
 
 from surefoot.core.checks import check_logits
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import softmax
+from surefoot.core.scored import Scored
 from surefoot.metrics import STANDARD, Tally, find_metric
 from surefoot.metrics.uncertainty import total
 
@@ -46,7 +46,7 @@ class Calibration(Metric):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Tally a batch: scores (n, k) and labels (n,)."""
         table = preds.detach().float().cpu().numpy()
-        probs = softmax(check_logits(table)) if self.scores == "logits" else table
+        probs = Scored.of_logits(check_logits(table)) if self.scores == "logits" else table
         tally = self.metric.observe(probs, target.detach().cpu().numpy())
         if self._tallies:
             tally = total([*self._tallies, tally])

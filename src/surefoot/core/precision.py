@@ -1,0 +1,69 @@
+"""What a stored probability of exactly 0 stands for: one floor for a table, from the precision it was written with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from surefoot.core.types import Probs
+
+# Decimals that are looked for, by the bytes of the type: with more, any number would be one of so many decimals.
+_DECIMALS = {2: 2, 4: 6}
+_MOST_DECIMALS = 12
+_LOOK = 1 << 12  # values that are tried first: they settle it for numbers that were never rounded
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """How many probabilities of exactly 0 a table stores, and what each of them counts as."""
+
+    stored: int
+    count_as: float
+
+    @property
+    def sentence(self) -> str:
+        """Say it."""
+        what = (
+            f"{self.stored:,} probabilities of exactly 0 are" if self.stored > 1 else "One probability of exactly 0 is"
+        )
+        return f"{what} stored; each counts as {self.count_as:.3g}, the least that this table can write."
+
+
+def smallest(dtype: np.dtype) -> float:
+    """Return the smallest positive number that a floating type writes with all its digits.
+
+    >>> smallest(np.dtype(np.float32))
+    1.1754943508222875e-38
+    """
+    return float(np.finfo(dtype).smallest_normal)
+
+
+def resolution(probs: Probs) -> float:
+    """Return the unit of the last decimal where all values (n, k) are decimals of few digits, else `smallest`.
+
+    1 says that all values are 0 or 1: nothing is known of how they were rounded. The resolution of a table is the least
+    of its parts', so it does not depend on how the table is divided.
+
+    >>> resolution(np.array([[0.9, 0.099999, 0.000001], [0.9, 0.1, 0.0]])), resolution(np.array([[1 / 3, 2 / 3]]))
+    (1e-06, 2.2250738585072014e-308)
+    """
+    flat = probs.reshape(-1)
+    decimals = 0
+    for part in (flat[:_LOOK], flat[_LOOK:]):
+        most = _DECIMALS.get(probs.dtype.itemsize, _MOST_DECIMALS)
+        while decimals <= most and not _is_decimal(part, decimals):
+            decimals += 1
+        if decimals > most:
+            return smallest(probs.dtype)
+    return 10.0**-decimals
+
+
+def _is_decimal(values: np.ndarray, decimals: int) -> bool:
+    if values.dtype.itemsize < 8:
+        return bool((np.round(values.astype(np.float64), decimals).astype(values.dtype) == values).all())
+    # a few units of rounding are let pass: one less a decimal is a decimal, but not to the last digit
+    return bool((np.abs(np.round(values, decimals) - values) <= 1e-15 * values).all())
+
+
+def floor_of(resolution_of_table: float, dtype: np.dtype) -> float:
+    """Return what a stored 0 counts as: the resolution, or the type's smallest number where nothing is known of it."""
+    return resolution_of_table if resolution_of_table < 1 else smallest(dtype)

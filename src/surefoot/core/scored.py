@@ -1,0 +1,166 @@
+"""A batch of rows as metrics see it: probabilities whose logarithms are not lost where logits are known."""
+
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from surefoot.core.checks import check_probs
+from surefoot.core.numerics import log_probs_and_complements, softmax_and_rest
+from surefoot.core.precision import smallest
+from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
+
+_LOG_HALF = float(np.log(0.5))
+_TIE = 2.0**40
+_ROUNDED = 1e-300  # a probability below has lost digits, or is 0
+
+
+class Scored:
+    """Probabilities (n, k) of a batch, and what float64 cannot hold of them: log p near 0, log(1 - p) near 1.
+
+    Made by `of_logits` or `of_probs`. Rows are picked by indexing; nothing is computed twice.
+
+    Attributes:
+        probs: the probabilities.
+        floor: what a probability of exactly 0 counts as where its logarithm is asked for and no logits are known.
+    """
+
+    probs: Probs
+    floor: float
+
+    def __init__(
+        self, probs: Probs, floor: float, logits: Logits | None = None, rows: Int[np.ndarray, " n"] | None = None
+    ) -> None:
+        self.probs, self.floor = probs, floor
+        self._logits, self._rows = logits, rows  # logits of more rows than these: those of `rows`
+        self._known: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def of_logits(cls, logits: Logits) -> "Scored":
+        """Take logits, or logarithms of anything proportional to probabilities; -inf is a class that is absent."""
+        probs, top, log_top, log_rest = softmax_and_rest(logits)
+        made = cls(probs, smallest(probs.dtype), logits)
+        made._known = {"top": top, "log_top": log_top, "log_rest": log_rest}
+        return made
+
+    @classmethod
+    def of_probs(cls, probs: ArrayLike, floor: float | None = None) -> "Scored":
+        """Take probabilities; the floor is their type's smallest number if none is given.
+
+        Raises:
+            InputError: a row that is not a distribution.
+        """
+        table = check_probs(probs)
+        return cls(table, smallest(table.dtype) if floor is None else floor)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and classes."""
+        return self.probs.shape  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.probs)
+
+    def __getitem__(self, which: np.ndarray) -> "Scored":
+        """Return the rows of a mask or an index array."""
+        rows = None
+        if self._logits is not None:
+            rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
+            rows = rows if self._rows is None else self._rows[rows]
+        made = Scored(self.probs[which], self.floor, self._logits, rows)
+        made._known = {name: values[which] for name, values in self._known.items()}
+        return made
+
+    @cached_property
+    def top(self) -> Int[np.ndarray, " n"]:
+        """The largest class of each row; of equals the first."""
+        return self._known["top"] if "top" in self._known else self.probs.argmax(1)
+
+    @cached_property
+    def confidence(self) -> Confidences:
+        """The largest probability of each row."""
+        return np.minimum(self.probs[np.arange(len(self)), self.top], 1)
+
+    @cached_property
+    def order(self) -> Float[np.ndarray, " n"]:
+        """Numbers in the order of the confidences, which do not tie where those round to 1; see `order_of`."""
+        if self._logits is None:
+            return order_of(self.confidence)
+        log_rest = self._known["log_rest"]
+        order = np.where(log_rest < _LOG_HALF, -log_rest, self._known["log_top"])
+        return (
+            np.rint(order * _TIE) / _TIE
+        )  # the same logits in another order of classes tie, whatever their last digit
+
+    @cached_property
+    def powers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over classes of p^2 and p^3, (n,) each."""
+        p = self.probs
+        return np.einsum("nk,nk->n", p, p, dtype=np.float64), np.einsum("nk,nk,nk->n", p, p, p, dtype=np.float64)
+
+    @property
+    def scores(self) -> Float[np.ndarray, "n k"]:
+        """Logits where they are known, else probabilities: the same order of classes, with the fewest ties."""
+        if self._logits is None:
+            return self.probs
+        return self._logits if self._rows is None else self._logits[self._rows]
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether logarithms of probabilities are known where float64 cannot hold those."""
+        return self._logits is not None
+
+    def log_of(self, classes: Labels) -> Float[np.ndarray, " n"]:
+        """Compute log p of one class a row."""
+        at = np.arange(len(self))
+        own = self.probs[at, classes].astype(np.float64)
+        if self._logits is None:
+            return np.log(np.maximum(own, self.floor))
+        low = np.flatnonzero(own < _ROUNDED)
+        own[low] = 1.0
+        found = np.log(own)
+        log_top, top = self._known["log_top"], self.top
+        found = np.where(classes == top, log_top, found)
+        if len(low):
+            rows = low if self._rows is None else self._rows[low]
+            ends = [self._logits[rows, y[low]].astype(np.float64) for y in (classes, top)]
+            found[low] = ends[0] - ends[1] + log_top[low]
+        return found
+
+    def orders_of_classes(self) -> Float[np.ndarray, "n k"]:
+        """Compute, for each class, numbers in the order of its probabilities; see `order_of`."""
+        if self._logits is None:
+            return order_of(np.minimum(self.probs.astype(np.float64), 1.0))
+        log_p, log_rest = log_probs_and_complements(self.scores)
+        return np.where(log_rest < _LOG_HALF, -log_rest, log_p)
+
+    def order_of_sums(self, classes: Int[np.ndarray, "n r"]) -> Float[np.ndarray, " n"]:
+        """Compute numbers in the order of the sums of some classes' probabilities, from those of the others."""
+        others = self.probs.copy()
+        np.put_along_axis(others, classes, 0, 1)
+        rest = others.sum(1, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            return np.where(rest < 0.5, -np.log(rest), np.log1p(-np.minimum(rest, 1.0)))
+
+
+def scored(probs: "ArrayLike | Scored") -> Scored:
+    """Return a batch as it is, or probabilities as one.
+
+    Raises:
+        InputError: a row that is not a distribution.
+    """
+    return probs if isinstance(probs, Scored) else Scored.of_probs(probs)
+
+
+def order_of(score: np.ndarray) -> np.ndarray:
+    """Compute numbers in the order of scores in [0, 1]: log s up to a half, -log(1 - s) above.
+
+    >>> order_of(np.array([0.0, 0.25, 0.75, 1.0])).round(3)
+    array([  -inf, -1.386,  1.386,    inf])
+    """
+    wide = score.astype(np.float64)
+    upper = wide > 0.5
+    with np.errstate(divide="ignore"):
+        size = np.log(np.where(upper, 1 - wide, wide))
+    return np.where(upper, -size, size)

@@ -1,0 +1,59 @@
+"""Classes that are absent from a row: their logit is -inf, or so low that no temperature considered gives them a share.
+
+Softmax and its temperature leave an absent class at 0 whatever number stands for it. A map that mixes classes would put
+that number into the others, so it refuses the row.
+"""
+
+import numpy as np
+
+from surefoot.core.errors import InputError
+from surefoot.core.types import Logits
+from surefoot.recalibrate.steps import Affine, Mix, RowTemperature, Step
+
+UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
+_STAND_IN = -1e38  # for -inf, so that 0 times it is 0; float32 holds it
+
+
+def finite(logits: Logits) -> Logits:
+    """Replace -inf by a finite number far below all others; other tables are returned as they are."""
+    absent = np.isneginf(logits)
+    if not absent.any():
+        return logits
+    peak = float(np.abs(logits[~absent]).max())
+    if peak > 1e30:
+        return np.where(absent, -min(1e6 * peak, 1e308), logits.astype(np.float64))
+    return np.where(absent, np.float32(_STAND_IN), logits.astype(np.result_type(logits, np.float32)))
+
+
+def first_absent(logits: Logits, gap: float) -> tuple[int, int] | None:
+    """Find the first row with at least two classes within `gap` of its largest logit, and one below that: both."""
+    peak = logits.max(1, keepdims=True)
+    far = peak.astype(np.float64) - logits > gap
+    count = far.sum(1)
+    rows = np.flatnonzero((count > 0) & (count < logits.shape[1] - 1))
+    return (int(rows[0]), int(far[rows[0]].argmax())) if len(rows) else None
+
+
+def refuse_absent(logits: Logits, gap: float, what: str) -> None:
+    """Refuse a table with a class that is absent from a row.
+
+    Raises:
+        InputError: there is one; the message names row and column.
+    """
+    found = first_absent(logits, gap)
+    if found is not None:
+        row, column = found
+        raise InputError(
+            f"logits row {row} holds {logits[row, column]:g} in column {column}, which is absent from it; {what} would "
+            f"mix that number into the other classes: use temperature or vector scaling"
+        )
+
+
+def mixes(steps: tuple[Step, ...]) -> bool:
+    """Whether a map lets the logits of one class decide on others by their size: a matrix, or a network of them."""
+    return any(
+        isinstance(step, RowTemperature)
+        or (isinstance(step, Affine) and step.weight.ndim == 2)
+        or (isinstance(step, Mix) and any(mixes(part) for part in step.parts))
+        for step in steps
+    )
