@@ -22,7 +22,7 @@ class Tally(ABC):
     @staticmethod
     @abstractmethod
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
-        """Add m tallies up d times, each time with other non-negative whole weights: sums and bootstrap draws alike."""
+        """Add m tallies up d times, each time with other non-negative weights: sums and bootstrap draws alike."""
 
     @abstractmethod
     def bounded(self: T, share: int) -> T:
@@ -45,6 +45,8 @@ class Metric(Generic[T]):
         observe: one batch of (n, k) probabilities and (n,) labels to a tally.
         read: one tally to one number; NaN where it is not defined.
         span: least and greatest value a reading can have.
+        interval: how its confidence interval is made. `share`: the reading is a share of the rows, and the interval
+            exact; `mean`: it is a mean of a score over the rows; `bootstrap`: anything else; `none`: it has none.
     """
 
     name: str
@@ -53,3 +55,4 @@ class Metric(Generic[T]):
     observe: Callable[[Probs, Labels], T]
     read: Callable[[T], float]
     span: tuple[float, float] = (0.0, 1.0)
+    interval: Literal["share", "mean", "bootstrap", "none"] = "bootstrap"

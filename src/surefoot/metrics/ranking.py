@@ -47,11 +47,15 @@ class Ranking(Tally):
         owner = np.repeat(np.arange(len(parts)), [len(t.cell) for t in parts])
         columns = [np.concatenate([getattr(t, name) for t in parts]) for name in _COLUMNS]
         events, cells, index = _distinct(*columns[:2])
+        order = np.argsort(index, kind="stable")
+        owner, sorted_columns = owner[order], [column[order] for column in columns[2:]]
+        starts = np.searchsorted(index[order], np.arange(len(cells)))
         results: list[Tally] = []
         for row in weights:
-            factor = row[owner]
-            sums = [np.bincount(index, weights=column * factor, minlength=len(cells)) for column in columns[2:]]
-            kept = sums[0] > 0
+            sums = [column * row[owner] for column in sorted_columns]
+            if len(cells) < len(owner):
+                sums = [np.add.reduceat(column, starts) for column in sums]
+            kept = slice(None) if sums[0].all() else sums[0] > 0
             total = Ranking(exact, parts[0].per_octave, events[kept], cells[kept], *(s[kept] for s in sums))
             results.append(total.bounded(1))
         return results
