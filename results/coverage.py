@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import numpy as np
 from focal import processor
 from joblib import Parallel, delayed
-from simulated_sets import SETTINGS
 
+from simulated_sets import SETTINGS
 from surefoot.core.files import write_text
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import Measuring
@@ -28,7 +28,11 @@ CLASSES = (2, 10)
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 LEAST = 0.92
 POPULATION_ROWS = 200_000
-FLOOR_SETS, FLOOR_SIZES = 2000, (50, 1000)
+FLOOR_CELLS = (
+    ("calibrated", 50, 2), ("calibrated", 50, 10), ("accuracy 0.99, calibrated", 50, 10),
+    ("calibrated", 1000, 2), ("calibrated", 1000, 10), ("accuracy 0.99, calibrated", 1000, 10),
+    ("calibrated", 1000, 100),
+)  # fmt: skip
 FLOORED = ("ece", "ada_ece", "ks", "brier")
 
 
@@ -45,6 +49,7 @@ def main() -> None:
     begin = time.process_time()
     lines, seconds = [], 0.0
     with Parallel(options.jobs) as parallel:
+        floors = floor_lines(parallel, options.sets // PORTIONS)
         for n in SIZES:
             for k in CLASSES:
                 for setting in SETTINGS:
@@ -52,8 +57,7 @@ def main() -> None:
                     seconds += spent
                     lines.append(line)
                     print(line, flush=True)
-        floors = floor_lines(parallel, 1 if options.sets < SETS else FLOOR_SETS // PORTIONS)
-    print(f"{seconds + time.process_time() - begin:.0f} CPU s")
+    print(f"{seconds if options.jobs > 1 else time.process_time() - begin:.0f} CPU s")
     if options.sets == SETS and names == list(SHOWN):
         write_text(Path(__file__).parent / "coverage.md", page(names, lines, floors))
 
@@ -87,7 +91,7 @@ def population(setting: str, k: int) -> dict[str, float]:
 
 
 def covered(readings: np.ndarray, target: float | None) -> str:
-    """Say how often the interval holds its target, and how wide it is on average beside where 95% of the values fall."""
+    """Say how often the interval holds its target, and how wide it is beside the range of 95% of the values."""
     value, low, high = readings.T
     told = np.isfinite(low)
     if not told.any():
@@ -104,14 +108,11 @@ def covered(readings: np.ndarray, target: float | None) -> str:
 def floor_lines(parallel: Parallel, sets: int) -> list[str]:
     """Simulate calibrated models; return, a line each, how often their readings lie above `floor_high`."""
     lines = []
-    calibrated = [s for s in SETTINGS if "calibrated" in s]
-    for n, k in [(n, k) for n in FLOOR_SIZES for k in (*CLASSES, 100)]:
-        for setting in calibrated:
-            shares = np.concatenate(
-                list(parallel(delayed(above_floor)(setting, n, k, sets, i) for i in range(PORTIONS)))
-            ).mean(0)
-            lines.append(f"| {n:,} | {k} | {setting} | " + " | ".join(f"{100 * s:.1f}%" for s in shares) + " |")
-            print(lines[-1], flush=True)
+    for setting, n, k in FLOOR_CELLS:
+        portions = list(parallel(delayed(above_floor)(setting, n, k, sets, i) for i in range(PORTIONS)))
+        shares = np.concatenate(portions).mean(0)
+        lines.append(f"| {n:,} | {k} | {setting} | " + " | ".join(f"{100 * s:.1f}%" for s in shares) + " |")
+        print(lines[-1], flush=True)
     return lines
 
 
@@ -131,7 +132,7 @@ def page(names: list[str], lines: list[str], floors: list[str]) -> str:
     """Write the page."""
     heads = " | ".join(METRICS[name].title for name in names)
     floor_heads = " | ".join(METRICS[name].title for name in FLOORED)
-    error = [100 * 1.96 * np.sqrt(p * (1 - p) / m) for p, m in ((0.95, SETS), (0.05, FLOOR_SETS))]
+    error = [100 * 1.96 * np.sqrt(p * (1 - p) / m) for p, m in ((0.95, SETS), (0.05, SETS))]
     text = [
         "# How often the intervals hold what they are for",
         f"`python results/coverage.py`, {SETS:,} simulated test sets a line, on {processor()}. The 95% interval of a "
@@ -144,7 +145,7 @@ def page(names: list[str], lines: list[str], floors: list[str]) -> str:
         "Where errors are rare the interval is wide and covers too often: it must hold for models that err as seldom "
         "as the rows can tell, not only for the one that was simulated.",
         "# How often a calibrated model is above the floor's 95th percentile",
-        f"{FLOOR_SETS:,} simulated test sets a line. 5% is right (by chance it is seen as 5 ± {error[1]:.1f}%); a "
+        f"{SETS:,} simulated test sets a line. 5% is right (by chance it is seen as 5 ± {error[1]:.1f}%); a "
         "reading that takes few values is above it less often.",
         "\n".join([f"| rows | classes | model | {floor_heads} |", "|" + "---|" * (3 + len(FLOORED)), *floors]),
     ]

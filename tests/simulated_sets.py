@@ -1,4 +1,4 @@
-"""Test sets whose law is known: what a model claims, and how its labels are drawn. For coverage, verdicts and attacks."""
+"""Test sets of known law: what a model claims, and how its labels are drawn. For coverage, verdicts and attacks."""
 
 from dataclasses import dataclass
 
@@ -61,11 +61,6 @@ def partly_noisy(rng, n, k):
     )
 
 
-def constant(_, n, k, claimed, true):
-    """Claim the same of every row."""
-    return Simulated(*(np.tile(np.r_[p, np.full(k - 1, (1 - p) / (k - 1))], (n, 1)) for p in (claimed, true)))
-
-
 SETTINGS = {
     "calibrated": lambda rng, n, k: tempered(rng, n, k, 1.0),
     "over-confident, T = 0.5": lambda rng, n, k: tempered(rng, n, k, 0.5),
@@ -75,5 +70,4 @@ SETTINGS = {
     "accuracy 0.999, calibrated": lambda rng, n, k: skewed(rng, n, k, 0.001),
     "claims 0.9999, 1% of labels random": lambda rng, n, k: noisy(rng, n, k, 1e-4, 0.01),
     "half claims 0.99999, 4% of its labels random": partly_noisy,
-    "claims 0.95, the same of every row": lambda rng, n, k: constant(rng, n, k, 0.95, 0.95),
 }

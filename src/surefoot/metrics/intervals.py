@@ -29,7 +29,7 @@ LEAST_ROWS = 10  # below, intervals were not seen to cover
 _SAMPLE = 256  # rows of the table from which the row more is taken,
 _SAMPLE_VALUES = 1 << 20  # of so many probabilities in all,
 _LEAST_SAMPLE = 16  # but at least so many rows
-_AT_ONCE = 50  # draws: bounds memory where a tally keeps many distinct confidences
+_AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confidences
 
 
 def clopper_pearson(
@@ -131,9 +131,9 @@ class Replicates:
 
 
 def replicate(
-    metrics: Sequence[Metric], tallies: Sequence[Tally], extra: ExtraRows, seed: int = 0
+    metrics: Sequence[Metric], whole: Tally, tallies: Sequence[Tally], extra: ExtraRows, seed: int = 0
 ) -> dict[str, Replicates]:
-    """Read metrics of one observation from tallies of the shards with random weights, and with one row more.
+    """Read metrics of one observation from tallies of the shards of the whole, with random weights and one row more.
 
     For the mean of a score the wrong row is the worst one. For other readings it is an average one, and they are also
     read without it: drawing anew adds noise, with which an error of calibration grows.
@@ -141,7 +141,6 @@ def replicate(
     rng = np.random.default_rng(seed)
     weights = rng.exponential(size=(DRAWS, len(tallies)))
     more, none = rng.exponential(size=(DRAWS, 1)), np.zeros((DRAWS, 1))
-    whole = tallies[0].recombine(tallies, np.ones((1, len(tallies))))[0]
     found: dict[str, Replicates] = {}
     for mean in (True, False):
         own = [metric for metric in metrics if (metric.interval == "mean") == mean]
@@ -161,11 +160,17 @@ def replicate(
 
 def _read(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
     """Read metrics from weighted sums of tallies, a few at a time."""
-    drawn = []
+    values = np.empty((len(weights), len(metrics)))
+    slow = [j for j, metric in enumerate(metrics) if metric.of_sums is None]
     for start in range(0, len(weights), _AT_ONCE):
-        sums = tallies[0].recombine(tallies, weights[start : start + _AT_ONCE])
-        drawn += [[metric.read(tally) for metric in metrics] for tally in sums]
-    return np.array(drawn, dtype=np.float64)
+        some = slice(start, start + _AT_ONCE)
+        for j, metric in enumerate(metrics):
+            if metric.of_sums is not None:
+                values[some, j] = metric.of_sums(tallies, weights[some])
+        if slow:
+            sums = tallies[0].recombine(tallies, weights[some])
+            values[some, slow] = [[metrics[j].read(tally) for j in slow] for tally in sums]
+    return values
 
 
 def interval(value: float, drawn: Replicates, level: float = LEVEL) -> tuple[float, float]:

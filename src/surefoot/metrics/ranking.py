@@ -322,6 +322,19 @@ def read_auroc(tally: Ranking) -> float:
     return float(tally.hits @ below / (misses.sum() * tally.hits.sum()))
 
 
+def too_few_to_rank(tally: Ranking, least: int = 10) -> str | None:
+    """Say that there are too few wrong or too few right answers for an interval of AUROC; None where there are enough.
+
+    >>> too_few_to_rank(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
+    'too few wrong answers to tell: 1, where at least 10 are needed'
+    """
+    right = int(tally.hits.sum())
+    for name, number in (("wrong", int(tally.count.sum()) - right), ("right", right)):
+        if number < least:
+            return f"too few {name} answers to tell: {number}, where at least {least} are needed"
+    return None
+
+
 def read_cross_validated_ece(tally: Ranking, most: int = 100) -> float:
     """Read ECE over as many bins of equal mass as predict best: the number of least leave-one-out squared error.
 

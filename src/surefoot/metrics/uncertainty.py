@@ -248,12 +248,12 @@ class Measuring:
             for observe, shard in self._sharded.items():
                 own = [m for m in self._metrics if m.observe == observe and m.interval in ("mean", "bootstrap")]
                 if own:
-                    drawn |= replicate(own, shard.tallies, self._sample.extra_rows(observe), self._seed)
+                    drawn |= replicate(own, sums[observe], shard.tallies, self._sample.extra_rows(observe), self._seed)
         return {m.name: self._reading(m, sums[m.observe], drawn.get(m.name)) for m in self._metrics}
 
     def _reading(self, metric: Metric, tally: Tally, drawn: Replicates | None) -> Reading:
         value = metric.read(tally)
-        low, high, note = self._interval(metric, value, drawn)
+        low, high, note = self._interval(metric, tally, value, drawn)
         floors = self._drawn.tallies.get(metric.observe)
         if metric.better == "none" or not floors:
             return Reading(value, low, high, note=note)
@@ -261,21 +261,26 @@ class Measuring:
         rank = FLOOR_RANK if self.k < MANY_CLASSES else MANY_CLASSES_FLOOR_RANK
         return Reading(value, low, high, float(chance.mean()), float(chance[rank - 1]), note)
 
-    def _interval(self, metric: Metric, value: float, drawn: Replicates | None) -> tuple[float, float, str | None]:
+    def _interval(
+        self, metric: Metric, tally: Tally, value: float, drawn: Replicates | None
+    ) -> tuple[float, float, str | None]:
         """Return the ends of the interval; where there is none, NaN and why."""
-        if not self._intervals:
-            return math.nan, math.nan, None
+        note = None
         if metric.interval == "none":
-            return math.nan, math.nan, "this reading has no interval"
-        if not np.isfinite(value):
-            return math.nan, math.nan, "the reading is not defined on these rows"
-        if metric.interval == "share":
-            low, high = clopper_pearson(np.array(round(value * self.n)), np.array(self.n))
-            return float(low), float(high), None
+            note = "this reading has no interval"
+        elif not np.isfinite(value):
+            note = "the reading is not defined on these rows"
+        elif metric.interval != "share" and self.n < LEAST_ROWS:
+            note = f"too few rows to tell: {self.n}, where at least {LEAST_ROWS} are needed"
+        elif metric.untold is not None:
+            note = metric.untold(tally)
+        if note is not None or not self._intervals:
+            return math.nan, math.nan, note if self._intervals else None
         if drawn is None:
-            return math.nan, math.nan, f"too few rows to tell: {self.n}, where at least {LEAST_ROWS} are needed"
-        low, high = np.clip(interval(value, drawn), *metric.span).tolist()
-        return low, high, None
+            low, high = clopper_pearson(np.array(round(value * self.n)), np.array(self.n))
+        else:
+            low, high = np.clip(interval(value, drawn), *metric.span)
+        return float(low), float(high), None
 
 
 def measure(
