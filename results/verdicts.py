@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import numpy as np
 from focal import processor
 from joblib import Parallel, delayed
-from simulated_sets import skewed, tempered
 
+from simulated_sets import skewed, tempered
 from surefoot.core.files import write_text
 from surefoot.metrics import METRICS, measure
 from surefoot.report.evaluation import Measured, curve_of
@@ -75,12 +75,12 @@ def page(lines: list[str]) -> str:
     error = 100 * 1.96 * np.sqrt(0.05 * 0.95 / SETS[True])
     text = [
         "# How often each verdict is said",
-        f"`python results/verdicts.py`, {SETS[True]} simulated test sets of each calibrated model, {SETS[False]} of the "
-        f"others, on {processor()}. Labels are drawn from softmax(z), z normal with standard deviation 2; the model "
-        "claims softmax(z / T). The last line of each size is a model that is right 99% of the time. A calibrated model "
-        "is said to be over-confident, under-confident or miscalibrated at most 5% + 1% of the time (5% is seen as "
-        f"5 ± {error:.1f}% by chance); *too few rows* is said where the rows leave room for an ECE, or a gap between "
-        f"claimed and right, of more than {100 * TELLING:.0f} points.",
+        f"`python results/verdicts.py`, {SETS[True]} simulated test sets of each calibrated model, {SETS[False]} of "
+        f"the others, on {processor()}. Labels are drawn from softmax(z), z normal with standard deviation 2; the "
+        "model claims softmax(z / T). The last line of each size is a model that is right 99% of the time. A "
+        "calibrated model is said to be over-confident, under-confident or miscalibrated at most 5% + 1% of the "
+        f"time (5% is seen as 5 ± {error:.1f}% by chance); *too few rows* is said where the rows leave room for an "
+        f"ECE, or a gap between claimed and right, of more than {100 * TELLING:.0f} points.",
         "\n".join(["| rows | classes | model | " + " | ".join(VERDICTS) + " |", "|" + "---|" * 8, *lines]),
     ]
     return "\n\n".join(text) + "\n"

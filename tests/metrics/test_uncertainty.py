@@ -60,7 +60,7 @@ def test_all_numbers_are_the_same_whatever_the_division(cuts, seed):
     found = merged.readings()
     for name, reading in whole.readings().items():
         assert found[name].note == reading.note
-        assert astuple(found[name])[:5] == pytest.approx(astuple(reading)[:5], rel=1e-9, abs=1e-12, nan_ok=True)
+        assert astuple(found[name])[:5] == pytest.approx(astuple(reading)[:5], rel=1e-12, abs=1e-12, nan_ok=True)
 
 
 @given(start=st.integers(0, 10_000), n=st.integers(1, 500))

@@ -26,7 +26,7 @@ def is_miscalibrated(measured: Measured) -> bool:
 
 
 def direction(measured: Measured) -> str:
-    """Name the direction: `over-confident`, `under-confident`, or `miscalibrated` (both).
+    """Name the direction: `over-confident`, `under-confident`, or `miscalibrated` (neither for certain, or both).
 
     Where the data do not contradict calibration: `indistinguishable`, or `too few rows` to tell.
     """
@@ -56,7 +56,9 @@ def diagnosis(measured: Measured) -> str:
         case "under-confident":
             return f"{rows} the model is under-confident: {facts}."
         case "miscalibrated":
-            return f"{rows} the model is over-confident in places and under-confident in others: {facts}."
+            return (
+                f"{rows} the model is miscalibrated, on the whole neither clearly over- nor under-confident: {facts}."
+            )
         case "too few rows":
             between = f"; claimed minus right lies between {percent(gap.low)} and {percent(gap.high)}"
             return (
