@@ -68,3 +68,22 @@ def test_shards_are_balanced_and_belong_to_the_row(start, n):
     shard = shard_of(7, start, n)
     assert (shard == shard_of(7, 0, start + n)[start:]).all()
     assert np.bincount(shard_of(7, 0, 100 * 5), minlength=100).tolist() == [5] * 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_draw_that_equals_the_rows_is_no_less(seed):
+    sure = 1 - 1e-6 * np.random.default_rng(seed).random(70)
+    metrics = [METRICS[name] for name in ("nll", "brier", "ece", "ks")]
+    readings = measure([(np.c_[sure, 1 - sure], np.zeros(70, dtype=int))], metrics, intervals=False, seed=seed)
+    assert all(r.floor_high == r.value for r in readings.values())
+
+
+def test_floors_are_exceeded_by_one_in_twenty_calibrated_models():
+    ece, above = METRICS["ece"], 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        sure = 0.5 + 0.5 * rng.random(40)
+        labels = (rng.random(40) > sure).astype(int)
+        reading = measure([(np.c_[sure, 1 - sure], labels)], [ece], intervals=False, seed=seed)["ece"]
+        above += reading.value > reading.floor_high
+    assert 6 <= above <= 36  # 20 are expected

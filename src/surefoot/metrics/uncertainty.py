@@ -259,7 +259,10 @@ class Measuring:
             return Reading(value, low, high, note=note)
         chance = np.sort([metric.read(t) for t in floors])  # NaN, where a draw has no reading, comes last
         rank = FLOOR_RANK if self.k < MANY_CLASSES else MANY_CLASSES_FLOOR_RANK
-        return Reading(value, low, high, float(chance.mean()), float(chance[rank - 1]), note)
+        beyond = float(chance[rank - 1])
+        if math.isclose(value, beyond, rel_tol=1e-9, abs_tol=1e-12):  # the same sum, added up in another order
+            beyond = value
+        return Reading(value, low, high, float(chance.mean()), beyond, note)
 
     def _interval(
         self, metric: Metric, tally: Tally, value: float, drawn: Replicates | None
