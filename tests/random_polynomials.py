@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from surefoot.reach.checker import affine_matrix
+from surefoot.proof.matrices import affine_matrix
 
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Add, Concat, Linear, Mul, Op, Scale, Take

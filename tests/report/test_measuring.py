@@ -39,7 +39,7 @@ def write(folder, predictions, cuts, **columns):
 
 
 def numbers(groups):
-    return {(g, m): astuple(r) for g, found in groups.items() for m, r in found.readings.items()}
+    return {(g, m): astuple(r)[:5] for g, found in groups.items() for m, r in found.readings.items()}
 
 
 def same(a, b):

@@ -18,12 +18,12 @@ def test_verdict_names_the_direction_and_the_cure(temperature, expected):
     assert recalibrator.temperature_ == pytest.approx(1 / temperature, rel=0.15)
     told = diagnosis(evaluation.before)
     if expected == "indistinguishable":
-        assert "cannot be told from a perfectly calibrated one" in told
+        assert "indistinguishable from a perfectly calibrated one" in told
         assert "as they are" in advice(evaluation) or "Nothing must be done" in advice(evaluation)
     else:
         assert f"is {expected}" in told
         assert advice(evaluation).startswith("Apply the temperature map")
-        assert "cannot be told from perfect calibration" in advice(evaluation)
+        assert "indistinguishable from perfect calibration" in advice(evaluation)
     for sentence in (told, advice(evaluation)):
         assert "nan" not in sentence
 
@@ -45,4 +45,21 @@ def test_over_and_under_at_once_is_named():
     labels = (rng.random(n) > right).astype(int)
     evaluation, _ = evaluate(Predictions(np.c_[sure, 1 - sure], "probs", labels))
     assert direction(evaluation.before) == "miscalibrated"
-    assert "in places" in diagnosis(evaluation.before)
+    assert "neither clearly over- nor under-confident" in diagnosis(evaluation.before)
+
+
+@pytest.mark.parametrize("n", [4, 16, 60])
+def test_few_rows_are_said_to_be_too_few(n):
+    evaluation, _ = evaluate(sample(n=2 * n, rows=1))
+    assert direction(evaluation.before) == "too few rows"
+    told = diagnosis(evaluation.before)
+    assert told.startswith(f"These {n} rows are too few to tell")
+    assert advice(evaluation).startswith("Gather more rows")
+    assert "nan" not in told + advice(evaluation)
+    assert ("claimed minus right lies between" in told) == (n >= 10)
+
+
+def test_rows_without_an_error_do_not_tell_a_sure_model_from_a_calibrated_one():
+    evaluation, _ = evaluate(Predictions(np.tile([0.9999, 0.0001], (40, 1)), "probs", np.zeros(40, dtype=int)))
+    assert evaluation.before.readings["ece"].floor_high < 0.01
+    assert direction(evaluation.before) == "too few rows"

@@ -16,6 +16,8 @@ _SUM_TOLERANCE = {2: 1e-2, 4: 1e-3, 8: 1e-3}
 
 def _as_array(values: ArrayLike, what: str) -> np.ndarray:
     """Turn lists, arrays and tensors (on any device, with or without gradient) into a NumPy array."""
+    if isinstance(values, np.ndarray):
+        return values
     detached: Any = values.detach().cpu() if hasattr(values, "detach") else values  # type: ignore[union-attr]
     if str(getattr(detached, "dtype", "")) == "torch.bfloat16":
         detached = detached.float()

@@ -1,5 +1,6 @@
 """A batch of rows as metrics see it: probabilities whose logarithms are not lost where logits are known."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +53,16 @@ class Scored:
         """
         table = check_probs(probs)
         return cls(table, smallest(table.dtype) if floor is None else floor)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Scored]") -> "Scored":
+        """Put the rows of several batches one after another; logits are known if they are of all."""
+        probs, floor = np.concatenate([part.probs for part in parts]), min(part.floor for part in parts)
+        if not all(part.has_logits for part in parts):
+            return cls(probs, floor)
+        made = cls(probs, floor, np.concatenate([part.scores for part in parts]))
+        made._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
+        return made
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ class Tally(ABC):
     @staticmethod
     @abstractmethod
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
-        """Add m tallies up d times, each time with other non-negative whole weights: sums and bootstrap draws alike."""
+        """Add m tallies up d times, each time with other non-negative weights: sums and bootstrap draws alike."""
 
     @abstractmethod
     def bounded(self: T, share: int) -> T:
@@ -47,6 +47,10 @@ class Metric(Generic[T]):
             to a tally.
         read: one tally to one number; NaN where it is not defined.
         span: least and greatest value a reading can have.
+        interval: how its confidence interval is made. `share`: the reading is a share of the rows, and the interval
+            exact; `mean`: it is a mean of a score over the rows; `bootstrap`: anything else; `none`: it has none.
+        untold: why these rows have no interval, None where they have one; for metrics that need more than rows.
+        of_sums: the readings of sums of tallies with each of d rows of weights, where there is a fast way.
     """
 
     name: str
@@ -55,3 +59,6 @@ class Metric(Generic[T]):
     observe: Callable[[Probs | Scored, Labels], T]
     read: Callable[[T], float]
     span: tuple[float, float] = (0.0, 1.0)
+    interval: Literal["share", "mean", "bootstrap", "none"] = "bootstrap"
+    untold: Callable[[T], str | None] | None = None
+    of_sums: "Callable[[Sequence[Tally], Float[np.ndarray, 'd m']], Float[np.ndarray, ' d']] | None" = None

@@ -22,6 +22,7 @@ from surefoot.metrics.ranking import (
     read_cross_validated_ece,
     read_ks,
     read_ks_pvalue,
+    too_few_to_rank,
 )
 from surefoot.metrics.reliability import (
     observe_reliability,
@@ -32,32 +33,55 @@ from surefoot.metrics.reliability import (
     read_rmsce,
 )
 from surefoot.metrics.smooth import observe_smooth, read_smooth_ece
+from surefoot.metrics.sums import ece_of, ks_of, mean_of, overconfidence_of
 
 # What is read where nothing else is asked for: it needs four tallies of a few kilobytes.
 STANDARD: tuple[Metric, ...] = (
-    Metric("accuracy", "accuracy", "higher", observe_scores, read_accuracy),
-    Metric("nll", "NLL", "lower", observe_scores, read_nll, (0.0, math.inf)),
-    Metric("brier", "Brier score", "lower", observe_scores, read_brier, (0.0, 2.0)),
-    Metric("ece", "ECE", "lower", observe_reliability, read_ece),
+    Metric("accuracy", "accuracy", "higher", observe_scores, read_accuracy, interval="share"),
+    Metric("nll", "NLL", "lower", observe_scores, read_nll, (0.0, math.inf), "mean", of_sums=mean_of("surprise")),
+    Metric("brier", "Brier score", "lower", observe_scores, read_brier, (0.0, 2.0), "mean", of_sums=mean_of("squares")),
+    Metric("ece", "ECE", "lower", observe_reliability, read_ece, of_sums=ece_of),
     Metric("ece_debiased", "ECE, debiased", "lower", observe_reliability, read_debiased_ece),
     Metric("ada_ece", "adaptive ECE", "lower", observe_ranking, read_adaptive_ece),
     Metric("classwise_ece", "classwise ECE", "lower", observe_classwise, read_classwise_ece),
-    Metric("mce", "MCE", "lower", observe_reliability, read_mce),
+    Metric("mce", "MCE", "lower", observe_reliability, read_mce, interval="none"),
     Metric("rmsce", "RMSCE", "lower", observe_reliability, read_rmsce),
-    Metric("overconfidence", "claimed minus right", "none", observe_reliability, read_overconfidence, (-1, 1)),
-    Metric("ks", "KS error", "lower", observe_ranking, read_ks),
-    Metric("ks_pvalue", "KS p-value", "none", observe_ranking, read_ks_pvalue),
-    Metric("auroc", "AUROC of correctness", "higher", observe_ranking, read_auroc),
-    Metric("spiegelhalter_pvalue", "Spiegelhalter p-value", "none", observe_scores, read_spiegelhalter_pvalue),
+    Metric(
+        "overconfidence",
+        "claimed minus right",
+        "none",
+        observe_reliability,
+        read_overconfidence,
+        (-1, 1),
+        of_sums=overconfidence_of,
+    ),
+    Metric("ks", "KS error", "lower", observe_ranking, read_ks, of_sums=ks_of),
+    Metric("ks_pvalue", "KS p-value", "none", observe_ranking, read_ks_pvalue, interval="none"),
+    Metric("auroc", "AUROC of correctness", "higher", observe_ranking, read_auroc, untold=too_few_to_rank),
+    Metric(
+        "spiegelhalter_pvalue",
+        "Spiegelhalter p-value",
+        "none",
+        observe_scores,
+        read_spiegelhalter_pvalue,
+        interval="none",
+    ),
 )
 
 _MORE = (
     Metric("smooth_ece", "smooth ECE", "lower", observe_smooth, read_smooth_ece),
-    Metric("cross_validated_ece", "ECE, cross-validated", "lower", observe_ranking, read_cross_validated_ece),
+    Metric(
+        "cross_validated_ece",
+        "ECE, cross-validated",
+        "lower",
+        observe_ranking,
+        read_cross_validated_ece,
+        interval="none",
+    ),
     Metric("ks_second", "KS error, second class", "lower", observe_second, read_ks),
     Metric("ks_within_two", "KS error, first two", "lower", observe_within_two, read_ks),
     Metric("ks_classwise", "KS error, classwise", "lower", observe_classes, read_ks),
-    Metric("ks_classwise_pvalue", "KS p-value, classwise", "none", observe_classes, read_ks_pvalue),
+    Metric("ks_classwise_pvalue", "KS p-value, classwise", "none", observe_classes, read_ks_pvalue, interval="none"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*STANDARD, *_MORE)}

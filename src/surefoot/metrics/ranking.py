@@ -49,11 +49,15 @@ class Ranking(Tally):
         owner = np.repeat(np.arange(len(parts)), [len(t.cell) for t in parts])
         columns = [np.concatenate([getattr(t, name) for t in parts]) for name in _COLUMNS]
         events, cells, index = _distinct(*columns[:2])
+        order = np.argsort(index, kind="stable")
+        owner, sorted_columns = owner[order], [column[order] for column in columns[2:]]
+        starts = np.searchsorted(index[order], np.arange(len(cells)))
         results: list[Tally] = []
         for row in weights:
-            factor = row[owner]
-            sums = [np.bincount(index, weights=column * factor, minlength=len(cells)) for column in columns[2:]]
-            kept = sums[0] > 0
+            sums = [column * row[owner] for column in sorted_columns]
+            if len(cells) < len(owner):
+                sums = [np.add.reduceat(column, starts) for column in sums]
+            kept = slice(None) if sums[0].all() else sums[0] > 0
             total = Ranking(exact, parts[0].per_octave, events[kept], cells[kept], *(s[kept] for s in sums))
             results.append(total.bounded(1))
         return results
@@ -335,6 +339,19 @@ def read_auroc(tally: Ranking) -> float:
         return float("nan")
     below = np.cumsum(misses) - misses / 2
     return float(tally.hits @ below / (misses.sum() * tally.hits.sum()))
+
+
+def too_few_to_rank(tally: Ranking, least: int = 10) -> str | None:
+    """Say that there are too few wrong or too few right answers for an interval of AUROC; None where there are enough.
+
+    >>> too_few_to_rank(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
+    'too few wrong answers to tell: 1, where at least 10 are needed'
+    """
+    right = int(tally.hits.sum())
+    for name, number in (("wrong", int(tally.count.sum()) - right), ("right", right)):
+        if number < least:
+            return f"too few {name} answers to tell: {number}, where at least {least} are needed"
+    return None
 
 
 def read_cross_validated_ece(tally: Ranking, most: int = 100) -> float:

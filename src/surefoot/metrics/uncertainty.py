@@ -1,15 +1,16 @@
-"""How far a reading can be trusted: its bootstrap interval, and the noise floor of a perfectly calibrated model.
+"""How far a reading can be trusted: its confidence interval, and the noise floor of a perfectly calibrated model.
 
-Both are on the scale of the reading itself. The interval is where the same reading would fall on other test sets of
-this size; the floor is what a calibrated model with exactly these confidences would show on one. A reading inside the
-floor is no evidence of miscalibration.
+Both are on the scale of the reading itself. The interval is one for the mean of the same reading over fresh test sets
+of this size; the floor is what a calibrated model with exactly these confidences would show on one. A reading inside
+the floor is no evidence of miscalibration.
 
 Rows are dealt out to `SHARDS` random shards, each with its own tally; since tallies add, a bootstrap draw is a
 weighted sum of shards. So one pass serves every metric, memory stays constant, and two models measured with the same
 seed are paired row by row. Everything random comes from streams that are indexed by the row's number: shards of files
-measured on many machines give the same numbers as one pass.
+measured on many machines give the same numbers as one pass. How an interval comes of them: `intervals`.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +22,15 @@ from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike, Labels, Probs
 from surefoot.metrics.base import Metric, Tally
+from surefoot.metrics.intervals import LEAST_ROWS, Replicates, Sample, clopper_pearson, interval, replicate
 
 SHARDS = 100
 DRAWS = 400
-FLOOR_DRAWS = 50
-MANY_CLASSES_FLOOR_DRAWS = 20  # each draw is dear, and its mean is steadier
-LEVEL = 0.95
+# The 95th percentile of the floor is an order statistic: of m draws and the reading of a calibrated model, each is as
+# likely to be the greatest, so the reading is beyond the last but one of 39, or the last of 19, once in 20 times.
+FLOOR_DRAWS, FLOOR_RANK = 39, 38
+MANY_CLASSES = 100  # from here on each draw is dear
+MANY_CLASSES_FLOOR_DRAWS, MANY_CLASSES_FLOOR_RANK = 19, 19
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,18 @@ class Reading:
 
     Attributes:
         value: the reading on all rows.
-        low, high: the 95% bootstrap interval, around the value.
+        low, high: the 95% confidence interval, around the value, of its mean over fresh test sets of this size.
         floor: the mean reading of a perfectly calibrated model with the same probabilities and number of rows.
-        floor_high: the 95th percentile of that.
+        floor_high: the 95th percentile of that: 5% of the readings of such a model lie above it, or fewer.
+        note: why there is no interval; None where there is one, or none was asked for.
     """
 
     value: float
-    low: float = float("nan")
-    high: float = float("nan")
-    floor: float = float("nan")
-    floor_high: float = float("nan")
+    low: float = math.nan
+    high: float = math.nan
+    floor: float = math.nan
+    floor_high: float = math.nan
+    note: str | None = None
 
 
 def uniforms(seed: Sequence[int], start: int, n: int) -> Float[np.ndarray, " n"]:
@@ -135,20 +141,6 @@ def bootstrap_weights(shards: int, draws: int = DRAWS, seed: int = 0) -> Float[n
     return np.random.default_rng(seed).multinomial(shards, np.full(shards, 1 / shards), size=draws).astype(np.float64)
 
 
-def interval(value: float, replicates: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
-    """Compute the interval of a reading from its bootstrap replicates.
-
-    Resampling adds noise, and an error of calibration grows with noise; so the replicates are centred on the value:
-    value + (quantile - mean). NaN with fewer than two shards, or where the reading is not defined.
-    """
-    spread = np.asarray(replicates, dtype=np.float64)
-    spread = spread[np.isfinite(spread)]
-    if len(spread) < 2 or not np.isfinite(value):
-        return float("nan"), float("nan")
-    low, high = np.quantile(spread - spread.mean(), [(1 - level) / 2, (1 + level) / 2])
-    return value + min(float(low), 0.0), value + max(float(high), 0.0)
-
-
 def draw_labels(probs: Probs, seed: int, times: int, rows: Rows | None = None) -> Iterator[Int[np.ndarray, " n"]]:
     """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet.
 
@@ -172,7 +164,7 @@ class Drawn:
 
     def add(self, batch: Scored, rows: Rows) -> None:
         """Draw labels for a batch, and tally them."""
-        times = FLOOR_DRAWS if batch.shape[1] < 100 else MANY_CLASSES_FLOOR_DRAWS
+        times = FLOOR_DRAWS if batch.shape[1] < MANY_CLASSES else MANY_CLASSES_FLOOR_DRAWS
         for draw, labels in enumerate(draw_labels(batch.probs, self._seed, times, rows)):
             for observe, seen in self.tallies.items():
                 self._put(seen, draw, observe(batch, labels))
@@ -206,6 +198,7 @@ class Measuring:
         shards = SHARDS if intervals else 1
         self._sharded = {observe: Sharded(observe, seed, shards) for observe in observers}
         self._drawn = Drawn(observers if floors else [], seed)
+        self._sample: Sample | None = None
         self.n, self.k = 0, 0
 
     def add(self, probs: ArrayLike | Scored, labels: ArrayLike, rows: Rows | None = None) -> None:
@@ -222,6 +215,9 @@ class Measuring:
             shard.add(table, target, rows)
         if self._drawn.tallies:
             self._drawn.add(table, rows)
+        if self._intervals:
+            priority, chance = (rows.of(uniforms([self._seed, s], rows.start, rows.n)) for s in (2, 3))
+            self._take(Sample(priority, table, chance).bounded())
         self.n += len(table)
 
     def merge(self, other: "Measuring") -> None:
@@ -231,7 +227,12 @@ class Measuring:
             for observe, shard in self._sharded.items():
                 shard.merge(other._sharded[observe])
             self._drawn.merge(other._drawn)
+            if other._sample is not None:
+                self._take(other._sample)
             self.n += other.n
+
+    def _take(self, sample: Sample) -> None:
+        self._sample = sample if self._sample is None else self._sample + sample
 
     def _check_classes(self, k: int) -> None:
         if self.n and k != self.k:
@@ -245,9 +246,47 @@ class Measuring:
             InputError: no row was seen.
         """
         sums = {o: total(s.tallies) for o, s in self._sharded.items()}
-        replicates = {o: _replicate(s.tallies, self._seed) if self._intervals else [] for o, s in self._sharded.items()}
-        chance = {o: self._drawn.tallies.get(o, []) for o in sums}
-        return {m.name: _reading(m, sums[m.observe], replicates[m.observe], chance[m.observe]) for m in self._metrics}
+        drawn: dict[str, Replicates] = {}
+        if self._sample is not None and self.n >= LEAST_ROWS:
+            for observe, shard in self._sharded.items():
+                own = [m for m in self._metrics if m.observe == observe and m.interval in ("mean", "bootstrap")]
+                if own:
+                    drawn |= replicate(own, sums[observe], shard.tallies, self._sample.extra_rows(observe), self._seed)
+        return {m.name: self._reading(m, sums[m.observe], drawn.get(m.name)) for m in self._metrics}
+
+    def _reading(self, metric: Metric, tally: Tally, drawn: Replicates | None) -> Reading:
+        value = metric.read(tally)
+        low, high, note = self._interval(metric, tally, value, drawn)
+        floors = self._drawn.tallies.get(metric.observe)
+        if metric.better == "none" or not floors:
+            return Reading(value, low, high, note=note)
+        chance = np.sort([metric.read(t) for t in floors])  # NaN, where a draw has no reading, comes last
+        rank = FLOOR_RANK if self.k < MANY_CLASSES else MANY_CLASSES_FLOOR_RANK
+        beyond = float(chance[rank - 1])
+        if math.isclose(value, beyond, rel_tol=1e-9, abs_tol=1e-12):  # the same sum, added up in another order
+            beyond = value
+        return Reading(value, low, high, float(chance.mean()), beyond, note)
+
+    def _interval(
+        self, metric: Metric, tally: Tally, value: float, drawn: Replicates | None
+    ) -> tuple[float, float, str | None]:
+        """Return the ends of the interval; where there is none, NaN and why."""
+        note = None
+        if metric.interval == "none":
+            note = "this reading has no interval"
+        elif not np.isfinite(value):
+            note = "the reading is not defined on these rows"
+        elif metric.interval != "share" and self.n < LEAST_ROWS:
+            note = f"too few rows to tell: {self.n}, where at least {LEAST_ROWS} are needed"
+        elif metric.untold is not None:
+            note = metric.untold(tally)
+        if note is not None or not self._intervals:
+            return math.nan, math.nan, note if self._intervals else None
+        if drawn is None:
+            low, high = clopper_pearson(np.array(round(value * self.n)), np.array(self.n))
+        else:
+            low, high = np.clip(interval(value, drawn), *metric.span)
+        return float(low), float(high), None
 
 
 def measure(
@@ -265,7 +304,7 @@ def measure(
             small and very large probabilities.
         metrics: what to read; metrics that share an observation share its tally.
         intervals, floors: whether to compute them (NaN if not). Floors cost `FLOOR_DRAWS` further observations, or
-            `MANY_CLASSES_FLOOR_DRAWS` from 100 classes on.
+            `MANY_CLASSES_FLOOR_DRAWS` from `MANY_CLASSES` classes on.
         seed: of the shards, the bootstrap and the drawn labels: the same seed gives the same numbers.
 
     Raises:
@@ -279,18 +318,3 @@ def measure(
     for probs, labels in batches:
         state.add(probs, labels)
     return state.readings()
-
-
-def _replicate(tallies: Sequence[Tally], seed: int) -> list[Tally]:
-    if len(tallies) < 2:
-        return []
-    return tallies[0].recombine(tallies, bootstrap_weights(len(tallies), seed=seed))
-
-
-def _reading(metric: Metric, tally: Tally, replicates: Sequence[Tally], floors: Sequence[Tally]) -> Reading:
-    value = metric.read(tally)
-    low, high = np.clip(interval(value, [metric.read(t) for t in replicates]), *metric.span).tolist()
-    if metric.better == "none" or not floors:
-        return Reading(value, low, high)
-    chance = [metric.read(t) for t in floors]
-    return Reading(value, low, high, float(np.mean(chance)), float(np.quantile(chance, 0.95)))

@@ -9,7 +9,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.metrics import METRICS
 from surefoot.report.assessment import Assessment, fitted_temperature, rows_for_page
 from surefoot.report.page import render
-from surefoot.report.tables import show
+from surefoot.report.tables import show, show_interval
 from surefoot.report.verdict import percent
 
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
@@ -26,7 +26,7 @@ def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -
         (
             METRICS[name].title,
             show(name, before[name].value),
-            f"{show(name, before[name].low)} to {show(name, before[name].high)}",
+            show_interval(name, before[name]),
             show(name, after[name].value),
             "" if math.isnan(before[name].floor) else show(name, before[name].floor),
         )

@@ -15,10 +15,11 @@ from surefoot.compress.stable import Domain
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.graph.onnx_file import load_model
+from surefoot.metrics.intervals import clopper_pearson
 from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_recalibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 from surefoot.report.certified import Radius, certify_images
-from surefoot.report.evaluation import Evaluation, clopper_pearson, evaluate, plain
+from surefoot.report.evaluation import Evaluation, evaluate, plain
 from surefoot.report.verdict import advice, diagnosis, direction, notes, percent
 from surefoot.verify.many import open_network
 from surefoot.verify.replay import runner_of_onnx

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from surefoot.core.errors import InputError
 from surefoot.core.precision import Zeros
@@ -13,6 +12,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
+from surefoot.metrics.intervals import clopper_pearson
 from surefoot.metrics.reliability import Reliability, zero_in_first
 from surefoot.recalibrate import Auto, Recalibrator, find_recalibrator
 from surefoot.report.remedy import Remedy, find_remedy
@@ -64,12 +64,6 @@ class Evaluation:
     remedy: Remedy
     zeros: Zeros | None = None
     at_bound: bool | None = None
-
-
-def clopper_pearson(hits: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the exact 95% interval of a chance, for hits of count trials each."""
-    low = np.where(hits > 0, beta.ppf(0.025, np.maximum(hits, 1), count - hits + 1), 0.0)
-    return low, np.where(hits < count, beta.ppf(0.975, hits + 1, np.maximum(count - hits, 1)), 1.0)
 
 
 def curve_of(tally: Reliability) -> Curve:

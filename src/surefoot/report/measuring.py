@@ -144,6 +144,7 @@ def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
     """Name the group of the worst reading whose interval lies beyond the reading of all rows; None where none does.
 
     Intervals are widened for the number of groups (Bonferroni), so that among many even ones none is named by chance.
+    An error of calibration must also lie above its noise floor: chance alone raises it where rows are few.
     """
     whole = groups[""].readings[metric.name]
     wider = float(norm.isf(0.025 / max(len(groups) - 1, 1)) / norm.isf(0.025))
@@ -152,6 +153,7 @@ def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
     for name, group in groups.items():
         r = group.readings[metric.name]
         edge = r.value - wider * (r.value - (r.low if sign > 0 else r.high))
-        if name and sign * (edge - whole.value) > 0:
+        by_chance = metric.interval == "bootstrap" and metric.better == "lower" and r.value <= r.floor_high
+        if name and not by_chance and sign * (edge - whole.value) > 0:
             beyond[name] = sign * r.value
     return max(beyond, key=lambda name: beyond[name]) if beyond else None

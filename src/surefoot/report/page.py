@@ -16,7 +16,7 @@ from surefoot.metrics import METRICS
 from surefoot.report.comparison import COLUMNS, STAGES, Comparison
 from surefoot.report.evaluation import Evaluation, Measured, plain
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
-from surefoot.report.tables import footnote, format_floors, format_temperature, format_value, show
+from surefoot.report.tables import footnote, format_floors, format_temperature, format_value, show, show_interval
 from surefoot.report.training import TrainingLog, sentences_of
 from surefoot.report.verdict import advice, diagnosis, direction, notes
 
@@ -94,8 +94,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
 def _reading(name: str, before: Measured, after: Measured) -> tuple[str, str, str, str, str]:
     def cell(measured: Measured) -> tuple[str, str]:
         r = measured.readings[name]
-        interval = "" if math.isnan(r.low) else f"{show(name, r.low)} to {show(name, r.high)}"
-        return show(name, r.value), interval
+        return show(name, r.value), show_interval(name, r)
 
     floor = before.readings[name].floor
     return METRICS[name].title, *cell(before), cell(after)[0], "" if math.isnan(floor) else show(name, floor)

@@ -37,13 +37,22 @@ def show(name: str, value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}%" if name in _IN_PERCENT else f"{value:.4f}"
 
 
+def show_interval(name: str, reading: Reading) -> str:
+    """Format an interval, or why there is none; a dash where none was asked for."""
+    if math.isnan(reading.low):
+        return reading.note or "–"
+    return f"{show(name, reading.low)} to {show(name, reading.high)}"
+
+
 def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
     """Lay out readings with their intervals and floors."""
     table = Table(title=title, title_justify="left")
     for heading in ("metric", "value", "95% interval", "noise floor"):
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for name, reading in readings.items():
-        table.add_row(METRICS[name].title, show(name, reading.value), _interval(name, reading), _floor(name, reading))
+        table.add_row(
+            METRICS[name].title, show(name, reading.value), show_interval(name, reading), _floor(name, reading)
+        )
     return table
 
 
@@ -57,10 +66,6 @@ def groups_table(groups: Mapping[str, Group], by: str) -> Table:
         cells = [show(m, group.readings[m].value) for m in shown]
         table.add_row(name or "all", f"{group.n:,}", *cells)
     return table
-
-
-def _interval(name: str, r: Reading) -> str:
-    return "–" if math.isnan(r.low) else f"{show(name, r.low)} to {show(name, r.high)}"
 
 
 def _floor(name: str, r: Reading) -> str:

@@ -1,0 +1,158 @@
+"""How often intervals hold what they are intervals for, and how often floors are exceeded; write coverage.md.
+
+python results/coverage.py --jobs 2
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import numpy as np
+from focal import processor
+from joblib import Parallel, delayed
+
+from simulated_sets import SETTINGS
+from surefoot.core.files import write_text
+from surefoot.metrics import METRICS
+from surefoot.metrics.uncertainty import Measuring
+
+SETS = 1000
+PORTIONS = 10  # of a cell, each with a seed of its own
+SIZES = (20, 50, 200, 1000)
+CLASSES = (2, 10)
+SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
+LEAST = 0.92
+POPULATION_ROWS = 200_000
+SHOWN_SETTINGS = (
+    "calibrated", "over-confident, T = 0.5", "under-confident, T = 2", "accuracy 0.99, calibrated",
+    "accuracy 0.999, calibrated", "half claims 0.99999, 4% of its labels random",
+)  # fmt: skip
+FLOOR_CELLS = (
+    ("calibrated", 50, 2), ("calibrated", 1000, 10), ("accuracy 0.99, calibrated", 1000, 10), ("calibrated", 200, 100),
+)  # fmt: skip
+FLOORED = ("ece", "ada_ece", "ks", "brier")
+
+
+def main() -> None:
+    """Simulate and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--sets", type=int, default=SETS, help="test sets a cell; coverage.md is written at the default"
+    )
+    parser.add_argument("--metrics", default=",".join(SHOWN))
+    options = parser.parse_args()
+    names = options.metrics.split(",")
+    begin = time.process_time()
+    lines, seconds = [], 0.0
+    with Parallel(options.jobs) as parallel:
+        floors = floor_lines(parallel, options.sets // PORTIONS)
+        for n in SIZES:
+            for k in CLASSES:
+                for setting in SHOWN_SETTINGS:
+                    line, spent = cell_line(parallel, setting, n, k, names, options.sets)
+                    seconds += spent
+                    lines.append(line)
+                    print(line, flush=True)
+    print(f"{seconds if options.jobs > 1 else time.process_time() - begin:.0f} CPU s")
+    if options.sets == SETS and names == list(SHOWN):
+        write_text(Path(__file__).parent / "coverage.md", page(names, lines, floors))
+
+
+def cell_line(parallel: Parallel, setting: str, n: int, k: int, names: list[str], sets: int) -> tuple[str, float]:
+    """Simulate a cell; return its line of the table and the CPU seconds it took."""
+    portions = list(parallel(delayed(portion)(setting, n, k, names, sets // PORTIONS, i) for i in range(PORTIONS)))
+    readings = np.concatenate([p[0] for p in portions])  # sets, metrics, (value, low, high)
+    targets = population(setting, k)
+    cells = [covered(readings[:, j], targets.get(name)) for j, name in enumerate(names)]
+    return f"| {n:,} | {k} | {setting} | " + " | ".join(cells) + " |", sum(p[1] for p in portions)
+
+
+def portion(setting: str, n: int, k: int, names: list[str], sets: int, seed: int) -> tuple[np.ndarray, float]:
+    """Measure test sets; return value and ends of the interval of each metric, and the CPU seconds it took."""
+    begin = time.process_time()
+    rng = np.random.default_rng([seed, n, k, list(SETTINGS).index(setting)])
+    found = []
+    for number in range(sets):
+        simulated = SETTINGS[setting](rng, n, k)
+        state = Measuring([METRICS[name] for name in names], floors=False, seed=number)
+        state.add(simulated.claimed, simulated.labels(rng))
+        readings = state.readings()
+        found.append([(readings[name].value, readings[name].low, readings[name].high) for name in names])
+    return np.array(found), time.process_time() - begin
+
+
+def population(setting: str, k: int) -> dict[str, float]:
+    """Compute the targets of the readings that are means over rows, exactly but for the rows drawn."""
+    return SETTINGS[setting](np.random.default_rng(k), POPULATION_ROWS, k).means()
+
+
+def covered(readings: np.ndarray, target: float | None) -> str:
+    """Say how often the interval holds its target, and how wide it is beside the range of 95% of the values."""
+    value, low, high = readings.T
+    told = np.isfinite(low)
+    if not told.any():
+        return "too few rows"
+    target = float(np.nanmean(value)) if target is None else target
+    share = ((low <= target) & (target <= high))[told].mean()
+    spread = np.subtract(*np.nanquantile(value, [0.975, 0.025]))
+    width = f"{(high - low)[told].mean() / spread:.1f}" if spread > 0 else "–"
+    untold = "" if told.all() else f", none {100 * (1 - told.mean()):.0f}%"
+    text = f"{100 * share:.1f}% ({width}{untold})"
+    return text if share >= LEAST else f"**{text}**"
+
+
+def floor_lines(parallel: Parallel, sets: int) -> list[str]:
+    """Simulate calibrated models; return, a line each, how often their readings lie above `floor_high`."""
+    lines = []
+    for setting, n, k in FLOOR_CELLS:
+        portions = list(parallel(delayed(above_floor)(setting, n, k, sets, i) for i in range(PORTIONS)))
+        shares = np.concatenate(portions).mean(0)
+        lines.append(f"| {n:,} | {k} | {setting} | " + " | ".join(f"{100 * s:.1f}%" for s in shares) + " |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def above_floor(setting: str, n: int, k: int, sets: int, seed: int) -> np.ndarray:
+    """Return whether each reading of test sets of a calibrated model lies above its floor's 95th percentile."""
+    rng = np.random.default_rng([seed, n, k, list(SETTINGS).index(setting), 1])
+    found = []
+    for number in range(sets):
+        simulated = SETTINGS[setting](rng, n, k)
+        state = Measuring([METRICS[name] for name in FLOORED], intervals=False, seed=number)
+        state.add(simulated.claimed, simulated.labels(rng))
+        found.append([r.value > r.floor_high for r in state.readings().values()])
+    return np.array(found)
+
+
+def page(names: list[str], lines: list[str], floors: list[str]) -> str:
+    """Write the page."""
+    heads = " | ".join(METRICS[name].title for name in names)
+    floor_heads = " | ".join(METRICS[name].title for name in FLOORED)
+    error = [100 * 1.96 * np.sqrt(p * (1 - p) / m) for p, m in ((0.95, SETS), (0.05, SETS))]
+    text = [
+        "# How often the intervals hold what they are for",
+        f"`python results/coverage.py`, {SETS:,} simulated test sets a line, on {processor()}. The 95% interval of a "
+        "reading is one for its mean over fresh test sets of the same size by the same model. For accuracy, NLL, Brier "
+        "score and claimed minus right that is their value in the population; for ECE and KS error, which chance "
+        "raises, it is what such test sets show on average. In brackets: the mean width of the interval, where 1 is "
+        "the width of the range into which 95% of the readings fall. By chance 95% is seen as "
+        f"95 ± {error[0]:.1f}%; bold: below {100 * LEAST:.0f}%. Laws: `tests/simulated_sets.py`.",
+        "\n".join([f"| rows | classes | model | {heads} |", "|" + "---|" * (3 + len(names)), *lines]),
+        "Where errors are rare the interval is wide and covers too often: it must hold for models that err as seldom "
+        "as the rows can tell, not only for the one that was simulated.",
+        "# How often a calibrated model is above the floor's 95th percentile",
+        f"{SETS:,} simulated test sets a line. 5% is right (by chance it is seen as 5 ± {error[1]:.1f}%); a "
+        "reading that takes few values is above it less often.",
+        "\n".join([f"| rows | classes | model | {floor_heads} |", "|" + "---|" * (3 + len(FLOORED)), *floors]),
+    ]
+    return "\n\n".join(text) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Readings of many weighted sums of tallies at once, for the bootstrap: as `recombine` and `read`, but faster."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from surefoot.metrics.base import Tally
+from surefoot.metrics.ranking import Ranking
+from surefoot.metrics.reliability import zero_in_first
+
+OfSums = Callable[[Sequence[Tally], Float[np.ndarray, "d m"]], Float[np.ndarray, " d"]]
+
+
+def mean_of(column: str) -> OfSums:
+    """Return the reading that is a column of `Scores` divided by the number of rows."""
+
+    def read(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+        total, rows = (weights @ np.array([getattr(t, name) for t in tallies]) for name in (column, "n"))
+        return np.maximum(total / rows, 0.0)
+
+    return read
+
+
+def _columns(tallies: Sequence[Tally], weights: np.ndarray) -> list[np.ndarray]:
+    """Return weighted sums (d, b) of rows, hits and confidences by bin."""
+    names = ("count", "hits", "confidence")
+    return [zero_in_first(weights @ np.array([getattr(t, name) for t in tallies])) for name in names]
+
+
+def ece_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+    """Read the ECE of weighted sums of `Reliability`."""
+    count, hits, confidence = _columns(tallies, weights)
+    return np.abs(hits - confidence).sum(1) / count.sum(1)
+
+
+def overconfidence_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+    """Read claimed minus right of weighted sums of `Reliability`."""
+    count, hits, confidence = (column.sum(1) for column in _columns(tallies, weights))
+    return (confidence - hits) / count
+
+
+def ks_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+    """Read the KS error of weighted sums of `Ranking` of one event."""
+    parts: list[Ranking] = list(tallies)  # type: ignore[arg-type]
+    if not all(part.exact for part in parts):
+        parts = [part.coarse() for part in parts]
+    owner = np.repeat(np.arange(len(parts)), [len(part.cell) for part in parts])
+    cell, gap = (np.concatenate(x) for x in ([p.cell for p in parts], [p.confidence - p.hits for p in parts]))
+    order = np.argsort(cell, kind="stable")
+    last = np.flatnonzero(np.r_[np.diff(cell[order]) != 0, True])
+    running = np.cumsum(weights[:, owner[order]] * gap[order], axis=1)[:, last]
+    return np.abs(running).max(1) / (weights @ np.array([part.count.sum() for part in parts]))
