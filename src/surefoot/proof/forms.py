@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.graph.graph import Graph
@@ -55,7 +54,6 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
     first = np.concatenate([np.zeros((inputs, 1)), np.eye(inputs)], 1)
     values: list[tuple[np.ndarray, np.ndarray]] = [(first, np.zeros(inputs))]
     for at, node in enumerate(graph.nodes[1:], 1):
-        tick()
         given = [values[i] for i in node.inputs]
         if max(len(boxes[at][0]), len(atoms)) * len(reach) > LARGEST:
             raise InputError(f"node {node.name!r}: {len(boxes[at][0])} values are too many for dense forms")
@@ -113,7 +111,6 @@ def _rectified(
     before = len(atoms)
     placed: list[tuple[int, int, float]] = []  # unit, atom, scale
     for i in np.flatnonzero(open_):
-        tick()
         size = float(np.abs(form[i]) @ now)
         if atoms:
             twin = int((directions[: len(atoms)] @ (form[i] * now)).argmax())
@@ -187,7 +184,6 @@ def _translated(first: Forms, second: Forms) -> np.ndarray:
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
     unit = 8 * (columns + len(second.reach) + 8) * DOUBLE
     for number, atom in enumerate(second.atoms):
-        tick()
         place, used = base + number, len(atom)
         form = atom @ translation[:used]
         spare = _size(atom, lost) + second.atom_errors[number] + unit * _size(atom, _size(translation, first.reach))
