@@ -16,7 +16,7 @@ from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import Measuring, Rows
 
 CASES = 1500
-BEFORE = "in the first 10 seeds: 340 of 1,800 intervals missed their target, 1,946 were one point"
+BEFORE = "in the first 10 seeds: 340 of 1,800 intervals missed their target, over 1,500 were one point"
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 SIZES, CLASSES = (20, 50, 200), (2, 10)
 FRESH = 200  # sets, for the mean reading
@@ -101,6 +101,10 @@ def degenerate(rng):
             ):  # fmt: skip
                 met.tried += 1
                 met.outcomes["at the edge"] += 1
-                found = [f"{n} rows, {kind}, {what}: {fault}" for fault in faults_of(measured(probs, labels, rng))]
+                found = [
+                    f"{n} rows, {kind}, {what}: {fault}"
+                    for fault in faults_of(measured(probs, labels, rng))
+                    if not (kind == "uniform" and fault.startswith(("nll", "brier")))  # one value, whatever the labels
+                ]
                 met.faults += found
     return met

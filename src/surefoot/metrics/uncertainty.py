@@ -260,12 +260,13 @@ class Measuring:
         floors = self._drawn.tallies.get(metric.observe)
         if metric.better == "none" or not floors:
             return Reading(value, low, high, note=note)
-        chance = np.sort([metric.read(t) for t in floors])  # NaN, where a draw has no reading, comes last
+        chance = np.sort([metric.read(t) for t in floors])
         rank = FLOOR_RANK if self.k < MANY_CLASSES else MANY_CLASSES_FLOOR_RANK
         beyond = float(chance[rank - 1])
         if math.isclose(value, beyond, rel_tol=1e-9, abs_tol=1e-12):  # the same sum, added up in another order
             beyond = value
-        return Reading(value, low, high, float(chance.mean()), beyond, note)
+        floor = float(chance.mean())  # NaN where a draw has no reading
+        return Reading(value, low, high, floor, math.nan if math.isnan(floor) else beyond, note)
 
     def _interval(
         self, metric: Metric, tally: Tally, value: float, drawn: Replicates | None
