@@ -24,7 +24,7 @@ from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_rec
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
 from surefoot.verify.regions import ball
-from surefoot.verify.replay import runner_of_onnx
+from surefoot.verify.runtime import runner_of_onnx
 
 
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from surefoot.proof.matrices import affine_matrix
 
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Add, Concat, Linear, Mul, Op, Scale, Take
+from surefoot.proof.matrices import affine_matrix
 
 Rng = np.random.Generator
 Polynomial = dict[tuple[int, ...], Fraction]  # by the exponents of the inputs

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from surefoot.reach.certificate import Certificate, check
 
 from networks import random_box, random_network, samples
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
+from surefoot.proof.property import check_property
+from surefoot.proof.question import Question, certificate_of_property
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.run import Network
 from surefoot.verify.several import Answers, _Stack, _stacks, answer_all
@@ -57,10 +58,13 @@ def test_one_box_that_is_broken_among_many() -> None:
 
 def test_proofs_of_boxes_together_pass_the_check() -> None:
     graph = absolute()
-    verdict, proofs = answer_all(Network.of(graph), strips(20, np.full(20, -0.21)), 60.0, "auto", 0, prove=True)
+    queries = strips(20, np.full(20, -0.21))
+    verdict, proofs = answer_all(Network.of(graph), queries, 60.0, "auto", 0, prove=True)
     assert isinstance(verdict, Holds)
     assert len(proofs) == 20
-    assert 0 < check(Certificate("", proofs, ()), graph) <= verdict.margin + 1e-9
+    asked = [Question(q.lower, q.upper, [(u.weights, u.bounds) for u in q.unsafe]) for q in queries]
+    margin = check_property(certificate_of_property(graph, proofs), graph, asked)
+    assert 0 < margin <= verdict.margin + 1e-9
 
 
 def test_when_time_is_up_it_is_said_how_many_boxes_are_proven() -> None:

@@ -41,7 +41,7 @@ from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.verify.opening import Opened, open_onnx, see_agreement_over
 from surefoot.verify.query import Verdict
-from surefoot.verify.replay import runner_of_onnx
+from surefoot.verify.runtime import runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32

@@ -22,7 +22,7 @@ from surefoot.report.certified import Radius, certify_images
 from surefoot.report.evaluation import Evaluation, evaluate, plain
 from surefoot.report.verdict import advice, diagnosis, direction, notes, percent
 from surefoot.verify.many import open_network
-from surefoot.verify.replay import runner_of_onnx
+from surefoot.verify.runtime import runner_of_onnx
 
 LEAST_ROWS = 5  # of a class or group, to name it the worst
 MOST_ROWS = 3000  # on the page

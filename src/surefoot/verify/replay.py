@@ -6,93 +6,10 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-import onnx
-import torch
-from onnx import helper
 from torch import Tensor
 
-from surefoot.core.errors import InputError, MissingExtra
-from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.onnx_in import output_of
 from surefoot.verify.query import Query
-
-Runner = Callable[[np.ndarray], np.ndarray]
-
-
-def runner_of_onnx(model: onnx.ModelProto, output: str | None = None, logits: bool = False) -> Runner:
-    """Give a function that runs flat float32 inputs (n, d) through ONNX Runtime, and returns flat outputs (n, k).
-
-    The file is run as it is; `logits` cuts a softmax at its end off, for those who ask of logits.
-
-    Raises:
-        MissingExtra: ONNX Runtime is not installed.
-        InputError: ONNX Runtime refuses the file, when it is loaded or when it is run.
-    """
-    try:
-        import onnxruntime  # noqa: PLC0415  (an extra)
-    except ModuleNotFoundError as error:
-        raise MissingExtra("replaying counterexamples needs ONNX Runtime: pip install 'surefoot[verify]'") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    output = output_of(model, output)
-    if logits:
-        model, output = _without_softmax(model, output)
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        (given,) = session.get_inputs()
-    except Exception as error:  # the runtime has no common class of errors
-        raise InputError(f"ONNX Runtime does not take this network: {_one_line(error)}") from error
-    shape = [side if isinstance(side, int) and side > 0 else 1 for side in given.shape]
-    kind = np.float64 if given.type == "tensor(double)" else np.float32
-
-    def run(x: np.ndarray) -> np.ndarray:
-        try:
-            answers = [
-                np.ravel(np.asarray(session.run([output], {given.name: row.reshape(shape).astype(kind)})[0]))
-                for row in x
-            ]
-        except Exception as error:
-            raise InputError(f"ONNX Runtime does not run this network: {_one_line(error)}") from error
-        return np.stack(answers).astype(np.float64)
-
-    return run
-
-
-_KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) < 300 else text[:297] + "..."
-
-
-def _without_softmax(model: onnx.ModelProto, output: str) -> tuple[onnx.ModelProto, str]:
-    """Make what a softmax at the end takes the output: the model, and that name."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    name = output
-    while name in makers and makers[name].op_type in _KEEP_ORDER:
-        name = makers[name].input[0]
-    if name not in makers or makers[name].op_type not in ("Softmax", "LogSoftmax"):
-        return model, output
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
-    del cut.graph.output[:]
-    name = makers[name].input[0]
-    cut.graph.output.append(helper.make_tensor_value_info(name, model.graph.output[0].type.tensor_type.elem_type, None))
-    return cut, name
-
-
-def runner_of_graph(graph: Graph) -> Runner:
-    """Give a function that runs flat float32 inputs through a graph in float32."""
-    single = graph.to(torch.float32)
-
-    def run(x: np.ndarray) -> np.ndarray:
-        with torch.no_grad():  # one at a time, as anybody would replay it: a batch may be summed in another order
-            rows = torch.from_numpy(x).reshape(-1, 1, *graph.input_shape)
-            return torch.cat([evaluate(single, row).reshape(1, -1) for row in rows]).double().numpy()
-
-    return run
+from surefoot.verify.runtime import Runner
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,8 @@ from surefoot.verify.outputs import comparisons_of_logits, of_logits, widened_fo
 from surefoot.verify.probabilities import halved, polytopes
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.verify.regions import Region
-from surefoot.verify.replay import Hit, Replay, Runner, runner_of_graph
+from surefoot.verify.replay import Hit, Replay
+from surefoot.verify.runtime import Runner, runner_of_graph
 from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[
