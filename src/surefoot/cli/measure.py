@@ -46,8 +46,8 @@ def command(
     ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness, Spiegelhalter's test: each with a 95% interval
     (or the reason why there is none) and the noise floor, what a perfectly calibrated model with the same confidences
     would show on as many rows. Parquet (any number of files, also in an object store, s3://bucket/folder) is read
-    piece by piece, in constant memory; the numbers do not depend on the division into files, jobs or machines. Fractions
-    in JSON, percent in the table; NaN is null.
+    piece by piece, in constant memory; the numbers do not depend on the division into files, jobs or machines.
+    Fractions in JSON, percent in the table; NaN is null.
 
     Example: surefoot measure predictions.parquet --split test --by site --json
     """
