@@ -6,6 +6,7 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from networks import random_network
+from surefoot.core.deadline import Deadline
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu, Softmax
 from surefoot.graph.passes.pools import pools_as_rectifiers
@@ -67,7 +68,7 @@ def test_halving_says_nothing_when_time_is_up_or_something_breaks() -> None:
     net = network(0, log=False)
     asked = Query(np.full(2, -0.5), np.full(2, 0.5), (Unsafe(np.eye(3)[:1], np.array([1e-12])),))
     sets = of_logits(asked, "softmax").sets
-    assert halved(net.pooled, asked, sets, 10.0, lambda x: None) > 0
-    assert halved(net.pooled, asked, sets, -1.0, lambda x: None) == -np.inf
+    assert halved(net.pooled, asked, sets, Deadline.of(10.0), lambda x: None) > 0
+    assert halved(net.pooled, asked, sets, Deadline.of(-1.0), lambda x: None) == -np.inf
     broken = Query(asked.lower, asked.upper, (Unsafe(np.eye(3)[:1], np.array([0.999])),))
-    assert halved(net.pooled, broken, of_logits(broken, "softmax").sets, 10.0, lambda x: x) == -np.inf
+    assert halved(net.pooled, broken, of_logits(broken, "softmax").sets, Deadline.of(10.0), lambda x: x) == -np.inf
