@@ -112,7 +112,38 @@ def test_what_is_proven_of_logits_is_not_said_of_probabilities(
     save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
     surefoot("check", "net.onnx", "p.vnnlib", "proof.npz", code=code)
     said = capsys.readouterr()
-    assert ("valid" in said.out) if code == 0 else ("probabilities" in said.err)
+    assert ("valid" in said.out) if code == 0 else ("is about another property" in said.err)
+
+
+def test_thresholds_of_probabilities_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = GraphBuilder((1,))
+    builder.add(Linear(torch.ones(3, 1), torch.tensor([5.0, 0.0, 0.0])), 0)
+    write_onnx(with_softmax(builder.build()), folder / "net.onnx")
+    graph = checked_graph(graph_of_onnx(load_model(folder / "net.onnx")))
+    proof = Proof(np.zeros(1), np.ones(1), ((np.array([[1.0, 0.0, 0.0]]), np.array([0.9])),), "boxes")
+    save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
+    for unsafe, why in (
+        ("(<= Y_0 0.9)", "no certificate speaks of a threshold of probabilities"),
+        ("(<= (- (* 2 Y_0) Y_1) 0.5)", "speaks of probabilities"),
+    ):
+        property_file(folder / "p.vnnlib", 3, unsafe)
+        surefoot("check", "net.onnx", "p.vnnlib", "proof.npz", code=2)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert why in line
+        assert "--certificate" not in line
+
+
+def test_what_always_breaks_is_never_proven(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of probabilities Y_0 - Y_1 <= 1 always: a set of no rows, of which nothing can be left out."""
+    builder = GraphBuilder((1,))
+    builder.add(Linear(torch.tensor([[1.0], [0.0]]), torch.tensor([5.0, 0.0])), 0)
+    write_onnx(with_softmax(builder.build()), folder / "net.onnx")
+    property_file(folder / "p.vnnlib", 2, "(<= (- Y_0 Y_1) 1.0)")
+    graph = checked_graph(graph_of_onnx(load_model(folder / "net.onnx")))
+    proof = Proof(np.zeros(1), np.ones(1), ((np.zeros((0, 2)), np.zeros(0)),), "boxes")
+    save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
+    surefoot("check", "net.onnx", "p.vnnlib", "proof.npz", code=2)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_network_and_its_softmax_are_not_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +154,7 @@ def test_a_network_and_its_softmax_are_not_compared(folder: Path, capsys: pytest
     assert "inputs from 0 to 1 no logit" in capsys.readouterr().out
     write_onnx(with_softmax(graph_of_onnx(load_model("small.onnx"))), folder / "probs.onnx")
     surefoot("check", "net.onnx", "probs.onnx", "proof.npz", code=2)
-    assert "ends in a softmax" in capsys.readouterr().err
+    assert "the outputs of net.onnx are logits and those of probs.onnx a softmax" in capsys.readouterr().err
 
 
 def test_files_that_a_certificate_names_are_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

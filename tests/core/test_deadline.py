@@ -1,9 +1,12 @@
 """Limits of time: the wall's end is never passed, shares are of work, and nothing is left half done."""
 
+import gc
 import pickle
 import signal
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -195,3 +198,59 @@ def test_another_process_is_given_what_is_left() -> None:
     received = pickle.loads(pickle.dumps(sent))
     assert received.end == sent.end
     assert abs(received.work_left - sent.work_left) < 1.0
+
+
+def spun(seconds: float) -> int:
+    """Take so many seconds in Python, where a signal is seen at once."""
+    end = time.monotonic() + seconds
+    turns = 0
+    while time.monotonic() < end:
+        turns += 1
+    return turns
+
+
+class _Slow:
+    def __del__(self) -> None:
+        spun(0.05)
+
+
+def in_a_destructor() -> None:
+    _Slow()
+
+
+def in_the_collector() -> None:
+    def slow(*_: object) -> None:
+        spun(0.05)
+
+    gc.callbacks.append(slow)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(slow)
+
+
+def in_a_weak_reference() -> None:
+    held = _Slow.__new__(_Slow)
+    weakref.finalize(held, spun, 0.05)
+    del held
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("call", [in_a_destructor, in_the_collector, in_a_weak_reference])
+def test_nothing_is_raised_where_python_would_lose_it(call: Callable[[], None]) -> None:
+    lost = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda unraisable: lost.append(unraisable.exc_value)
+    try:
+        begin, done = time.monotonic(), []
+
+        def both() -> None:
+            call()
+            done.append(True)
+            spun(30.0)
+
+        assert Deadline.of(0.01).run(both) is None
+    finally:
+        sys.unraisablehook = before
+    assert not lost
+    assert done
+    assert time.monotonic() - begin < 10.0

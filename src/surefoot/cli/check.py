@@ -14,7 +14,7 @@ from surefoot.cli.options import Json, Output
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_file import digest_of
-from surefoot.graph.passes.softmax import link_of
+from surefoot.graph.passes.softmax import Link, link_of
 from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate
@@ -115,11 +115,15 @@ def _pair(unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
     return unsafe.weights, unsafe.bounds
 
 
+_OUTPUTS: dict[Link, str] = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
+
+
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
     held = load_certificate(certificate)
     wholes = [open_onnx(path).graph for path in (first, second)]
-    if len(links := {link_of(whole) for whole in wholes}) > 1:
-        raise InputError(f"{first} and {second} end in {' and '.join(sorted(links))}: their outputs cannot be compared")
+    one, two = (_OUTPUTS[link_of(whole)] for whole in wholes)
+    if one != two:
+        raise InputError(f"the outputs of {first} are {one} and those of {second} {two}: they cannot be compared")
     _check_files_named(held, certificate, (first, second))
     try:
         bounds = check_equal(held, *map(checked_graph, wholes))

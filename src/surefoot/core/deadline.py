@@ -8,21 +8,23 @@ That of the whole process would count the threads of a matrix product twice, so 
 ends what does not. Both raise `TimeIsUp`, which `run` catches: nobody else does.
 """
 
+import gc
 import math
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 T = TypeVar("T")
-AGAIN = 1.0  # the timer rings again after so many seconds: Python loses what is raised in a destructor
+AGAIN = 1.0  # the timer rings again after so many seconds: Python loses what is raised where it calls us by itself
 SOON = 0.02  # and after so many where it may not interrupt
 FRESH = 0.005  # of a second, for which a reading of the processor's clock is good
 
@@ -204,7 +206,7 @@ def _wind() -> None:
 def _ring(_: int, frame: FrameType | None) -> None:
     if not _local.running:
         return
-    if _local.shields or _imports(frame):
+    if _local.shields or _is_unfit(frame):
         signal.setitimer(signal.ITIMER_REAL, SOON)
         return
     signal.setitimer(signal.ITIMER_REAL, AGAIN)
@@ -213,13 +215,34 @@ def _ring(_: int, frame: FrameType | None) -> None:
     _wind()
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being read: one that is left in the middle cannot be read again."""
+def _is_unfit(frame: FrameType | None) -> bool:
+    """Whether nothing may be raised here.
+
+    A module that is left in the middle of its import cannot be read again; and what is raised in a destructor, or in
+    what the garbage collector or a weak reference calls, goes nowhere: Python warns and goes on.
+    """
+    callbacks = {_code_of(call) for call in gc.callbacks}
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__" or code in callbacks:
+            return True
+        if code.co_name in ("remove", "_remove", "__call__") and frame.f_globals.get("__name__") in _WEAK:
             return True
         frame = frame.f_back
     return False
+
+
+_WEAK = (weakref.__name__, weakref.WeakSet.__module__)
+
+
+def _code_of(call: Callable[..., object]) -> CodeType | None:
+    """Return the code that runs first when something is called, if it is Python's."""
+    call = getattr(call, "func", call)  # of a partial
+    for way in (call, type(call).__call__):
+        code = getattr(getattr(way, "__func__", way), "__code__", None)
+        if isinstance(code, CodeType):
+            return code
+    return None
 
 
 @contextmanager

@@ -97,8 +97,8 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
     found = of_logits(query, link)
     if any(asked.thresholds for asked in found.sets):
         raise InputError(
-            f"a certificate speaks of logits, and can compare two outputs of a {link}, but holds no threshold of one: "
-            "leave out --certificate"
+            f"no certificate speaks of a threshold of {_named(link)}, such as the property has: only of comparisons "
+            "of two outputs"
         )
     if not found.sets:
         return None
@@ -202,13 +202,16 @@ def _down(x: Fraction) -> float:
     return near if Fraction(near) <= x else math.nextafter(near, -math.inf)
 
 
+def _named(link: Link) -> str:
+    return "probabilities" if link == "softmax" else "log-probabilities"
+
+
 def _refusal(unsafe: Unsafe, at: int, number: int, link: Link) -> str:
     weights, bound = unsafe.weights[at], unsafe.bounds[at]
     terms = [f"{weights[i]:+g} Y_{i}" for i in np.flatnonzero(weights)[:6]]
     more = " ..." if np.count_nonzero(weights) > 6 else ""
-    what = "probabilities" if link == "softmax" else "log-probabilities"
     return (
-        f"the condition {' '.join(terms)}{more} <= {bound:g} (row {at + 1} of unsafe set {number}) speaks of {what}, "
-        f"for the network ends in a {link}: two can be compared (Y_0 <= Y_1) and one bounded (Y_0 <= 0.5); ask for no "
-        "more, or cut the softmax off and ask of logits"
+        f"the condition {' '.join(terms)}{more} <= {bound:g} (row {at + 1} of unsafe set {number}) speaks of "
+        f"{_named(link)}, for the network ends in a {link}: two can be compared (Y_0 <= Y_1) and one bounded "
+        "(Y_0 <= 0.5); ask for no more, or cut the softmax off and ask of logits"
     )
