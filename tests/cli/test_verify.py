@@ -103,7 +103,16 @@ def test_images_in_every_region(folder: Path, capsys: pytest.CaptureFixture[str]
         (["net.onnx", "--images", "x.npz", "--eps", "0.1", "--range", "1,0"], 2, "must be below"),
         (["net.onnx", "--images", "x.npz", "--eps", "0.1", "--range", "0.6,1"], 2, "valid range is 0.6 to 1"),
         (["net.onnx", "--images", "x.npz", "--region", "line"], 2, "needs --towards"),
-        (["net.onnx", "--images", "x.npz", "--region", "patch"], 2, "numbers such as"),
+        (["net.onnx", "--images", "x.npz", "--region", "line", "--towards", "x.npz"], 2, "needs --delta, how"),
+        (["net.onnx", "--images", "x.npz", "--region", "line", "--towards", "x.npz", "--delta", "0"], 2, "image alone"),
+        (["net.onnx", "--images", "x.npz", "--region", "brighten"], 2, "needs --threshold"),
+        (["net.onnx", "--images", "x.npz", "--region", "brighten", "--threshold", "0"], 2, "needs --delta"),
+        (["net.onnx", "--images", "x.npz", "--region", "brighten", "--eps", "0.1", "--threshold", "0", "--delta", "1"],
+         2, "--eps does not go with --region brighten"),
+        (["net.onnx", "--images", "x.npz", "--eps", "0.1", "--delta", "0"], 2, "--delta does not go with"),
+        (["net.onnx", "safe.vnnlib", "--eps", "0.1"], 2, "--eps goes with --images"),
+        (["net.onnx", "--images", "x.npz", "--region", "patch"], 2, "needs --at, top,left,size"),
+        (["net.onnx", "--images", "x.npz", "--region", "pixels"], 2, "needs --at, places"),
         (["net.onnx", "safe.vnnlib", "--method", "star", "--certificate", "p.npz"], 2, "leaves no certificate"),
     ],
 )  # fmt: skip
@@ -214,3 +223,34 @@ def test_the_output_that_is_meant(folder: Path, capsys: pytest.CaptureFixture[st
     name = model.graph.output[0].name
     surefoot("verify", "several.onnx", "safe.vnnlib", "--output", name, "--certificate", "proof.npz")
     surefoot("check", "several.onnx", "safe.vnnlib", "proof.npz", "--output", name)
+
+
+def test_a_counterexample_of_a_line_is_the_image_that_was_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probabilities(folder / "probs.onnx")
+    x, other = np.array([[0.7, 0.1], [0.3, 0.1]]), np.array([[-0.7, 0.15], [-0.9, 0.4]])
+    np.savez(folder / "two.npz", x=x, y=np.array([0, 0]))
+    np.savez(folder / "attacked.npz", x=other, y=np.array([0, 0]))
+    line = ("--images", "two.npz", "--region", "line", "--towards", "attacked.npz", "--delta", "0.7")
+    surefoot("verify", "probs.onnx", *line, "--start", "0.301", "--json")
+    network = open_network("probs.onnx")
+    for i, answer in enumerate(json.loads(capsys.readouterr().out)["images"]):
+        assert answer["verdict"] == "violated"
+        image, (position,) = np.array(answer["input"], np.float32), answer["position"]
+        assert np.array_equal(image, answer["input"])
+        assert network.run(image[None])[0].tolist() == answer["output"]
+        assert np.abs(image - (x[i] + position * (other[i] - x[i]))).max() <= answer.get("distance_to_region", 0)
+    surefoot("verify", "probs.onnx", *line, "--start", "0.301", "--first", "1")
+    assert "violated at 0." in (said := capsys.readouterr().out)
+    assert " from the line)" in said
+
+
+def test_sentences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probabilities(folder / "probs.onnx")
+    for unsafe, words in (
+        ("(>= Y_0 1)", "holds: no output of a softmax is what the property calls unsafe, in real"),
+        ("(<= Y_1 0.9)", "(no float32 input lies in the region; this one is 1"),
+    ):
+        text = BOX.replace("(assert (>= X_0 0.5))(assert (<= X_0 1))", "(assert (>= X_0 0.1))(assert (<= X_0 0.1))")
+        (folder / "p.vnnlib").write_text(f"{text}(assert {unsafe})")
+        surefoot("verify", "probs.onnx", "p.vnnlib")
+        assert words in capsys.readouterr().out

@@ -23,6 +23,7 @@ from surefoot.verify.several import answer_all
 from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
+SHOWN = 50  # values of an input or output
 SEEN = 3  # regions in which the network is compared with ONNX Runtime, beside what every network is asked
 
 
@@ -40,15 +41,27 @@ def command(
     ] = None,
     region: Annotated[Kind, typer.Option(help="What may be done to an image.")] = "linf",
     eps: Annotated[str, typer.Option(help="linf: by how much each value may change, such as 2/255.")] = "",
-    valid: Annotated[str, typer.Option("--range", help="The valid range of values, before any normalisation.")] = "0,1",
-    threshold: Annotated[float, typer.Option(help="brighten: values from here on are attacked.")] = 0.0,
-    delta: Annotated[float, typer.Option(help="brighten: to [0, delta x]. line: how far along.")] = 0.0,
+    valid: Annotated[
+        str,
+        typer.Option("--range", help="linf, patch, pixels: the valid range, before any normalisation. Default: 0,1."),
+    ] = "",
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="brighten: values x from here on may be anything from 0 to delta x, the others stay."),
+    ] = None,
+    delta: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="brighten: see --threshold. line: how far along, 1 being the attacked image."),
+    ] = None,
     at: Annotated[str, typer.Option(help="patch: top,left,size. pixels: places in the flat image.")] = "",
     towards: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="line: an .npz file whose `x` are the attacked images."),
     ] = None,
-    start: Annotated[float, typer.Option(help="line: where it begins; 0 is the image, 1 the attacked one.")] = 0.0,
+    start: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
+    ] = None,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for each property or image.")] = 60.0,
     method: Annotated[
@@ -82,6 +95,9 @@ def command(
     """
     if (prop is None) == (images is None):
         raise InputError("give a property (.vnnlib), or --images")
+    about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
+             "start": start}  # fmt: skip
+    _check_options(about, region if images is not None else None)
     opened = open_network(network, output)
     if prop is not None:
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
@@ -97,13 +113,44 @@ def command(
     assert images is not None
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
-    regions = _regions(x, region, eps, numbers(valid, 2, "--range"), threshold, delta, at, towards, start, opened)
+    span = numbers(valid or "0,1", 2, "--range")
+    regions = _regions(x, region, eps, span, threshold or 0.0, delta or 0.0, at, towards, start or 0.0, opened)
     for box in regions[:SEEN] if region in ("linf", "brighten", "patch", "pixels") else ():
         see_agreement_over(opened.whole, opened.run, box.lower, box.upper)
     settings = Settings(str(network.resolve()), method, timeout, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     _show_many(answers, as_json)
+
+
+_NEEDED: dict[Kind, dict[str, str]] = {
+    "linf": {"eps": "such as 2/255"},
+    "brighten": {"threshold": "from which on values are attacked", "delta": "for values x from 0 to delta x"},
+    "patch": {"at": "top,left,size"},
+    "pixels": {"at": "places in the flat image between commas"},
+    "line": {"towards": "the attacked images", "delta": "how far along, above 0"},
+}
+_MORE: dict[Kind, tuple[str, ...]] = {"linf": ("range",), "patch": ("range",), "pixels": ("range",), "line": ("start",)}
+
+
+def _check_options(given: dict[str, Any], kind: Kind | None) -> None:
+    """Refuse a region without what makes it one, and what another kind of region, or a property, has no use for.
+
+    Raises:
+        InputError: the option.
+    """
+    said = {name for name, value in given.items() if value is not None and value != ""}
+    if kind is None:
+        for name in sorted(said):
+            raise InputError(f"--{name} goes with --images: a property names its own region")
+        return
+    for name, what in _NEEDED[kind].items():
+        if name not in said:
+            raise InputError(f"--region {kind} needs --{name}, {what}")
+    for name in sorted(said - {*_NEEDED[kind], *_MORE.get(kind, ())}):
+        raise InputError(f"--{name} does not go with --region {kind}")
+    if kind == "line" and not given["delta"] > 0:
+        raise InputError(f"--delta {given['delta']:g}: a line needs a length above 0, or it is the image alone")
 
 
 def numbers(text: str, count: int | None, option: str) -> list[float]:
@@ -138,8 +185,6 @@ def _regions(
         raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
     match kind:
         case "linf":
-            if not eps:
-                raise InputError("--region linf needs --eps, such as 2/255")
             (radius,) = numbers(eps, 1, "--eps")
             return [ball(image, radius, low, high) for image in x]
         case "brighten":
@@ -151,8 +196,7 @@ def _regions(
             places = np.array(numbers(at, None, "--at")).astype(int)
             return [pixels(image, places, low, high) for image in x]
         case "line":
-            if towards is None:
-                raise InputError("--region line needs --towards, the attacked images")
+            assert towards is not None
             attacked, _ = load_images(towards, network)
             if len(attacked) < len(x):
                 raise InputError(f"--towards has {len(attacked)} images for {len(x)}")
@@ -186,12 +230,9 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         return
     print(_sentence(answer))
     if answer["verdict"] == "violated":
-        print(
-            "input: "
-            + " ".join(f"{v:.9g}" for v in answer["input"][:50])
-            + (" ..." if len(answer["input"]) > 50 else "")
-        )
-        print("output: " + " ".join(f"{v:.9g}" for v in answer["output"][:50]))
+        for name in ("input", "output"):
+            more = " ..." if len(answer[name]) > SHOWN else ""
+            print(f"{name}: " + " ".join(f"{v:.9g}" for v in answer[name][:SHOWN]) + more)
 
 
 def _sentence(answer: dict[str, Any]) -> str:
@@ -201,14 +242,25 @@ def _sentence(answer: dict[str, Any]) -> str:
             also = (
                 "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
             )
-            return f"holds: margin {answer['margin']:.4g}, by {answer['method']}, in real arithmetic {also} ({time})"
+            how = f"margin {answer['margin']:.4g}, by {answer['method']}"
+            if answer["method"] == "softmax":
+                how = "no output of a softmax is what the property calls unsafe"
+            return f"holds: {how}, in real arithmetic {also} ({time})"
         case "violated":
-            far = answer.get("distance_to_region")
-            where = f", {far:.2g} outside of the region, which holds no such float32 input" if far else ""
-            return f"violated: by {answer['method']}, seen by ONNX Runtime{where} ({time})"
+            where = f" at {' '.join(f'{a:.9g}' for a in answer['position'])}" if "position" in answer else ""
+            return f"violated{where}: by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
         case _:
-            margin = "none" if answer["margin"] is None else f"{answer['margin']:.4g}"
-            return f"unknown: {answer['why']}; best margin {margin} ({time})"
+            margin = "no bound" if answer["margin"] is None else f"best margin {answer['margin']:.4g}"
+            return f"unknown: {answer['why']}; {margin} ({time})"
+
+
+def _where(answer: dict[str, Any]) -> str:
+    far = answer.get("distance_to_region")
+    if not far:
+        return ""
+    if "position" in answer:
+        return f" (rounded to float32, {far:.2g} from the line)"
+    return f" (no float32 input lies in the region; this one is {far:.2g} from it)"
 
 
 def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:

@@ -67,7 +67,12 @@ def verify_image(settings: Settings, region: Region, label: int, network: Networ
     classes = network.outputs
     placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
     there, query = ask(network, region, placeholder)
-    return {"label": label} | plain(verify(there, query, settings.seconds, settings.method, settings.seed))
+    verdict = verify(there, query, settings.seconds, settings.method, settings.seed)
+    answer = {"label": label} | plain(verdict)
+    if isinstance(verdict, Violated) and there.moved is not None:  # it was found as a place along directions
+        (image,) = there.moved(verdict.input[None])
+        answer |= {"input": image.tolist(), "position": verdict.input.tolist()}
+    return answer
 
 
 def verify_many(

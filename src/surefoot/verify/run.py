@@ -65,6 +65,7 @@ class Network:
     run: Runner  # gives its own outputs
     float32: bool = True  # whether it is deployed in float32
     off: Callable[[np.ndarray], float] | None = None  # how far what `run` runs is from the input that was asked
+    moved: Callable[[np.ndarray], np.ndarray] | None = None  # what `run` runs for positions (n, m), where not these
 
     @staticmethod
     def of(graph: Graph, run: Runner | None = None, float32: bool = True) -> "Network":
@@ -91,12 +92,18 @@ class Network:
         ]
         shape = (len(directions),)
 
+        def moved(a: np.ndarray) -> np.ndarray:  # one product after another: a batch rounds as each of its rows does
+            x = np.repeat(centre[None], len(a), 0)
+            for step, direction in zip(a.astype(np.float64).T, directions, strict=True):
+                x = x + step[:, None] * direction
+            return x.astype(np.float32)
+
         def run(a: np.ndarray) -> np.ndarray:
-            return self.run((centre + a.astype(np.float64) @ directions).astype(np.float32))
+            return self.run(moved(a))
 
         def off(a: np.ndarray) -> float:
             given = a.astype(np.float64)
-            rounded = (centre + given @ directions).astype(np.float32)
+            (rounded,) = moved(a[None])
             far = [Fraction(0)]
             for j in np.flatnonzero((directions != 0).any(0) | (rounded != centre)):
                 value = Fraction(float(centre[j]))
@@ -113,6 +120,7 @@ class Network:
             run,
             self.float32,
             off,
+            moved,
         )
 
     @property
