@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from planted import convolutional, dense, hard
+from surefoot.compress.files import read_logits
 from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
 from surefoot.graph.torch_in import graph_of_module
@@ -405,3 +407,23 @@ def test_a_run_that_was_stopped_keeps_what_it_found(
         surefoot("compress", "hard.onnx", "--domain", "0,1")
     assert "units became" in capsys.readouterr().out
     assert not (folder / "small.onnx.journal").exists()
+
+
+def test_what_was_not_decided_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--limit", "0", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert (report["open"], report["undecided"], report["late"]) == (30, 30, True)
+    assert report["parameters"][0] == report["parameters"][1]
+    assert not any("journal" in line for line in report["log"])
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--limit", "0")
+    assert "0 neither, 30 not decided" in capsys.readouterr().out
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert report["undecided"] == 0
+    assert report["active"] + report["inactive"] + report["open"] == 30
+
+
+def test_what_an_operation_remembers_is_no_parameter(folder: Path) -> None:
+    graph = read_logits("net.onnx")  # it was evaluated beside ONNX Runtime: linear operations keep magnitudes since
+    fresh = read_onnx("net.onnx")
+    assert graph.parameters() == fresh.parameters()

@@ -56,8 +56,16 @@ def test_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_certify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = said(capsys, "certify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--limit", "0")  # type: ignore[misc]
-    assert found["bounded"] == 0  # type: ignore[index]
+    assert (found["bounded"], found["images"], found["late"]) == (0, 2, True)  # type: ignore[index]
     assert found["summary"]["accuracy"] == [0.0, 1.0]  # type: ignore[index]
+
+
+def test_certify_says_what_is_no_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["certify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--limit", "0"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "0.0% to" not in text
+    assert "0 of 2 images were bounded" in text
 
 
 @pytest.mark.parametrize("name", ["--limit", "--timeout"])

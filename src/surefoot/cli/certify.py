@@ -94,18 +94,19 @@ def command(
         return
     Console().print(_table(found))
     for radius in found:
-        if radius.bounded < len(x):
-            print(f"time is up: {radius.bounded} of {len(x)} images were bounded at radius {radius.eps:.4g}; "
-                  "the others may do anything")  # fmt: skip
+        if radius.late:
+            print(radius.warning)
     if page is not None:
         print(f"page: {page}")
 
 
 def _table(found: list[Radius]) -> Table:
-    table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE")
+    table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE", "bounded")
     for r in found:
         s = r.summary
         cells = [f"{a:.1%} to {b:.1%}" for a, b in (s.accuracy, s.mean_confidence)]
         cells += [f"{a:.4f} to {b:.4f}" for a, b in (s.brier,)] + [f"{a:.1%} to {b:.1%}" for a, b in (s.ece,)]
-        table.add_row(f"{r.eps:.4g}", *cells)
+        if not r.bounded:
+            cells = ["time is up", "", "", ""]
+        table.add_row(f"{r.eps:.4g}", *cells, f"{r.bounded} of {r.images}")
     return table

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
-from surefoot.compress.files import compress_file, read_logits
+from surefoot.compress.files import Report, compress_file, read_logits
 from surefoot.compress.stable import Cuts, Patience
 from surefoot.compress.stable import Domain as Box
 from surefoot.core.deadline import Deadline
@@ -68,14 +68,19 @@ def command(
     for line in report.log:
         print(line)
     print(report.sentence)
-    print(
-        f"Over the domain {report.active} units are active, {report.inactive} inactive, {report.open} neither "
-        f"({report.searched} searched exactly, {report.unfinished} of them unfinished)."
-    )
+    print(_of_units(report))
     logits = "" if np.isnan(report.met) else f"no logit moved by more than {report.met:.2g}, "
     print(f"ONNX Runtime, float32: {logits}no confidence by more than {report.confidence_met:.2g}.")
     print(
         f"network: {out}" + ("" if certificate is None or not certificate.exists() else f"\ncertificate: {certificate}")
+    )
+
+
+def _of_units(report: Report) -> str:
+    open_ = f", {report.undecided} not decided" if report.undecided else ""
+    return (
+        f"Over the domain {report.active} units are active, {report.inactive} inactive, "
+        f"{report.open - report.undecided} neither{open_} ({report.searched} searched exactly)."
     )
 
 

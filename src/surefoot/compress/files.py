@@ -69,6 +69,7 @@ class Report:
     confidence_met: float
     log: list[str] = field(default_factory=list)
     late: bool = False  # time was up before all of it was done
+    undecided: int = 0  # of the open units: those of which it is not known whether they are stable
 
     @property
     def sentence(self) -> str:
@@ -81,6 +82,12 @@ class Report:
             stable = self.active + self.inactive
             if not stable + self.open:
                 return "Nothing changed: of the products none is 0, read by nothing, or a multiple of another."
+            if self.undecided:
+                return (
+                    f"Nothing changed: of {self.units[0]} units {stable} are proven to be stable over the domain, of "
+                    f"which none can go, {self.open - self.undecided} are not stable, and {self.undecided} were not "
+                    "decided in time."
+                )
             return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
@@ -159,7 +166,8 @@ def compress_file(
     in_time = mine.run(lambda: work.search(tolerance))
     made, small, found = work.best
     if not in_time:
-        made.log.append(f"time is up: what was not proven by then stays; searches are kept in {journal.folder}")
+        kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
+        made.log.append(f"time is up: what was not proven by then stays{kept}")
     if made.removed or clip:
         words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
         if cuts is not None:
@@ -183,6 +191,9 @@ def compress_file(
         journal.forget()
     met, confidence = _met(path, out, lower, upper, cuts, until)
     active, inactive, open_ = made.stability.counts()
+    undecided = made.stability.undecided()
+    if not made.stability.signs:  # time may have been up before any was bounded
+        undecided = open_ = _units(graph, Relu)
     return Report(
         (_units(graph), _units(made.graph)),
         (fused(graph).parameters(), fused(made.graph).parameters()),
@@ -197,6 +208,7 @@ def compress_file(
         confidence,
         made.log,
         not in_time,
+        undecided,
     )
 
 
@@ -398,8 +410,8 @@ def _ended_as(whole: Graph, logits: Graph) -> Graph:
     return builder.build(last)
 
 
-def _units(graph: Graph) -> int:
-    return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, Relu | Mul))
+def _units(graph: Graph, *kinds: type) -> int:
+    return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, kinds or (Relu, Mul)))
 
 
 def _met(

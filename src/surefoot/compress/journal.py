@@ -6,7 +6,7 @@ that is read is bounded again before it is believed; a damaged file is as none.
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,17 @@ class Journal:
 
     folder: Path
 
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps any search."""
+        return any(self.folder.glob("*.npz"))
+
     def key(self, made: Relaxation, row: np.ndarray) -> str:
         """Name a search."""
         found = hashlib.sha256(row.tobytes())
         for node, box in zip(made.graph.nodes, made.boxes, strict=True):
             found.update(f"{type(node.op).__name__} {node.inputs} {node.shape}".encode())
-            for value in vars(node.op).values():
+            for value in (getattr(node.op, held.name) for held in fields(node.op)):
                 found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
             found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
         for end in made.cuts or ():

@@ -151,6 +151,18 @@ class Stability:
         every = torch.cat([s.flatten() for s in self.signs.values()]) if self.signs else torch.zeros(0)
         return int((every > 0).sum()), int((every < 0).sum()), int((every == 0).sum())
 
+    def undecided(self) -> int:
+        """Count rectifiers that were neither proven to be of one sign, nor met with both."""
+        count = 0
+        for at, signs in self.signs.items():
+            entering = self.graph.nodes[at].inputs[0]
+            both = torch.zeros_like(signs, dtype=torch.bool)
+            if entering in self.seen:
+                least, most = self.seen[entering]
+                both = (least < 0) & (most > 0)
+            count += int(((signs == 0) & ~both).sum())
+        return count
+
 
 def stability(
     graph: Graph,

@@ -1,7 +1,7 @@
 """A network as a value: operations in order, each naming those whose results it takes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar, assert_never
 
 import torch
@@ -68,7 +68,9 @@ class Graph:
         return sum(
             value.numel()
             for node in self.nodes
-            for value in vars(node.op).values()
+            for value in (
+                getattr(node.op, held.name) for held in fields(node.op)
+            )  # not what an operation keeps besides
             if isinstance(value, Tensor) and value.is_floating_point()
         )
 

@@ -28,6 +28,16 @@ class Radius:
     eps: float
     summary: Summary
     bounded: int  # images whose confidence was bounded in time; of the others nothing is claimed
+    images: int
+    late: bool  # time was up before all were
+
+    @property
+    def warning(self) -> str:
+        """Say what was not done in time."""
+        return (
+            f"Time is up: at radius {self.eps:.4g} {self.bounded} of {self.images} images were bounded; of the "
+            "others nothing is known, and they count as the worst and the best that could be."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +81,7 @@ def certify_images(
             found.append(one or nothing_certain(network.outputs))
             if done is not None:
                 done()
-        summaries.append(Radius(eps, summarise(found, labels), bounded))
+        summaries.append(Radius(eps, summarise(found, labels), bounded, len(images), bounded < len(images)))
         bounds.append(found)
     return summaries, bounds
 

@@ -34,5 +34,6 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
         f"{last.summary.accuracy[1]:.1%}, mean confidence between {last.summary.mean_confidence[0]:.1%} and "
         f"{last.summary.mean_confidence[1]:.1%}."
     ]
+    sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
