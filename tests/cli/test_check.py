@@ -54,7 +54,7 @@ def test_four_kinds_of_forged_certificates_are_refused(folder: Path, capsys: pyt
 
     property_file(prop, 1, "(<= Y_0 -0.6)")  # true
     forged(proof, net, cut | {"b": np.array([-0.6])})
-    check("2 parts", code=0)
+    check("(2 parts, least", code=0)
     property_file(prop, 1, "(<= Y_0 0.1)")  # false at 1/2
     forged(proof, net, cut)
     check("not proven")
@@ -77,7 +77,7 @@ def test_four_kinds_of_forged_certificates_are_refused(folder: Path, capsys: pyt
     forged(proof, net, which, kind="signs", tightened={entering: ["t", {}]}, leaves=[leaf])
     check("rank 1 is needed")
     forged(proof, net, which | {"t": np.array([0, 1])}, kind="signs", tightened={entering: ["t", {}]}, leaves=[leaf])
-    check("1 parts", code=0)
+    check("(1 part, least", code=0)
     property_file(prop, 2, "(or (<= Y_0 -1.0) (<= Y_1 -20.0))")
     forged(proof, net, {"w": np.eye(2), "b": np.array([-1.0, -20.0])})  # both at once is less than either
     check("other outputs")
@@ -163,3 +163,11 @@ def test_files_that_a_certificate_names_are_files(folder: Path, capsys: pytest.C
     save_certificate("proof.npz", type(held)(**{**vars(held), "files": (folder / "pipe", folder / "p.vnnlib")}))
     surefoot("check", "proof.npz", code=2)
     assert "which is no file" in capsys.readouterr().err
+
+
+def test_another_network_is_said_before_what_does_not_fit_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_onnx(dense(0, ("inactive",), (6,), 3), folder / "net.onnx")
+    surefoot("compress", "net.onnx", "--domain", "0,1", "-o", "small.onnx", "--certificate", "proof.npz")
+    write_onnx(dense(1, ("inactive",), (6, 5), 3), folder / "deep.onnx")
+    surefoot("check", "deep.onnx", "small.onnx", "proof.npz", code=2)
+    assert "the certificate is about another network" in capsys.readouterr().err

@@ -174,13 +174,19 @@ def test_certificates_of_probabilities(folder: Path, capsys: pytest.CaptureFixtu
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 Y_1))")
     surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
     surefoot("check", "probs.onnx", "p.vnnlib", "proof.npz")
+    (folder / "other.npz").write_bytes((folder / "proof.npz").read_bytes())
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 0.1))")
     surefoot("check", "probs.onnx", "p.vnnlib", "proof.npz", code=2)
     surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", code=2)
     assert "no certificate speaks of a threshold" in capsys.readouterr().err
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 -1))")
-    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", code=2)
-    assert "no certificate is needed" in capsys.readouterr().err
+    capsys.readouterr()
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
+    said = capsys.readouterr().out
+    assert said.startswith("holds: ")
+    assert "no certificate: none is needed" in said
+    surefoot("check", "probs.onnx", "p.vnnlib", "other.npz", code=2)
+    assert "no output is what" in capsys.readouterr().err
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= (+ Y_0 Y_1) 0.5))")
     surefoot("verify", "probs.onnx", "p.vnnlib", code=2)
     assert "+1 Y_0 +1 Y_1 <= 0.5 (row 1 of unsafe set 1)" in capsys.readouterr().err
@@ -254,3 +260,15 @@ def test_sentences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (folder / "p.vnnlib").write_text(f"{text}(assert {unsafe})")
         surefoot("verify", "probs.onnx", "p.vnnlib")
         assert words in capsys.readouterr().out
+
+
+def test_no_older_certificate_is_left_beside_another_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("verify", "net.onnx", "safe.vnnlib", "--certificate", "proof.npz")
+    assert "certificate: proof.npz" in capsys.readouterr().out
+    surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "proof.npz")
+    assert "no certificate: violated; the older proof.npz was removed" in capsys.readouterr().out
+    surefoot("check", "net.onnx", "broken.vnnlib", "proof.npz", code=3)
+    (folder / "notes.npz").write_text("mine")
+    surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "notes.npz", "--json")
+    capsys.readouterr()
+    assert (folder / "notes.npz").read_text() == "mine"

@@ -101,12 +101,15 @@ def command(
 
 
 def _table(found: list[Radius]) -> Table:
-    table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE", "bounded")
+    table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE")
+    late = any(r.late for r in found)
+    if late:
+        table.add_column("bounded")
     for r in found:
         s = r.summary
         cells = [f"{a:.1%} to {b:.1%}" for a, b in (s.accuracy, s.mean_confidence)]
         cells += [f"{a:.4f} to {b:.4f}" for a, b in (s.brier,)] + [f"{a:.1%} to {b:.1%}" for a, b in (s.ece,)]
         if not r.bounded:
             cells = ["time is up", "", "", ""]
-        table.add_row(f"{r.eps:.4g}", *cells, f"{r.bounded} of {r.images}")
+        table.add_row(f"{r.eps:.4g}", *cells, *([f"{r.bounded} of {r.images}"] if late else []))
     return table

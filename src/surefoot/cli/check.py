@@ -66,6 +66,10 @@ def command(
     except InputError as error:
         raise InputError(f"{certificate} and {network}: {error}") from error
     asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
+    if not asked:
+        raise InputError(
+            f"no output is what {prop} calls unsafe, whatever {network} computes: no certificate is needed"
+        )
     try:
         margin = check_property(held, graph, asked)
     except InputError as error:
@@ -75,7 +79,10 @@ def command(
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
     else:
         least = _shown(margin, 4, ROUND_FLOOR)
-        print(f"valid: {network} has the property {prop}: {parts} parts, least margin {least}")
+        print(
+            f"valid: in real arithmetic no input of the region of {prop} has an output of {network} that it calls "
+            f"unsafe ({parts} part{'s' if parts != 1 else ''}, least margin {least})"
+        )
 
 
 def _files_of(certificate: Path) -> tuple[Path, Path]:
@@ -135,7 +142,7 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
         print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
     else:
         print(
-            f"valid: for {domain} no logit of {first} and {second} differs by more than "
+            f"valid: in real arithmetic for {domain} no logit of {first} and {second} differs by more than "
             f"{_shown(bound, 3, ROUND_CEILING)}, no confidence by {_shown(confidence, 3, ROUND_CEILING)}"
         )
 

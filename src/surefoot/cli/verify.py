@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.cluster import workers
-from surefoot.core.errors import InputError
-from surefoot.proof.files import save_certificate
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import writing
+from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
 from surefoot.verify.opening import see_agreement_over
@@ -75,7 +76,7 @@ def command(
     ] = None,
     certificate: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Where to leave the proof, for `surefoot check`."),
+        typer.Option(help="Where to leave the proof, for `surefoot check`, if it holds; else an older one there goes."),
     ] = None,
     output: Output = None,
     seed: Seed = 0,
@@ -88,6 +89,8 @@ def command(
 
     A property speaks of the network's own outputs: of probabilities where it ends in a softmax, of which two can be
     compared and one bounded.
+
+    The exit status is 0 for all three: read the verdict (--json). It is 2 or 3 for what cannot be asked or read.
 
     Example: surefoot verify net.onnx property.vnnlib --timeout 60 --json
 
@@ -104,9 +107,13 @@ def command(
         for query in queries[:SEEN]:
             see_agreement_over(opened.whole, opened.run, query.lower, query.upper)
         verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
+        answer = plain(verdict)
         if certificate is not None and proofs:
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
-        _show_one(plain(verdict), as_json)
+            answer["certificate"] = str(certificate)
+        elif certificate is not None:
+            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer["verdict"])}
+        _show_one(answer, as_json)
         return
     if certificate is not None:
         raise InputError("--certificate goes with a property, one at a time")
@@ -233,6 +240,24 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         for name in ("input", "output"):
             more = " ..." if len(answer[name]) > SHOWN else ""
             print(f"{name}: " + " ".join(f"{v:.9g}" for v in answer[name][:SHOWN]) + more)
+    if answer.get("certificate"):
+        print(f"certificate: {answer['certificate']}")
+    elif "no_certificate" in answer:
+        print(f"no certificate: {answer['no_certificate']}")
+
+
+def _why_none(certificate: Path, verdict: str) -> str:
+    """Say why no certificate was written; one that was there goes: it is not of this answer."""
+    why = "none is needed, whatever the network computes" if verdict == "holds" else verdict
+    if not certificate.is_file():
+        return why
+    try:
+        load_certificate(certificate)
+    except FileError:  # no certificate: not ours to remove
+        return f"{why}; {certificate}, which is no certificate, was left as it is"
+    with writing(certificate):
+        certificate.unlink()
+    return f"{why}; the older {certificate} was removed"
 
 
 def _sentence(answer: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.checker import Box, Checker
 from surefoot.proof.forms import difference, forms_of
 from surefoot.proof.property import check_set, leaves_by_set
-from surefoot.proof.question import DIFFERENCE, check_named, domain_digest
+from surefoot.proof.question import DIFFERENCE, check_named, check_networks, domain_digest
 from surefoot.proof.schema import check_equality_schema
 
 
@@ -31,6 +31,7 @@ def check_equal(certificate: Certificate, first: Graph, second: Graph) -> np.nda
             f"networks from {first.input_shape} to {first.output_shape} and from {second.input_shape} to "
             f"{second.output_shape} cannot be equal"
         )
+    check_networks(certificate, [first, second])  # before what fits others only
     check_equality_schema(certificate, first, second)
     one, two = certificate.proofs
     check_named(certificate, [first, second], DIFFERENCE, domain_digest(one))

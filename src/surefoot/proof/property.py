@@ -22,9 +22,10 @@ def check_property(certificate: Certificate, graph: Graph, asked: Sequence[Quest
         InputError: a certificate that is malformed, of another network, region or property, or without a part, or a
             part that is not proven.
     """
+    wanted = claims_of(asked)
+    check_named(certificate, [graph], property_digest(wanted), region_digest(wanted))  # before what fits another only
     check_property_schema(certificate, graph)
-    wanted, claimed = claims_of(asked), claims_of(certificate.proofs)
-    check_named(certificate, [graph], property_digest(wanted), region_digest(wanted))
+    claimed = claims_of(certificate.proofs)
     if claimed.keys() != wanted.keys():
         raise InputError("the certificate proves another property: its proofs are of another region")
     if claimed != wanted:

@@ -185,8 +185,8 @@ def _through_softmax(
     become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
     """
     must_fit(network, query)
-    if prove and comparisons_of_logits(query, network.link) is None:
-        raise InputError("no probabilities are what the property calls unsafe: no certificate is needed")
+    if prove:
+        comparisons_of_logits(query, network.link)  # refuses what no certificate speaks of
     asked = of_logits(query, network.link)
     wide = widened_for_float32(asked, network.outputs)
     if wide is not None and float32 and network.float32 and not prove:
