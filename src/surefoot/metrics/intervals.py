@@ -27,10 +27,10 @@ from surefoot.metrics.base import Metric, Tally
 LEVEL = 0.95
 DRAWS = 200  # with each kind of the row more
 LEAST_ROWS = 10  # below, intervals were not seen to cover
-_SAMPLE = 256  # rows of the table from which the row more is taken,
+MOST_SAMPLE = 256  # rows of the table from which the row more is taken,
 _SAMPLE_VALUES = 1 << 20  # of so many probabilities in all,
 _LEAST_SAMPLE = 16  # but at least so many rows
-_UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
+UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
 _AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confidences
 
 
@@ -86,7 +86,7 @@ class Sample:
 
     def bounded(self) -> "Sample":
         """Return the rows of least priority, in its order; it shares no memory with the batch."""
-        room = max(_LEAST_SAMPLE, min(_SAMPLE, _SAMPLE_VALUES // self.rows.shape[1]))
+        room = max(_LEAST_SAMPLE, min(MOST_SAMPLE, _SAMPLE_VALUES // self.rows.shape[1]))
         kept = np.arange(len(self.priority))
         if len(kept) > room:
             kept = np.argpartition(self.priority, room)[:room]
@@ -106,7 +106,7 @@ class Sample:
         at, predicted = np.arange(len(self.rows)), self.rows.top
         others = self.rows.scores.astype(np.float64)
         if self.rows.has_logits:  # relative to the largest of the others, which may be too small for a probability
-            lowest = others[at, predicted] - max(_UNDERFLOW, self.most_surprise)
+            lowest = others[at, predicted] - max(UNDERFLOW, self.most_surprise)
             others[others < lowest[:, None]] = -np.inf
             others[at, predicted] = -np.inf
             peak = others.max(1, keepdims=True)
@@ -181,7 +181,7 @@ def replicate(
         rows = [np.hstack([weights, more / many, none]), np.hstack([weights, none, more / extra.n])]
         if not mean:
             rows.append(np.hstack([weights, none, none]))
-        values = _read(own, [*tallies, wrong, extra.right], np.concatenate(rows))
+        values = read_sums(own, [*tallies, wrong, extra.right], np.concatenate(rows))
         for j, metric in enumerate(own):
             parts = values[:, j].reshape(-1, DRAWS)
             shift = 0.0 if mean else float(parts[2].mean()) - metric.read(whole)
@@ -189,7 +189,7 @@ def replicate(
     return found
 
 
-def _read(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
+def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
     """Read metrics from weighted sums of tallies, a few at a time."""
     values = np.empty((len(weights), len(metrics)))
     slow = [j for j, metric in enumerate(metrics) if metric.of_sums is None]
