@@ -1,7 +1,6 @@
 """`surefoot contrast`: which of several maps or models is better on the same rows, and whether that can be told."""
 
 import json
-import math
 import sys
 from typing import Annotated
 
@@ -89,11 +88,5 @@ def _layout(found: list[Contrast], n: int) -> Table:
         interval = c.note or f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
         better = c.better or "cannot be told"
         title = METRICS[c.metric].title
-        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, _show_pvalue(c.adjusted), better)
+        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, show("pvalue", c.adjusted), better)
     return table
-
-
-def _show_pvalue(pvalue: float) -> str:
-    if math.isnan(pvalue):
-        return "–"
-    return f"{pvalue:.2g}" if pvalue >= 1e-4 else "<0.0001"
