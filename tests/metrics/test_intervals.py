@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from probability_tables import table
 from surefoot.core.scored import Scored
-from surefoot.metrics import METRICS, observe_scores
+from surefoot.metrics import METRICS, measure, observe_scores
 from surefoot.metrics.intervals import Replicates, Sample, clopper_pearson, interval, replicate
 from surefoot.metrics.uncertainty import Rows, Sharded, total
 
@@ -22,7 +22,11 @@ def test_exact_interval_is_scipys(hits, n, level):
 
 def sample(seed, n, k=4):
     rng = np.random.default_rng(seed)
-    return Sample(rng.random(n), Scored.of_probs(table(seed, n=n, k=k)[0]), rng.random(n))
+    return sample_of(Scored.of_probs(table(seed, n=n, k=k)[0]), rng.random(n), rng)
+
+
+def sample_of(rows, priority, rng, most=0.0):
+    return Sample(priority, rows, rng.random(len(rows)), most)
 
 
 def test_samples_add_in_any_order_and_stay_small():
@@ -37,29 +41,68 @@ def test_samples_add_in_any_order_and_stay_small():
 
 def test_wrong_labels_are_wrong_and_follow_the_other_probabilities():
     probs = np.tile([0.1, 0.6, 0.3], (5000, 1))
-    wrong = Sample(np.zeros(5000), Scored.of_probs(probs), np.random.default_rng(0).random(5000)).wrong()
+    _, wrong = sample_of(Scored.of_probs(probs), np.zeros(5000), np.random.default_rng(0)).wrong()
     assert np.bincount(wrong, minlength=3) / 5000 == pytest.approx([0.25, 0, 0.75], abs=0.03)
 
 
 def test_where_the_others_are_impossible_any_other_is_as_likely():
     probs = np.tile([0.0, 1.0, 0.0], (1000, 1))
-    wrong = Sample(np.zeros(1000), Scored.of_probs(probs), np.random.default_rng(0).random(1000)).wrong()
+    _, wrong = sample_of(Scored.of_probs(probs), np.zeros(1000), np.random.default_rng(0)).wrong()
     assert np.bincount(wrong, minlength=3) / 1000 == pytest.approx([0.5, 0, 0.5], abs=0.06)
 
 
-def test_a_wrong_answer_that_float64_cannot_hold_is_drawn_by_its_logits():
+def test_a_wrong_answer_that_float64_cannot_hold_is_drawn_where_a_label_was_as_surprising():
     """Both others are 0 as probabilities; the second is e^20 times as likely as the first."""
     rows = Scored.of_logits(np.tile([0.0, 900.0, 20.0], (100, 1)))
-    drawn = Sample(np.zeros(100), rows, np.random.default_rng(0).random(100))
+    drawn = sample_of(rows, np.zeros(100), np.random.default_rng(0), most=900.0)
     joined = drawn + drawn
-    assert (joined.wrong() == 2).all()
+    assert (joined.wrong()[1] == 2).all()
     assert joined.extra_rows(observe_scores).worst.surprise == pytest.approx(880)
+    assert sample_of(rows, np.zeros(100), np.random.default_rng(0)).extra_rows(observe_scores) is None
+
+
+@pytest.mark.parametrize("name", ["nll", "brier", "ece", "ks"])
+@pytest.mark.filterwarnings("error")
+def test_intervals_do_not_depend_on_the_number_that_stands_for_an_absent_class(name):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(200, 4))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    absent = rng.random(logits.shape) < 0.3
+    absent[:20] = True  # these rows have one class left
+    absent[np.arange(200), labels] = False
+    ends = []
+    for mask in (-np.inf, -1e9, -65504.0, -1e4):
+        reading = measure([(Scored.of_logits(np.where(absent, mask, logits)), labels)], [METRICS[name]], floors=False)
+        ends.append((reading[name].low, reading[name].high))
+    assert ends[1:] == [pytest.approx(ends[0])] * 3
+    assert ends[0][1] < 2
+
+
+def test_where_no_row_has_another_class_there_is_no_interval():
+    logits = np.full((50, 3), -np.inf)
+    logits[:, 1] = 0.0
+    reading = measure([(Scored.of_logits(logits), np.ones(50, dtype=int))], [METRICS["nll"]], floors=False)["nll"]
+    assert np.isnan(reading.high)
+    assert reading.note == "no row has another class that could be its label"
+
+
+def test_rows_with_one_class_give_way_to_others():
+    logits = np.zeros((1000, 2))
+    logits[:990, 1] = -np.inf
+    sample = Sample.of(Scored.of_logits(logits), np.zeros(1000, dtype=int), np.linspace(0, 0.9, 1000), np.zeros(1000))
+    assert len(sample.bounded().wrong()[0]) == 10
+
+
+def test_a_sample_keeps_no_more_than_its_rows():
+    rows = Scored.of_logits(np.random.default_rng(0).normal(size=(5000, 10)))
+    sample = Sample.of(rows, np.zeros(5000, dtype=int), np.linspace(0, 0.9, 5000), np.zeros(5000)).bounded()
+    assert len(sample.rows._logits) == 256
 
 
 def test_the_worst_row_is_the_least_probable_wrong_answer():
     rows = sample(0, 50)
     extra = rows.extra_rows(observe_scores)
-    least = rows.rows.probs[np.arange(50), rows.wrong()].min()
+    least = rows.rows.probs[np.arange(50), rows.wrong()[1]].min()
     assert extra.worst.surprise == pytest.approx(-np.log(least))
     assert (extra.wrong.hits, extra.right.hits) == (0, 50)
 

@@ -1,5 +1,7 @@
 """The fast readings of many sums are those of each sum."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,17 @@ def test_ks_of_tallies_in_cells():
     weights = rng.exponential(size=(5, 12))
     expected = [metric.read(tally) for tally in tallies[0].recombine(tallies, weights)]
     assert metric.of_sums(tallies, weights) == pytest.approx(expected, rel=1e-12)
+
+
+def test_ks_where_confidences_are_0_and_1():
+    metric = METRICS["ks"]
+    probs, labels = np.eye(2)[[0, 1] * 20], np.array([0, 1, 1, 0] * 10)
+    tallies = [metric.observe(probs[i : i + 2], labels[i : i + 2]) for i in range(0, 40, 2)]
+    weights = np.random.default_rng(0).exponential(size=(5, 20))
+    expected = [metric.read(tally) for tally in tallies[0].recombine(tallies, weights)]
+    assert metric.of_sums(tallies, weights) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_travel_to_other_processes(name):
+    assert pickle.loads(pickle.dumps(METRICS[name])) == METRICS[name]

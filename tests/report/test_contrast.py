@@ -5,6 +5,7 @@ import pytest
 
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
+from surefoot.core.scored import Scored
 from surefoot.metrics import METRICS
 from surefoot.report.contrast import contrast
 
@@ -51,3 +52,31 @@ def test_identical_tables_do_not_differ_and_bad_ones_are_refused():
         contrast({"a": probs, "b": probs[:, :3]}, labels, [METRICS["nll"]])
     with pytest.raises(InputError, match="'accuracy' cannot be compared"):
         contrast({"a": probs, "b": probs}, labels, [METRICS["accuracy"]])
+
+
+@pytest.mark.parametrize("name", ["nll", "brier", "ece", "ks"])
+def test_where_no_error_was_seen_the_surer_model_is_not_called_better(name):
+    """Of a model that is right 98% of the time and claims so, and one that claims certainty; 50 rows are all right."""
+    honest, sure = np.tile([0.98, 0.02], (50, 1)), np.tile([1 - 1e-9, 1e-9], (50, 1))
+    found = contrast({"honest": honest, "sure": sure}, np.zeros(50, dtype=int), [METRICS[name]])[0]
+    assert found.better is None
+    assert found.low < 0 < found.high
+
+
+def test_the_honest_model_is_called_worse_as_rarely_as_promised():
+    honest, sure, worse = np.tile([0.98, 0.02], (50, 1)), np.tile([1 - 1e-9, 1e-9], (50, 1)), 0
+    for seed in range(60):
+        labels = (np.random.default_rng(seed).random(50) < 0.02).astype(int)
+        found = contrast({"honest": honest, "sure": sure}, labels, [METRICS["nll"]])[0]
+        worse += found.better == "sure"
+    assert worse <= 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_no_row_can_get_wrong_is_not_told():
+    lone = np.full((30, 3), -np.inf)
+    lone[:, 0] = 0.0
+    tables = {"a": Scored.of_logits(lone), "b": Scored.of_logits(np.where(np.isinf(lone), -5.0, lone))}
+    found = contrast(tables, np.zeros(30, dtype=int), [METRICS["nll"]])[0]
+    assert found.note == "no row has another class that could be its label"
+    assert (found.better, np.isnan(found.pvalue)) == (None, True)

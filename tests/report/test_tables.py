@@ -17,3 +17,8 @@ def test_tables_show_all_and_wide_enough(capsys):
     assert show("ece", float("nan")) == "–"
     assert percent(0.1234) == "12.3%"
     assert percent(0.01234) == "1.23%"
+
+
+def test_a_p_value_is_never_0():
+    assert show("ks_pvalue", 0.0) == show("spiegelhalter_pvalue", 4e-5) == "<0.0001"
+    assert show("ks_pvalue", 0.00006) == "0.0001"

@@ -1,11 +1,13 @@
 """What is said in words must follow from the rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.report.evaluation import evaluate
+from surefoot.report.evaluation import evaluate, measure_all
 from surefoot.report.verdict import advice, diagnosis, direction
 
 
@@ -56,10 +58,46 @@ def test_few_rows_are_said_to_be_too_few(n):
     assert told.startswith(f"These {n} rows are too few to tell")
     assert advice(evaluation).startswith("Gather more rows")
     assert "nan" not in told + advice(evaluation)
-    assert ("claimed minus right lies between" in told) == (n >= 10)
+    assert ("95% interval of claimed minus right" in told) == (n >= 10)
 
 
 def test_rows_without_an_error_do_not_tell_a_sure_model_from_a_calibrated_one():
     evaluation, _ = evaluate(Predictions(np.tile([0.9999, 0.0001], (40, 1)), "probs", np.zeros(40, dtype=int)))
     assert evaluation.before.readings["ece"].floor_high < 0.01
     assert direction(evaluation.before) == "too few rows"
+
+
+def said(probs, labels):
+    return diagnosis(measure_all(probs, labels))
+
+
+def test_no_bound_of_the_true_error_is_claimed_that_is_only_what_chance_shows():
+    """Accuracy 0.95, claimed 0.98: the true ECE is 3%, more than a calibrated model shows by chance at this size."""
+    for seed in range(8):
+        labels = (np.random.default_rng(seed).random(400) >= 0.95).astype(int)
+        told = said(np.tile([0.98, 0.02], (400, 1)), labels)
+        assert "leaves room" not in told
+        assert "by chance" in told
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+def test_below_ten_rows_nothing_is_told(n):
+    told = said(np.tile([0.99, 0.01], (n, 1)), np.ones(n, dtype=int))
+    assert told.startswith(f"These {n} rows are too few to tell")
+
+
+def test_what_chance_shows_is_never_about_more_than_up_to_less():
+    measured = measure_all(np.tile([0.99, 0.01], (20, 1)), np.zeros(20, dtype=int))
+    ece = measured.readings["ece"]
+    rare = replace(measured, readings=measured.readings | {"ece": replace(ece, floor=0.018, floor_high=0.01)})
+    assert "would show up to 1.00% in 95 of 100 tables of this size by chance" in diagnosis(rare)
+
+
+def test_a_leaning_that_is_not_beyond_chance_is_said_to_be_one():
+    measured = measure_all(np.tile([0.87, 0.13], (50, 1)), np.zeros(50, dtype=int))
+    gap = replace(measured.readings["overconfidence"], low=-0.242, high=-0.0197)
+    even = replace(measured.readings["ece"], floor_high=0.2)
+    ks = replace(measured.readings["ks"], floor_high=0.2)
+    readings = measured.readings | {"overconfidence": gap, "ece": even, "ks": ks}
+    told = diagnosis(replace(measured, readings=readings))
+    assert "-24.2% to -1.97%, which leans towards under-confidence, but" in told

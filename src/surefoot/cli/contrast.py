@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Tell maps or models apart on the same rows.
 
-    Every pair is compared by a paired bootstrap; p-values are adjusted for the number of pairs (Holm). With one table,
+    Every pair is compared by a paired bootstrap of the rows and one row more (errors that were not seen may occur);
+    p-values are adjusted for the number of pairs (Holm). With one table,
     its maps are learnt on the `validation` part (or a random half) and compared on the other. Several tables are
     compared as they are, on their `test` parts if they have them.
 
@@ -84,8 +85,8 @@ def _layout(found: list[Contrast], n: int) -> Table:
     for heading in ("metric", "a", "b", "a - b", "95% interval", "p adjusted", "better"):
         table.add_column(heading, justify="left" if heading in ("metric", "a", "b", "better") else "right")
     for c in found:
-        interval = f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
+        interval = c.note or f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
         better = c.better or "cannot be told"
         title = METRICS[c.metric].title
-        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, f"{c.adjusted:.2g}", better)
+        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, show("pvalue", c.adjusted), better)
     return table

@@ -14,7 +14,7 @@ from surefoot.metrics import METRICS, STANDARD, find_metric
 from surefoot.recalibrate import load_recalibrator
 from surefoot.report.evaluation import plain
 from surefoot.report.measuring import Group, Plan, measure_table, worst_group
-from surefoot.report.tables import groups_table, readings_table, show
+from surefoot.report.tables import READINGS_NOTE, groups_table, readings_table, show
 
 
 def command(
@@ -43,11 +43,11 @@ def command(
     """Measure calibration from a table of logits or probabilities and labels.
 
     Prints accuracy, NLL, Brier score, ECE (15 bins, open below, closed above; also debiased), adaptive and classwise
-    ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness, Spiegelhalter's test: each with a 95% interval (or
-    the reason why there is none) and the noise floor, what a perfectly calibrated model with the same confidences would
-    show on as many rows. Parquet (any number of files, also in an object store, s3://bucket/folder) is read piece by
-    piece, in constant memory; the numbers do not depend on the division into files, jobs or machines. Fractions in
-    JSON, percent in the table; NaN is null.
+    ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness, Spiegelhalter's test: each with a 95% interval for
+    its mean over other tables of as many rows (or the reason why there is none) and the noise floor, what a perfectly
+    calibrated model with the same confidences would show on as many rows. Parquet (any number of files, also in an
+    object store, s3://bucket/folder) is read piece by piece, in constant memory; the numbers do not depend on the
+    division into files, jobs or machines. Fractions in JSON, percent in the table; NaN is null.
 
     Example: surefoot measure predictions.parquet --split test --by site --json
     """
@@ -68,6 +68,8 @@ def command(
     whole, console = groups[""], Console()
     name = str(table).rstrip("/").rsplit("/", 1)[-1]
     console.print(readings_table(whole.readings, f"{name} — {whole.n:,} rows, {whole.k} classes"))
+    if not fast:
+        console.print(READINGS_NOTE)
     if whole.zeros is not None:
         console.print(whole.zeros.sentence)
     if by:

@@ -33,13 +33,13 @@ from surefoot.metrics.reliability import (
     read_rmsce,
 )
 from surefoot.metrics.smooth import observe_smooth, read_smooth_ece
-from surefoot.metrics.sums import ece_of, ks_of, mean_of, overconfidence_of
+from surefoot.metrics.sums import brier_of, ece_of, ks_of, nll_of, overconfidence_of
 
 # What is read where nothing else is asked for: it needs four tallies of a few kilobytes.
 STANDARD: tuple[Metric, ...] = (
     Metric("accuracy", "accuracy", "higher", observe_scores, read_accuracy, interval="share"),
-    Metric("nll", "NLL", "lower", observe_scores, read_nll, (0.0, math.inf), "mean", of_sums=mean_of("surprise")),
-    Metric("brier", "Brier score", "lower", observe_scores, read_brier, (0.0, 2.0), "mean", of_sums=mean_of("squares")),
+    Metric("nll", "NLL", "lower", observe_scores, read_nll, (0.0, math.inf), "mean", of_sums=nll_of),
+    Metric("brier", "Brier score", "lower", observe_scores, read_brier, (0.0, 2.0), "mean", of_sums=brier_of),
     Metric("ece", "ECE", "lower", observe_reliability, read_ece, of_sums=ece_of),
     Metric("ece_debiased", "ECE, debiased", "lower", observe_reliability, read_debiased_ece),
     Metric("ada_ece", "adaptive ECE", "lower", observe_ranking, read_adaptive_ece),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 from surefoot.core.scored import Scored
@@ -27,9 +27,10 @@ from surefoot.metrics.base import Metric, Tally
 LEVEL = 0.95
 DRAWS = 200  # with each kind of the row more
 LEAST_ROWS = 10  # below, intervals were not seen to cover
-_SAMPLE = 256  # rows of the table from which the row more is taken,
+MOST_SAMPLE = 256  # rows of the table from which the row more is taken,
 _SAMPLE_VALUES = 1 << 20  # of so many probabilities in all,
 _LEAST_SAMPLE = 16  # but at least so many rows
+UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
 _AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confidences
 
 
@@ -51,60 +52,87 @@ def clopper_pearson(
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a table, chosen by their numbers alone: those of the least random priority. Samples add.
+    """Rows of a table, chosen by random priority: the least stay. Samples add.
+
+    Rows where only one class has a probability above 0 come last: most of them cannot be answered wrongly.
 
     Attributes:
-        priority: which rows stay when there are too many: the least.
+        priority: one uniform random number a row, above 1 where the row comes last.
         rows: the rows.
         chance: one uniform random number a row, which decides what a wrong answer would have been.
+        most_surprise: the largest finite -log p_y of all rows, also of those that are left out.
     """
 
     priority: Float[np.ndarray, " n"]
     rows: Scored
     chance: Float[np.ndarray, " n"]
+    most_surprise: float
+
+    @classmethod
+    def of(cls, rows: Scored, labels: Labels, priority: np.ndarray, chance: np.ndarray) -> "Sample":
+        """Take rows with their labels and random numbers."""
+        surprise = -rows.log_of(labels)
+        last = rows.probs[np.arange(len(rows)), rows.top] >= 1
+        last[last] = (rows.probs[last] > 0).sum(1) == 1
+        return cls(priority + last, rows, chance, float(surprise.max(initial=0.0, where=np.isfinite(surprise))))
 
     def __add__(self, other: "Sample") -> "Sample":
         """Return the sample of both lots of rows."""
         priority, chance = (
             np.concatenate(pair) for pair in ((self.priority, other.priority), (self.chance, other.chance))
         )
-        return Sample(priority, Scored.joined([self.rows, other.rows]), chance).bounded()
+        most = max(self.most_surprise, other.most_surprise)
+        return Sample(priority, Scored.joined([self.rows, other.rows]), chance, most).bounded()
 
     def bounded(self) -> "Sample":
-        """Return the rows of least priority, in its order."""
-        room = max(_LEAST_SAMPLE, min(_SAMPLE, _SAMPLE_VALUES // self.rows.shape[1]))
+        """Return the rows of least priority, in its order; it shares no memory with the batch."""
+        room = max(_LEAST_SAMPLE, min(MOST_SAMPLE, _SAMPLE_VALUES // self.rows.shape[1]))
         kept = np.arange(len(self.priority))
         if len(kept) > room:
             kept = np.argpartition(self.priority, room)[:room]
         kept = kept[np.argsort(self.priority[kept], kind="stable")]
-        return Sample(self.priority[kept], self.rows[kept], self.chance[kept])
+        own = Scored.joined([self.rows[kept]])  # rows of a batch would keep the logits of all of it
+        return Sample(self.priority[kept], own, self.chance[kept], self.most_surprise)
 
-    def wrong(self) -> Labels:
-        """Draw for each row a label that is not the predicted one, from the row's own probabilities of the others.
+    def wrong(self) -> tuple[Int[np.ndarray, " r"], Labels]:
+        """Draw labels that are not the predicted ones, from the rows' own probabilities of the others.
 
-        Where those are all 0 any other label is as likely.
+        Logits so low that the probability is 0 in float64 stand for a class that is absent, which is no answer, unless
+        some label was as surprising. Rows with no other class are left out. A stored probability of 0 is one too small
+        to be written: where all others are 0, any is as likely.
+
+        Returns: which rows, and their labels.
         """
         at, predicted = np.arange(len(self.rows)), self.rows.top
         others = self.rows.scores.astype(np.float64)
         if self.rows.has_logits:  # relative to the largest of the others, which may be too small for a probability
+            lowest = others[at, predicted] - max(UNDERFLOW, self.most_surprise)
+            others[others < lowest[:, None]] = -np.inf
             others[at, predicted] = -np.inf
             peak = others.max(1, keepdims=True)
             others = np.exp(others - np.where(np.isfinite(peak), peak, 0.0))
-        others[at, predicted] = 0.0
-        certain = others.sum(1) == 0
-        others[certain] = 1.0
-        others[at, predicted] = 0.0
+            at = np.flatnonzero(others.any(1))
+            others = others[at]
+        else:
+            others[at, predicted] = 0.0
+            certain = ~others.any(1)
+            others[certain] = 1.0
+            others[at, predicted] = 0.0
         cumulative = np.cumsum(others, axis=1)
-        label = (cumulative <= (self.chance * cumulative[:, -1])[:, None]).sum(1)
-        return np.minimum(label, others.shape[1] - 1)
+        label = (cumulative <= (self.chance[at] * cumulative[:, -1])[:, None]).sum(1)
+        return at, np.minimum(label, others.shape[1] - 1)
 
-    def extra_rows(self, observe: Callable[[Probs | Scored, Labels], Tally]) -> "ExtraRows":
-        """Tally the rows answered wrongly, rightly, and the one whose wrong answer is the least probable."""
-        wrong, right = self.wrong(), self.rows.top
-        worst = np.lexsort((-self.rows.powers[0], self.rows.log_of(wrong)))[:1]
-        return ExtraRows(
-            len(wrong), observe(self.rows, wrong), observe(self.rows, right), observe(self.rows[worst], wrong[worst])
-        )
+    def extra_rows(self, observe: Callable[[Probs | Scored, Labels], Tally]) -> "ExtraRows | None":
+        """Tally the rows answered wrongly, rightly, and the one whose wrong answer is the least probable.
+
+        None where no row can be answered wrongly.
+        """
+        at, wrong = self.wrong()
+        if not len(at):
+            return None
+        rows = self.rows[at]
+        worst = np.lexsort((-rows.powers[0], rows.log_of(wrong)))[:1]
+        return ExtraRows(len(wrong), observe(rows, wrong), observe(rows, rows.top), observe(rows[worst], wrong[worst]))
 
 
 @dataclass(frozen=True)
@@ -153,7 +181,7 @@ def replicate(
         rows = [np.hstack([weights, more / many, none]), np.hstack([weights, none, more / extra.n])]
         if not mean:
             rows.append(np.hstack([weights, none, none]))
-        values = _read(own, [*tallies, wrong, extra.right], np.concatenate(rows))
+        values = read_sums(own, [*tallies, wrong, extra.right], np.concatenate(rows))
         for j, metric in enumerate(own):
             parts = values[:, j].reshape(-1, DRAWS)
             shift = 0.0 if mean else float(parts[2].mean()) - metric.read(whole)
@@ -161,7 +189,7 @@ def replicate(
     return found
 
 
-def _read(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
+def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
     """Read metrics from weighted sums of tallies, a few at a time."""
     values = np.empty((len(weights), len(metrics)))
     slow = [j for j, metric in enumerate(metrics) if metric.of_sums is None]

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from surefoot.core.checks import check_labels
 from surefoot.core.scored import Scored, scored
-from surefoot.core.types import ArrayLike
+from surefoot.core.types import ArrayLike, Labels
 from surefoot.metrics.base import Tally
 
 
@@ -47,14 +47,24 @@ def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
     """
     batch = scored(probs)
     target = check_labels(labels, *batch.shape)
-    own = batch.probs[np.arange(len(batch)), target].astype(np.float64)
     second, third = batch.powers
-    squares = second - 2 * own + 1
     return Scores(
         float(len(batch)), float(np.count_nonzero(batch.top == target)), float(-batch.log_of(target).sum()),
-        float(np.maximum(squares, 0.0).sum()), float((1 - second).sum()),
+        float(_squares(batch, target).sum()), float((1 - second).sum()),
         float(4 * np.maximum(third - second**2, 0.0).sum()),
     )  # fmt: skip
+
+
+def observe_each(batch: Scored, labels: Labels) -> list[Scores]:
+    """Tally each row alone: number, hits, surprise and squares; what those are expected to be is left out."""
+    columns = (batch.top == labels, -batch.log_of(labels), _squares(batch, labels))
+    hits, surprise, squares = (column.astype(np.float64).tolist() for column in columns)
+    return [Scores(1.0, *row, 0.0, 0.0) for row in zip(hits, surprise, squares, strict=True)]
+
+
+def _squares(batch: Scored, labels: Labels) -> Float[np.ndarray, " n"]:
+    own = batch.probs[np.arange(len(batch)), labels].astype(np.float64)
+    return np.maximum(batch.powers[0] - 2 * own + 1, 0.0)
 
 
 def read_accuracy(tally: Scores) -> float:

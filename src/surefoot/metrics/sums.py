@@ -1,6 +1,6 @@
 """Readings of many weighted sums of tallies at once, for the bootstrap: as `recombine` and `read`, but faster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -9,17 +9,21 @@ from surefoot.metrics.base import Tally
 from surefoot.metrics.ranking import Ranking
 from surefoot.metrics.reliability import zero_in_first
 
-OfSums = Callable[[Sequence[Tally], Float[np.ndarray, "d m"]], Float[np.ndarray, " d"]]
+
+def _mean(tallies: Sequence[Tally], weights: np.ndarray, column: str) -> np.ndarray:
+    """Return a column of weighted sums of `Scores`, divided by the number of rows."""
+    total, rows = (weights @ np.array([getattr(t, name) for t in tallies]) for name in (column, "n"))
+    return np.maximum(total / rows, 0.0)
 
 
-def mean_of(column: str) -> OfSums:
-    """Return the reading that is a column of `Scores` divided by the number of rows."""
+def nll_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+    """Read the NLL of weighted sums of `Scores`."""
+    return _mean(tallies, weights, "surprise")
 
-    def read(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
-        total, rows = (weights @ np.array([getattr(t, name) for t in tallies]) for name in (column, "n"))
-        return np.maximum(total / rows, 0.0)
 
-    return read
+def brier_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
+    """Read the Brier score of weighted sums of `Scores`."""
+    return _mean(tallies, weights, "squares")
 
 
 def _columns(tallies: Sequence[Tally], weights: np.ndarray) -> list[np.ndarray]:
@@ -48,6 +52,6 @@ def ks_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[
     owner = np.repeat(np.arange(len(parts)), [len(part.cell) for part in parts])
     cell, gap = (np.concatenate(x) for x in ([p.cell for p in parts], [p.confidence - p.hits for p in parts]))
     order = np.argsort(cell, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(cell[order]) != 0, True])
+    last = np.flatnonzero(np.r_[cell[order[1:]] != cell[order[:-1]], True])  # cells may be infinite: no differences
     running = np.cumsum(weights[:, owner[order]] * gap[order], axis=1)[:, last]
     return np.abs(running).max(1) / (weights @ np.array([part.count.sum() for part in parts]))

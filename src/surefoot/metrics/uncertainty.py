@@ -217,7 +217,7 @@ class Measuring:
             self._drawn.add(table, rows)
         if self._intervals:
             priority, chance = (rows.of(uniforms([self._seed, s], rows.start, rows.n)) for s in (2, 3))
-            self._take(Sample(priority, table, chance).bounded())
+            self._take(Sample.of(table, target, priority, chance).bounded())
         self.n += len(table)
 
     def merge(self, other: "Measuring") -> None:
@@ -250,8 +250,9 @@ class Measuring:
         if self._sample is not None and self.n >= LEAST_ROWS:
             for observe, shard in self._sharded.items():
                 own = [m for m in self._metrics if m.observe == observe and m.interval in ("mean", "bootstrap")]
-                if own:
-                    drawn |= replicate(own, sums[observe], shard.tallies, self._sample.extra_rows(observe), self._seed)
+                extra = self._sample.extra_rows(observe) if own else None
+                if extra is not None:
+                    drawn |= replicate(own, sums[observe], shard.tallies, extra, self._seed)
         return {m.name: self._reading(m, sums[m.observe], drawn.get(m.name)) for m in self._metrics}
 
     def _reading(self, metric: Metric, tally: Tally, drawn: Replicates | None) -> Reading:
@@ -281,9 +282,11 @@ class Measuring:
             note = f"too few rows to tell: {self.n}, where at least {LEAST_ROWS} are needed"
         elif metric.untold is not None:
             note = metric.untold(tally)
+        if note is None and metric.interval != "share" and drawn is None:
+            note = "no row has another class that could be its label"
         if note is not None or not self._intervals:
             return math.nan, math.nan, note if self._intervals else None
-        if drawn is None:
+        if metric.interval == "share" or drawn is None:
             low, high = clopper_pearson(np.array(round(value * self.n)), np.array(self.n))
         else:
             low, high = np.clip(interval(value, drawn), *metric.span)

@@ -2,19 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
 from surefoot.core.errors import InputError
-from surefoot.core.scored import Scored
+from surefoot.core.scored import Scored, scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics import Metric
-from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, bootstrap_weights
+from surefoot.metrics.base import Tally
+from surefoot.metrics.intervals import DRAWS, MOST_SAMPLE, UNDERFLOW, Replicates, Sample, interval, read_sums
+from surefoot.metrics.proper import observe_each
+from surefoot.metrics.uncertainty import Rows, Sharded, total, uniforms
 
 _LEAST_ROWS = 20  # below, a bootstrap's interval is far too narrow
+MEAN_DRAWS = 4000  # of the mean of a score, where a draw is cheap
+_PARTS = ("probs", "scores")
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,10 @@ class Contrast:
 
     Attributes:
         difference: reading of a minus reading of b.
-        low, high: its 95% interval, by a paired bootstrap over the rows.
+        low, high: its 95% interval, by a paired bootstrap over the rows and one row more.
         pvalue: of no difference, two-sided.
         adjusted: the same, made larger for the number of comparisons of this metric (Holm).
+        note: why there is neither interval nor p-value (NaN); None where there are.
     """
 
     metric: str
@@ -36,6 +42,7 @@ class Contrast:
     high: float
     pvalue: float
     adjusted: float
+    note: str | None = None
 
     @property
     def better(self) -> str | None:
@@ -64,45 +71,146 @@ def contrast(
     for name, shape in shapes.items():
         if shape != shapes[first]:
             raise InputError(f"{first} has shape {shapes[first]}, {name} {shape}: a comparison needs the same rows")
-    found = []
     for metric in metrics:
         if metric.better != "lower":
             raise InputError(f"{metric.name!r} cannot be compared: its better way is {metric.better!r}, not 'lower'")
-        values, draws = {}, {}
-        shards = min(len(labels), SHARDS)
-        for name, probs in tables.items():
-            sharded = Sharded(metric.observe, seed)
-            sharded.add(probs, labels, Rows(0, len(labels)))
-            tallies = sharded.tallies
-            values[name] = metric.read(metric.observe(probs, labels))
-            weights = bootstrap_weights(len(tallies), seed=seed)
-            draws[name] = np.array([metric.read(t) for t in tallies[0].recombine(tallies, weights)])
-        pairs = [
-            _pair(metric, a, b, values[a] - values[b], draws[a] - draws[b], shards - 1)
-            for a, b in combinations(tables, 2)
-        ]
+    batches = {name: scored(probs) for name, probs in tables.items()}
+    extra = {(a, b): _extra_rows(batches[a], batches[b], labels, seed) for a, b in combinations(tables, 2)}
+    found = []
+    for metric in metrics:
+        pairs = []
+        shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
+        for (a, b), more in extra.items():
+            difference = metric.read(total(shards[a])) - metric.read(total(shards[b]))
+            if not math.isfinite(difference):
+                pairs.append(_untold(metric, a, b, difference, "a reading is not defined on these rows"))
+            elif all(np.array_equal(getattr(batches[a], part), getattr(batches[b], part)) for part in _PARTS):
+                pairs.append(Contrast(metric.name, a, b, 0.0, 0.0, 0.0, 1.0, math.nan))
+            elif more is None:
+                pairs.append(_untold(metric, a, b, difference, "no row has another class that could be its label"))
+            else:
+                pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
         found += _holm(pairs)
     return found
 
 
-def _pair(metric: Metric, a: str, b: str, difference: float, draws: np.ndarray, freedom: int) -> Contrast:
-    error = float(draws.std(ddof=1))
-    if error == 0:
-        pvalue = 1.0 if difference == 0 else 0.0
-    else:
-        pvalue = float(2 * stats.t.sf(abs(difference) / error, freedom))
-    width = float(stats.t.ppf(0.975, freedom)) * error
-    return Contrast(metric.name, a, b, difference, difference - width, difference + width, pvalue, math.nan)
+@dataclass(frozen=True)
+class _Extra:
+    """Rows that were not seen: some of both tables, each with several labels: the answers of either, right and wrong.
+
+    Attributes:
+        a, b: the rows (m).
+        labels: one array (m,) for each kind of answer.
+    """
+
+    a: Scored
+    b: Scored
+    labels: list[Labels]
+
+
+def _extra_rows(a: Scored, b: Scored, labels: Labels, seed: int) -> _Extra | None:
+    """Choose rows, and what their labels could be besides; None where nothing else is possible in both tables."""
+    priority, chance = (uniforms([seed, s], 0, len(labels)) for s in (2, 3))
+    samples = [Sample.of(batch, labels, priority, chance) for batch in (a, b)]
+    last = np.maximum(samples[0].priority, samples[1].priority)
+    own = np.argsort(last, kind="stable")[:MOST_SAMPLE]
+    drawn = [Sample(last[own], s.rows[own], chance[own], s.most_surprise) for s in samples]
+    wrong = [dict(zip(*(x.tolist() for x in sample.wrong()), strict=True)) for sample in drawn]
+    both = np.array(sorted(wrong[0].keys() & wrong[1].keys()), dtype=np.intp)
+    kinds = [np.array([each[i] for i in both.tolist()], dtype=np.intp) for each in wrong]
+    kept = np.ones(len(both), dtype=bool)
+    rows = [sample.rows[both] for sample in drawn]
+    for sample, batch in zip(samples, rows, strict=True):
+        if batch.has_logits:
+            for kind in kinds:
+                kept &= -batch.log_of(kind) <= max(UNDERFLOW, sample.most_surprise)
+    if not kept.any():
+        return None
+    left, right = (batch[kept] for batch in rows)
+    answers = [*(kind[kept] for kind in kinds), left.top, right.top]
+    return _Extra(left, right, list({kind.tobytes(): kind for kind in answers}.values()))
+
+
+def _shards(metric: Metric, batch: Scored, labels: Labels, seed: int) -> list[Tally]:
+    sharded = Sharded(metric.observe, seed)
+    sharded.add(batch, labels, Rows(0, len(labels)))
+    return sharded.tallies
+
+
+def _pair(
+    metric: Metric, names: tuple[str, str], shards: tuple[list[Tally], list[Tally]], difference: float, more: _Extra,
+    seed: int,
+) -> Contrast:  # fmt: skip
+    """Compare two tables: the difference with random weights and, as in `metrics.intervals`, one row more.
+
+    For the mean of a score the row more is the one, and the label, that speaks most for either table; for other
+    readings it is an average row, with each kind of answer.
+    """
+    mean = metric.interval == "mean"
+    count = len(shards[0])
+    kinds = _extremes(metric, more) if mean else [(more.a, more.b, labels) for labels in more.labels]
+    rng = np.random.default_rng(seed)
+    draws = MEAN_DRAWS if mean else DRAWS
+    weights = np.hstack([rng.exponential(size=(draws, count)), rng.exponential(size=(draws, 1))])
+    plain = weights * np.r_[np.ones(count), 0]
+    families, shift = [], 0.0
+    for a, b, labels in kinds:
+        rows = weights / np.r_[np.ones(count), len(labels)]
+        both = rows if mean or families else np.concatenate([rows, plain])
+        sums = [
+            read_sums([metric], [*tallies, metric.observe(batch, labels)], both)[:, 0]
+            for tallies, batch in zip(shards, (a, b), strict=True)
+        ]
+        families.append(sums[0][:draws] - sums[1][:draws])
+        if len(both) > draws:
+            shift = float((sums[0][draws:] - sums[1][draws:]).mean()) - difference
+    ends = [interval(difference, Replicates(family, family, shift, count)) for family in families]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    pvalue = max(_pvalue(family - shift, count) for family in families)
+    if low <= 0 <= high:  # the two must not contradict each other
+        pvalue = max(pvalue, 0.05)
+    return Contrast(metric.name, *names, difference, low, high, pvalue, math.nan)
+
+
+def _extremes(metric: Metric, more: _Extra) -> list[tuple[Scored, Scored, Labels]]:
+    """Return the row and label with the least difference of scores, and those with the greatest."""
+    values = [
+        [[metric.read(tally) for tally in observe_each(batch, labels)] for labels in more.labels]
+        for batch in (more.a, more.b)
+    ]
+    differences = np.subtract(*np.array(values))
+    found = []
+    for which in (differences.argmin(), differences.argmax()):
+        kind, i = np.unravel_index(which, differences.shape)
+        row = np.array([i])
+        found.append((more.a[row], more.b[row], more.labels[kind][row]))
+    return found
+
+
+def _pvalue(draws: np.ndarray, shards: int) -> float:
+    """Compute the two-sided p-value of no difference from draws around the difference.
+
+    The larger of that by Student's t, and that by the law of Pearson's third type of the same mean, width and skewness:
+    the law of a sum of few errors.
+    """
+    mean, width = float(draws.mean()), float(draws.std(ddof=1))
+    if width <= 1e-12 * abs(mean):  # every draw is the same
+        return 0.0 if mean else 1.0
+    side = abs(mean) / width * math.sqrt((shards - 1) / shards)
+    skewness = float(stats.skew(draws)) * (1 if mean > 0 else -1)
+    by_t = stats.t.sf(side, shards - 1)
+    return min(1.0, 2 * float(max(by_t, stats.pearson3.cdf(-side, skewness))))
+
+
+def _untold(metric: Metric, a: str, b: str, difference: float, note: str) -> Contrast:
+    return Contrast(metric.name, a, b, difference, math.nan, math.nan, math.nan, math.nan, note)
 
 
 def _holm(pairs: Sequence[Contrast]) -> list[Contrast]:
     """Adjust p-values so that the chance of any false difference stays below 5%. Reference: Holm 1979."""
-    order = sorted(range(len(pairs)), key=lambda i: pairs[i].pvalue)
-    adjusted, least = [0.0] * len(pairs), 0.0
+    order = sorted((i for i in range(len(pairs)) if pairs[i].note is None), key=lambda i: pairs[i].pvalue)
+    adjusted, least = [math.nan] * len(pairs), 0.0
     for rank, i in enumerate(order):
         least = max(least, min(1.0, (len(pairs) - rank) * pairs[i].pvalue))
         adjusted[i] = least
-    return [
-        Contrast(p.metric, p.a, p.b, p.difference, p.low, p.high, p.pvalue, q)
-        for p, q in zip(pairs, adjusted, strict=True)
-    ]
+    return [replace(pair, adjusted=value) for pair, value in zip(pairs, adjusted, strict=True)]

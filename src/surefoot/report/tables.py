@@ -34,6 +34,8 @@ def show(name: str, value: float, digits: int = 2) -> str:
     """Format a reading as it is usually printed: percent for errors and accuracies, plain for the rest."""
     if math.isnan(value):
         return "–"
+    if name.endswith("pvalue") and value < 5e-5:
+        return "<0.0001"
     return f"{100 * value:.{digits}f}%" if name in _IN_PERCENT else f"{value:.4f}"
 
 
@@ -56,6 +58,12 @@ def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
     return table
 
 
+READINGS_NOTE = (
+    "The interval is one for the mean of the reading over other tables of as many rows; the noise floor is the reading "
+    "that chance alone gives a calibrated model: its mean, and (≤) what 95% of such tables stay below."
+)
+
+
 def groups_table(groups: Mapping[str, Group], by: str) -> Table:
     """Lay out each group's rows and main readings, the first line for all rows."""
     shown = [name for name in _OF_GROUPS if name in groups[""].readings]
@@ -69,7 +77,11 @@ def groups_table(groups: Mapping[str, Group], by: str) -> Table:
 
 
 def _floor(name: str, r: Reading) -> str:
-    return "–" if math.isnan(r.floor) else f"{show(name, r.floor)} (≤ {show(name, r.floor_high)})"
+    if math.isnan(r.floor):
+        return "–"
+    if r.floor > r.floor_high:  # rare errors raise the mean above the 95th percentile
+        return f"≤ {show(name, r.floor_high)} (95%; mean {show(name, r.floor)})"
+    return f"{show(name, r.floor)} (≤ {show(name, r.floor_high)})"
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

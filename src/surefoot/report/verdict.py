@@ -3,6 +3,7 @@
 import math
 
 from surefoot.core.precision import Zeros
+from surefoot.metrics.intervals import LEAST_ROWS
 from surefoot.report.evaluation import Evaluation, Measured
 
 TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
@@ -17,11 +18,14 @@ def percent(x: float) -> str:
 def is_miscalibrated(measured: Measured) -> bool:
     """Decide whether the data contradict perfect calibration.
 
-    ECE above its noise floor's 95th percentile, or a KS error above its own with a p-value below 1%.
+    ECE above its noise floor's 95th percentile, or a KS error above its own with a p-value below 1%. Never of fewer
+    than 10 rows.
 
     Property: says so of at most 5% + 1% of calibrated models; of how many in simulation: results/verdicts.md.
     """
     r = measured.readings
+    if measured.n < LEAST_ROWS:
+        return False
     beyond = r["ks"].value > r["ks"].floor_high and r["ks_pvalue"].value < 0.01
     return r["ece"].value > r["ece"].floor_high or beyond
 
@@ -45,10 +49,15 @@ def diagnosis(measured: Measured) -> str:
     """Say in one sentence whether the model's confidence can be believed on these rows."""
     r = measured.readings
     accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value
-    ece, gap = r["ece"], r["overconfidence"]
+    ece = r["ece"]
+    by_chance = (  # rare errors raise the mean above the 95th percentile
+        f"about {percent(ece.floor)} (up to {percent(ece.floor_high)})"
+        if ece.floor <= ece.floor_high
+        else f"up to {percent(ece.floor_high)} in 95 of 100 tables of this size"
+    )
     facts = (
         f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; its ECE is {percent(ece.value)}, "
-        f"where a perfectly calibrated model would show about {percent(ece.floor)} (up to {percent(ece.floor_high)})"
+        f"where a perfectly calibrated model would show {by_chance} by chance"
     )
     rows = f"On these {measured.n:,} rows"
     match direction(measured):
@@ -61,16 +70,24 @@ def diagnosis(measured: Measured) -> str:
                 f"{rows} the model is miscalibrated, on the whole neither clearly over- nor under-confident: {facts}."
             )
         case "too few rows":
-            between = f"; claimed minus right lies between {percent(gap.low)} and {percent(gap.high)}"
-            return (
-                f"These {measured.n:,} rows are too few to tell whether the model is calibrated: {facts}"
-                f"{'' if math.isnan(gap.low) else between}."
-            )
+            told = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
+            return f"{told}: {facts}{_room(measured)}."
         case _:
-            return (
-                f"{rows} the model is indistinguishable from a perfectly calibrated one, which at this sample size "
-                f"leaves room for an ECE below {percent(ece.floor_high)}: {facts}."
-            )
+            return f"{rows} the model is indistinguishable from a perfectly calibrated one: {facts}{_room(measured)}."
+
+
+def _room(measured: Measured) -> str:
+    """Say what the gap between claimed and right may be besides; nothing where that has no interval."""
+    gap = measured.readings["overconfidence"]
+    if math.isnan(gap.low):
+        return ""
+    room = f"; its 95% interval of claimed minus right is {percent(gap.low)} to {percent(gap.high)}"
+    if gap.low <= 0 <= gap.high:
+        return room
+    leaning = "over" if gap.low > 0 else "under"
+    return (
+        f"{room}, which leans towards {leaning}-confidence, but the errors above are still what chance alone may show"
+    )
 
 
 def advice(evaluation: Evaluation) -> str:
