@@ -159,6 +159,8 @@ class VectorScaling(Recalibrator):
     (4, 2)
     """
 
+    _by_likelihood = True
+
     def __init__(self, l2: float = 1.0) -> None:
         self.l2 = l2
 
@@ -254,6 +256,9 @@ class MatrixScaling(Recalibrator):
     (2, 2)
     """
 
+    _by_likelihood = True
+    _mixes = True
+
     off_diagonal_: float
     intercept_: float
 
@@ -286,6 +291,9 @@ class DirichletCalibration(Recalibrator):
     >>> DirichletCalibration().fit(z, [0, 0, 1, 0, 1]).predict_proba(z).shape
     (5, 2)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     off_diagonal_: float
     intercept_: float
@@ -322,6 +330,9 @@ class StructuredMatrixScaling(Recalibrator):
     >>> StructuredMatrixScaling().fit(z, [0, 0, 1, 0, 1]).predict_proba(z).shape
     (5, 2)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     scale_spread_: float
     mixing_spread_: float

@@ -16,11 +16,12 @@ from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
 from surefoot.recalibrate.checks import check_map
 from surefoot.recalibrate.log_probs import log_scores, scored_by
-from surefoot.recalibrate.masks import finite, mixes, refuse_absent
+from surefoot.recalibrate.masks import finite, mixes, one_sided, refuse_absent, refuse_lifted
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
 R = TypeVar("R", bound="Recalibrator")
 Map: TypeAlias = tuple[Step, ...]
+_LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, are no numbers
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,20 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
     n_features_in_: int
     classes_: np.ndarray
     map_: Map
+    at_bound_: bool
+
+    _learns = True  # whether rows decide on the map at all
+    _by_likelihood = False  # whether it minimises the NLL, and so must not raise it on its own rows
+    _mixes = False  # whether the logit of one class decides on others by its size
 
     @final
     def fit(self: R, logits: ArrayLike, y: ArrayLike) -> R:
         """Learn the map from logits (n, k) and labels y (n,) that the network was not trained on.
+
+        `at_bound_` says that these rows alone do not bound the map: not one of them is wrong, or none right, or a
+        search ended where it ends.
+
+        Property: a map that is fitted by likelihood never raises the NLL of its own rows.
 
         Raises:
             InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class,
@@ -58,7 +69,18 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         table = check_logits(logits)
         labels = check_labels(y, *table.shape)
         check_possible(table, labels)
-        return self.set_map(self._learn(finite(table), labels), table.shape[1])
+        if self._mixes:
+            refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
+        self.at_bound_ = False
+        given = finite(table)
+        if (peak := float(np.abs(np.where(np.isneginf(table), 0, table)).max())) > _LARGEST:
+            raise InputError(f"logits hold {peak:g}: differences of such numbers overflow; divide all by one number")
+        with np.errstate(all="ignore"):
+            steps = self._learn(given, labels)
+            if self._by_likelihood:
+                steps = _no_worse(steps, given, labels)
+        self.at_bound_ = bool(self.at_bound_ or (self._learns and one_sided(given, labels)))
+        return self.set_map(steps, table.shape[1])
 
     @final
     def set_map(self: R, steps: Map, classes: int) -> R:
@@ -113,7 +135,8 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
         if mixes(self.map_):
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
-        return finite(table)
+        refuse_lifted(self.map_, table)
+        return table
 
     @final
     def predict(self, logits: ArrayLike) -> Labels:
@@ -143,3 +166,20 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _no_worse(steps: Map, logits: Logits, labels: Labels) -> Map:
+    """Return steps, or where they raise the NLL of the rows they were learnt on, the temperature's, or the softmax."""
+    from surefoot.recalibrate.temperature import TemperatureScaling  # noqa: PLC0415  (it imports this module)
+
+    def nll(candidate: Map) -> float:
+        try:
+            return float(-scored_by(check_map(candidate, logits.shape[1]), logits).log_of(labels).mean())
+        except InputError:  # numbers that are none
+            return float("inf")
+
+    most = nll((Softmax(),)) * (1 + 1e-9) + 1e-12
+    if nll(steps) <= most:
+        return steps
+    temperature = TemperatureScaling().fit(logits, labels).map_
+    return temperature if nll(temperature) <= most else (Softmax(),)

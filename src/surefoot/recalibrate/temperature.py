@@ -242,6 +242,8 @@ class EnsembleTemperatureScaling(Recalibrator):
     (3,)
     """
 
+    _by_likelihood = True
+
     temperature_: float
     weights_: Float[np.ndarray, " 3"]
 
@@ -297,6 +299,9 @@ class ParameterizedTemperatureScaling(Recalibrator):
     >>> ParameterizedTemperatureScaling().fit(z, z.argmax(1)).predict_proba(z).shape
     (50, 3)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     def __init__(self, l2: float = 1.0, seed: int = 0) -> None:
         self.l2 = l2
