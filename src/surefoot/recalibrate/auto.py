@@ -151,6 +151,8 @@ class Auto(Recalibrator):
     ('none', 'temperature')
     """
 
+    _reads_zeros = True
+
     method_: str
     scores_: dict[str, float]
     why_: str

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.checks import check_labels, check_logits, check_possible
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax
+from surefoot.core.precision import stored_probs, without_zeros, zeros_of
 from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
 from surefoot.recalibrate.checks import check_map
@@ -51,6 +52,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
     _learns = True  # whether rows decide on the map at all
     _by_likelihood = False  # whether it minimises the NLL, and so must not raise it on its own rows
+    _reads_zeros = False  # whether it hands stored zeros on to other maps
     _mixes = False  # whether the logit of one class decides on others by its size
 
     @final
@@ -66,9 +68,11 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class,
                 a label whose logit is -inf.
         """
-        table = check_logits(logits)
+        plain, floor = (zeros_of(logits)[0], None) if self._mixes else without_zeros(logits)
+        table = check_logits(plain)
         labels = check_labels(y, *table.shape)
-        check_possible(table, labels)
+        if floor is None:
+            check_possible(table, labels)
         if self._mixes:
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
         self.at_bound_ = False
@@ -76,9 +80,9 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         if (peak := float(np.abs(np.where(np.isneginf(table), 0, table)).max())) > _LARGEST:
             raise InputError(f"logits hold {peak:g}: differences of such numbers overflow; divide all by one number")
         with np.errstate(all="ignore"):
-            steps = self._learn(given, labels)
+            steps = self._learn(logits if self._reads_zeros and floor is not None else given, labels)  # type: ignore[arg-type]
             if self._by_likelihood:
-                steps = _no_worse(steps, given, labels)
+                steps = _no_worse(steps, logits, labels)
         self.at_bound_ = bool(self.at_bound_ or (self._learns and one_sided(given, labels)))
         return self.set_map(steps, table.shape[1])
 
@@ -103,8 +107,9 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             InputError: not logits, another number of classes than in `fit`, or a class that is absent from a row where
                 the map mixes classes.
         """
-        rows = self._checked(logits)
-        return apply(self.map_, rows)
+        rows, _ = self._checked(logits)
+        stored = self._as_stored(logits)
+        return apply(self.map_, rows) if stored is None else stored.astype(np.float64)
 
     @final
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
@@ -112,7 +117,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         -inf where a map gives a probability of 0. Raises as `predict_proba`.
         """
-        rows = self._checked(logits)
+        rows, _ = self._checked(logits)
         logs = log_scores(self.map_, rows)
         if logs is not None:
             return log_softmax(logs)
@@ -125,18 +130,25 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         Raises as `predict_proba`.
         """
-        rows = self._checked(logits)
-        return scored_by(self.map_, rows)
+        rows, floor = self._checked(logits)
+        stored = self._as_stored(logits)
+        return scored_by(self.map_, rows, floor) if stored is None else Scored.of_probs(stored, floor)
 
-    def _checked(self, logits: ArrayLike) -> Logits:
+    def _as_stored(self, logits: ArrayLike) -> Probs | None:
+        """Return stored probabilities as they are where the map does nothing: a last digit can change a bin."""
+        return stored_probs(logits) if len(self.map_) == 1 and isinstance(self.map_[0], Softmax) else None
+
+    def _checked(self, logits: ArrayLike) -> tuple[Logits, float | None]:
+        """Return logits that the map may be applied to, and what a stored 0 counts as."""
         check_is_fitted(self, "map_")
-        table = check_logits(logits)
+        plain, floor = _as_taken(self.map_, logits)
+        table = check_logits(plain)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
         if mixes(self.map_):
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
         refuse_lifted(self.map_, table)
-        return table
+        return table, floor
 
     @final
     def predict(self, logits: ArrayLike) -> Labels:
@@ -168,13 +180,21 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         return tags
 
 
-def _no_worse(steps: Map, logits: Logits, labels: Labels) -> Map:
+def _as_taken(steps: Map, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
+    """Return plain logits as a map takes them: a stored 0 is -inf, or where the map mixes classes the floor's."""
+    return (zeros_of(logits)[0], None) if mixes(steps) else without_zeros(logits)
+
+
+def _no_worse(steps: Map, logits: ArrayLike, labels: Labels) -> Map:
     """Return steps, or where they raise the NLL of the rows they were learnt on, the temperature's, or the softmax."""
     from surefoot.recalibrate.temperature import TemperatureScaling  # noqa: PLC0415  (it imports this module)
 
     def nll(candidate: Map) -> float:
         try:
-            return float(-scored_by(check_map(candidate, logits.shape[1]), logits).log_of(labels).mean())
+            plain, floor = _as_taken(candidate, logits)
+            table = check_logits(plain)
+            rows = scored_by(check_map(candidate, table.shape[1]), table, floor)
+            return float(-rows.log_of(labels).mean())
         except InputError:  # numbers that are none
             return float("inf")
 

@@ -25,6 +25,13 @@ def finite(logits: Logits) -> Logits:
     return np.where(absent, np.float32(_STAND_IN), logits.astype(np.result_type(logits, np.float32)))
 
 
+def possible(logits: Logits, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Leave rows out whose label is absent from them, as that of a stored probability of 0: they move no likelihood."""
+    own = logits[np.arange(len(labels)), labels]
+    kept = ~((own < 0.99 * _STAND_IN) & (own > 1.01 * _STAND_IN))
+    return (logits, labels) if kept.all() else (logits[kept], labels[kept])
+
+
 def first_absent(logits: Logits, gap: float) -> tuple[int, int] | None:
     """Find the first row with a class further than `gap` below its largest logit: both.
 
