@@ -286,7 +286,7 @@ def zeros(rng: np.random.Generator, folder: Path) -> list[str]:
         mapped = readings(path, ("nll",), split=part, recalibrator=identity)[""]["nll"]
         if not same(plain, want, 1e-5):
             faults.append(f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, right {want!r}")
-        if not same(mapped, plain, 1e-5 + k * 10.0**-decimals, k * 10.0**-decimals + 1e-5):
+        if not same(mapped, plain, 1e-6, 1e-7):
             faults.append(
                 f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, by an idle map {mapped!r}"
             )

@@ -1,10 +1,12 @@
 """What a stored probability of exactly 0 stands for: one floor for a table, from the precision it was written with."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from surefoot.core.types import Probs
+from surefoot.core.types import ArrayLike, Probs
 
 # Decimals that are looked for, by the bytes of the type: with more, any number would be one of so many decimals.
 _DECIMALS = {2: 2, 4: 6}
@@ -67,3 +69,65 @@ def _is_decimal(values: np.ndarray, decimals: int) -> bool:
 def floor_of(resolution_of_table: float, dtype: np.dtype) -> float:
     """Return what a stored 0 counts as: the resolution, or the type's smallest number where nothing is known of it."""
     return resolution_of_table if resolution_of_table < 1 else smallest(dtype)
+
+
+class LogProbs(np.ndarray):
+    """Logarithms of stored probabilities (n, k) that know which of them are of an exact 0, and what that counts as.
+
+    A stored 0 is the number just below the logarithm of the floor. Rows that are picked know it, too; what is computed
+    from them is a plain array.
+    """
+
+    floor: float | None = None
+    stored: np.dtype | None = None
+
+    def __array_finalize__(self, of: Any) -> None:
+        """Keep the floor in parts."""
+        self.floor, self.stored = getattr(of, "floor", None), getattr(of, "stored", None)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **more: Any) -> Any:
+        """Compute with plain arrays."""
+        return getattr(ufunc, method)(*(x.view(np.ndarray) if isinstance(x, LogProbs) else x for x in inputs), **more)
+
+
+def log_probs(probs: Probs, floor: float) -> LogProbs:
+    """Compute logarithms, and mark those of exact zeros.
+
+    >>> logs = log_probs(np.array([[0.99, 0.01, 0.0]]), 0.01)
+    >>> logs.round(3).tolist(), zeros_of(logs)[1].tolist()
+    ([[-0.01, -4.605, -4.605]], [[False, False, True]])
+    """
+    logs = np.log(np.maximum(probs, floor), dtype=np.float64).view(LogProbs)
+    logs[probs == 0] = _mark(floor)
+    logs.floor, logs.stored = floor, probs.dtype
+    return logs
+
+
+def stored_probs(logits: ArrayLike) -> Probs | None:
+    """Return the very probabilities that were stored, to the last digit; None for any other logits."""
+    if not isinstance(logits, LogProbs) or logits.floor is None or logits.dtype != np.float64:
+        return None
+    probs = np.exp(logits)
+    probs[logits.view(np.ndarray) == _mark(logits.floor)] = 0
+    if logits.stored is not None and logits.stored.itemsize < probs.dtype.itemsize:
+        return probs.astype(logits.stored)
+    return np.round(probs, round(-np.log10(logits.floor))) if logits.floor >= 10.0**-_MOST_DECIMALS else probs
+
+
+def zeros_of(logits: ArrayLike) -> tuple[ArrayLike, Bool[np.ndarray, "n k"] | None, float | None]:
+    """Return plain logits; and if they are of probabilities with exact zeros: which these are, and their floor."""
+    if not isinstance(logits, LogProbs) or logits.floor is None or logits.dtype != np.float64:
+        return logits, None, None
+    plain = logits.view(np.ndarray)
+    zero = plain == _mark(logits.floor)
+    return (plain, zero, logits.floor) if zero.any() else (plain, None, None)
+
+
+def without_zeros(logits: ArrayLike) -> tuple[ArrayLike, float | None]:
+    """Return logits with -inf for stored zeros, and what those count as; other logits as they are, and None."""
+    plain, zero, floor = zeros_of(logits)
+    return (plain, None) if zero is None else (np.where(zero, -np.inf, np.asarray(plain)), floor)
+
+
+def _mark(floor: float) -> float:
+    return float(np.nextafter(np.log(floor), -np.inf))

@@ -18,7 +18,7 @@ from surefoot.core.checks import check_labels, check_logits, check_possible, che
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.numerics import softmax
-from surefoot.core.precision import Zeros, floor_of, resolution
+from surefoot.core.precision import Zeros, floor_of, log_probs, resolution
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits, Probs
 
@@ -103,10 +103,13 @@ class Predictions:
         return Scored.of_logits(self.scores) if self.kind == "logits" else Scored.of_probs(self.scores, self.floor)
 
     def logits(self) -> Logits:
-        """Compute logits: what the file holds, or log probabilities, where an exact 0 counts as the floor."""
+        """Compute logits: what the file holds, or log probabilities, where an exact 0 is about that of the floor.
+
+        To a map an exact 0 is a class that the row cannot have; its loss is that of the floor (`precision.LogProbs`).
+        """
         if self.kind == "logits":
             return self.scores
-        return np.log(np.maximum(self.scores, self.floor), dtype=np.float64)
+        return log_probs(self.scores, self.floor)
 
     @property
     def floor(self) -> float:

@@ -35,12 +35,17 @@ class Scored:
         self.probs, self.floor = probs, floor
         self._logits, self._rows = logits, rows  # logits of more rows than these: those of `rows`
         self._known: dict[str, np.ndarray] = {}
+        self._zeros_count = False  # whether the logarithm of a class that is absent is that of the floor
 
     @classmethod
-    def of_logits(cls, logits: Logits) -> "Scored":
-        """Take logits, or logarithms of anything proportional to probabilities; -inf is a class that is absent."""
+    def of_logits(cls, logits: Logits, floor: float | None = None) -> "Scored":
+        """Take logits, or logarithms of anything proportional to probabilities; -inf is a class that is absent.
+
+        With a floor -inf is a stored probability of 0, whose logarithm is that of the floor.
+        """
         probs, top, log_top, log_rest = softmax_and_rest(logits)
-        made = cls(probs, smallest(probs.dtype), logits)
+        made = cls(probs, smallest(probs.dtype) if floor is None else floor, logits)
+        made._zeros_count = floor is not None
         made._known = {"top": top, "log_top": log_top, "log_rest": log_rest}
         return made
 
@@ -61,6 +66,7 @@ class Scored:
         if not all(part.has_logits for part in parts):
             return cls(probs, floor)
         made = cls(probs, floor, np.concatenate([part.scores for part in parts]))
+        made._zeros_count = any(part._zeros_count for part in parts)
         made._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
         return made
 
@@ -80,6 +86,7 @@ class Scored:
             rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
             rows = rows if self._rows is None else self._rows[rows]
         made = Scored(self.probs[which], self.floor, self._logits, rows)
+        made._zeros_count = self._zeros_count
         made._known = {name: values[which] for name, values in self._known.items()}
         return made
 
@@ -127,7 +134,7 @@ class Scored:
         at = np.arange(len(self))
         own = self.probs[at, classes].astype(np.float64)
         if self._logits is None:
-            return np.log(np.maximum(own, self.floor))
+            return np.log(np.where(own > 0, own, self.floor))
         low = np.flatnonzero(own < _ROUNDED)
         own[low] = 1.0
         found = np.log(own)
@@ -137,6 +144,8 @@ class Scored:
             rows = low if self._rows is None else self._rows[low]
             ends = [self._logits[rows, y[low]].astype(np.float64) for y in (classes, top)]
             found[low] = ends[0] - ends[1] + log_top[low]
+            if self._zeros_count:
+                found[low] = np.where(np.isneginf(ends[0]), np.log(self.floor), found[low])
         return found
 
     def orders_of_classes(self) -> Float[np.ndarray, "n k"]:

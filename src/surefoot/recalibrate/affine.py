@@ -10,7 +10,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.numerics import row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
-from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
+from surefoot.recalibrate.masks import UNDERFLOW, possible, refuse_absent
 from surefoot.recalibrate.steps import LogSoftmax, affine
 from surefoot.recalibrate.temperature import TemperatureScaling, absent_below, prior_weight
 
@@ -159,6 +159,8 @@ class VectorScaling(Recalibrator):
     (4, 2)
     """
 
+    _by_likelihood = True
+
     def __init__(self, l2: float = 1.0) -> None:
         self.l2 = l2
 
@@ -169,6 +171,9 @@ class VectorScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         _check_penalty("l2", self.l2)
+        logits, labels = possible(logits, labels)
+        if not len(labels):
+            return affine(1.0)
         rows = _unit_scale(logits, labels)
         rows.logits, absent = _above_absent(logits, labels, 1 / rows.scale)
         start, strength = (np.ones(rows.k), np.zeros(rows.k)), np.full(rows.k, float(self.l2))
@@ -254,6 +259,9 @@ class MatrixScaling(Recalibrator):
     (2, 2)
     """
 
+    _by_likelihood = True
+    _mixes = True
+
     off_diagonal_: float
     intercept_: float
 
@@ -286,6 +294,9 @@ class DirichletCalibration(Recalibrator):
     >>> DirichletCalibration().fit(z, [0, 0, 1, 0, 1]).predict_proba(z).shape
     (5, 2)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     off_diagonal_: float
     intercept_: float
@@ -322,6 +333,9 @@ class StructuredMatrixScaling(Recalibrator):
     >>> StructuredMatrixScaling().fit(z, [0, 0, 1, 0, 1]).predict_proba(z).shape
     (5, 2)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     scale_spread_: float
     mixing_spread_: float

@@ -14,6 +14,7 @@ from surefoot.core.types import Labels, Logits
 from surefoot.recalibrate.affine import StructuredMatrixScaling, VectorScaling
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.binary import Isotonic
+from surefoot.recalibrate.masks import one_sided
 from surefoot.recalibrate.reductions import OneVsRest, TopLabel
 from surefoot.recalibrate.spline import Spline
 from surefoot.recalibrate.steps import Softmax
@@ -29,6 +30,8 @@ class Identity(Recalibrator):
     >>> Identity().fit([[2.0, 2.0]], [0]).predict_proba([[2.0, 2.0]])
     array([[0.5, 0.5]])
     """
+
+    _learns = False
 
     @property
     def keeps_accuracy(self) -> bool:
@@ -49,6 +52,10 @@ LADDER: dict[str, Callable[[], Recalibrator]] = {
     "structured": StructuredMatrixScaling,
     "isotonic-temperature": lambda: OneVsRest(Isotonic(), temperature=True),
 }
+
+
+# Those that a prior holds where no row is wrong.
+HELD = ("none", "temperature", "temperature-ensemble", "vector", "structured")
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,11 @@ def choose(
         except InputError as error:  # a map that refuses so few rows
             why_not[name] = str(error)
     means = {name: float(values.mean()) for name, values in rows.items()}
+    if not any(np.isfinite(mean) for mean in means.values()):
+        first = next(iter(ladder))
+        return Choice(first, {}, f"{first}: no map has a finite score on rows that it has not seen.", why_not)
+    means = {name: mean for name, mean in means.items() if np.isfinite(mean)}
+    rows = {name: rows[name] for name in means}
     best = min(means, key=lambda name: means[name])
     gaps = {name: rows[name] - rows[best] for name in rows}
     errors = {name: float(gap.std() / np.sqrt(len(gap))) for name, gap in gaps.items()}
@@ -127,8 +139,9 @@ class Auto(Recalibrator):
     """Try a ladder of maps, and take the simplest that is as good as the best on rows it has not seen.
 
     The ladder: none, temperature, temperature ensemble, spline, vector, structured matrix (below 300 classes),
-    isotonic after a temperature. See `choose` for the rule; `why_` says what was found. Where the map that was chosen
-    makes the score worse on the very rows that it is then learnt on, nothing is done. `at_bound_` is that of the map.
+    isotonic after a temperature. Where no row is wrong, or none right, only those that a prior holds. See `choose` for
+    the rule; `why_` says what was found. Where the map that was chosen makes the score worse on the very rows that it
+    is then learnt on, nothing is done.
 
     Property: prefers doing nothing where nothing helps.
 
@@ -137,6 +150,8 @@ class Auto(Recalibrator):
     >>> Auto().fit(z, y).method_, Auto().fit(4 * z, y).method_
     ('none', 'temperature')
     """
+
+    _reads_zeros = True
 
     method_: str
     scores_: dict[str, float]
@@ -155,10 +170,16 @@ class Auto(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         ladder = {n: make for n, make in LADDER.items() if n != "structured" or logits.shape[1] < _LARGE}
+        untold = one_sided(logits, labels)
+        if untold:
+            ladder = {name: make for name, make in ladder.items() if name in HELD}
         choice = choose(ladder, logits, labels, self.by, self.seed)
         self.method_, self.scores_, self.why_, self.why_not_ = (
             choice.method, choice.scores, choice.sentence, choice.why_not,
         )  # fmt: skip
+        if untold:
+            what = "wrong" if labels[0] == logits[0].argmax() or logits[0, labels[0]] == logits[0].max() else "right"
+            self.why_ += f" Not one row is {what}: only maps that a prior holds were tried; more rows would tell."
         made = LADDER[choice.method]().fit(logits, labels)
         before, after = (
             float(score_rows(m.predict_scored(logits), labels, self.by).mean())
@@ -167,5 +188,5 @@ class Auto(Recalibrator):
         if after > before * (1 + 1e-9):
             self.method_, made = "none", Identity().fit(logits, labels)
             self.why_ += f" Learnt on all rows it makes them worse ({before:.4f} to {after:.4f}), so none is taken."
-        self.at_bound_ = bool(getattr(made, "at_bound_", False))
+        self.at_bound_ = made.at_bound_
         return made.map_

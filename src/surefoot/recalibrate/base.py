@@ -12,15 +12,17 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.checks import check_labels, check_logits, check_possible
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax
+from surefoot.core.precision import stored_probs, without_zeros, zeros_of
 from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
 from surefoot.recalibrate.checks import check_map
 from surefoot.recalibrate.log_probs import log_scores, scored_by
-from surefoot.recalibrate.masks import finite, mixes, refuse_absent
+from surefoot.recalibrate.masks import finite, mixes, one_sided, refuse_absent, refuse_lifted
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
 R = TypeVar("R", bound="Recalibrator")
 Map: TypeAlias = tuple[Step, ...]
+_LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, are no numbers
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,43 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
     n_features_in_: int
     classes_: np.ndarray
     map_: Map
+    at_bound_: bool
+
+    _learns = True  # whether rows decide on the map at all
+    _by_likelihood = False  # whether it minimises the NLL, and so must not raise it on its own rows
+    _reads_zeros = False  # whether it hands stored zeros on to other maps
+    _mixes = False  # whether the logit of one class decides on others by its size
 
     @final
     def fit(self: R, logits: ArrayLike, y: ArrayLike) -> R:
         """Learn the map from logits (n, k) and labels y (n,) that the network was not trained on.
 
+        `at_bound_` says that these rows alone do not bound the map: not one of them is wrong, or none right, or a
+        search ended where it ends.
+
+        Property: a map that is fitted by likelihood never raises the NLL of its own rows.
+
         Raises:
             InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class,
                 a label whose logit is -inf.
         """
-        table = check_logits(logits)
+        plain, floor = (zeros_of(logits)[0], None) if self._mixes else without_zeros(logits)
+        table = check_logits(plain)
         labels = check_labels(y, *table.shape)
-        check_possible(table, labels)
-        return self.set_map(self._learn(finite(table), labels), table.shape[1])
+        if floor is None:
+            check_possible(table, labels)
+        if self._mixes:
+            refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
+        self.at_bound_ = False
+        given = finite(table)
+        if (peak := float(np.abs(np.where(np.isneginf(table), 0, table)).max())) > _LARGEST:
+            raise InputError(f"logits hold {peak:g}: differences of such numbers overflow; divide all by one number")
+        with np.errstate(all="ignore"):
+            steps = self._learn(logits if self._reads_zeros and floor is not None else given, labels)  # type: ignore[arg-type]
+            if self._by_likelihood:
+                steps = _no_worse(steps, logits, labels)
+        self.at_bound_ = bool(self.at_bound_ or (self._learns and one_sided(given, labels)))
+        return self.set_map(steps, table.shape[1])
 
     @final
     def set_map(self: R, steps: Map, classes: int) -> R:
@@ -81,8 +107,9 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             InputError: not logits, another number of classes than in `fit`, or a class that is absent from a row where
                 the map mixes classes.
         """
-        rows = self._checked(logits)
-        return apply(self.map_, rows)
+        rows, _ = self._checked(logits)
+        stored = self._as_stored(logits)
+        return apply(self.map_, rows) if stored is None else stored.astype(np.float64)
 
     @final
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
@@ -90,7 +117,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         -inf where a map gives a probability of 0. Raises as `predict_proba`.
         """
-        rows = self._checked(logits)
+        rows, _ = self._checked(logits)
         logs = log_scores(self.map_, rows)
         if logs is not None:
             return log_softmax(logs)
@@ -103,17 +130,25 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
 
         Raises as `predict_proba`.
         """
-        rows = self._checked(logits)
-        return scored_by(self.map_, rows)
+        rows, floor = self._checked(logits)
+        stored = self._as_stored(logits)
+        return scored_by(self.map_, rows, floor) if stored is None else Scored.of_probs(stored, floor)
 
-    def _checked(self, logits: ArrayLike) -> Logits:
+    def _as_stored(self, logits: ArrayLike) -> Probs | None:
+        """Return stored probabilities as they are where the map does nothing: a last digit can change a bin."""
+        return stored_probs(logits) if len(self.map_) == 1 and isinstance(self.map_[0], Softmax) else None
+
+    def _checked(self, logits: ArrayLike) -> tuple[Logits, float | None]:
+        """Return logits that the map may be applied to, and what a stored 0 counts as."""
         check_is_fitted(self, "map_")
-        table = check_logits(logits)
+        plain, floor = _as_taken(self.map_, logits)
+        table = check_logits(plain)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
         if mixes(self.map_):
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
-        return finite(table)
+        refuse_lifted(self.map_, table)
+        return table, floor
 
     @final
     def predict(self, logits: ArrayLike) -> Labels:
@@ -143,3 +178,28 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _as_taken(steps: Map, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
+    """Return plain logits as a map takes them: a stored 0 is -inf, or where the map mixes classes the floor's."""
+    return (zeros_of(logits)[0], None) if mixes(steps) else without_zeros(logits)
+
+
+def _no_worse(steps: Map, logits: ArrayLike, labels: Labels) -> Map:
+    """Return steps, or where they raise the NLL of the rows they were learnt on, the temperature's, or the softmax."""
+    from surefoot.recalibrate.temperature import TemperatureScaling  # noqa: PLC0415  (it imports this module)
+
+    def nll(candidate: Map) -> float:
+        try:
+            plain, floor = _as_taken(candidate, logits)
+            table = check_logits(plain)
+            rows = scored_by(check_map(candidate, table.shape[1]), table, floor)
+            return float(-rows.log_of(labels).mean())
+        except InputError:  # numbers that are none
+            return float("inf")
+
+    most = nll((Softmax(),)) * (1 + 1e-9) + 1e-12
+    if nll(steps) <= most:
+        return steps
+    temperature = TemperatureScaling().fit(logits, labels).map_
+    return temperature if nll(temperature) <= most else (Softmax(),)

@@ -9,7 +9,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
 
-from surefoot.core.precision import floor_of, resolution
+from surefoot.core.precision import floor_of, log_probs, resolution
 from surefoot.core.types import Logits, Probs
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.temperature import TemperatureScaling
@@ -98,6 +98,6 @@ def _method(estimator: Any) -> str:
 def _as_logits(scores: np.ndarray, floor: float | None) -> Logits:
     """Return decision functions as logits; or, where there is a floor, the logarithms of probabilities above it."""
     if floor is not None:
-        return np.log(np.maximum(scores, floor), dtype=np.float64)
+        return log_probs(scores, floor)
     scores = np.asarray(scores, dtype=np.float64)
     return scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], 1)

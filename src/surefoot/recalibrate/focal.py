@@ -42,6 +42,8 @@ class FocalUndo(Recalibrator):
     array([[0.898, 0.102]])
     """
 
+    _learns = False
+
     def __init__(self, gamma: float | tuple[float, ...] = 3.0, thresholds: tuple[float, ...] = ()) -> None:
         self.gamma = gamma
         self.thresholds = thresholds

@@ -11,13 +11,15 @@ from surefoot.core.types import Logits
 from surefoot.recalibrate.steps import Mix, Normalise, Reweigh, Softmax, Step, apply
 
 
-def scored_by(steps: tuple[Step, ...], logits: Logits) -> Scored:
+def scored_by(steps: tuple[Step, ...], logits: Logits, floor: float | None = None) -> Scored:
     """Take logits (n, k) through steps; keep logarithms where the map ends in a softmax, or in a mixture of those.
+
+    With a floor -inf is a stored probability of 0, which counts as that.
 
     Property: probabilities as those of `apply`, to rounding.
     """
     logs = log_scores(steps, logits)
-    return Scored.of_probs(apply(steps, logits)) if logs is None else Scored.of_logits(logs)
+    return Scored.of_probs(apply(steps, logits), floor) if logs is None else Scored.of_logits(logs, floor)
 
 
 def log_scores(steps: tuple[Step, ...], logits: Logits) -> Logits | None:

@@ -7,7 +7,7 @@ that number into the others, so it refuses the row.
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import Logits
+from surefoot.core.types import Labels, Logits
 from surefoot.recalibrate.steps import Affine, Mix, RowTemperature, Step
 
 UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
@@ -25,12 +25,22 @@ def finite(logits: Logits) -> Logits:
     return np.where(absent, np.float32(_STAND_IN), logits.astype(np.result_type(logits, np.float32)))
 
 
+def possible(logits: Logits, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Leave rows out whose label is absent from them, as that of a stored probability of 0: they move no likelihood."""
+    own = logits[np.arange(len(labels)), labels]
+    kept = ~((own < 0.99 * _STAND_IN) & (own > 1.01 * _STAND_IN))
+    return (logits, labels) if kept.all() else (logits[kept], labels[kept])
+
+
 def first_absent(logits: Logits, gap: float) -> tuple[int, int] | None:
-    """Find the first row with at least two classes within `gap` of its largest logit, and one below that: both."""
+    """Find the first row with a class further than `gap` below its largest logit: both.
+
+    A row where no other class is left is let pass, unless the number that stands for absent ones is -inf.
+    """
     peak = logits.max(1, keepdims=True)
     far = peak.astype(np.float64) - logits > gap
     count = far.sum(1)
-    rows = np.flatnonzero((count > 0) & (count < logits.shape[1] - 1))
+    rows = np.flatnonzero((count > 0) & ((count < logits.shape[1] - 1) | np.isneginf(logits.min(1))))
     return (int(rows[0]), int(far[rows[0]].argmax())) if len(rows) else None
 
 
@@ -47,6 +57,35 @@ def refuse_absent(logits: Logits, gap: float, what: str) -> None:
             f"logits row {row} holds {logits[row, column]:g} in column {column}, which is absent from it; {what} would "
             f"mix that number into the other classes: use temperature or vector scaling"
         )
+
+
+def refuse_lifted(steps: tuple[Step, ...], logits: Logits) -> None:
+    """Refuse -inf in a column whose weight is not above 0: the class would not stay absent.
+
+    Raises:
+        InputError: there is one; the message names row and column.
+    """
+    absent = np.isneginf(logits)
+    if not absent.any():
+        return
+    for step in steps:
+        if isinstance(step, Mix):
+            for part in step.parts:
+                refuse_lifted(part, logits)
+        if isinstance(step, Affine) and step.weight.ndim < 2:
+            lifted = absent & (step.weight <= 0)
+            if lifted.any():
+                row, column = np.argwhere(lifted)[0]
+                raise InputError(
+                    f"logits row {row} holds -inf in column {column}, whose weight in this map is not above 0: the "
+                    f"class would not stay absent; use temperature scaling"
+                )
+
+
+def one_sided(logits: Logits, labels: Labels) -> bool:
+    """Whether no row is wrong, or none is right: such rows alone bound no map."""
+    right = int(np.count_nonzero(logits[np.arange(len(labels)), labels] >= logits.max(1)))
+    return right in (0, len(labels))
 
 
 def mixes(steps: tuple[Step, ...]) -> bool:

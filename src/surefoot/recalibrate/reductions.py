@@ -6,7 +6,7 @@ from surefoot.core.numerics import row_log_sums, top_scores
 from surefoot.core.types import Labels, Logits
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.binary import BinaryCalibrator, Histogram, Isotonic
-from surefoot.recalibrate.curves import Curve
+from surefoot.recalibrate.curves import Curve, Line
 from surefoot.recalibrate.steps import Affine, Curves, Normalise, Softmax, TopCurve
 from surefoot.recalibrate.temperature import TemperatureScaling
 
@@ -21,6 +21,15 @@ def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Map, flo
         return (), 1.0
     scale = 1 / TemperatureScaling().fit(logits, labels).temperature_
     return (Affine(np.array(scale), np.array(0.0)),), scale
+
+
+def _both(hits: np.ndarray) -> bool:
+    return bool(hits.any() and not hits.all())
+
+
+def _fit(calibrator: BinaryCalibrator, score: np.ndarray, hits: np.ndarray) -> Curve:
+    """Learn a curve; scores stay as they are where there are hits alone, or misses alone: nothing bounds a curve."""
+    return calibrator.fit(score, hits) if _both(hits) else Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
 class OneVsRest(Recalibrator):
@@ -55,7 +64,7 @@ class OneVsRest(Recalibrator):
             some = np.multiply(logits[:, start : start + _COLUMNS].T, scale, dtype=np.float64)
             some -= sums
             np.minimum(np.exp(some, out=some), 1.0, out=some)
-            curves += [calibrator.fit(p, labels == start + j) for j, p in enumerate(some)]
+            curves += [_fit(calibrator, p, labels == start + j) for j, p in enumerate(some)]
         return (*first, Softmax(), Curves(tuple(curves)), Normalise())
 
 
@@ -98,12 +107,12 @@ class TopLabel(Recalibrator):
         hits = top == labels
         power = _power_of_rest(logits[~hits], labels[~hits], top[~hits]) if self.fit_rest else np.array(1.0)
         calibrator = Histogram() if self.calibrator is None else self.calibrator
-        shared = calibrator.fit(score, hits)
+        shared = _fit(calibrator, score, hits)
         if not self.per_class:
             return (Softmax(), TopCurve((shared,), power))
         enough = max(_ENOUGH, getattr(calibrator, "least_rows", 0))
         own = [top == j for j in range(logits.shape[1])]
-        fitted = [calibrator.fit(score[o], hits[o]) if o.sum() >= enough else shared for o in own]
+        fitted = [calibrator.fit(score[o], hits[o]) if o.sum() >= enough and _both(hits[o]) else shared for o in own]
         return (Softmax(), TopCurve(tuple(fitted), power))
 
 

@@ -14,7 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Map, Recalibrator
-from surefoot.recalibrate.masks import UNDERFLOW, refuse_absent
+from surefoot.recalibrate.masks import UNDERFLOW, possible, refuse_absent
 from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
@@ -175,8 +175,9 @@ class TemperatureScaling(Recalibrator):
 
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         table = logits if logits.dtype.itemsize >= 4 else logits.astype(np.float32)
-        scale = scale_of(table)
-        self.temperature_, self.at_bound_ = 1.0, False
+        table, labels = possible(table, labels)
+        scale = scale_of(table) if len(table) else 0.0
+        self.temperature_, self.at_bound_ = 1.0, not len(table)
         if scale > 0:  # else all logits are equal, and every temperature gives the same answer
             unit = 1.0
             if not 1e-15 < scale < 1e15:  # squares would leave the dtype's range
@@ -217,6 +218,11 @@ class GridTemperatureScaling(Recalibrator):
     def _learn(self, logits: Logits, labels: Labels) -> Map:
         if self.objective not in ("ece", "nll"):
             raise InputError(f"objective must be 'ece' or 'nll', got {self.objective!r}")
+        if self.objective == "nll":
+            logits, labels = possible(logits, labels)
+            if not len(labels):
+                self.temperature_, self.at_bound_ = 1.0, True
+                return scaling(1.0)
         grid = np.cumsum(np.full(100, 0.1))  # one after another, as a loop adds them
         scaled = (np.divide(logits, temperature, dtype=np.float64) for temperature in grid)
         judge = (lambda z: _ece(softmax(z), labels)) if self.objective == "ece" else (lambda z: _nll(z, labels))
@@ -241,6 +247,8 @@ class EnsembleTemperatureScaling(Recalibrator):
     >>> EnsembleTemperatureScaling().fit(z, [0, 0, 1, 1]).weights_.shape
     (3,)
     """
+
+    _by_likelihood = True
 
     temperature_: float
     weights_: Float[np.ndarray, " 3"]
@@ -297,6 +305,9 @@ class ParameterizedTemperatureScaling(Recalibrator):
     >>> ParameterizedTemperatureScaling().fit(z, z.argmax(1)).predict_proba(z).shape
     (50, 3)
     """
+
+    _by_likelihood = True
+    _mixes = True
 
     def __init__(self, l2: float = 1.0, seed: int = 0) -> None:
         self.l2 = l2

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from surefoot.core.predictions import Predictions
-from surefoot.core.scored import Scored
 from surefoot.losses import LOSSES, FocalLoss
 from surefoot.losses.gamma import Steps
 from surefoot.recalibrate import FocalUndo, FocalUndoTemperature, Identity, Recalibrator, TemperatureScaling, choose
@@ -51,7 +50,7 @@ def find_remedy(held_out: Predictions, loss: str = "") -> Remedy:
     logits, labels = held_out.logits(), held_out.labels
     choice = choose(maps_for(loss), logits, labels)
     if not choice.scores:  # too few rows to hold any out
-        return Remedy("none", {"none": float(score_rows(Scored.of_logits(logits), labels, "nll").mean())})
+        return Remedy("none", {"none": float(score_rows(held_out.scored(), labels, "nll").mean())})
     return Remedy(choice.method, choice.scores)
 
 
