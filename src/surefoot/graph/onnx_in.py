@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_ops import READERS
+from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
 from surefoot.graph.onnx_values import Known, Value, Values, finite, guard
 from surefoot.graph.ops import Shape
 
@@ -153,6 +153,8 @@ class _Reader:
         values = [x for x in inputs if isinstance(x, Value)]
         if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
+        if node.op_type in SUPPORTED | _FOLDED:
+            known_attributes(node.op_type, attributes)
         if values and node.op_type not in _TAKE_INFINITY:
             for name, x in zip(node.input, inputs, strict=True):
                 if isinstance(x, np.ndarray) and x.dtype.kind == "f":
@@ -171,6 +173,9 @@ class _Reader:
                 f"the operation {node.op_type} is not one that surefoot reads ({', '.join(sorted(SUPPORTED))}); "
                 "rewrite the network with these, or cut it off before"
             )
+        more = [name for name in node.output[len(outputs) :] if name]
+        if more and node.op_type not in MORE_OUTPUTS:
+            raise InputError(f"its further outputs, {', '.join(map(repr, more))}, are not read: export it without them")
         for name, value in zip(node.output, outputs, strict=False):
             self.known[name] = value
 
