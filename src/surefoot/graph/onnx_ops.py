@@ -57,7 +57,7 @@ def _again_signal(reader: Values, value: Value, signal: bool) -> Value:
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    """alpha x W + beta C, in the runtime's steps: a factor folded into W would hide what it overflows or underflows."""
+    """Compute alpha x W + beta C, in the runtime's steps: folded into W, alpha would hide what overflows."""
     value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix")
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
