@@ -320,3 +320,11 @@ def test_attributes_and_outputs_that_are_not_read_are_refused() -> None:
     read = [helper.make_node("Dropout", ["x"], ["a", "mask"]), helper.make_node("Cast", ["mask"], ["y"], to=1)]
     with pytest.raises(InputError, match="its input 'mask' is the result of nothing before it"):
         graph_of_onnx(model_of(read, {}, [1, 2]))
+
+
+@pytest.mark.parametrize(("gamma", "mean"), [(1.4e-45, 0.0), (1e20, 1e25)])
+def test_a_normalisation_that_float32_cannot_fold_is_refused(gamma: float, mean: float) -> None:
+    given = {"a": gamma, "b": 0.0, "c": mean, "d": 2.25}
+    node = helper.make_node("BatchNormalization", ["x", *given], ["y"])
+    with pytest.raises(InputError, match="folded as runtimes do, leave float32"):
+        graph_of_onnx(model_of([node], {n: np.array([v, v], np.float32) for n, v in given.items()}, [1, 2]))

@@ -15,6 +15,8 @@ from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu
 _Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
 
 
+_SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
+_LARGE = 1e30  # a mean times its scale: beside it float32's largest number has room for what else is added
 _FAR = 1e3  # a bound from here on is seldom reached: written so that what lies within stays as it is
 
 
@@ -121,6 +123,11 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     axes = (1, -1) + (1,) * (len(value.full) - 2)
     centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
     scale = gamma / np.sqrt(variance + epsilon)
+    if np.any((scale != 0) & (np.abs(scale) < _SMALL)) or np.any(np.abs(mean * scale) > _LARGE):
+        raise InputError(
+            f"its statistics, folded as runtimes do, leave float32: scales of {np.abs(scale).min():g} to "
+            f"{np.abs(scale).max():g}, means of {mean.min():g} to {mean.max():g}"
+        )
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
 
 
