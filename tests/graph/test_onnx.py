@@ -256,3 +256,75 @@ def test_what_is_not_read_is_named() -> None:
         graph_of_onnx(model_of([helper.make_node("Expand", ["x", "s"], ["y"])], big, [1, 1, 1]))
     with pytest.raises(InputError, match="a batch of 3"):
         graph_of_onnx(model_of([helper.make_node("Relu", ["x"], ["y"])], {}, [3, 6]))
+
+
+@pytest.mark.parametrize("offset", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
+@pytest.mark.parametrize("factors", [{}, {"alpha": 0.5, "beta": -2.0}])
+def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, float]) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["a"]),
+        helper.make_node("Gemm", ["a", "w", "c"], ["b"], **factors),
+        helper.make_node("Reshape", ["b", "t"], ["y"]),
+    ]
+    shapes = {"s": np.array([2, 4]), "t": np.array([1, 6])}
+    agree(model_of(nodes, {"w": array(4, 3), "c": array(*offset), **shapes}, [1, 8]), [1, 8])
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("rank", [2, 3, 4])
+def test_a_matrix_of_a_higher_rank_raises_the_rank(rank: int, left: bool) -> None:
+    """Where an axis is counted from, summed over or moved tells the rank."""
+    weight = array(*(1,) * (rank - 2), *((2, 1) if left else (3, 3)))
+    nodes = [
+        helper.make_node("MatMul", ["w", "x"] if left else ["x", "w"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["y"]),
+    ]
+    model = model_of(nodes, {"w": weight}, [1, 3])
+    if rank == 2 and left:
+        return  # (2, 3): no batch is left
+    graph = graph_of_onnx(model)
+    x = array(1, 3, seed=3)
+    theirs = runtime(model, x)
+    ours = evaluate(graph, torch.from_numpy(x).double().reshape(1, *graph.input_shape)).numpy()
+    assert np.prod(graph.output_shape) == theirs.size
+    assert np.allclose(ours.ravel(), theirs.ravel(), atol=1e-6)
+
+
+def test_ranks_are_those_of_onnx() -> None:
+    """(1, 4) times (1, 4, 4) is (1, 1, 4): a sum over axis 1 leaves four numbers, not one."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("ReduceSum", ["a", "axes"], ["y"], keepdims=0),
+    ]
+    agree(model_of(nodes, {"w": array(1, 4, 4), "axes": np.array([1])}, [1, 4]), [1, 4])
+
+
+def test_attributes_and_outputs_that_are_not_read_are_refused() -> None:
+    norm = {name: np.ones(2, np.float32) for name in "abcd"}
+
+    def normed(outputs: list[str], **attributes: object) -> onnx.ModelProto:
+        node = helper.make_node("BatchNormalization", ["x", *"abcd"], outputs, **attributes)
+        return model_of([node], norm, [1, 2, 2], opset=8)
+
+    graph_of_onnx(normed(["y"], spatial=1))
+    with pytest.raises(InputError, match=r"BatchNormalization\): its attribute 'spatial' \(0\) is not read"):
+        graph_of_onnx(normed(["y"], spatial=0))
+    with pytest.raises(InputError, match="its further outputs, 'm', 'v', are not read"):
+        graph_of_onnx(normed(["y", "m", "v"]))
+    with pytest.raises(InputError, match="its attribute 'layout'"):
+        graph_of_onnx(model_of([helper.make_node("Relu", ["x"], ["y"], layout=1)], {}, [1, 2]))
+    with pytest.raises(InputError, match="its attribute 'what'"):
+        graph_of_onnx(model_of([helper.make_node("Transpose", ["x"], ["y"], what=1)], {}, [1, 2]))
+    dropped = [helper.make_node("Dropout", ["x"], ["y", "mask"])]
+    graph_of_onnx(model_of(dropped, {}, [1, 2]))
+    read = [helper.make_node("Dropout", ["x"], ["a", "mask"]), helper.make_node("Cast", ["mask"], ["y"], to=1)]
+    with pytest.raises(InputError, match="its input 'mask' is the result of nothing before it"):
+        graph_of_onnx(model_of(read, {}, [1, 2]))
+
+
+@pytest.mark.parametrize(("gamma", "mean"), [(1.4e-45, 0.0), (1e20, 1e25)])
+def test_a_normalisation_that_float32_cannot_fold_is_refused(gamma: float, mean: float) -> None:
+    given = {"a": gamma, "b": 0.0, "c": mean, "d": 2.25}
+    node = helper.make_node("BatchNormalization", ["x", *given], ["y"])
+    with pytest.raises(InputError, match="folded as runtimes do, leave float32"):
+        graph_of_onnx(model_of([node], {n: np.array([v, v], np.float32) for n, v in given.items()}, [1, 2]))

@@ -1,5 +1,7 @@
 """The cascade at its edges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ import torch
 from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Linear, Mul, Relu, Scale, Softmax
+from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale, Softmax
 from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.run import Method, Network, verify
+from surefoot.verify.several import answer_all
 
 
 def line_network(softmax: bool = False) -> Network:
@@ -126,3 +129,39 @@ def test_what_float64_cannot_tell_from_zero_proves_nothing() -> None:
     builder.add(Linear(torch.tensor([[1e300]], dtype=torch.float64)), square)
     query = Query(np.array([1e-170]), np.array([2e-170]), (Unsafe(np.array([[-1.0]]), np.array([-1e-40])),))
     assert isinstance(verify(Network.of(builder.build()), query, 3.0), Unknown)  # it is 1e-40 and more: unsafe, not 0
+
+
+@pytest.mark.parametrize("method", ["auto", "divide", "split"])
+@pytest.mark.parametrize("kind", ["scale", "sum", "add", "product"])
+def test_nothing_is_said_of_float32_where_it_may_overflow(kind: str, method: Method) -> None:
+    """1 * 1e20 * 1e20 / 1e20 / 1e20 is 1, and infinite in float32, whichever operation overflows."""
+
+    def scaled(factor: float) -> Scale:
+        return Scale(torch.tensor([factor], dtype=torch.float64))
+
+    for size in (1e5, 1e20):
+        builder = GraphBuilder((2,))
+        x = builder.add(Relu(), builder.add(Linear(torch.tensor([[1.0, 1.0], [1.0, -1.0]]).double()), 0))
+        if kind == "product":
+            x = builder.add(scaled(size), x)
+            x = builder.add(Mul(), x, x)
+        else:
+            x = builder.add(scaled(size if kind == "scale" else 0.4 * size * size / 1e2), x)
+            x = builder.add(scaled(size if kind == "scale" else 1e2), x)
+        if kind == "sum":  # only on the way
+            x = builder.add(Linear(torch.tensor([[9.0, -9.0], [9.0, 9.0]]).double()), x)
+        if kind == "add":
+            x = builder.add(Add(), builder.add(scaled(9.0), x), x)
+        x = builder.add(Relu(), builder.add(scaled(1 / size), builder.add(scaled(1 / size), x)))
+        x = builder.add(Linear(torch.ones(1, 2, dtype=torch.float64)), x)
+        query = Query(np.zeros(2), np.ones(2), (Unsafe(np.array([[1.0]]), np.array([-1.0])),))
+        verdict = verify(Network.of(builder.build(x)), query, 20, method)
+        if (kind, method) == ("product", "split"):
+            assert not isinstance(verdict, Holds) or verdict.float32 == (size == 1e5)
+        else:
+            assert isinstance(verdict, Holds)
+            assert verdict.float32 == (size == 1e5)
+        queries = [replace(query, lower=query.upper * at / 8, upper=query.upper * (at + 1) / 8) for at in range(8)]
+        together, _ = answer_all(Network.of(builder.build(x)), queries, 20, "auto", 0)
+        assert isinstance(together, Holds)
+        assert together.float32 == (size == 1e5)

@@ -19,7 +19,7 @@ from surefoot.recalibrate import load_recalibrator
 from surefoot.report.certified import Radius, certify_images, show
 from surefoot.report.evaluation import plain
 from surefoot.verify.many import load_images, open_network
-from surefoot.verify.opening import see_agreement_over
+from surefoot.verify.opening import see_agreement_within
 from surefoot.verify.regions import ball
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
@@ -62,8 +62,8 @@ def command(
     if not low < high:
         raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
     recalibrator = None if map_file is None else load_recalibrator(map_file)
-    for image in x[:3]:
-        see_agreement_over(opened.whole, opened.run, np.clip(image - radii[-1], low, high), image)
+    boxes = [(np.clip(image - radii[-1], low, high), np.clip(image + radii[-1], low, high)) for image in x]
+    see_agreement_within(opened.whole, opened.run, boxes)
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
 

@@ -17,6 +17,7 @@ from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootEr
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
 OUT_OF_MEMORY = 5
+ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")  # in PyTorch's words
 FAULT = 70  # of surefoot itself
 # Threads that wait sleep: by default they spin, each on a core, take the time of others on a busy machine, and keep the
 # thread that has work waiting for those that the machine does not run. Said before the libraries are loaded.
@@ -129,6 +130,8 @@ def _run(arguments: list[str]) -> None:
     except OSError:
         raise
     except Exception as error:
+        if isinstance(error, RuntimeError) and any(name in str(error) for name in ALLOCATORS):
+            _end("out of memory; give it a smaller question", OUT_OF_MEMORY)
         if os.environ.get("SUREFOOT_TRACEBACK"):
             raise
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -17,7 +17,7 @@ from surefoot.core.files import writing
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
-from surefoot.verify.opening import see_agreement_over
+from surefoot.verify.opening import see_agreement_within
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
@@ -25,7 +25,6 @@ from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 SHOWN = 50  # values of an input or output
-SEEN = 3  # regions in which the network is compared with ONNX Runtime, beside what every network is asked
 
 
 def command(
@@ -104,8 +103,7 @@ def command(
     opened = open_network(network, output)
     if prop is not None:
         queries = read_vnnlib(prop, opened.inputs, opened.outputs)
-        for query in queries[:SEEN]:
-            see_agreement_over(opened.whole, opened.run, query.lower, query.upper)
+        see_agreement_within(opened.whole, opened.run, [(query.lower, query.upper) for query in queries])
         verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
         answer = plain(verdict)
         if certificate is not None and proofs:
@@ -122,8 +120,7 @@ def command(
     x, y = x[:first], y[:first]
     span = numbers(valid or "0,1", 2, "--range")
     regions = _regions(x, region, eps, span, threshold or 0.0, delta or 0.0, at, towards, start or 0.0, opened)
-    for box in regions[:SEEN] if region in ("linf", "brighten", "patch", "pixels") else ():
-        see_agreement_over(opened.whole, opened.run, box.lower, box.upper)
+    see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in _boxes_of(box)])
     settings = Settings(str(network.resolve()), method, timeout, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
@@ -208,6 +205,14 @@ def _regions(
             if len(attacked) < len(x):
                 raise InputError(f"--towards has {len(attacked)} images for {len(x)}")
             return [line(image, other, start, delta) for image, other in zip(x, attacked, strict=False)]
+
+
+def _boxes_of(region: Region) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return boxes of inputs within a region: it, or where it has directions its middle and two corners, as points."""
+    if region.directions is None or region.centre is None:
+        return [(region.lower, region.upper)]
+    places = [0.5 * region.lower + 0.5 * region.upper, region.lower, region.upper]
+    return [(x, x) for x in (region.centre.ravel() + place @ region.directions for place in places)]
 
 
 def _with_bar(

@@ -16,6 +16,7 @@ from torch import Tensor
 DOUBLE = 2.0**-53
 SINGLE = 2.0**-24
 SINGLE_LEAST = 2.0**-149  # what a product of two small float32 numbers may lose, be they ever so small
+SINGLE_LARGEST = (2.0 - 2.0**-23) * 2.0**127
 SPARE = 16  # operations beside the sum: scaling by a folded batch normalisation, adding a bias, a stored constant
 
 LEAST = 1e-150  # so that a product of two is a float64 still, and so is an error relative to it
@@ -54,6 +55,14 @@ class Arithmetic:
     def error(self, terms: int) -> tuple[float, float]:
         """Return the relative and the absolute error of a sum of so many products."""
         return (gamma(terms, self.unit), (terms + SPARE) * SINGLE_LEAST) if self.unit else (0.0, 0.0)
+
+    def overflows(self, size: Numbers, relative: float) -> Numbers:
+        """Return where a sum may pass the largest number in some order of its terms, whose magnitudes sum to `size`.
+
+        Nothing is known of the result then: its error is infinite, and no bound follows for this arithmetic. A size
+        that is not a number may be any.
+        """
+        return cast(Numbers, ~(size * (1 + relative) <= (SINGLE_LARGEST if self.unit else np.inf)))
 
 
 REAL = Arithmetic("real", 0.0)

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_file import load_model
-from surefoot.graph.onnx_ops import READERS
+from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
 from surefoot.graph.onnx_values import Known, Value, Values, finite, guard
 from surefoot.graph.ops import Shape
 
@@ -31,6 +31,8 @@ _FOLDED = {
     *_MOVES, "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Identity", "Mul", "Neg", "ReduceProd",
     "Shape", "Sqrt", "Sub",
 }  # fmt: skip
+_COMPUTED = {"Add", "Cast", "Div", "Mul", "Neg", "ReduceProd", "Sqrt", "Sub"}
+_COMPUTED_TYPES = ("float32", "float64", "int32", "int64")
 SUPPORTED = {*READERS, *_MOVES, "Constant", "Shape"}
 
 
@@ -153,6 +155,8 @@ class _Reader:
         values = [x for x in inputs if isinstance(x, Value)]
         if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
+        if node.op_type in SUPPORTED | _FOLDED:
+            known_attributes(node.op_type, attributes)
         if values and node.op_type not in _TAKE_INFINITY:
             for name, x in zip(node.input, inputs, strict=True):
                 if isinstance(x, np.ndarray) and x.dtype.kind == "f":
@@ -171,6 +175,9 @@ class _Reader:
                 f"the operation {node.op_type} is not one that surefoot reads ({', '.join(sorted(SUPPORTED))}); "
                 "rewrite the network with these, or cut it off before"
             )
+        more = [name for name in node.output[len(outputs) :] if name]
+        if more and node.op_type not in MORE_OUTPUTS:
+            raise InputError(f"its further outputs, {', '.join(map(repr, more))}, are not read: export it without them")
         for name, value in zip(node.output, outputs, strict=False):
             self.known[name] = value
 
@@ -185,6 +192,8 @@ class _Reader:
             finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
         elif any(a.name == "to" and a.i not in _TYPES for a in node.attribute):
             raise InputError("a cast of constants to short numbers is not folded: export the network in float32")
+        if node.op_type in _COMPUTED:
+            _computed_alike(node, inputs)
         if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
             guard([int(n) for n in inputs[-1].flatten()])
         return list(self._run(node, inputs))
@@ -210,9 +219,36 @@ class _Reader:
         if node.op_type in ("Expand", "Tile"):
             target = inputs[1]
             guard([int(n) for n in np.asarray(target).flatten()] + ([*value.full] if node.op_type == "Tile" else []))
+            if node.op_type == "Expand":  # refused before it is done
+                self.values.hold(math.prod(np.broadcast_shapes(value.full, tuple(np.asarray(target).flatten()))))
         places = np.arange(math.prod(value.full), dtype=np.int64).reshape(value.full)
         rest = [x for x in inputs[1:] if isinstance(x, np.ndarray)]
         return [self.values.taken(value, moved) for moved in self._run(node, [places, *rest])]
+
+
+def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
+    """Refuse to compute with constants what a runtime may compute otherwise.
+
+    Raises:
+        InputError: short numbers, whose arithmetic runtimes do in float32; whole numbers divided by 0 or cast from what
+            they do not hold; products of real numbers in an order of their own.
+    """
+    given = inputs[0]
+    if node.op_type == "Cast":
+        to = next(a.i for a in node.attribute if a.name == "to")
+        if given.dtype.kind not in "iub" and to in _WHOLE and to != TensorProto.BOOL:
+            given = given.astype(np.float64)
+            limits = np.iinfo(helper.tensor_dtype_to_np_dtype(to))
+            if given.size and not (given.min() >= float(limits.min) and given.max() < float(limits.max)):
+                raise InputError(f"a constant of {given.min():g} to {given.max():g} is cast to {limits.dtype}")
+        return
+    short = [x.dtype for x in inputs if x.dtype.name not in _COMPUTED_TYPES]
+    if short:
+        raise InputError(f"constants of {short[0]} are computed with: runtimes differ; export the network in float32")
+    if node.op_type == "Div" and inputs[1].dtype.kind == "i" and not inputs[1].all():
+        raise InputError("a whole number is divided by 0")
+    if node.op_type == "ReduceProd" and given.dtype.kind == "f":
+        raise InputError("a product of real constants is rounded in an order that runtimes choose; store the result")
 
 
 def _array(tensor: onnx.TensorProto) -> np.ndarray:

@@ -15,6 +15,8 @@ from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu
 _Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
 
 
+_SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
+_LARGE = 1e30  # a mean times its scale: beside it float32's largest number has room for what else is added
 _FAR = 1e3  # a bound from here on is seldom reached: written so that what lies within stays as it is
 
 
@@ -57,43 +59,56 @@ def _again_signal(reader: Values, value: Value, signal: bool) -> Value:
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix") * _attribute(a, "alpha", 1.0)
-    if a.get("transA", 0):
-        raise InputError("transA is not read")
+    """Compute alpha x W + beta C, in the runtime's steps: folded into W, alpha would hide what overflows."""
+    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix")
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
     weight = weight if a.get("transB", 0) else weight.T
-    offset = _optional(inputs, 2, "offset")
-    if offset is not None:
-        offset = torch.broadcast_to(offset.flatten() * _attribute(a, "beta", 1.0), (weight.shape[0],)).clone()
-    return reader.add(Linear(torch.tensor(weight), offset), value, name=name)
+    alpha, shift = _attribute(a, "alpha", 1.0), None
+    if len(inputs) > 2 and inputs[2] is not None:
+        shift = _constant(inputs[2], "offset")
+        target = (value.full[0], len(weight))
+        if shift.ndim > 2 or np.broadcast_shapes(shift.shape, target) != target:
+            raise InputError(f"the offset of shape {shift.shape} is not one for values of shape {target}")
+        shift = shift * _attribute(a, "beta", 1.0)
+    matrix = torch.tensor(weight)
+    if alpha == 1 and (shift is None or shift.ndim < 2 or len(shift) == 1):  # the same offset for every row
+        offset = None if shift is None else torch.tensor(np.broadcast_to(shift.flatten(), (len(weight),)).copy())
+        return reader.add(Linear(matrix, offset), value, name=name)
+    product = reader.add(Linear(matrix), value, name=name and f"{name}_product")
+    return reader.scaled(product, alpha, shift, name)
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
     if isinstance(inputs[0], Value):
         value, weight = inputs[0], _constant(inputs[1], "matrix")
+        matrix = _one_matrix(weight if weight.ndim > 1 else weight[:, None])
+        out = reader.add(Linear(torch.tensor(matrix.T)), value, name=name)
         if weight.ndim == 1:
-            weight = weight[:, None]
-        if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
-            weight = weight.reshape(weight.shape[-2:])
-        if weight.ndim != 2:
-            raise InputError(f"a matrix is needed; the constant has the shape {weight.shape}")
-        out = reader.add(Linear(torch.tensor(weight.T)), value, name=name)
-        if isinstance(inputs[1], np.ndarray) and inputs[1].ndim == 1:
             return reader.taken(out, np.arange(math.prod(out.full)).reshape(out.full[:-1]))
-        return out
+        return _of_rank(reader, out, weight.ndim, len(value.full))
     weight, value = _constant(inputs[0], "matrix"), value_of(inputs[1])
-    if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
-        weight = weight.reshape(weight.shape[-2:])
-    if weight.ndim == 2 and len(value.full) == 1:
-        return reader.add(Linear(torch.tensor(weight)), value, name=name)
-    if weight.ndim != 2 or len(value.full) < 2:
-        raise InputError(f"shapes {weight.shape} and {value.full} are not those of a matrix and columns")
+    matrix = _one_matrix(weight)
+    if len(value.full) == 1:
+        out = reader.add(Linear(torch.tensor(matrix)), value, name=name)
+        return _of_rank(reader, out, weight.ndim, 1)
     places = np.arange(math.prod(value.full)).reshape(value.full)
     columns = reader.taken(value, places.swapaxes(-1, -2))
-    out = reader.add(Linear(torch.tensor(weight)), columns, name=name)
+    out = reader.add(Linear(torch.tensor(matrix)), columns, name=name)
     places = np.arange(math.prod(out.full)).reshape(out.full)
-    return reader.taken(out, places.swapaxes(-1, -2))
+    return _of_rank(reader, reader.taken(out, places.swapaxes(-1, -2)), weight.ndim, len(value.full))
+
+
+def _one_matrix(weight: np.ndarray) -> np.ndarray:
+    if weight.ndim < 2 or math.prod(weight.shape[:-2]) != 1:
+        raise InputError(f"a matrix is needed; the constant has the shape {weight.shape}")
+    return weight.reshape(weight.shape[-2:])
+
+
+def _of_rank(reader: Values, out: Value, matrix: int, values: int) -> Value:
+    """Put the axes of length 1 before a product's that a matrix of a higher rank than its values' gives it."""
+    more = matrix - 2 if values == 1 else max(matrix - values, 0)
+    return reader.taken(out, np.arange(math.prod(out.full)).reshape((1,) * more + out.full)) if more else out
 
 
 def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
@@ -108,6 +123,11 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     axes = (1, -1) + (1,) * (len(value.full) - 2)
     centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
     scale = gamma / np.sqrt(variance + epsilon)
+    if np.any((scale != 0) & (np.abs(scale) < _SMALL)) or np.any(np.abs(mean * scale) > _LARGE):
+        raise InputError(
+            f"its statistics, folded as runtimes do, leave float32: scales of {np.abs(scale).min():g} to "
+            f"{np.abs(scale).max():g}, means of {mean.min():g} to {mean.max():g}"
+        )
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
 
 
@@ -389,6 +409,54 @@ READERS: dict[str, _Read] = {
     "Sub": _arithmetic("Sub"),
     "Sum": _sum,
 }
+
+
+_WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+# What is read of each operation; an attribute that is not here is refused, for it may change what the node computes.
+ATTRIBUTES: dict[str, set[str]] = {
+    "AveragePool": {*_WINDOW, "ceil_mode", "count_include_pad"},
+    "BatchNormalization": {"epsilon", "momentum", "training_mode"},
+    "Cast": {"to", "saturate"},
+    "Clip": {"min", "max"},
+    "Concat": {"axis"},
+    "Constant": {"value", "value_float", "value_floats", "value_int", "value_ints"},
+    "ConstantOfShape": {"value"},
+    "Conv": {*_WINDOW, "group"},
+    "DepthToSpace": {"blocksize", "mode"},
+    "Dropout": {"ratio", "seed"},
+    "Flatten": {"axis"},
+    "Gather": {"axis"},
+    "Gemm": {"alpha", "beta", "transB"},
+    "LeakyRelu": {"alpha"},
+    "LogSoftmax": {"axis"},
+    "MaxPool": {*_WINDOW, "ceil_mode"},
+    "Pad": {"mode", "pads", "value"},
+    "ReduceMean": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceProd": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceSum": {"axes", "keepdims", "noop_with_empty_axes"},
+    "Reshape": {"allowzero"},
+    "Shape": {"start", "end"},
+    "Slice": {"axes", "ends", "starts"},
+    "Softmax": {"axis"},
+    "SpaceToDepth": {"blocksize"},
+    "Split": {"axis", "num_outputs", "split"},
+    "Squeeze": {"axes"},
+    "Transpose": {"perm"},
+    "Unsqueeze": {"axes"},
+}
+_WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("Gemm", "transA"): 0, ("MaxPool", "storage_order"): 0}
+MORE_OUTPUTS = {"Dropout", "MaxPool"}  # the first stays the same if there are more; these are not read
+
+
+def known_attributes(op: str, attributes: dict[str, Any]) -> None:
+    """Refuse attributes that are not read, but where they have no effect.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, value in attributes.items():
+        if name not in ATTRIBUTES.get(op, ()) and _WITHOUT_EFFECT.get((op, name)) != value:
+            raise InputError(f"its attribute {name!r} ({str(value)[:50]}) is not read: export the network without it")
 
 
 # Attributes

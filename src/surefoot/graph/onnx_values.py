@@ -11,7 +11,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Reshape, Scale, Shape, Take
 
-LARGEST_VALUE = 2**27  # numbers in one value
+LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Values:
         self.opset = opset
         self.first = Value(0, full)
         self.builder = GraphBuilder(self.first.sample, name)
+        self.numbers = math.prod(full)  # in all values so far
 
     def taken(self, value: Value, places: np.ndarray, name: str = "") -> Value:
         """Move data: a Reshape where the order stays, else a Take."""
@@ -60,9 +61,20 @@ class Values:
         """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""
         place = self.builder.add(op, *(value.place for value in values), name=name)
         sample = self.builder.nodes[place].shape
+        self.hold(math.prod(sample))
         if full is None:
             full = (1, *sample) if values[0].lead else sample
         return Value(place, full)
+
+    def hold(self, more: int) -> None:
+        """Count numbers of a new value.
+
+        Raises:
+            InputError: all values together are too many to be held.
+        """
+        self.numbers += more
+        if self.numbers > LARGEST_VALUE:
+            raise InputError(f"the network has more than {LARGEST_VALUE} values up to here, too many to be held")
 
     def image(self, x: "Known | None") -> Value:
         """Give an image (c, h, w), or a signal (c, l) as one of height 1."""

@@ -37,7 +37,7 @@ class Box:
 
 
 def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tensor | None:
-    """Bound what the deployed arithmetic adds to this node's exact result; None is nothing."""
+    """Bound what the deployed arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
     match node.op:
         case Take() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
             return None
@@ -52,7 +52,9 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tenso
             size = inputs[0].magnitude * inputs[1].magnitude
         case _:
             assert_never(node.op)
-    return size * relative + absolute if relative else None
+    if not relative:
+        return None
+    return torch.where(arithmetic.overflows(size, relative), math.inf, size * relative + absolute)
 
 
 def magnitude_of(op: Affine, box: Box) -> Tensor:

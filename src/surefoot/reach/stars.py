@@ -135,12 +135,16 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
             bias = node.op.bias()
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
             form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
-            form = replace(form, error=form.error + least) if least else form
+            if least:  # the error holds twice what rounding is relative to, by `relative`
+                over = arithmetic.overflows(form.error / (2 * relative), relative)
+                form = replace(form, error=torch.where(over, torch.inf, form.error + least))
         case Add():
             form = forms[0].plus(forms[1], state.predicate)
             if arithmetic.unit:
-                size = sum(f.size(state.predicate) + f.error for f in forms)
-                form = replace(form, error=form.error + 2 * arithmetic.unit * size)
+                first, second = (f.size(state.predicate) + f.error for f in forms)
+                size = first + second
+                error = form.error + 2 * arithmetic.unit * size
+                form = replace(form, error=torch.where(arithmetic.overflows(size, 0.01), torch.inf, error))
         case Concat():
             variables = max(form.variables for form in forms)
             joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
@@ -350,7 +354,10 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     reach_x, reach_y = (magnitude(np.maximum(np.abs(low), np.abs(up))) for low, up in ((xl, xu), (yl, yu)))
     ex, ey = (magnitude(form.error.flatten().numpy()) for form in (x, y))
     relative, absolute = arithmetic.error(1)
-    error = reach_x * ey + reach_y * ex + ex * ey + relative * (reach_x + ex) * (reach_y + ey) + absolute
+    size = (reach_x + ex) * (reach_y + ey)
+    error = reach_x * ey + reach_y * ex + ex * ey + relative * size + absolute
+    if arithmetic.unit:
+        error = np.where(arithmetic.overflows(size, relative), np.inf, error)
     low, high = corners.min(0), corners.max(0)
     slack = 8 * DOUBLE * reach_x * reach_y
     low, high = low - slack, high + slack

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
 from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
 from surefoot.verify.runtime import Runner, runner_of_onnx
 
-LARGE = 10**9  # products of one evaluation: from here on two inputs are tried, in float32
+LARGE = 10**9  # products and values of one evaluation: from here on two inputs are tried, in float32
 MEDIUM = 10**7
+POINTS = 1000  # at which a network is compared within what is asked of it, if that costs at most `EFFORT` products
+EFFORT = 10**8
+AT_ONCE = 2**22  # values of as many inputs as are evaluated together
 LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
 SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
 FAINT = 1e-5
@@ -63,16 +67,34 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
 
 
 def see_agreement_over(graph: Graph, run: Runner, lower: np.ndarray, upper: np.ndarray) -> None:
-    """See that a graph and a runtime agree at both ends of a box (flat), in its middle and in between.
+    """See that a graph and a runtime agree in a box (flat), as `see_agreement_within`."""
+    see_agreement_within(graph, run, [(lower, upper)])
+
+
+def see_agreement_within(graph: Graph, run: Runner, boxes: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """See that a graph and a runtime agree in boxes (lower, upper), flat: at ends, middles and random points.
+
+    As many points as `POINTS` and `EFFORT` allow, over all boxes: of one box at least its ends, its middle and a random
+    point, of many their middles and a random point of each, and where there are more boxes than points, of boxes that
+    are spread over all.
 
     Raises:
         InputError: they do not, or the runtime gives what is no number.
     """
-    low, high = (np.asarray(end, dtype=np.float64).ravel() for end in (lower, upper))
-    shares = np.random.default_rng(0).random((1 if _products(graph) > MEDIUM else 3, len(low)))
-    x = np.concatenate([[low], [high], [0.5 * low + 0.5 * high], low + shares * (high - low)])
+    allowed = int(np.clip(EFFORT // max(_products(graph), 1), 4, POINTS))
+    rng = np.random.default_rng(0)
+    which = np.unique(np.linspace(0, len(boxes) - 1, min(len(boxes), allowed)).astype(int)) if boxes else []
+    each = allowed // max(len(which), 1)
+    points = []
+    for i in which:
+        low, high = (np.asarray(end, dtype=np.float64).ravel() for end in boxes[i])
+        fixed = [0.5 * low + 0.5 * high, low, high][: min(each - 1, 3)]
+        shares = rng.random((each - len(fixed), len(low)))
+        points += [*fixed, *(low + shares * (high - low))]
+    if not points:
+        return
     with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
+        x = np.stack(points).astype(np.float32)
     x = x[np.isfinite(x).all(1)]
     if len(x):
         see_agreement(graph, run, x, everywhere=True)
@@ -89,6 +111,11 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
     Raises:
         InputError: another number of outputs, other values, or no number anywhere.
     """
+    step = max(AT_ONCE // sum(math.prod(node.shape) for node in graph.nodes), 1)
+    if everywhere and len(x) > step:
+        for begin in range(0, len(x), step):
+            see_agreement(graph, run, x[begin : begin + step], everywhere)
+        return
     theirs = run(x)
     rows = torch.from_numpy(x).reshape(-1, *graph.input_shape)
     if theirs.shape[1] != math.prod(graph.output_shape):
@@ -185,8 +212,8 @@ def _probes(graph: Graph) -> np.ndarray:
 
 
 def _products(graph: Graph) -> int:
-    """Count the products of one evaluation."""
-    return sum(math.prod(n.shape) * n.op.terms for n in graph.nodes if isinstance(n.op, Linear | Conv2d))
+    """Count the products of one evaluation, and the values."""
+    return sum(math.prod(n.shape) * (n.op.terms if isinstance(n.op, Linear | Conv2d) else 1) for n in graph.nodes)
 
 
 def _shown(x: np.ndarray) -> str:

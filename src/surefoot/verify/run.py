@@ -456,7 +456,8 @@ class _Run:
     def float32_holds(self) -> bool:
         if self.seen is None:  # zonotopes are dear for many free inputs
             return self.substituted(FLOAT32, None) > 0
-        margin, state = self.reached(FLOAT32)
+        with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, and bounds no numbers
+            margin, state = self.reached(FLOAT32)
         return margin > 0 or self.substituted(FLOAT32, state) > 0
 
     def substitution(self) -> Verdict | None:
