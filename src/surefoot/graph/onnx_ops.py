@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, value_of
+from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, inverted, rounded_from, value_of
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
 
 _Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
@@ -66,7 +67,11 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     offset = _optional(inputs, 2, "offset")
     if offset is not None:
         offset = torch.broadcast_to(offset.flatten() * _attribute(a, "beta", 1.0), (weight.shape[0],)).clone()
-    return reader.add(Linear(torch.tensor(weight), offset), value, name=name)
+    factors = _attribute(a, "alpha", 1.0), _attribute(a, "beta", 1.0)
+    double = any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in inputs[1:])
+    # a product of two float32 is exact in float64
+    rounded = rounded_from("alpha w", weight, *factors) if double and factors != (1.0, 1.0) else ""
+    return reader.add(Linear(torch.tensor(weight), offset, rounded), value, name=name)
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
@@ -108,7 +113,8 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     axes = (1, -1) + (1,) * (len(value.full) - 2)
     centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
     scale = gamma / np.sqrt(variance + epsilon)
-    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
+    rounded = rounded_from("gamma / sqrt(variance + epsilon)", gamma, variance, epsilon)
+    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
 
 
 def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
@@ -119,8 +125,10 @@ def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name
     """Slope x + (1 - slope) relu(x)."""
     value, slope = value_of(inputs[0]), _attribute(a, "alpha", 0.01)
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
+    rest = 1.0 - slope
+    rounded = "" if Fraction(rest) == 1 - Fraction(slope) else rounded_from("1 - slope", slope)
     return reader.add(
-        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, 1.0 - slope, None, ""), name=name
+        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, rest, None, "", rounded), name=name
     )
 
 
@@ -205,7 +213,8 @@ def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any
     if bool((counts == 0).any()):
         raise InputError("a pooling window lies in the padding alone")
     out = reader.add(sums, value, name=name and f"{name}_sum")
-    return _again_signal(reader, reader.scaled(out, (1 / counts).numpy()[None], None, name), signal)
+    mean = reader.scaled(out, (1 / counts).numpy()[None], None, name, inverted(counts.numpy()))
+    return _again_signal(reader, mean, signal)
 
 
 def _global(pool: _Read) -> _Read:
@@ -231,7 +240,7 @@ def _reduce(mean: bool) -> _Read:
         moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
         weight = torch.full((1, count), 1.0, dtype=torch.float64)
         out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
-        out = reader.scaled(out, 1.0 / count, None, name) if mean else out
+        out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
         shape = [1 if axis in axes else n for axis, n in enumerate(value.full)]
         if not a.get("keepdims", 1):
             shape = [value.full[axis] for axis in kept]
@@ -257,7 +266,8 @@ def _arithmetic(op: str) -> _Read:
                 case _:
                     if np.any(c == 0):
                         raise InputError("it divides by 0")
-                    return reader.scaled(x, finite(1.0 / c, "the inverse of its second operand"), None, name)
+                    inverse = finite(1.0 / c, "the inverse of its second operand")
+                    return reader.scaled(x, inverse, None, name, inverted(c))
         c, y = _constant(x, "first operand"), value_of(y)
         match op:
             case "Add":
