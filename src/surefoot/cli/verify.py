@@ -1,6 +1,7 @@
 """`surefoot verify`: does a property hold for every input of a region?"""
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
@@ -12,11 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.cluster import workers
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
 from surefoot.verify.opening import see_agreement_over
+from surefoot.verify.query import Unknown
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
@@ -84,10 +87,15 @@ def command(
         raise InputError("give a property (.vnnlib), or --images")
     opened = open_network(network, output)
     if prop is not None:
-        queries = read_vnnlib(prop, opened.inputs, opened.outputs)
+        deadline = Deadline.of(timeout)
+        queries = deadline.run(lambda: read_vnnlib(prop, opened.inputs, opened.outputs))
+        if queries is None:
+            late = {"seconds": round(timeout - deadline.left, 3)}
+            _show_one(plain(Unknown("time is up", -math.inf, late)), as_json)
+            return
         for query in queries[:SEEN]:
             see_agreement_over(opened.whole, opened.run, query.lower, query.upper)
-        verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
+        verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
         if certificate is not None and proofs:
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
         _show_one(plain(verdict), as_json)
