@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
@@ -15,6 +16,7 @@ from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.cluster import workers
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
+from surefoot.core.files import keep_inputs
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
@@ -26,6 +28,8 @@ from surefoot.verify.several import answer_all
 from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
+LARGEST_PLACE = 2**40
+_LONG = re.compile("[eE][+-]?[0-9]{5}|[0-9_]{2000}")  # would take long to write out
 SEEN = 3  # regions in which the network is compared with ONNX Runtime, beside what every network is asked
 
 
@@ -85,6 +89,7 @@ def command(
     """
     if (prop is None) == (images is None):
         raise InputError("give a property (.vnnlib), or --images")
+    keep_inputs({"--certificate": certificate, "--journal": journal}, (network, prop, images, towards))
     opened = open_network(network, output)
     if prop is not None:
         deadline = Deadline.of(timeout)
@@ -120,13 +125,25 @@ def numbers(text: str, count: int | None, option: str) -> list[float]:
     Raises:
         InputError: something else, or another count.
     """
+    if _LONG.search(text):
+        raise InputError(f"{option} {text[:40]!r}: a number of so many digits is none that float64 holds")
     try:
         numbers = [float(Fraction(part.strip())) for part in text.split(",")]
+    except OverflowError:
+        raise InputError(f"{option} {text!r}: a number is beyond what float64 holds, 1.8e308") from None
     except (ValueError, ZeroDivisionError):
         raise InputError(f"{option} {text!r}: numbers such as 2/255 or 0.1 are needed") from None
     if count is not None and len(numbers) != count:
         raise InputError(f"{option} {text!r}: {count} numbers between commas are needed")
     return numbers
+
+
+def _whole(text: str, count: int | None, option: str) -> list[int]:
+    values = numbers(text, count, option)
+    for value in values:
+        if not value.is_integer() or abs(value) > LARGEST_PLACE:
+            raise InputError(f"{option} {text!r}: places of pixels are whole numbers, and {value:g} is none")
+    return [int(value) for value in values]
 
 
 def _regions(
@@ -153,10 +170,10 @@ def _regions(
         case "brighten":
             return [brightening(image, threshold, delta) for image in x]
         case "patch":
-            top, left, size = (int(n) for n in numbers(at, 3, "--at"))
+            top, left, size = _whole(at, 3, "--at")
             return [patch(image.reshape(network.graph.input_shape), top, left, size, low, high) for image in x]
         case "pixels":
-            places = np.array(numbers(at, None, "--at")).astype(int)
+            places = np.array(_whole(at, None, "--at"))
             return [pixels(image, places, low, high) for image in x]
         case "line":
             if towards is None:

@@ -141,6 +141,7 @@ def compress_file(
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
+    journal.must_be_own()
     opened = open_onnx(path)
     whole = opened.graph
     _seen_over(domain, opened)
