@@ -101,3 +101,50 @@ def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["time_is_up"] == late
     assert found["regions_at_least"] == 0
     assert not (folder / "flat.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--eps", "1e400"), "beyond what float64 holds"),
+        (("--eps", "0.1", "--range", "-1e400,1e400"), "beyond what float64 holds"),
+        (("--eps", "1e999999999"), "so many digits"),
+        (("--region", "pixels", "--at", "0.7"), "whole numbers"),
+        (("--region", "pixels", "--at", "1/3"), "whole numbers"),
+        (("--region", "patch", "--at", "0,0.5,1"), "whole numbers"),
+        (("--eps", "0.1", "--journal", "x.npz"), "reads or writes this file"),
+    ],
+)
+def test_odd_options_are_refused_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        run(["verify", "one.onnx", "--images", "x.npz", *arguments])
+    assert done.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said.replace("\n", " ")
+
+
+def test_outputs_that_are_inputs_are_refused_before_any_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = (folder / "one.onnx").read_bytes()
+    for command in (
+        ("verify", "one.onnx", "p.vnnlib", "--certificate", "one.onnx"),
+        ("verify", "one.onnx", "p.vnnlib", "--certificate", "p.vnnlib"),
+        ("compress", "one.onnx", "--domain", "0,1", "-o", "one.onnx"),
+        ("compress", "one.onnx", "--domain", "0,1", "-o", "s.onnx", "--certificate", "s.onnx"),
+        ("equal", "one.onnx", "two.onnx", "--domain", "0,1", "-o", "one.onnx"),
+        ("equal", "one.onnx", "two.onnx", "--domain", "0,1e400"),
+        ("export", "one.onnx", "--classes", "3", "-o", "one.onnx"),
+    ):
+        with pytest.raises(SystemExit) as done:
+            run([*command])
+        assert done.value.code == 2
+        assert (folder / "one.onnx").read_bytes() == content
+    assert not (folder / "s.onnx").exists()
+
+
+def test_a_property_may_be_named_after_its_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prop = folder / "one.onnx.vnnlib"
+    prop.write_text(PROPERTY.replace("(assert (>= Y_0 0.0))", "(assert (>= Y_0 1000.0))"))
+    assert said(capsys, "verify", "one.onnx", prop.name, "--certificate", "c.npz")["verdict"] == "holds"
+    assert said(capsys, "check", "one.onnx", prop.name, "c.npz")["valid"]

@@ -9,6 +9,7 @@ from planted import hard
 from surefoot.compress import stable
 from surefoot.compress.journal import Journal, covers
 from surefoot.compress.stable import Stability, stability
+from surefoot.core.errors import FileError
 from surefoot.reach.backward import Choice
 from surefoot.verify.branch import Part
 
@@ -95,3 +96,19 @@ def test_keys_are_of_all_that_a_search_depends_on(tmp_path: Path, monkeypatch: p
     before = len(list(journal.folder.iterdir()))
     stability(hard(), ENDS[0], 0.999 * ENDS[1], 5.0, journal=journal)
     assert len(list(journal.folder.iterdir())) > before
+
+
+def test_only_its_own_files_are_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.must_be_own()
+    journal.write("0" * 32, (), 1.0)
+    journal.must_be_own()
+    (journal.folder / "thesis.txt").write_text("all of it")
+    with pytest.raises(FileError, match=r"thesis\.txt"):
+        journal.must_be_own()
+    journal.forget()
+    assert [file.name for file in journal.folder.iterdir()] == ["thesis.txt"]
+    (journal.folder / "thesis.txt").unlink()
+    journal.write("0" * 32, (), 1.0)
+    journal.forget()
+    assert not journal.folder.exists()

@@ -2,12 +2,14 @@
 
 import errno
 import json
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 
-from surefoot.core.errors import FileError
-from surefoot.core.files import read_json, read_pairs, whole_file, write_json, write_text
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import keep_inputs, read_json, read_pairs, whole_file, write_json, write_text
 from surefoot.core.tables import load_predictions
 from surefoot.proof.files import load_certificate
 
@@ -71,3 +73,36 @@ def test_what_the_system_refuses_is_one_line_and_leaves_nothing(tmp_path):
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+def test_links_are_followed_and_devices_and_pipes_are_written_to(tmp_path):
+    target, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    link.symlink_to(target)
+    write_text(link, "one")
+    assert link.is_symlink()
+    assert target.read_text() == "one"
+    null = Path(os.devnull)
+    before = null.stat()
+    write_text(null, "gone")
+    assert (null.stat().st_rdev, null.stat().st_mode) == (before.st_rdev, before.st_mode)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.txt", "pipe", "real.txt"]
+
+
+def test_outputs_are_no_inputs(tmp_path):
+    one, two, link = (tmp_path / name for name in ("one", "two", "link"))
+    one.write_text("x")
+    link.symlink_to(one)
+    hard = tmp_path / "hard"
+    hard.hardlink_to(one)
+    keep_inputs({"--out": two, "--page": None, "--log": Path(os.devnull)}, (one, None, Path(os.devnull), "0,1"))
+    for given in (one, link, hard, tmp_path / "." / "one"):
+        with pytest.raises(InputError, match="--out"):
+            keep_inputs({"--out": given}, (one,))
+    with pytest.raises(InputError, match="--page"):
+        keep_inputs({"--out": two, "--page": two}, (one,))

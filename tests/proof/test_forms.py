@@ -7,8 +7,8 @@ import torch
 from planted import dense
 from surefoot.compress.stable import inside
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import GraphBuilder, evaluate
-from surefoot.graph.ops import Mul, Relu
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.ops import Add, Linear, Mul, Relu
 from surefoot.proof import forms
 from surefoot.proof.checker import Checker
 from surefoot.proof.forms import difference, forms_of
@@ -50,3 +50,39 @@ def test_what_has_no_form_or_is_too_large_is_refused(monkeypatch: pytest.MonkeyP
     one, two = (forms_of(g, Checker(g).boxes(np.zeros(n), np.ones(n))) for g, n in graphs)
     with pytest.raises(InputError, match="cannot be equal"):
         difference(one, two)
+
+
+def residual(seed: int) -> Graph:
+    """Layers that each read any earlier value, some two: branches are read long after others were rectified."""
+    rng = np.random.default_rng(seed)
+    builder = GraphBuilder((2,))
+    places = [(0, 2)]
+
+    def layer(given: tuple[int, int], size: int) -> int:
+        weight, offset = torch.from_numpy(rng.normal(size=(size, given[1]))), torch.from_numpy(rng.normal(size=size))
+        return builder.add(Linear(weight, offset), given[0])
+
+    for _ in range(int(rng.integers(3, 7))):
+        size = int(rng.integers(1, 4))
+        place = layer(places[int(rng.integers(len(places)))], size)
+        if rng.random() < 0.5:
+            place = builder.add(Add(), place, layer(places[int(rng.integers(len(places)))], size))
+        if rng.random() < 0.8:
+            place = builder.add(Relu(), place)
+        places.append((place, size))
+    ends = [layer(given, 2) for given in places[1:]]
+    while len(ends) > 1:
+        ends.append(builder.add(Add(), ends.pop(0), ends.pop(0)))
+    return builder.build(ends[0])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_branches_are_read_in_any_order(seed: int) -> None:
+    first = residual(seed)
+    second = first.to(torch.float16).to(torch.float64)
+    low, high = -np.ones(2), np.ones(2)
+    bound = difference(*(forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
+    x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
+    met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
+    assert (met <= bound).all()
+    assert (difference(*[forms_of(first, Checker(first).boxes(low, high))] * 2) < 1e-9).all()

@@ -56,3 +56,16 @@ def test_scaled_rows_are_equivalent_and_exact(weights: dict[int, Fraction], boun
     floats, least = scaled.as_floats(4)
     assert [Fraction(w) for w in floats.tolist()] == [scaled.weights.get(i, 0) for i in range(4)]
     assert least >= scaled.bound
+
+
+@pytest.mark.parametrize("size", ["1e-400", "1e-330", "1e-300", "1.7e308"])
+def test_rows_of_any_size_are_the_same_condition(size: str) -> None:
+    w = decimal(size)
+    assert w is not None
+    for factor in (w, w * w, w * 3):
+        row = Row({0: factor, 1: -2 * factor}, factor / 4).scaled()
+        assert row.bound / row.weights[0] == Fraction(1, 4)
+        assert row.weights[1] == -2 * row.weights[0]
+        weights, bound = row.as_floats(2)
+        assert 1e-151 < abs(weights).max() < 1e151
+        assert abs(bound) < 1e151

@@ -74,3 +74,24 @@ def test_images_that_do_not_fit(network_file: Path, tmp_path: Path) -> None:
         load_images(path, network)
     np.savez(path, x=np.full((1, network.inputs), 255, np.uint8), y=np.zeros(1, int))
     assert load_images(path, network)[0].max() == 1.0
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(network_file: Path, tmp_path: Path) -> None:
+    settings, path = Settings(str(network_file), "auto", 5.0, 0), tmp_path / "notes"
+    answer = {"label": 0, "seconds": 0.1, "verdict": "holds", "margin": 1.0, "method": "box", "proven_for": ["real"]}
+    entry = {"key": "0" * 32, "answer": answer}
+    odd = [5, None, [], {}, {"verdict": "holds"}, answer | {"verdict": "maybe"}, answer | {"margin": "1"}]
+    contents = [json.dumps(entry | {"answer": a}).encode() + b"\n" for a in odd]
+    contents += [b"my only copy of the labels", b"one\ntwo", b"\xff\xfe\x00", b'{"labels": [1, 2]}', b"\n", b"x\n"]
+    contents += [b'{"key": "mine", "answer": {}}', b"[" * 100_000 + b"\n", b'{"key": "' + b"0" * 32 + b'"}']
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(FileError, match="not a journal"):
+            verify_many(settings, [], [], 1, path)
+        assert path.read_bytes() == content
+    with pytest.raises(FileError, match="no file"):
+        verify_many(settings, [], [], 1, tmp_path)
+    whole = json.dumps(entry)
+    for cut in range(len(whole) + 1):
+        path.write_text(whole + "\n" + whole[:cut])
+        assert verify_many(settings, [], [], 1, path) == []

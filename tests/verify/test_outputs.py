@@ -115,3 +115,10 @@ def test_what_remains_is_refused_by_name() -> None:
         comparisons_of_logits(query(([[1.0, 0.0, 0.0]], [0.5])), "softmax")
     impossible = query(([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], [0.5, -1.0]))
     assert of_logits(impossible, "softmax").sets == ()  # a set that cannot be reached need not be understood
+
+
+def test_numbers_of_any_size_are_read_or_refused() -> None:
+    assert of_logits(query(([[1.7e308, 0.0]], [-1.7e308])), "softmax").never is not None
+    for weight, bound in ((1e-300, -1e10), (1e300, -1e-300)):
+        with pytest.raises(InputError, match="log-probabilities"):
+            of_logits(query(([[weight, 0.0]], [bound])), "log-softmax")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.verify import vnnlib
 from surefoot.verify.vnnlib import parse_vnnlib, read_vnnlib
 
 DECLARED = """(declare-const X_0 Real)
@@ -92,3 +93,50 @@ def test_the_competition_s_files(shared_data: Path) -> None:
     acas = shared_data / "verify" / "acasxu" / "vnnlib"
     assert len(read_vnnlib(acas / "prop_6.vnnlib.gz", 5, 5)) == 2
     assert len(read_vnnlib(acas / "prop_7.vnnlib.gz", 5, 5)[0].unsafe) == 2
+
+
+def read_of(extra: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(q.lower, q.upper) for q in parse_vnnlib(DECLARED + BOX + "(assert (<= Y_0 1))" + extra, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        '(set-info :source ") (assert (<= X_0 -0.9)) (set-info x")',
+        '(set-info :source "a "" ) (assert (<= X_0 -0.9)) "" b")',
+        "(set-info :source |) (assert (<= X_0 -0.9)) (set-info x|)",
+        '(set-info :source "; no comment") ; (assert (<= X_0 -0.9)) "\n',
+        '(set-info :source "two\nlines; (assert (<= X_0 -0.9))")',
+        "(check-sat)(exit)",
+    ],
+)
+def test_strings_symbols_and_comments_assert_nothing(extra: str) -> None:
+    for one, two in zip(read_of(extra), read_of(""), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ('(set-info :source "', "a string does not end"),
+        ("(set-info :source |a", "does not end"),
+        ("(exit)(assert (<= X_0 0))", "follows"),
+        ("(assert (<= X_0 |0|))", "neither a number"),
+        ('(assert (<= X_0 "0"))', "neither a number"),
+        ("(|assert| (<= X_0 0))", "not a statement"),
+        ("(assert (<= (* 1e300 (* 1e300 Y_0)) (* 1e300 (* 1e300 (* 1e300 1e300)))))", "beyond what float64"),
+    ],
+)
+def test_what_is_odd_is_refused(extra: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_of(extra)
+    assert read_of("(assert (<= |X_0| 0.25))")[0][1][0] == 0.25
+
+
+def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "(assert (or (<= Y_0 1) (<= Y_1 1)))(assert (or (<= Y_0 1) (<= Y_1 1)))"
+    for name, words in (("LARGEST_TOKENS", "words"), ("LARGEST_ATOMS", "conditions"), ("LARGEST_ARRAYS", "numbers")):
+        with monkeypatch.context() as less:
+            less.setattr(vnnlib, name, 4)
+            with pytest.raises(InputError, match=words):
+                read_of(text)

@@ -55,7 +55,7 @@ def command(
         network, prop, certificate = (*_files_of(network), network)
     if certificate is None:
         raise InputError("either a certificate alone, or network, property and certificate")
-    if ".onnx" in prop.suffixes:
+    if [suffix for suffix in prop.suffixes if suffix != ".gz"][-1:] == [".onnx"]:
         return _check_equal(network, prop, certificate, as_json)
     held = load_certificate(certificate)
     whole = open_onnx(network, output).graph

@@ -16,7 +16,7 @@ from surefoot.compress.stable import Cuts, Patience
 from surefoot.compress.stable import Domain as Box
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import open_npz
+from surefoot.core.files import keep_inputs, open_npz
 from surefoot.report.evaluation import plain
 
 Domain = Annotated[
@@ -57,6 +57,7 @@ def command(
 
     Example: surefoot compress net.onnx --domain 0,1 -o small.onnx --certificate proof.npz
     """
+    keep_inputs({"--out": out, "--certificate": certificate}, (network, images, domain))
     shape = read_logits(network).input_shape
     witnesses = None if images is None else read_inputs(images, shape)
     report = compress_file(

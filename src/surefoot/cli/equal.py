@@ -20,7 +20,7 @@ from surefoot.compress.files import (
     within_files,
 )
 from surefoot.core.errors import InputError
-from surefoot.core.files import whole_file
+from surefoot.core.files import keep_inputs, whole_file
 from surefoot.recalibrate.files import load_recalibrator
 from surefoot.verify.many import plain
 from surefoot.verify.query import Holds, Unknown, Verdict, Violated
@@ -59,6 +59,7 @@ def command(
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
+    keep_inputs({"--out": out}, (first, second, images, map_, domain))
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)

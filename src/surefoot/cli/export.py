@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.core.errors import FileError, InputError, MissingExtra
+from surefoot.core.files import keep_inputs
 from surefoot.recalibrate import Identity, load_recalibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
@@ -30,6 +31,7 @@ def command(
 
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
+    keep_inputs({"--out": out}, (network, map_file))
     example = None
     if network.suffix in (".safetensors", ".pt"):
         try:

@@ -11,6 +11,7 @@ from rich.console import Console
 from surefoot.cli.onnx import write_map
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
+from surefoot.core.files import keep_inputs
 from surefoot.core.predictions import save_predictions
 from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS, measure
@@ -53,6 +54,7 @@ def command(
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
     """
+    keep_inputs({"--out": out, "--predictions": predictions, "--onnx": onnx}, (table, labels, apply_to))
     source = load_predictions(table, labels, scores)
     held_out = source.part("validation") if source.split is not None else source
     if gamma is not None and not method.startswith("focal-undo"):

@@ -19,7 +19,7 @@ from surefoot.compress.regions import breakpoints, layer_counts, most_regions
 from surefoot.compress.stable import Patience, stability
 from surefoot.compress.two_layers import share_exact, two_layers
 from surefoot.core.errors import InputError, MissingExtra
-from surefoot.core.files import whole_file
+from surefoot.core.files import keep_inputs, whole_file
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
@@ -65,6 +65,8 @@ def command(
 
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
+    outputs = {"--out": None if around is None else out, "--two-layers": two, "--page": page}
+    keep_inputs(outputs, (network, images, domain))
     opened = open_onnx(network)
     graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
     lower, upper, cuts = read_domain(domain, graph.input_shape)

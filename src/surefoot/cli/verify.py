@@ -1,6 +1,8 @@
 """`surefoot verify`: does a property hold for every input of a region?"""
 
 import json
+import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
@@ -12,12 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.cluster import workers
+from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import writing
+from surefoot.core.files import keep_inputs, writing
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
 from surefoot.verify.opening import see_agreement_within
+from surefoot.verify.query import Unknown
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
@@ -25,6 +29,8 @@ from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 SHOWN = 50  # values of an input or output
+LARGEST_PLACE = 2**40
+_LONG = re.compile("[eE][+-]?[0-9]{5}|[0-9_]{2000}")  # would take long to write out
 
 
 def command(
@@ -97,14 +103,20 @@ def command(
     """
     if (prop is None) == (images is None):
         raise InputError("give a property (.vnnlib), or --images")
+    keep_inputs({"--certificate": certificate, "--journal": journal}, (network, prop, images, towards))
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start}  # fmt: skip
     _check_options(about, region if images is not None else None)
     opened = open_network(network, output)
     if prop is not None:
-        queries = read_vnnlib(prop, opened.inputs, opened.outputs)
+        deadline = Deadline.of(timeout)
+        queries = deadline.run(lambda: read_vnnlib(prop, opened.inputs, opened.outputs))
+        if queries is None:
+            late = {"seconds": round(timeout - deadline.left, 3)}
+            _show_one(plain(Unknown("time is up", -math.inf, late)), as_json)
+            return
         see_agreement_within(opened.whole, opened.run, [(query.lower, query.upper) for query in queries])
-        verdict, proofs = answer_all(opened, queries, timeout, method, seed, certificate is not None, jobs)
+        verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
         answer = plain(verdict)
         if certificate is not None and proofs:
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
@@ -163,13 +175,25 @@ def numbers(text: str, count: int | None, option: str) -> list[float]:
     Raises:
         InputError: something else, or another count.
     """
+    if _LONG.search(text):
+        raise InputError(f"{option} {text[:40]!r}: a number of so many digits is none that float64 holds")
     try:
         numbers = [float(Fraction(part.strip())) for part in text.split(",")]
+    except OverflowError:
+        raise InputError(f"{option} {text!r}: a number is beyond what float64 holds, 1.8e308") from None
     except (ValueError, ZeroDivisionError):
         raise InputError(f"{option} {text!r}: numbers such as 2/255 or 0.1 are needed") from None
     if count is not None and len(numbers) != count:
         raise InputError(f"{option} {text!r}: {count} numbers between commas are needed")
     return numbers
+
+
+def _whole(text: str, count: int | None, option: str) -> list[int]:
+    values = numbers(text, count, option)
+    for value in values:
+        if not value.is_integer() or abs(value) > LARGEST_PLACE:
+            raise InputError(f"{option} {text!r}: places of pixels are whole numbers, and {value:g} is none")
+    return [int(value) for value in values]
 
 
 def _regions(
@@ -194,10 +218,10 @@ def _regions(
         case "brighten":
             return [brightening(image, threshold, delta) for image in x]
         case "patch":
-            top, left, size = (int(n) for n in numbers(at, 3, "--at"))
+            top, left, size = _whole(at, 3, "--at")
             return [patch(image.reshape(network.graph.input_shape), top, left, size, low, high) for image in x]
         case "pixels":
-            places = np.array(numbers(at, None, "--at")).astype(int)
+            places = np.array(_whole(at, None, "--at"))
             return [pixels(image, places, low, high) for image in x]
         case "line":
             assert towards is not None

@@ -17,10 +17,11 @@ from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.ops import Op
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
+from surefoot.graph.same import same_operations
+from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.proof.forms import difference, forms_of
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import LARGEST_ROWS, lower_bounds, relax
@@ -121,25 +122,22 @@ def equal(
         until.before(FORMS).run(lambda: search.by_forms_if_any(known))
         if not search.bound.max() <= NEARLY * search.scale:
             until.before(BOUNDS).run(search.by_bounds)
+    if not same_operations(first, second):
+        search.bound = search.bound + rounding_of_reading((first, second), lower, upper)
     return searched(first, second, lower, upper, search.bound, cuts, until)
 
 
-def same_operations(first: Graph, second: Graph) -> bool:
-    """Whether two graphs are of the same operations with the same constants: equal, whatever their nodes' names."""
-    return len(first.nodes) == len(second.nodes) and all(
-        type(one.op) is type(two.op) and one.inputs == two.inputs and one.shape == two.shape and _same(one.op, two.op)
-        for one, two in zip(first.nodes, second.nodes, strict=True)
-    )
-
-
-def _same(first: Op, second: Op) -> bool:
-    one, two = vars(first), vars(second)
-    return one.keys() == two.keys() and all(
-        torch.equal(value, two[name])
-        if isinstance(value, Tensor) and isinstance(two[name], Tensor)
-        else type(value) is type(two[name]) and not isinstance(value, Tensor) and value == two[name]
-        for name, value in one.items()
-    )
+def rounding_of_reading(graphs: tuple[Graph, Graph], lower: Tensor, upper: Tensor) -> np.ndarray:
+    """Bound how much of the two files' difference is due to constants that reading rounded, for each output."""
+    region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
+    graphs = pools_as_rectifiers(graphs[0].to(torch.float64)), pools_as_rectifiers(graphs[1].to(torch.float64))
+    total = np.zeros(math.prod(graphs[0].output_shape))
+    for graph in graphs:
+        if has_rounded(graph):
+            boxes = relax(graph, region, REAL, corners=False).boxes
+            flat = [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in boxes]
+            total = total + reading_error(graph, flat)
+    return np.where(total >= 0, total, np.inf)
 
 
 @dataclass(eq=False)
@@ -241,11 +239,17 @@ def within(
 
     if found.largest < most:
         return Holds(most - found.largest, "forms", False, took())
-    gap = difference_of(*(g.to(torch.float64) for g in (first, second)))
+    graphs = first.to(torch.float64), second.to(torch.float64)
+    gap, spare = difference_of(*graphs), rounding_of_reading(graphs, lower, upper)
+    less = _less(most, spare)
+    if less is None:
+        return Unknown("the rounding of constants by reading may change as much", most - found.largest, took())
     k = math.prod(gap.output_shape)
-    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
+    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
     query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
     answer = verify(Network.of(gap, run), query, deadline, float32=False)
+    if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
+        answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
     if isinstance(answer, Unknown) and np.isfinite(found.largest):
         why = f"{answer.why}; no output differs by more than {found.largest:.3g}, and one by {found.met:.3g} was met"
         return Unknown(why, max(answer.margin, most - found.largest), took())
@@ -314,10 +318,20 @@ def _apart(
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
         return within(first, second, lower, upper, apart / 2, deadline, cuts=cuts)
+    less = _less(apart, 2 * rounding_of_reading((first, second), lower, upper))
+    if less is None:
+        return Unknown("the rounding of constants by reading may change as much", apart - 2 * found.largest)
     rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
-    unsafe = tuple(Unsafe(row[None], np.array([-apart])) for row in rows)
+    unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
     query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
     return verify(Network.of(difference_of(first, second)), query, deadline, float32=False)
+
+
+def _less(most: float, spare: np.ndarray) -> float | None:
+    """Return a difference to prove of graphs, so that files' stay below `most`; None where none would do."""
+    largest = float(spare.max())
+    less = most if largest == 0 else float(np.nextafter(most - largest, -math.inf))
+    return less if less > 0 else None
 
 
 def searched(

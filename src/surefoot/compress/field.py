@@ -21,6 +21,8 @@ from surefoot.core.errors import InputError
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.same import same_operations
+from surefoot.proof.constants import has_rounded
 from surefoot.proof.matrices import affine_matrix
 
 LARGE = 2**30  # primes are between this and twice it: products fit 64 bits
@@ -46,6 +48,7 @@ class SamePolynomial:
 def same_polynomial(first: Graph, second: Graph) -> SamePolynomial:
     """Decide whether two polynomial networks are equal for every input whatever, in exact arithmetic.
 
+    Where reading rounded a constant (of 1 / 3), `same` is True for the same operations, else None. Otherwise:
     `same` False is certain. True is wrong with a probability of at most (H / 30 / PRIMES + N / 2^30)^points, N the
     degree and H the bits of coefficients, whatever the networks are and whoever made them: it is over primes and points
     that are drawn here. There are as many points as bring it below 1e-18.
@@ -60,8 +63,12 @@ def same_polynomial(first: Graph, second: Graph) -> SamePolynomial:
             f"networks from {first.input_shape} to {first.output_shape} and from {second.input_shape} to "
             f"{second.output_shape} cannot be the same"
         )
+    degree = max(_degree(first), _degree(second))
+    if has_rounded(first) or has_rounded(second):  # the file's constants, such as 1 / 3, are not those of the graph
+        same = same_operations(first, second)
+        return SamePolynomial(True, 0.0) if same else SamePolynomial(None, 1.0)
     matrices = matrices_of(first), matrices_of(second)
-    chance = chance_of_a_point(max(_degree(first), _degree(second)), height(first, second, *matrices))
+    chance = chance_of_a_point(degree, height(first, second, *matrices))
     error, points = Fraction(1), 0
     while points < POINTS and error > WRONG:
         prime = draw_prime()

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from surefoot.compress.channels import Match, channels_of
-from surefoot.compress.equal import Equality, equal, searched, within, within_softmax
+from surefoot.compress.equal import Equality, equal, rounding_of_reading, searched, within, within_softmax
 from surefoot.compress.field import SamePolynomial, same_polynomial
 from surefoot.compress.journal import Journal
 from surefoot.compress.matched import matched_difference
@@ -148,6 +148,7 @@ def compress_file(
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
+    journal.must_be_own()
     opened = open_onnx(path)
     whole = opened.graph
     _seen_over(domain, opened)
@@ -298,6 +299,7 @@ class _Work:
         bound = matched_difference(made.graph, small, same, boxes(made.graph), boxes(small))
         for before, step in made.steps:
             bound = bound + matched_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
+        bound = bound + rounding_of_reading((self.graph, small), lower, upper)
         return searched(self.graph, small, lower, upper, bound, cuts, self.patience.until)
 
 

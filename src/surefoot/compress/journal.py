@@ -5,7 +5,8 @@ that is read is bounded again before it is believed; a damaged file is as none.
 """
 
 import hashlib
-import shutil
+import re
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,10 +14,13 @@ import numpy as np
 import torch
 
 from surefoot.core.deadline import uninterrupted
+from surefoot.core.errors import FileError
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
 from surefoot.reach.backward import Choice, Relaxation
 from surefoot.verify.branch import Part
+
+_OWN = re.compile(r"(?:[0-9a-f]{32}|\.[0-9a-f]{32}\.[a-z0-9_]+)\.npz")  # whole ones, and what a run that ended left
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,26 @@ class Journal:
             return None
 
     def forget(self) -> None:
-        """Remove it, when the run is done."""
-        with uninterrupted():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what it wrote, when the run is done; the folder too, if nothing else is in it."""
+        with uninterrupted(), suppress(OSError):
+            for file in list(self.folder.iterdir()):
+                if _OWN.fullmatch(file.name):
+                    file.unlink()
+            self.folder.rmdir()
+
+    def must_be_own(self) -> None:
+        """Refuse a folder that holds what no journal wrote.
+
+        Raises:
+            FileError: it does, or it is no folder.
+        """
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise FileError(f"{self.folder} is no folder: searches would be kept there; move it, or write elsewhere")
+        for file in self.folder.iterdir():
+            if not _OWN.fullmatch(file.name):
+                raise FileError(f"{self.folder} holds {file.name}, which no journal wrote: move it, or write elsewhere")
 
 
 def covers(parts: tuple[Part, ...], graph: Graph) -> bool:

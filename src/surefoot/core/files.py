@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from surefoot.core.errors import FileError
+from surefoot.core.errors import FileError, InputError
 
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it into place only when the block ends without an error.
+
+    Where `path` is a link the file that it leads to is replaced; to a device or a pipe the bytes are written at the
+    end.
 
     Raises:
         FileError: the folder does not exist and cannot be made, `path` is a folder, or the disk is full.
@@ -25,18 +29,48 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise FileError(f"cannot write {target}: it is a folder; name a file in it")
+    special = target.exists() and not target.is_file()
+    if target.is_symlink() and not special:
+        target = Path(os.path.realpath(target))
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+        folder = tempfile.gettempdir() if special else target.parent
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{target.stem}.", suffix=target.suffix)
         os.close(handle)
     temporary = Path(name)
     try:
         with writing(target):
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
+            if special:
+                with temporary.open("rb") as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+            else:
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_inputs(written: Mapping[str, Path | None], read: Iterable[Path | str | None]) -> None:
+    """Refuse outputs, by the option that names each, that are a file that is read, or one another.
+
+    Raises:
+        InputError: which.
+    """
+    before = [Path(path) for path in read if path is not None]
+    for option, path in written.items():
+        if path is None or (path.exists() and not path.is_file()):  # what is no file cannot be replaced
+            continue
+        if any(_same_file(path, other) for other in before):
+            raise InputError(f"{option} {path}: the command reads or writes this file already; name another")
+        before.append(path)
+
+
+def _same_file(one: Path, two: Path) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(two) or one.samefile(two)
+    except (OSError, ValueError):  # one is not there, or no path at all
+        return False
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, value_of
+from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, inverted, rounded_from, value_of
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
 
 _Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
@@ -64,19 +65,22 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
     weight = weight if a.get("transB", 0) else weight.T
-    alpha, shift = _attribute(a, "alpha", 1.0), None
+    alpha, beta, shift, rounded = _attribute(a, "alpha", 1.0), _attribute(a, "beta", 1.0), None, ""
     if len(inputs) > 2 and inputs[2] is not None:
         shift = _constant(inputs[2], "offset")
         target = (value.full[0], len(weight))
         if shift.ndim > 2 or np.broadcast_shapes(shift.shape, target) != target:
             raise InputError(f"the offset of shape {shift.shape} is not one for values of shape {target}")
-        shift = shift * _attribute(a, "beta", 1.0)
+        double = isinstance(inputs[2], np.ndarray) and inputs[2].dtype == np.float64
+        # a product of two float32 is exact in float64
+        rounded = rounded_from("beta c", shift, beta) if double and beta != 1 else ""
+        shift = shift * beta
     matrix = torch.tensor(weight)
     if alpha == 1 and (shift is None or shift.ndim < 2 or len(shift) == 1):  # the same offset for every row
         offset = None if shift is None else torch.tensor(np.broadcast_to(shift.flatten(), (len(weight),)).copy())
-        return reader.add(Linear(matrix, offset), value, name=name)
+        return reader.add(Linear(matrix, offset, rounded), value, name=name)
     product = reader.add(Linear(matrix), value, name=name and f"{name}_product")
-    return reader.scaled(product, alpha, shift, name)
+    return reader.scaled(product, alpha, shift, name, rounded)
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
@@ -126,9 +130,10 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     if np.any((scale != 0) & (np.abs(scale) < _SMALL)) or np.any(np.abs(mean * scale) > _LARGE):
         raise InputError(
             f"its statistics, folded as runtimes do, leave float32: scales of {np.abs(scale).min():g} to "
-            f"{np.abs(scale).max():g}, means of {mean.min():g} to {mean.max():g}"
+            f"{np.abs(scale).max():g}, means of up to {np.abs(mean).max():g}"
         )
-    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name)
+    rounded = rounded_from("gamma / sqrt(variance + epsilon)", gamma, variance, epsilon)
+    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
 
 
 def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
@@ -139,8 +144,10 @@ def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name
     """Slope x + (1 - slope) relu(x)."""
     value, slope = value_of(inputs[0]), _attribute(a, "alpha", 0.01)
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
+    rest = 1.0 - slope
+    rounded = "" if Fraction(rest) == 1 - Fraction(slope) else rounded_from("1 - slope", slope)
     return reader.add(
-        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, 1.0 - slope, None, ""), name=name
+        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, rest, None, "", rounded), name=name
     )
 
 
@@ -225,7 +232,8 @@ def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any
     if bool((counts == 0).any()):
         raise InputError("a pooling window lies in the padding alone")
     out = reader.add(sums, value, name=name and f"{name}_sum")
-    return _again_signal(reader, reader.scaled(out, (1 / counts).numpy()[None], None, name), signal)
+    mean = reader.scaled(out, (1 / counts).numpy()[None], None, name, inverted(counts.numpy()))
+    return _again_signal(reader, mean, signal)
 
 
 def _global(pool: _Read) -> _Read:
@@ -251,7 +259,7 @@ def _reduce(mean: bool) -> _Read:
         moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
         weight = torch.full((1, count), 1.0, dtype=torch.float64)
         out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
-        out = reader.scaled(out, 1.0 / count, None, name) if mean else out
+        out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
         shape = [1 if axis in axes else n for axis, n in enumerate(value.full)]
         if not a.get("keepdims", 1):
             shape = [value.full[axis] for axis in kept]
@@ -277,7 +285,8 @@ def _arithmetic(op: str) -> _Read:
                 case _:
                     if np.any(c == 0):
                         raise InputError("it divides by 0")
-                    return reader.scaled(x, finite(1.0 / c, "the inverse of its second operand"), None, name)
+                    inverse = finite(1.0 / c, "the inverse of its second operand")
+                    return reader.scaled(x, inverse, None, name, inverted(c))
         c, y = _constant(x, "first operand"), value_of(y)
         match op:
             case "Add":

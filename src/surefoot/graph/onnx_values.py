@@ -1,5 +1,6 @@
 """What the names of an ONNX file stand for, and the building blocks that its operations are written with."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -95,8 +96,10 @@ class Values:
         places = np.broadcast_to(np.arange(math.prod(value.full)).reshape(value.full), target)
         return self.taken(value, places)
 
-    def scaled(self, value: Value, scale: np.ndarray | float, shift: np.ndarray | float | None, name: str) -> Value:
-        """S x + t with constants that are broadcast as ONNX does."""
+    def scaled(
+        self, value: Value, scale: np.ndarray | float, shift: np.ndarray | float | None, name: str, rounded: str = ""
+    ) -> Value:
+        """S x + t with constants that are broadcast as ONNX does; `rounded` names what they were computed from."""
         s = np.asarray(scale, dtype=np.float64)
         t = None if shift is None else np.asarray(shift, dtype=np.float64)
         value = self.broadcast(value, np.broadcast_shapes(s.shape, () if t is None else t.shape))
@@ -105,7 +108,22 @@ class Values:
             x = x.reshape((1,) * (len(value.full) - x.ndim) + x.shape)
             return torch.tensor(x[0] if value.lead else x)
 
-        return self.add(Scale(fit(s), None if t is None else fit(t)), value, name=name)
+        return self.add(Scale(fit(s), None if t is None else fit(t), rounded), value, name=name)
+
+
+def rounded_from(operation: str, *operands: np.ndarray | float) -> str:
+    """Name what constants were computed from: the same name only for the same operation of the same numbers."""
+    digest = hashlib.sha256(operation.encode())
+    for x in operands:
+        array = np.asarray(x, dtype=np.float64)
+        digest.update(f"{array.shape}".encode() + array.tobytes())
+    return f"{operation} {digest.hexdigest()}"
+
+
+def inverted(c: np.ndarray | float) -> str:
+    """Name what 1 / c was computed from; empty where it is exact, for powers of two."""
+    powers = np.frexp(np.abs(c))[0] == 0.5
+    return "" if powers.all() and np.abs(c).max() < 2.0**1000 else rounded_from("1 / c", c)
 
 
 def guard(shape: "Shape | list[int]") -> None:

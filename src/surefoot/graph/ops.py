@@ -69,10 +69,11 @@ class Affine(_Moves, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Affine):
-    """x W' + b along the last axis; weight (out, in), b (out,) or None."""
+    """x W' + b along the last axis; weight (out, in), b (out,) or None; `rounded` as for `Scale`."""
 
     weight: Tensor
     offset: Tensor | None = None
+    rounded: str = ""
 
     @cached_property
     def _magnitude(self) -> Tensor:
@@ -175,10 +176,15 @@ class Conv2d(Affine):
 
 @dataclass(frozen=True, eq=False)
 class Scale(Affine):
-    """s x + t, element by element; s and t broadcast to the values' shape."""
+    """s x + t, element by element; s and t broadcast to the values' shape.
+
+    `rounded` names what the constants were computed from, where reading rounded them (1 / 3): the file's own are within
+    a few parts in 2^53. It is empty where they are exact.
+    """
 
     scale: Tensor
     shift: Tensor | None = None
+    rounded: str = ""
 
     @cached_property
     def _magnitude(self) -> Tensor:

@@ -8,6 +8,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.checker import Box, Checker
+from surefoot.proof.constants import reading_error
 from surefoot.proof.forms import difference, forms_of
 from surefoot.proof.property import check_set, leaves_by_set
 from surefoot.proof.question import DIFFERENCE, check_named, check_networks, domain_digest
@@ -40,7 +41,9 @@ def check_equal(certificate: Certificate, first: Graph, second: Graph) -> np.nda
     for proof in certificate.proofs:
         if not is_inside(proof):  # of no input at all anything could be shown
             raise InputError("the input that the certificate names does not satisfy its rows: the domain may be empty")
-    bound = difference(forms_of(first, check_units(one, first)), forms_of(second, check_units(two, second)))
+    boxes = check_units(one, first), check_units(two, second)
+    bound = difference(forms_of(first, boxes[0]), forms_of(second, boxes[1]))
+    bound = bound + reading_error(first, boxes[0]) + reading_error(second, boxes[1])
     if not np.isfinite(bound).all():
         raise InputError("the certificate does not show that the networks agree")
     return bound

@@ -97,10 +97,11 @@ def _rectified(
     reach: list[float],
 ) -> tuple[np.ndarray, np.ndarray]:
     (form, error), (low, high) = given, box
+    form = _wide(form, reach)  # a branch from before other rectifiers is compared with their atoms too
     active = low >= 0
     open_ = ~active & ~(high <= 0)  # also what is not a number: then nothing is shown
-    begin, width = len(reach), form.shape[1]
-    now = np.array(reach)[:width]
+    begin = width = len(reach)
+    now = np.array(reach)
     unit = 8 * (width + 8) * DOUBLE
     error = np.where(active | open_, error, 0.0)
     known = np.zeros((len(atoms) + int(open_.sum()), width))  # atoms so far, to find those that are met again

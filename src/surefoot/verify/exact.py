@@ -13,6 +13,7 @@ from surefoot.core.errors import InputError
 _DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,6}))?")
 _MOST_DIGITS = 2000  # a decimal of more is refused, be it written out or by its exponent
 _WHOLE = 2**53  # integers up to here are float64 numbers
+_FAR = 500  # rows whose largest weight is beyond 2^500, or below 2^-500, are brought back to about 1
 
 
 def decimal(text: str) -> Fraction | None:
@@ -61,6 +62,11 @@ def _nearest(x: Fraction) -> float:
         return math.inf if x > 0 else -math.inf
 
 
+def _log2(x: Fraction) -> int:
+    """Return the logarithm of a positive number of any size, to a whole number near it."""
+    return round(math.log2(x.numerator) - math.log2(x.denominator))
+
+
 @dataclass(frozen=True)
 class Row:
     """The inequality sum of weights[i] y_i <= bound, in exact numbers."""
@@ -75,13 +81,19 @@ class Row:
     def scaled(self) -> "Row":
         """Return an equivalent row with weights that are float64 numbers, if a positive factor can make them so.
 
-        Weights that are such numbers already stay as they are, so that margins keep their unit. Others become whole
-        numbers without a common factor, times the power of two that brings the largest nearest to what it was.
+        Weights that are such numbers already stay as they are, so that margins keep their unit, unless the largest is
+        so large or small that sums would overflow. Others become whole numbers without a common factor, times the power
+        of two that brings the largest nearest to what it was.
 
         >>> Row({0: Fraction(3, 10)}, Fraction(15, 100)).scaled()
         Row(weights={0: Fraction(1, 4)}, bound=Fraction(1, 8))
         """
-        if not self.weights or all(Fraction(_nearest(w)) == w for w in self.weights.values()):
+        if not self.weights:
+            return self
+        size = _log2(max(abs(w) for w in self.weights.values()))
+        if abs(size) > _FAR:
+            return self._times(Fraction(2) ** -size).scaled()
+        if all(Fraction(_nearest(w)) == w for w in self.weights.values()):
             return self
         common = math.lcm(*(w.denominator for w in self.weights.values()))
         whole = [int(w * common) for w in self.weights.values()]
@@ -89,7 +101,9 @@ class Row:
         largest = max(abs(w) for w in self.weights.values())
         if largest * factor > _WHOLE:
             return self
-        factor /= Fraction(2) ** round(math.log2(factor))
+        return self._times(factor / Fraction(2) ** _log2(factor))
+
+    def _times(self, factor: Fraction) -> "Row":
         return Row({i: w * factor for i, w in self.weights.items()}, self.bound * factor)
 
     def as_floats(self, size: int) -> tuple[np.ndarray, float]:

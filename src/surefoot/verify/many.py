@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,21 +136,56 @@ def _key(settings: Settings, network: str, region: Region, label: int) -> str:
     return digest.hexdigest()[:32]
 
 
+_EXAMPLE = '{"key": "' + 32 * "0" + '", "answer": {'  # how each entry begins
+_BEGIN = re.compile(r'\{"key": "[0-9a-f]{32}", "answer": \{')
+
+
 def _answers(journal: Path | None) -> dict[str, dict[str, Any]]:
-    """Read a journal; its last line may be cut off, when the run was."""
+    """Read a journal; its last line may be cut off, when the run was.
+
+    Raises:
+        FileError: any other file, which is left as it is.
+    """
     if journal is None or not journal.exists():
         return {}
+    no_journal = f"{journal} is not a journal of `surefoot verify`"
+    if not journal.is_file():
+        raise FileError(f"{no_journal}: it is no file")
+    try:
+        *lines, last = journal.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{no_journal}: {error}") from error
+    except OSError as error:
+        raise FileError(f"cannot read {journal}: {error.strerror or error}") from error
+    if last and not _BEGIN.match(last + _EXAMPLE[len(last) :]):
+        raise FileError(f"{no_journal}: line {len(lines) + 1} does not end, and does not begin as an entry does")
     answers = {}
-    lines = journal.read_text(encoding="utf-8").splitlines()
     for number, text in enumerate(lines, 1):
         try:
             entry = json.loads(text)
-            answers[entry["key"]] = entry["answer"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
-            raise FileError(f"{journal} is not a journal of `surefoot verify`: line {number}: {error}") from error
+            if not _is_entry(entry):
+                raise ValueError("it holds no answer")
+        except (ValueError, RecursionError) as error:
+            raise FileError(f"{no_journal}: line {number}: {error}") from error
+        answers[entry["key"]] = entry["answer"]
     return answers
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether an entry holds what `plain` gives, as far as it is shown."""
+    match entry:
+        case {"key": str(), "answer": {"label": int(), "seconds": int() | float(), "verdict": verdict, **answer}}:
+            pass
+        case _:
+            return False
+    match verdict, answer:
+        case "holds", {"margin": int() | float(), "method": str(), "proven_for": list()}:
+            return True
+        case "violated", {"method": str(), "input": list() as x, "output": list() as y}:
+            return all(isinstance(v, int | float) for v in (*x, *y))
+        case "unknown", {"why": str(), "margin": int() | float() | None}:
+            return True
+    return False
 
 
 def _append(journal: Path, entry: dict[str, Any]) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
+from surefoot.verify.exact import below as rounded_down
 from surefoot.verify.query import Query, Unsafe
 
 GAP = 2.0**-13  # between logits: from here on no softmax of float32 ties the largest with another
+NEAREST, FARTHEST = 1e-300, 1e300  # thresholds of log-probabilities within are read
 _SPARE = 1e-12  # more than the logarithms below lose
 
 
@@ -143,7 +145,7 @@ def _of_probabilities(weights: np.ndarray, bound: Fraction) -> _Row:
     if not above:
         return "always"
     if not below:
-        return _Never(_down(min(signs.values())))
+        return _Never(rounded_down(min(signs.values())))
     if len(above) == len(below) == 1:  # v_i exp z_i <= -v_j exp z_j
         ratio = -signs[below[0]] / signs[above[0]]
         return _difference(k, above[0], below[0], 0.0 if ratio == 1 else _up(_logarithm(ratio)))
@@ -169,8 +171,8 @@ def _of_log_probabilities(weights: np.ndarray, bound: float) -> _Row:
     if len(given) > 1:
         return None
     ((j, w),) = given.items()
-    t = float(-Fraction(bound) / w)  # the threshold is exp(-t), and the level log(exp(t) - 1)
-    if not 0 < t < math.inf:
+    t = rounded_down(-Fraction(bound) / w)  # the threshold is exp(-t), and the level log(exp(t) - 1)
+    if not NEAREST < t < FARTHEST:
         return None
     level = math.log(math.expm1(t)) if t < 500 else t
     level = -_up(-level) if w > 0 else _up(level)
@@ -195,11 +197,6 @@ def _logarithm(ratio: Fraction) -> float:
 
 def _up(x: float) -> float:
     return x + _SPARE * (1 + abs(x))
-
-
-def _down(x: Fraction) -> float:
-    near = float(x)
-    return near if Fraction(near) <= x else math.nextafter(near, -math.inf)
 
 
 def _named(link: Link) -> str:

@@ -6,6 +6,7 @@ read as the decimals that they are and added up exactly; what is rounded in the 
 
 import gzip
 import itertools
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,13 +17,23 @@ from typing import TypeAlias
 
 import numpy as np
 
+from surefoot.core.deadline import tick
 from surefoot.core.errors import FileError, InputError
 from surefoot.verify.exact import Row, above, below, decimal
 from surefoot.verify.query import Exact, Query, Unsafe
 
-LARGEST_FILE = 2**28
+LARGEST_FILE = 2**26
+LARGEST_TOKENS = 2**23
+LARGEST_ATOMS = 2**24  # of all cases
+LARGEST_ARRAYS = 2**27  # numbers, of all boxes and all rows
 LARGEST_CLAUSES = 100_000
-_TOKEN = re.compile(r"\(|\)|[^\s()]+")
+OFTEN = 10_000  # tokens, after which the limit of time is looked at
+QUOTE = '"'
+_TOKEN = re.compile(  # of SMT-LIB 2: a comment ends where its line does; "" in a string is one quote
+    r"""(?P<skipped>[ \t\r\n]+|;[^\r\n]*)|"[^"]*"(?:"[^"]*")*|\|(?P<symbol>[^|\\]*)\||(?P<broken>["|])"""
+    r"""|[()]|[^ \t\r\n()";|]+"""
+)
+_VARIABLE = re.compile("[XY]_[0-9]+")
 _Tree: TypeAlias = "str | list[_Tree]"
 _Weights: TypeAlias = dict[str, Fraction]
 _Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
@@ -77,8 +88,10 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     known = {f"X_{i}" for i in range(inputs)} | {f"Y_{i}" for i in range(outputs)}
     common: list[_Atom] = []  # what every case satisfies: kept once, however many cases there are
     cases: list[list[_Atom]] = [[]]
-    some = False
+    some = ended = False
     for statement in _statements(text):
+        if ended:
+            raise InputError(f"something follows (exit): {_shown(statement)}")
         match statement:
             case ["declare-const", str(name), "Real"]:
                 if name not in known:
@@ -94,8 +107,10 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
                     common += clauses[0]
                 else:
                     cases = _and(cases, clauses)
-            case [("set-logic" | "check-sat" | "get-model" | "set-info" | "exit"), *_]:
+            case [("set-logic" | "check-sat" | "get-model" | "set-info"), *_]:
                 pass
+            case ["exit"]:
+                ended = True
             case _:
                 raise InputError(f"this is not a statement of VNN-LIB 1.0: {_shown(statement)}")
     if not some:
@@ -106,24 +121,33 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
 def _statements(text: str) -> Iterator[list[_Tree]]:
     """Read parentheses without recursion: a hostile file may nest them deeply."""
     stack: list[list[_Tree]] = []
-    for line in re.split(r"[\r\n]", text):  # a comment ends where SMT-LIB ends a line, not at other separators
-        for token in _TOKEN.findall(line.split(";", 1)[0]):
-            if token == "(":
-                stack.append([])
-            elif token == ")":
-                if not stack:
-                    raise InputError("a closing parenthesis too many")
-                done = stack.pop()
-                if stack:
-                    stack[-1].append(done)
-                else:
-                    yield done
-            elif stack:
-                stack[-1].append(token)
+    for number, match in enumerate(_TOKEN.finditer(text)):
+        if number % OFTEN == 0:
+            tick()
+        if number > LARGEST_TOKENS:
+            raise InputError(f"the property has more than {LARGEST_TOKENS} words and parentheses")
+        token = match[0]
+        if match.lastgroup == "skipped":
+            continue
+        if match.lastgroup == "broken":
+            raise InputError(f"{'a string' if token == QUOTE else 'a symbol between |'} does not end")
+        if token == "(":
+            stack.append([])
+        elif token == ")":
+            if not stack:
+                raise InputError("a closing parenthesis too many")
+            done = stack.pop()
+            if stack:
+                stack[-1].append(done)
             else:
-                raise InputError(f"{token!r} stands outside all parentheses")
-            if len(stack) > 200:
-                raise InputError("parentheses nest more than 200 deep")
+                yield done
+        elif stack:
+            symbol = match["symbol"]  # |X_0| is X_0, but |0.5| is no number, and |assert| no command
+            stack[-1].append(symbol if symbol and _VARIABLE.fullmatch(symbol) else token)
+        else:
+            raise InputError(f"{token[:40]!r} stands outside all parentheses")
+        if len(stack) > 200:
+            raise InputError("parentheses nest more than 200 deep")
     if stack:
         raise InputError("the text ends inside parentheses")
 
@@ -158,6 +182,8 @@ def _and(left: list[list[_Atom]], right: list[list[_Atom]]) -> list[list[_Atom]]
     if len(left) == len(right) == 1:
         left[0].extend(right[0])
         return left
+    if len(left) * sum(map(len, right)) + len(right) * sum(map(len, left)) > LARGEST_ATOMS:
+        raise InputError(f"the cases of the property have more than {LARGEST_ATOMS} conditions together")
     return [a + b for a in left for b in right]
 
 
@@ -206,11 +232,19 @@ def _queries(common: list[_Atom], cases: list[list[_Atom]], inputs: int, outputs
     """Split each case into a box of inputs and a polytope of outputs; put those of the same box together."""
     shared, rows = _split(common)
     found: dict[tuple[tuple[int, _Ends], ...], list[Unsafe]] = {}
+    numbers = 0
     for case in cases if shared is not None else ():
+        tick()
         own, more = _split(case)
         changed = None if own is None or shared is None else _narrowed(own, shared)
         if changed is not None:
-            found.setdefault(tuple(sorted(changed.items())), []).append(_unsafe([*more, *rows], outputs))
+            key = tuple(sorted(changed.items()))
+            numbers += (len(more) + len(rows)) * outputs + (0 if key in found else 2 * inputs)
+            if numbers > LARGEST_ARRAYS:
+                raise InputError(
+                    f"the cases of the property take more than {LARGEST_ARRAYS} numbers: ask fewer at once"
+                )
+            found.setdefault(key, []).append(_unsafe([*more, *rows], outputs))
     if shared is None or not found:
         raise InputError("no input satisfies the property's conditions: some lower bound is above its upper bound")
     low, high, exact = np.full(inputs, -np.inf), np.full(inputs, np.inf), {}
@@ -283,6 +317,8 @@ def _query(low: np.ndarray, high: np.ndarray, exact: Exact, changed: tuple[tuple
 def _unsafe(rows: list[Row], outputs: int) -> Unsafe:
     exact = tuple(row.scaled() for row in rows)
     pairs = [row.as_floats(outputs) for row in exact]
+    if not all(math.isfinite(b) for _, b in pairs):
+        raise InputError("a condition on outputs has a bound beyond what float64 can hold for its weights")
     weights = np.array([w for w, _ in pairs]).reshape(-1, outputs)
     return Unsafe(weights, np.array([b for _, b in pairs], dtype=np.float64), exact)
 

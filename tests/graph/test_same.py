@@ -1,0 +1,21 @@
+"""Graphs are the same operations whatever their nodes are called, and not where one number differs."""
+
+import torch
+
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Linear, Relu, Scale
+from surefoot.graph.same import same_operations
+
+
+def graph(weight: float, name: str = "", rounded: str = "") -> Graph:
+    builder = GraphBuilder((2,))
+    builder.add(Linear(torch.tensor([[1.0, weight]])), 0, name=name)
+    builder.add(Relu(), 1)
+    builder.add(Scale(torch.tensor([2.0]), None, rounded), 2)
+    return builder.build()
+
+
+def test_names_do_not_matter_and_numbers_do() -> None:
+    assert same_operations(graph(1.0), graph(1.0, "other"))
+    assert not same_operations(graph(1.0), graph(1.5))
+    assert not same_operations(graph(1.0), graph(1.0, rounded="1 / c"))
