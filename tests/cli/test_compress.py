@@ -405,3 +405,16 @@ def test_a_run_that_was_stopped_keeps_what_it_found(
         surefoot("compress", "hard.onnx", "--domain", "0,1")
     assert "units became" in capsys.readouterr().out
     assert not (folder / "small.onnx.journal").exists()
+
+
+def test_a_clip_alone_rounds_weights_and_says_by_how_much(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    third = onnx.numpy_helper.from_array(np.array([[3.0]]), "c")
+    nodes = [onnx.helper.make_node("Div", ["x", "c"], ["z"]), onnx.helper.make_node("Relu", ["z"], ["y"])]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, [1, 1]) for name in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], [third]))
+    model.ir_version = 10
+    onnx.save(model, "third.onnx")
+    capsys.readouterr()
+    surefoot("compress", "third.onnx", "--domain=-3,3", "--clip", "-o", "s.onnx", "--json")
+    bound = json.loads(capsys.readouterr().out)["bound"]
+    assert 3 * abs(float(np.float32(1 / 3)) - 1 / 3) <= bound < 1e-6
