@@ -427,3 +427,16 @@ def test_what_an_operation_remembers_is_no_parameter(folder: Path) -> None:
     graph = read_logits("net.onnx")  # it was evaluated beside ONNX Runtime: linear operations keep magnitudes since
     fresh = read_onnx("net.onnx")
     assert graph.parameters() == fresh.parameters()
+
+
+def test_a_clip_alone_rounds_weights_and_says_by_how_much(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    third = onnx.numpy_helper.from_array(np.array([[3.0]]), "c")
+    nodes = [onnx.helper.make_node("Div", ["x", "c"], ["z"]), onnx.helper.make_node("Relu", ["z"], ["y"])]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, [1, 1]) for name in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], [third]))
+    model.ir_version = 10
+    onnx.save(model, "third.onnx")
+    capsys.readouterr()
+    surefoot("compress", "third.onnx", "--domain=-3,3", "--clip", "-o", "s.onnx", "--json")
+    bound = json.loads(capsys.readouterr().out)["bound"]
+    assert 3 * abs(float(np.float32(1 / 3)) - 1 / 3) <= bound < 1e-6
