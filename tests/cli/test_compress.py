@@ -202,6 +202,8 @@ def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         answer = json.loads(capsys.readouterr().out)
         assert answer["verdict"] == verdict
     x = np.load("x.npy")[None]
+    assert np.allclose(answer["difference"], (run("net.onnx", x) - run("moved.onnx", x))[0], atol=1e-6)
+    assert answer["output"] == answer["difference"]
     assert np.abs(run("net.onnx", x) - run("moved.onnx", x)).max() > 0.0001
     surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--within", "0", code=2)
     assert "a positive number is needed" in capsys.readouterr().err

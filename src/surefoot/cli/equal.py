@@ -126,7 +126,10 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
 
 def _say(answer: Verdict, within: float, output: str, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(plain(answer)))
+        held = plain(answer)
+        if isinstance(answer, Violated):
+            held["difference"] = held["output"]  # which was its only name once, and goes with the next version
+        print(json.dumps(held))
     elif isinstance(answer, Holds):
         print(f"holds: no {output} differs by {within:g} or more, over the whole domain ({answer.method})")
     elif isinstance(answer, Violated):

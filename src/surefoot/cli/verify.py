@@ -122,7 +122,7 @@ def command(
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
             answer["certificate"] = str(certificate)
         elif certificate is not None:
-            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer["verdict"])}
+            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer)}
         _show_one(answer, as_json)
         return
     if certificate is not None:
@@ -275,9 +275,12 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         print(f"no certificate: {answer['no_certificate']}")
 
 
-def _why_none(certificate: Path, verdict: str) -> str:
+def _why_none(certificate: Path, answer: dict[str, Any]) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
-    why = "none is needed, whatever the network computes" if verdict == "holds" else verdict
+    why = answer["verdict"]
+    if why == "holds":
+        never = answer["method"] == "softmax"
+        why = "none is needed, whatever the network computes" if never else "the proof by this method leaves none"
     if not certificate.is_file():
         return why
     try:
