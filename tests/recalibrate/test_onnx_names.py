@@ -14,7 +14,7 @@ from surefoot.recalibrate.onnx import model_to_onnx
 def test_names_of_the_network_are_left_alone(names):
     pytest.importorskip("onnxruntime")
     x, h, z = names
-    made = model_to_onnx(network_of([("Relu", x, h, "a"), ("Neg", h, z, "b")]), Identity().fit([[0.0, 1.0]], [0]))
+    made = model_to_onnx(network_of([("Relu", x, h, "a"), ("Neg", h, z, "b")]), Identity().fit([[0.0, 2.0]], [0]))
     assert made.graph.output[0].name == ("probs_1" if "probs" in names else "probs")
     assert made.graph.input[0].name == x
 
@@ -22,7 +22,7 @@ def test_names_of_the_network_are_left_alone(names):
 def test_a_network_that_the_runtime_refuses_is_refused_in_one_line():
     pytest.importorskip("onnxruntime")
     with pytest.raises(InputError, match="ONNX Runtime does not load") as refused:
-        model_to_onnx(network_of([("Relu", "x", "h", "a"), ("Neg", "h", "z", "a")]), Identity().fit([[0.0, 1.0]], [0]))
+        model_to_onnx(network_of([("Relu", "x", "h", "a"), ("Neg", "h", "z", "a")]), Identity().fit([[0.0, 2.0]], [0]))
     assert "\n" not in str(refused.value)
 
 
