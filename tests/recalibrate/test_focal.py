@@ -46,3 +46,10 @@ def test_flsd_thresholds_are_looked_up_by_the_trained_probability():
 
     expected = np.array([weight(0.15, 5), weight(0.85, 3)])
     assert got == pytest.approx(expected / expected.sum())
+
+
+def test_classes_that_tie_stay_tied():
+    z = np.random.default_rng(0).integers(-6, 7, size=(2000, 4)).astype(float)
+    made = FocalUndo(3.0).fit(z, z.argmax(1))
+    assert (made.predict(z) == z.argmax(1)).all()
+    assert (made.predict_scored(z).top == z.argmax(1)).all()

@@ -50,5 +50,10 @@ def command(
         recalibrator = Identity().fit([[0.0] * classes], [0])
     else:
         raise InputError("without --map the number of classes must be given: --classes 10")
-    save_onnx(model_to_onnx(model, recalibrator, example), out)
-    print(f"{network} with {type(recalibrator).__name__}, {recalibrator.n_classes_} classes: {out}")
+    combined = model_to_onnx(model, recalibrator, example)
+    save_onnx(combined, out)
+    name = combined.graph.output[0].name
+    print(
+        f"{network} with {type(recalibrator).__name__}, {recalibrator.n_classes_} classes: {out}"
+        + ("" if name == "probs" else f" (its output is called {name}: the network has a value called probs)")
+    )

@@ -65,7 +65,7 @@ def command(
         target = source if apply_to is None else load_predictions(apply_to, labels, scores)
         repaired = recalibrator.predict_proba(target.logits())
         about = target.provenance | {"recalibrator": method}
-        written = replace(target, scores=repaired, kind="probs", provenance=about, resolution=None)
+        written = replace(target, scores=repaired, kind="probs", provenance=about, resolution=target.resolution)
         save_predictions(written, predictions)
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")

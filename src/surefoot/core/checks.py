@@ -3,6 +3,9 @@
 Every message says what was asked, what was given (shape, row, value) and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
 
 # How far a row of probabilities may be from summing to one: the rounding of k stored values, with room to spare.
+_ROUNDED_SUM = 0.2  # by which a sum of values that were written with few digits may miss 1
 _SUM_TOLERANCE = {2: 1e-2, 4: 1e-3, 8: 1e-3}
 
 
@@ -69,6 +73,36 @@ def are_distributions(table: np.ndarray) -> bool:
     return bool(table.min() >= 0 and table.max() <= 1.001 and np.abs(table.sum(1, dtype=np.float64) - 1).max() <= 1e-5)
 
 
+_PART: ContextVar[bool] = ContextVar("part", default=False)
+
+
+@contextmanager
+def part_of_a_table() -> Iterator[None]:
+    """Check rows of a table alone: whether it holds probabilities instead of logits only all of its rows tell."""
+    token = _PART.set(True)
+    try:
+        yield
+    finally:
+        _PART.reset(token)
+
+
+def refuse_distributions(table: np.ndarray) -> None:
+    """Refuse probabilities where logits are asked for.
+
+    Raises:
+        InputError: every row is a distribution.
+    """
+    # The first row settles it almost always: spare the pass over a large table.
+    if are_distributions(table[:1]) and are_distributions(table):
+        raise InputError(NOT_LOGITS)
+
+
+NOT_LOGITS = (
+    "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, "
+    "or name the array 'probs' when they come from a file"
+)
+
+
 def check_logits(logits: ArrayLike) -> Logits:
     """Return logits as a float array (n, k), or say which row is not one.
 
@@ -83,12 +117,8 @@ def check_logits(logits: ArrayLike) -> Logits:
     """
     table = _as_table(logits, "logits")
     _check_finite(table, "logits", absent=True)
-    # The first row settles it almost always: spare the pass over a large table.
-    if are_distributions(table[:1]) and are_distributions(table):
-        raise InputError(
-            "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, "
-            "or name the array 'probs' when they come from a file"
-        )
+    if not _PART.get():
+        refuse_distributions(table)
     return table
 
 
@@ -127,10 +157,13 @@ def check_probs(probs: ArrayLike) -> Probs:
         _check_finite(table, "probs")
         lows = table.min(1)
         row = int(np.argmax((lows < 0) | (np.abs(sums - 1) > tolerance)))
-        raise InputError(
-            f"probs row {row} is not a distribution (sum {sums[row]:.6g}, min {lows[row]:.6g}); "
-            f"these look like logits: apply softmax over the classes, or name the array 'logits' in a file"
+        rounded = lows[row] >= 0 and abs(sums[row] - 1) <= _ROUNDED_SUM
+        what = (
+            "these look like rounded probabilities: keep more digits, or divide each row by its sum"
+            if rounded
+            else "these look like logits: apply softmax over the classes, or name the array 'logits' in a file"
         )
+        raise InputError(f"probs row {row} is not a distribution (sum {sums[row]:.6g}, min {lows[row]:.6g}); {what}")
     return table
 
 

@@ -88,7 +88,8 @@ def log_probs_and_complements(logits: Logits) -> tuple[Logits, Logits]:
         rest = shifted[small]
         rest[np.arange(len(small)), top[small]] = -np.inf
         log_others[small] = logsumexp(rest, axis=1)
-    log_u[rows, top] = log_others - log_total
+    # all that tie with the largest by the one formula: they stay tied
+    log_u = np.where(shifted == 0, (log_others - log_total)[:, None], log_u)
     return log_p, log_u
 
 

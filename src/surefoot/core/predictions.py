@@ -69,6 +69,7 @@ class Predictions:
             check_possible(scores, self.labels)
         elif self.resolution is None:
             object.__setattr__(self, "resolution", resolution(scores))
+        _check_about(self.class_names, self.provenance)
         if self.class_names is not None and len(self.class_names) != self.k:
             raise InputError(f"{self.k} classes but {len(self.class_names)} class names")
         if self.split is not None:
@@ -145,6 +146,16 @@ class Predictions:
         return replace(self, scores=self.scores[which], labels=self.labels[which], split=split, group=group)
 
 
+def _check_about(class_names: object, provenance: object) -> None:
+    names_fit = class_names is None or (
+        isinstance(class_names, tuple) and all(isinstance(name, str | int) for name in class_names)
+    )
+    if not names_fit:
+        raise InputError(f"class names must be a list of texts, got {class_names!r:.60}")
+    if not isinstance(provenance, dict) or not all(isinstance(x, str) for pair in provenance.items() for x in pair):
+        raise InputError(f"provenance must be an object of texts, got {provenance!r:.60}")
+
+
 def _check_split(split: np.ndarray, n: int) -> np.ndarray:
     array = np.asarray(split)
     if array.shape != (n,):
@@ -186,6 +197,7 @@ def _to_table(p: Predictions) -> pa.Table:
     if p.split is not None:
         columns["split"] = pa.array(p.split.tolist())
     about = {"version": VERSION, "class_names": p.class_names, "provenance": p.provenance}
+    about |= {} if p.kind == "logits" else {"resolution": p.floor}
     return pa.table(columns).replace_schema_metadata({"surefoot": json.dumps(about)})
 
 
@@ -195,4 +207,6 @@ def _to_arrays(p: Predictions) -> dict[str, np.ndarray]:
         arrays["split"] = p.split
     if p.class_names is not None:
         arrays["class_names"] = np.array(p.class_names)
+    if p.kind == "probs":
+        arrays["resolution"] = np.array(p.floor)
     return arrays | {"provenance": np.array(json.dumps(p.provenance)), "surefoot_version": np.array(VERSION)}

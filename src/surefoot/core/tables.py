@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.lib.format import read_array
 from pyarrow import csv, fs, parquet
 
+from surefoot.core.checks import NOT_LOGITS, are_distributions, part_of_a_table
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import open_npz
 from surefoot.core.precision import smallest
@@ -44,7 +45,8 @@ def load_predictions(
         for name in ("split", "group")
     )
     scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
-    return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=None)
+    least = None if parts[0].kind == "logits" else _least([(p.resolution or 1.0, p.scores.dtype) for p in parts])
+    return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=least)
 
 
 def iter_predictions(
@@ -64,15 +66,26 @@ def resolution_of(
     """
     if len(pieces) == 1 and pieces[0].group is None:
         return None
-    least = 1.0
+    found: set[tuple[float, np.dtype]] = set()
     for piece in pieces:
         for batch in read_piece(piece, labels, kind):
             if batch.resolution is None:  # logits
-                return None
-            least = min(least, batch.resolution)
-            if least <= smallest(batch.scores.dtype):
-                return least
-    return least
+                if not are_distributions(batch.scores):
+                    return None
+                continue
+            found.add((batch.resolution, batch.scores.dtype))
+            if batch.resolution <= smallest(np.dtype(np.float64)):
+                return batch.resolution
+    if not found:
+        raise InputError(f"{pieces[0].path}: {NOT_LOGITS}")
+    return _least(list(found))
+
+
+def _least(found: list[tuple[float, np.dtype]]) -> float:
+    """Return the resolution of a whole table, from those of its parts and their types."""
+    least = min(resolution for resolution, _ in found)
+    types = {dtype for _, dtype in found}
+    return min(smallest(dtype) for dtype in types) if least == 1 and len(types) > 1 else least
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,8 @@ def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predict
     with _opened(piece.path) as file:
         schema = file.schema_arrow
         about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))
+        if not isinstance(about, dict):
+            raise InputError(f"the metadata 'surefoot' must be an object, got {about!r:.60}")
         _check_version(about.get("version", VERSION), piece.path)
         kind, label = _only_kind(schema.names), _only_label(schema.names)
         others = [name for name in ("split", by) if name is not None and name in schema.names]
@@ -213,21 +228,34 @@ def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predict
         before = sum(file.metadata.row_group(g).num_rows for g in range(piece.group or 0))
         width = max(getattr(schema.field(kind).type, "list_size", 10), 1)
         seen, names = 0, about.get("class_names")
+        names = tuple(names) if isinstance(names, list) else names
         columns = list(dict.fromkeys([kind, label, *others]))
         for batch in file.iter_batches(max(1, values // width), row_groups=[piece.group], columns=columns):
             more = {name: _from_column(batch.column(name), name) for name in others}
             try:
-                yield Predictions(
-                    _from_lists(batch.column(kind), kind), kind, _from_column(batch.column(label), label),
-                    more.get("split"), tuple(names) if names else None, about.get("provenance", {}),
-                    more[by] if by is not None else None,
-                )  # fmt: skip
+                with part_of_a_table():
+                    rows = Predictions(
+                        _from_lists(batch.column(kind), kind), kind, _from_column(batch.column(label), label),
+                        more.get("split"), names or None, about.get("provenance", {}),
+                        more[by] if by is not None else None, _resolution(about, kind),
+                    )  # fmt: skip
             except InputError as error:
                 start = before + seen
                 raise InputError(
                     f"{error} (rows counted from row {start} of the file)" if start else str(error)
                 ) from error
+            yield rows
             seen += batch.num_rows
+
+
+def _resolution(about: dict, kind: Kind) -> float | None:
+    """Return the resolution that a file names; None where it names none, and its values must tell."""
+    value = about.get("resolution")
+    if kind == "logits" or value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(f"resolution must be a number above 0, at most 1; got {value!r:.60}")
+    return float(value)
 
 
 def _from_lists(column: pa.Array, name: str) -> np.ndarray:
@@ -295,8 +323,11 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
                 np.concatenate([file[f"{kind}_{s}"] for s in blocks]), kind, np.concatenate(labels), split, group=group
             )
         kind = _only_kind(names)
-        class_names = tuple(file["class_names"].tolist()) if "class_names" in names else None
-        provenance = json.loads(file["provenance"].item()) if "provenance" in names else {}
+        class_names = tuple(np.atleast_1d(file["class_names"]).tolist()) if "class_names" in names else None
+        about = file["provenance"].tolist() if "provenance" in names else "{}"
+        if not isinstance(about, str):
+            raise InputError(f"array 'provenance' must be one text, got {about!r:.60}")
+        provenance = json.loads(about)
         split = file["split"] if "split" in names else None
         scores, labels = file[kind], file[_only_label(names)]
         if scores.ndim > 2:  # pixels
@@ -312,7 +343,8 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
             class_names = ("no", "yes")
         elif by in _ASPECTS and by not in names:
             raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
-        return Predictions(scores, kind, labels, split, class_names, provenance, group)
+        named = {"resolution": file["resolution"].tolist()} if "resolution" in names else {}
+        return Predictions(scores, kind, labels, split, class_names, provenance, group, _resolution(named, kind))
 
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.model_selection import KFold
 
+from surefoot.core.checks import part_of_a_table
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits
@@ -89,7 +90,8 @@ def choose(
     why_not: dict[str, str] = {}
     for name, make in ladder.items():
         try:
-            rows[name] = _by_row(make, logits, labels, by, seed)
+            with part_of_a_table():
+                rows[name] = _by_row(make, logits, labels, by, seed)
         except InputError as error:  # a map that refuses so few rows
             why_not[name] = str(error)
     means = {name: float(values.mean()) for name, values in rows.items()}

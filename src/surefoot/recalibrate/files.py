@@ -93,7 +93,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BinaryCalibrator):
         return {"name": type(value).__name__} | vars(value)
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        value = value.tolist()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None  # JSON has no such numbers; what the map computes is in its steps
     return list(value) if isinstance(value, tuple) else value
 
 

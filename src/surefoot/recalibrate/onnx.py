@@ -3,6 +3,7 @@
 Each step becomes a few nodes in float64, whatever the type of the logits; the output is float32.
 """
 
+import importlib
 import logging
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
+from surefoot.graph.onnx_out import Names
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.checks import check_reach
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
@@ -99,7 +101,8 @@ class _Writer:
         runner_up = self.node("Max", self.max(rest), -FAR)
         summed = self.node("Log", self.sum(self.node("Exp", self.node("Sub", rest, runner_up))))
         top_log = self.node("Sub", self.node("Add", runner_up, summed), log_total)
-        return log_p, self.node("Where", is_top, top_log, below), mask
+        tied = self.node("Equal", shifted, 0.0)  # with the largest: by the one formula, so that they stay tied
+        return log_p, self.node("Where", tied, top_log, below), mask
 
     def log1p(self, x: str) -> str:
         """Compute log(1 + x) to the last digits: log(u) x / (u - 1), u = 1 + x."""
@@ -283,7 +286,7 @@ def model_to_onnx(
     model: "torch.nn.Module | onnx.ModelProto | Path | str", recalibrator: Recalibrator,
     example: torch.Tensor | None = None,
 ) -> onnx.ModelProto:  # fmt: skip
-    """Return one graph from the network's input to calibrated `probs`.
+    """Return one graph from the network's input to calibrated `probs` (`probs_1`, ... where that name is taken).
 
     Arguments:
         model: a network whose output is logits (n, k); or the ONNX graph of one, or its file.
@@ -291,7 +294,8 @@ def model_to_onnx(
         example: an input (n, ...) of a PyTorch network, on its device; the first dimension is free in the graph.
 
     Raises:
-        InputError: no example for a PyTorch network, or a graph with another output than logits (n, k).
+        InputError: no example for a PyTorch network, a graph with another output than logits (n, k), or one that ONNX
+            Runtime, where it is installed, does not load.
     """
     check_is_fitted(recalibrator, "map_")
     if isinstance(model, torch.nn.Module):
@@ -313,17 +317,49 @@ def model_to_onnx(
     opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
     if opset < _OPSET:
         network = onnx.version_converter.convert_version(network, _OPSET)
+    names = Names(_names_in(network.graph))
+    prefix, probs = names.fresh("surefoot") + "/", names.fresh("probs")
+    while any(name.startswith(prefix) for name in names.taken):
+        prefix = names.fresh("surefoot") + "/"
     combined = onnx.compose.merge_models(
         network, _same_opset(map_to_onnx(recalibrator, output.type.tensor_type.elem_type), network),
-        io_map=[(output.name, "logits")], prefix1="", prefix2="surefoot/",
+        io_map=[(output.name, "logits")], prefix1="", prefix2=prefix,
     )  # fmt: skip
     for node in combined.graph.node:
         for i, name in enumerate(node.output):
-            if name == "surefoot/probs":
-                node.output[i] = "probs"
-    combined.graph.output[0].name = "probs"
+            if name == f"{prefix}probs":
+                node.output[i] = probs
+    combined.graph.output[0].name = probs
     onnx.checker.check_model(combined)
+    _check_runs(combined)
     return combined
+
+
+def _names_in(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all values and nodes of a graph, also of graphs in it."""
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    taken = {value.name for value in values} | {s.values.name for s in graph.sparse_initializer}
+    for node in graph.node:
+        taken |= {node.name, *node.input, *node.output}
+        for attribute in node.attribute:
+            for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                taken |= _names_in(inner)
+    return taken
+
+
+def _check_runs(model: onnx.ModelProto) -> None:
+    """Refuse a graph that ONNX Runtime does not load, where it is installed."""
+    try:
+        onnxruntime = importlib.import_module("onnxruntime")  # used where it is there, needed nowhere
+    except ModuleNotFoundError:
+        return
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"ONNX Runtime does not load the network with its map: {reason}") from error
 
 
 def _same_opset(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
