@@ -8,7 +8,7 @@ import pytest
 from prediction_tables import same, sample
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import save_predictions
-from surefoot.core.tables import iter_predictions, load_predictions
+from surefoot.core.tables import iter_predictions, load_predictions, pieces_of, read_piece
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
@@ -129,3 +129,11 @@ def test_a_column_of_groups_is_read_from_every_format(tmp_path):
         assert load_predictions(tmp_path / name).group is None or name == "t.npz"
         with pytest.raises(InputError, match=r"there is no (column|array) 'place'"):
             load_predictions(tmp_path / name, by="place")
+
+
+def test_batches_of_lists_of_any_length_are_as_small_as_of_fixed_ones(tmp_path):
+    scores = np.zeros((2000, 100), dtype=np.float32)
+    column = pa.ListArray.from_arrays(pa.array(np.arange(2001) * 100, type=pa.int32()), pa.array(scores.ravel()))
+    pq.write_table(pa.table({"logits": column, "label": np.zeros(2000, dtype=int)}), tmp_path / "t.parquet")
+    (piece,) = pieces_of(tmp_path / "t.parquet")
+    assert [batch.n for batch in read_piece(piece, values=50_000)] == [500, 500, 500, 500]

@@ -80,3 +80,10 @@ def test_what_no_row_can_get_wrong_is_not_told():
     found = contrast(tables, np.zeros(30, dtype=int), [METRICS["nll"]])[0]
     assert found.note == "no row has another class that could be its label"
     assert (found.better, np.isnan(found.pvalue)) == (None, True)
+
+
+def test_what_has_no_interval_is_not_told_apart():
+    logits, labels = sample(2, 60)
+    found = contrast({"a": softmax(logits), "b": softmax(3 * logits)}, labels, [METRICS["rmsce"]])[0]
+    assert (found.note, found.better) == ("this reading has no interval", None)
+    assert found.difference < 0

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, save_predictions
-from surefoot.metrics import METRICS, STANDARD, Reading
+from surefoot.metrics import METRICS, STANDARD, Reading, measure
 from surefoot.report.measuring import Group, Plan, measure_table, worst_group
 
 SOME = tuple(METRICS[name] for name in ("nll", "ece", "ks", "classwise_ece", "spiegelhalter_pvalue"))
@@ -136,3 +137,18 @@ def test_among_many_even_groups_none_is_named():
     assert worst_group(groups, METRICS["nll"]) is None
     groups["bad"] = Group(50, 3, {"nll": Reading(0.45, 0.41, 0.49)})
     assert worst_group(groups, METRICS["nll"]) == "bad"
+
+
+@pytest.mark.parametrize("name", ["ece", "ks"])
+def test_among_calibrated_groups_no_error_of_calibration_is_named(name):
+    """Chance alone raises the ECE of 40 rows far above that of all rows together."""
+    metric = METRICS[name]
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(40 * 20, 3))
+    probs, labels = softmax(logits), (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    parts = {str(i): slice(40 * i, 40 * i + 40) for i in range(20)} | {"": slice(None)}
+    groups = {g: Group(40, 3, measure([(probs[part], labels[part])], [metric])) for g, part in parts.items()}
+    assert worst_group(groups, metric) is None
+    probs = np.concatenate([np.eye(3)[(labels[:40] + 1) % 3], probs[40:]])
+    groups["0"] = Group(40, 3, measure([(probs[:40], labels[:40])], [metric]))
+    assert worst_group(groups, metric) == "0"

@@ -82,7 +82,8 @@ def command(
         none = (
             "told only with intervals, which --fast leaves out" if fast else "no group that can be told from all rows"
         )
-        console.print(f"Worst by {by}: {'; '.join(found) or none}.")
+        told = " Intervals are widened for the number of groups; an error of calibration must exceed chance, too."
+        console.print(f"Worst by {by}: {'; '.join(found) or none}.{told if found else ''}")
 
 
 def _wanted(names: str) -> tuple:

@@ -226,7 +226,7 @@ def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predict
         if by is not None and by not in schema.names:
             raise InputError(f"there is no column {by!r}; there are: {', '.join(schema.names)}")
         before = sum(file.metadata.row_group(g).num_rows for g in range(piece.group or 0))
-        width = max(getattr(schema.field(kind).type, "list_size", 10), 1)
+        width = _width(file, piece.group or 0, kind)
         seen, names = 0, about.get("class_names")
         names = tuple(names) if isinstance(names, list) else names
         columns = list(dict.fromkeys([kind, label, *others]))
@@ -256,6 +256,17 @@ def _resolution(about: dict, kind: Kind) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise InputError(f"resolution must be a number above 0, at most 1; got {value!r:.60}")
     return float(value)
+
+
+def _width(file: parquet.ParquetFile, group: int, kind: str) -> int:
+    """Return how many scores a row of a group holds on average, from the footer: lists of any length have no type."""
+    size = getattr(file.schema_arrow.field(kind).type, "list_size", None)
+    if size is None:
+        about = file.metadata.row_group(group)
+        columns = (about.column(i) for i in range(about.num_columns))
+        values = sum(column.num_values for column in columns if column.path_in_schema.split(".")[0] == kind)
+        size = -(-values // max(about.num_rows, 1))
+    return max(size, 1)
 
 
 def _from_lists(column: pa.Array, name: str) -> np.ndarray:

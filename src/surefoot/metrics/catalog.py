@@ -45,7 +45,7 @@ STANDARD: tuple[Metric, ...] = (
     Metric("ada_ece", "adaptive ECE", "lower", observe_ranking, read_adaptive_ece),
     Metric("classwise_ece", "classwise ECE", "lower", observe_classwise, read_classwise_ece),
     Metric("mce", "MCE", "lower", observe_reliability, read_mce, interval="none"),
-    Metric("rmsce", "RMSCE", "lower", observe_reliability, read_rmsce),
+    Metric("rmsce", "RMSCE", "lower", observe_reliability, read_rmsce, interval="none"),
     Metric(
         "overconfidence",
         "claimed minus right",

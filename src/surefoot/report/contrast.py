@@ -19,7 +19,6 @@ from surefoot.metrics.uncertainty import Rows, Sharded, total, uniforms
 
 _LEAST_ROWS = 20  # below, a bootstrap's interval is far too narrow
 MEAN_DRAWS = 4000  # of the mean of a score, where a draw is cheap
-_PARTS = ("probs", "scores")
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,32 @@ def contrast(
     Raises:
         InputError: fewer than 20 rows or two tables, tables of different shapes, a metric that is not best when low.
     """
+    _check(tables, labels, metrics)
+    batches = {name: scored(probs) for name, probs in tables.items()}
+    extra = {(a, b): _extra_rows(batches[a], batches[b], labels, seed) for a, b in combinations(tables, 2)}
+    found = []
+    for metric in metrics:
+        pairs = []
+        shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
+        for (a, b), more in extra.items():
+            reason = None if more is not None else "no row has another class that could be its label"
+            difference = metric.read(total(shards[a])) - metric.read(total(shards[b]))
+            if metric.interval == "none":
+                reason = "this reading has no interval"
+            if not math.isfinite(difference):
+                reason = "a reading is not defined on these rows"
+            if _same(batches[a], batches[b]):
+                pairs.append(Contrast(metric.name, a, b, 0.0, 0.0, 0.0, 1.0, math.nan))
+            elif more is None or reason is not None:
+                nan = math.nan
+                pairs.append(Contrast(metric.name, a, b, difference, nan, nan, nan, nan, reason))
+            else:
+                pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
+        found += _holm(pairs)
+    return found
+
+
+def _check(tables: Mapping[str, Probs | Scored], labels: Labels, metrics: Sequence[Metric]) -> None:
     if len(labels) < _LEAST_ROWS:
         raise InputError(f"at least {_LEAST_ROWS} rows are needed to tell tables apart, got {len(labels)}")
     if len(tables) < 2:
@@ -74,24 +99,6 @@ def contrast(
     for metric in metrics:
         if metric.better != "lower":
             raise InputError(f"{metric.name!r} cannot be compared: its better way is {metric.better!r}, not 'lower'")
-    batches = {name: scored(probs) for name, probs in tables.items()}
-    extra = {(a, b): _extra_rows(batches[a], batches[b], labels, seed) for a, b in combinations(tables, 2)}
-    found = []
-    for metric in metrics:
-        pairs = []
-        shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
-        for (a, b), more in extra.items():
-            difference = metric.read(total(shards[a])) - metric.read(total(shards[b]))
-            if not math.isfinite(difference):
-                pairs.append(_untold(metric, a, b, difference, "a reading is not defined on these rows"))
-            elif all(np.array_equal(getattr(batches[a], part), getattr(batches[b], part)) for part in _PARTS):
-                pairs.append(Contrast(metric.name, a, b, 0.0, 0.0, 0.0, 1.0, math.nan))
-            elif more is None:
-                pairs.append(_untold(metric, a, b, difference, "no row has another class that could be its label"))
-            else:
-                pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
-        found += _holm(pairs)
-    return found
 
 
 @dataclass(frozen=True)
@@ -202,8 +209,8 @@ def _pvalue(draws: np.ndarray, shards: int) -> float:
     return min(1.0, 2 * float(max(by_t, stats.pearson3.cdf(-side, skewness))))
 
 
-def _untold(metric: Metric, a: str, b: str, difference: float, note: str) -> Contrast:
-    return Contrast(metric.name, a, b, difference, math.nan, math.nan, math.nan, math.nan, note)
+def _same(a: Scored, b: Scored) -> bool:
+    return np.array_equal(a.probs, b.probs) and np.array_equal(a.scores, b.scores)
 
 
 def _holm(pairs: Sequence[Contrast]) -> list[Contrast]:

@@ -144,16 +144,19 @@ def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
     """Name the group of the worst reading whose interval lies beyond the reading of all rows; None where none does.
 
     Intervals are widened for the number of groups (Bonferroni), so that among many even ones none is named by chance.
-    An error of calibration must also lie above its noise floor: chance alone raises it where rows are few.
+    An error of calibration is raised by chance where rows are few: its interval must also lie above the mean reading
+    of a calibrated model on those rows, and the reading above that of 95% of them.
     """
     whole = groups[""].readings[metric.name]
     wider = float(norm.isf(0.025 / max(len(groups) - 1, 1)) / norm.isf(0.025))
     sign = 1.0 if metric.better == "lower" else -1.0
+    of_calibration = metric.interval == "bootstrap" and metric.better == "lower"
     beyond = {}
     for name, group in groups.items():
         r = group.readings[metric.name]
         edge = r.value - wider * (r.value - (r.low if sign > 0 else r.high))
-        by_chance = metric.interval == "bootstrap" and metric.better == "lower" and r.value <= r.floor_high
-        if name and not by_chance and sign * (edge - whole.value) > 0:
+        if of_calibration and (r.value <= r.floor_high or edge <= r.floor):
+            continue
+        if name and sign * (edge - whole.value) > 0:
             beyond[name] = sign * r.value
     return max(beyond, key=lambda name: beyond[name]) if beyond else None
