@@ -148,6 +148,8 @@ def _pool(d: Draw) -> None:
     if d.rng.random() < 0.3 and d.opset >= (10 if kind == "MaxPool" else 19):
         window["dilations"] = d.rng.integers(1, 3, _sides(d)).tolist()
     d.add(kind, **window)
+    if kind == "MaxPool" and d.opset >= 8 and d.rng.random() < 0.2:
+        d.nodes[-1].output.append(f"n{len(d.nodes)}")
 
 
 def _global(d: Draw) -> None:
@@ -158,7 +160,8 @@ def _gemm(d: Draw) -> None:
     n, m, rng = d.shape[-1], int(d.rng.integers(1, 5)), d.rng
     transposed = int(rng.integers(0, 2))
     inputs = [d.normal(m, n) if transposed else d.normal(n, m)]
-    offsets = [(m,), (1, m), (1,), ()] if d.opset < 11 else [(m,), (1, m), (1,), (1, 1), ()]
+    rows = d.shape[0]
+    offsets = [(m,), (1, m), (1,), (), (rows, 1), (rows, m)] + ([] if d.opset < 11 else [(1, 1)])
     if d.opset < 11 or rng.random() < 0.7:
         inputs.append(d.normal(*offsets[int(rng.integers(len(offsets)))]))
     a = {"alpha": float(rng.normal()), "beta": float(rng.normal())} if rng.random() < 0.5 else {}
@@ -168,18 +171,23 @@ def _gemm(d: Draw) -> None:
 def _matmul(d: Draw) -> None:
     n, m = d.shape[-1], int(d.rng.integers(1, 5))
     if d.rng.random() < 0.3 and len(d.shape) > 1:
-        name = d.normal(m, d.shape[-2])
+        name = d.normal(*(1,) * int(d.rng.integers(0, 3)), m, d.shape[-2])
         d.nodes.append(helper.make_node("MatMul", [name, d.last], [f"v{len(d.nodes)}"]))
         d.last = d.nodes[-1].output[0]
         return
-    d.add("MatMul", d.normal(n) if d.rng.random() < 0.2 else d.normal(n, m))
+    shape = [(n,), (n, m), (n, m), (n, m), (1, n, m), (1, 1, n, m)][int(d.rng.integers(6))]
+    d.add("MatMul", d.normal(*shape))
 
 
 def _norm(d: Draw) -> None:
     c = d.shape[1] if len(d.shape) > 1 else 1
     variance = d.constant(np.abs(d.rng.normal(size=c)) * d.rng.choice([0.0, 1e-5, 1.0]))
     a = {"epsilon": float(d.rng.choice([1e-5, 1e-3, 0.1]))} if d.rng.random() < 0.5 else {}
+    if d.opset < 9 and d.rng.random() < 0.3:
+        a["spatial"] = int(d.rng.integers(0, 2))
     d.add("BatchNormalization", d.normal(c), d.normal(c), d.normal(c), variance, **a)
+    if d.opset < 14 and d.rng.random() < 0.2:  # runtimes take the batch's statistics then
+        d.nodes[-1].output.extend(f"n{len(d.nodes)}_{i}" for i in range(4))
 
 
 def _arithmetic(d: Draw) -> None:
@@ -216,6 +224,8 @@ def _simple(d: Draw) -> None:
     if op == "LeakyRelu" and d.rng.random() < 0.5:
         a = {"alpha": float(d.rng.random())}
     d.add(op, **a)
+    if op == "Dropout" and d.rng.random() < 0.5:
+        d.nodes[-1].output.append(f"n{len(d.nodes)}")
     if a.get("to") == TensorProto.DOUBLE:
         d.add("Relu")
         d.add("Cast", to=TensorProto.FLOAT)
@@ -245,6 +255,8 @@ def _reshape(d: Draw) -> None:
         parts = [n for n in range(1, size + 1) if size % n == 0]
         n = int(rng.choice(parts))
         target = [[1, n, size // n], [1, -1], [0, -1], [1, n, -1, 1], [-1, n]][int(rng.integers(0, 5))]
+        if rng.random() < 0.3:
+            target = [n, size // n]  # several rows
         d.add("Reshape", d.constant(target, np.int64))
     elif style == 2:
         perm = [0, *rng.permutation(np.arange(1, len(d.shape))).tolist()]
