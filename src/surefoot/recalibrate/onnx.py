@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
-from surefoot.graph.onnx_out import Names
 from surefoot.recalibrate.base import Map, Recalibrator
 from surefoot.recalibrate.checks import check_reach
 from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
@@ -317,10 +316,11 @@ def model_to_onnx(
     opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
     if opset < _OPSET:
         network = onnx.version_converter.convert_version(network, _OPSET)
-    names = Names(_names_in(network.graph))
-    prefix, probs = names.fresh("surefoot") + "/", names.fresh("probs")
-    while any(name.startswith(prefix) for name in names.taken):
-        prefix = names.fresh("surefoot") + "/"
+    taken = _names_in(network.graph)
+    probs = next(n for n in ("probs", *(f"probs_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
+    prefix = "surefoot/"
+    while any(name.startswith(prefix) for name in taken):
+        prefix = f"surefoot_{prefix}"
     combined = onnx.compose.merge_models(
         network, _same_opset(map_to_onnx(recalibrator, output.type.tensor_type.elem_type), network),
         io_map=[(output.name, "logits")], prefix1="", prefix2=prefix,
