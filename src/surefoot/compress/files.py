@@ -173,14 +173,8 @@ def compress_file(
         kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
         made.log.append(f"time is up: what was not proven by then stays{kept}")
     if made.removed or clip:
-        words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
-        if cuts is not None:
-            words |= {
-                "surefoot.domain.rows": json.dumps(cuts.rows.tolist()),
-                "surefoot.domain.bounds": json.dumps(cuts.bounds.tolist()),
-            }
         ends = (lower, upper) if clip else None
-        write_onnx(_ended_as(whole, small), out, _type_of(opened), words, ends)
+        write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), ends)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -217,6 +211,16 @@ def compress_file(
 
 
 Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
+
+
+def _domain_words(domain: Domain) -> dict[str, str]:
+    """Write a domain as the metadata of a file."""
+    lower, upper, cuts = domain
+    words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
+    if cuts is None:
+        return words
+    rows = {"surefoot.domain.rows": json.dumps(cuts.rows.tolist())}
+    return words | rows | {"surefoot.domain.bounds": json.dumps(cuts.bounds.tolist())}
 
 
 def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline) -> Certificate:
