@@ -18,6 +18,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from fuzz import Attack
+from surefoot.core.checks import are_distributions
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
@@ -75,6 +76,8 @@ def table(rng: np.random.Generator, dtypes: tuple = (np.float16, np.float32, np.
     if rng.random() < 0.2:
         logits = np.round(logits)  # ties
     logits = np.clip(logits, -6e4, 6e4).astype(rng.choice(np.array(dtypes)))
+    if are_distributions(logits):  # such as a row (1, 0): refused as logits, by design
+        return table(rng, dtypes)
     noise = rng.gumbel(size=(n, k)) * rng.choice([0.3, 1.0, 3.0])
     labels = (logits * rng.choice([0.3, 1.0]) + noise).argmax(1)
     if rng.random() < 0.2:

@@ -8,7 +8,7 @@ import pytest
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
 from surefoot.report.evaluation import evaluate, measure_all
-from surefoot.report.verdict import advice, diagnosis, direction
+from surefoot.report.verdict import advice, diagnosis, direction, notes
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,12 @@ def test_a_leaning_that_is_not_beyond_chance_is_said_to_be_one():
     readings = measured.readings | {"overconfidence": gap, "ece": even, "ks": ks}
     told = diagnosis(replace(measured, readings=readings))
     assert "-24.2% to -1.97%, which leans towards under-confidence, but" in told
+
+
+@pytest.mark.parametrize(
+    ("right", "said"), [(1.0, "is wrong: they do not"), (0.0, "is right: they do not"), (0.5, "ended at an end")]
+)
+def test_notes_say_which_of_the_three_it_is(right: float, said: str) -> None:
+    (note,) = notes(None, True, right)
+    assert said in note
+    assert notes(None, False, right) == []

@@ -16,7 +16,7 @@ from surefoot.core.predictions import save_predictions
 from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
-from surefoot.report.evaluation import plain
+from surefoot.report.evaluation import plain, share_right
 from surefoot.report.verdict import notes
 
 
@@ -92,5 +92,5 @@ def command(
     if why is not None:
         Console().print(f"Chosen: {why}")
     Console().print(f"{method} learnt on {held_out.n:,} rows{learnt}. On these same rows: {change}. Written: {out}")
-    for note in notes(held_out.zeros, at_bound):
+    for note in notes(held_out.zeros, at_bound, share_right(held_out)):
         Console().print(note)

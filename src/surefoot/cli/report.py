@@ -52,5 +52,5 @@ def command(
     console = Console()
     for stage, measured in (("as it is", evaluation.before), (f"after {method}", evaluation.after)):
         console.print(readings_table(measured.readings, f"{name}, {stage} — {measured.n:,} rows, {measured.k} classes"))
-    console.print(*sentences, *notes(evaluation.zeros, evaluation.at_bound), sep="\n")
+    console.print(*sentences, *notes(evaluation.zeros, evaluation.at_bound, evaluation.fitted_right), sep="\n")
     console.print(f"\nPage: {out}")

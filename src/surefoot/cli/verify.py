@@ -21,7 +21,7 @@ from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
 from surefoot.verify.opening import see_agreement_within
-from surefoot.verify.query import Unknown
+from surefoot.verify.query import Query, Unknown
 from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
@@ -110,12 +110,11 @@ def command(
     opened = open_network(network, output)
     if prop is not None:
         deadline = Deadline.of(timeout)
-        queries = deadline.run(lambda: read_vnnlib(prop, opened.inputs, opened.outputs))
+        queries = deadline.run(lambda: _read(prop, opened))
         if queries is None:
             late = {"seconds": round(timeout - deadline.left, 3)}
             _show_one(plain(Unknown("time is up", -math.inf, late)), as_json)
             return
-        see_agreement_within(opened.whole, opened.run, [(query.lower, query.upper) for query in queries])
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
         answer = plain(verdict)
         if certificate is not None and proofs:
@@ -273,6 +272,13 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         print(f"certificate: {answer['certificate']}")
     elif "no_certificate" in answer:
         print(f"no certificate: {answer['no_certificate']}")
+
+
+def _read(prop: Path, network: Network) -> list[Query]:
+    """Read a property; see that its network and the runtime agree in its boxes."""
+    queries = read_vnnlib(prop, network.inputs, network.outputs)
+    see_agreement_within(network.whole, network.run, [(query.lower, query.upper) for query in queries])
+    return queries
 
 
 def _why_none(certificate: Path, answer: dict[str, Any]) -> str:

@@ -216,7 +216,11 @@ def _paragraph(
     images: int,
 ) -> str:
     """Say it all in plain words."""
-    words = [diagnosis(evaluation.before), advice(evaluation), *notes(evaluation.zeros, evaluation.at_bound)]
+    words = [
+        diagnosis(evaluation.before),
+        advice(evaluation),
+        *notes(evaluation.zeros, evaluation.at_bound, evaluation.fitted_right),
+    ]
     worst = [(title, parts[0]) for title, parts in by.items() if parts and parts[0].gap > 0]
     if worst:
         title, part = max(worst, key=lambda pair: pair[1].gap)

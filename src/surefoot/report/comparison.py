@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 from scipy import stats
 
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
-from surefoot.core.types import Labels, Probs
+from surefoot.core.types import Labels
 from surefoot.metrics import METRICS, Metric
-from surefoot.metrics.uncertainty import Rows, Sharded, bootstrap_weights
+from surefoot.metrics.intervals import DRAWS, Sample, replicate
+from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, total, uniforms
 from surefoot.report.evaluation import Evaluation, divide, evaluate
 from surefoot.report.remedy import Recommendation, recommend
 
@@ -75,14 +77,14 @@ def _sign(column: str) -> int:
 
 
 class _Cell:
-    """One trained network: its evaluation, and bootstrap replicates of every column over the test rows."""
+    """One trained network: its evaluation, and how every column changes with the test rows."""
 
     def __init__(self, predictions: Predictions, method: str, title: str) -> None:
         self.evaluation, recalibrator = evaluate(predictions, method, title=title)
         _, tested = divide(predictions, None)
         self.labels = tested.labels
-        self.before = _replicates(tested.scored(), tested.labels)
-        self.after = _replicates(recalibrator.predict_scored(tested.logits()), tested.labels)
+        self.before = _deviations(tested.scored(), tested.labels)
+        self.after = _deviations(recalibrator.predict_scored(tested.logits()), tested.labels)
 
     def value(self, stage: str, column: str) -> float:
         reading = getattr(self.evaluation, stage).readings[_metric(column).name]
@@ -93,34 +95,44 @@ class _Cell:
         return float("nan") if column == "error" else floor
 
 
-def _replicates(probs: Probs | Scored, labels: Labels) -> dict[str, np.ndarray]:
-    """Compute each column on bootstrap samples of the rows; the same samples for every network (paired)."""
+def _deviations(probs: Scored, labels: Labels) -> dict[str, Float[np.ndarray, "2 d"]]:
+    """Compute by how much each column changes when the rows are drawn anew, with one row more, wrong or right.
+
+    The draws are the same for every network (paired).
+    """
+    priority, chance = (uniforms([0, stream], 0, len(labels)) for stream in (2, 3))
+    sample = Sample.of(probs, labels, priority, chance).bounded()
+    columns = {_metric(column).name: column for column in COLUMNS}
     found: dict[str, np.ndarray] = {}
-    tallies: dict[object, list] = {}
-    for column in COLUMNS:
-        metric = _metric(column)
-        if metric.observe not in tallies:
-            sharded = Sharded(metric.observe, seed=0)
-            sharded.add(probs, labels, Rows(0, len(labels)))
-            shards = sharded.tallies
-            tallies[metric.observe] = shards[0].recombine(shards, bootstrap_weights(len(shards)))
-        found[column] = _sign(column) * np.array([metric.read(t) for t in tallies[metric.observe]])
+    for observe in dict.fromkeys(METRICS[name].observe for name in columns):
+        own = [METRICS[name] for name in columns if METRICS[name].observe == observe]
+        sharded = Sharded(observe, seed=0)
+        sharded.add(probs, labels, Rows(0, len(labels)))
+        extra = sample.extra_rows(observe)
+        if extra is None:  # no row has another class that could be its label
+            found |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in own}
+            continue
+        whole = total(sharded.tallies)
+        for name, drawn in replicate(own, whole, sharded.tallies, extra).items():
+            kinds = np.stack([drawn.wrong, drawn.right])
+            found[columns[name]] = _sign(columns[name]) * (kinds - drawn.shift - METRICS[name].read(whole))
     return found
 
 
-def _spread(values: np.ndarray, replicates: np.ndarray, shards: int = 100) -> tuple[float, float]:
+def _spread(values: np.ndarray, deviations: Float[np.ndarray, "kinds d"]) -> tuple[float, float]:
     """Return the standard error of a mean over seeds and its degrees of freedom (Welch and Satterthwaite).
 
-    `values` (seeds,) varies by training; `replicates` (seeds, draws), averaged over seeds, by the test rows.
+    `values` (seeds,) varies by training; `deviations`, of the mean over seeds, by the test rows: those of the kind of
+    row more that moves it most.
     """
     seeds = len(values)
-    by_rows = float(replicates.mean(0).var(ddof=1))
+    by_rows = float((deviations**2).mean(1).max())
     by_seed = float(values.var(ddof=1)) / seeds if seeds > 1 else 0.0
-    total = by_rows + by_seed
-    if total == 0:
+    together = by_rows + by_seed
+    if together == 0:
         return 0.0, math.inf
-    freedom = by_rows**2 / (shards - 1) + (by_seed**2 / (seeds - 1) if seeds > 1 else 0.0)
-    return math.sqrt(total), total**2 / freedom
+    freedom = by_rows**2 / (SHARDS - 1) + (by_seed**2 / (seeds - 1) if seeds > 1 else 0.0)
+    return math.sqrt(together), together**2 / freedom
 
 
 def compare(results: Mapping[str, Sequence[Predictions]], method: str = "temperature", title: str = "") -> Comparison:
@@ -163,8 +175,7 @@ def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
 def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> Value:
     own = cells[loss]
     values = np.array([cell.value(stage, column) for cell in own])
-    replicates = np.array([getattr(cell, stage)[column] for cell in own])
-    error, freedom = _spread(values, replicates)
+    error, freedom = _spread(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0))
     width = float(stats.t.ppf(0.975, freedom) * error)
     floor = float(np.mean([cell.floor(stage, column) for cell in own]))
     return Value(float(values.mean()), width, floor, _beats_all(loss, stage, column, cells))
@@ -180,8 +191,9 @@ def _beats_all(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]
 def pvalue(a: Sequence[_Cell], b: Sequence[_Cell], stage: str, column: str) -> float:
     """Test one-sidedly, paired over rows and seeds, whether `a` is lower than `b` in a column."""
     values = np.array([x.value(stage, column) - y.value(stage, column) for x, y in zip(a, b, strict=True)])
-    replicates = np.array([getattr(x, stage)[column] - getattr(y, stage)[column] for x, y in zip(a, b, strict=True)])
-    error, freedom = _spread(values, replicates)
+    left, right = (np.mean([getattr(cell, stage)[column] for cell in cells], axis=0) for cells in (a, b))
+    kinds = (left[:, None] - right[None]).reshape(-1, left.shape[1])  # the row more may be wrong for one of them alone
+    error, freedom = _spread(values, kinds)
     if error == 0:
         return 0.0 if values.mean() < 0 else 1.0
     return float(stats.t.cdf(values.mean() / error, freedom))

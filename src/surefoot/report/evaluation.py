@@ -52,6 +52,7 @@ class Evaluation:
         remedy: the map that suits those rows best.
         zeros: probabilities of exactly 0 among the rows measured, and what they count as.
         at_bound: whether the map's likelihood alone knew no best temperature: no row was wrong, or none right.
+        fitted_right: of the rows the recalibrator was fitted on, the share answered rightly.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Evaluation:
     remedy: Remedy
     zeros: Zeros | None = None
     at_bound: bool | None = None
+    fitted_right: float = math.nan
 
 
 def curve_of(tally: Reliability) -> Curve:
@@ -129,9 +131,15 @@ def evaluate(
     remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
     evaluation = Evaluation(
         title, before, after, method, temperature, fitted_on.n, table.provenance, remedy, tested.zeros,
-        getattr(recalibrator, "at_bound_", None),
+        recalibrator.at_bound_, share_right(fitted_on),
     )  # fmt: skip
     return evaluation, recalibrator
+
+
+def share_right(table: Predictions) -> float:
+    """Compute for how many of the rows no class is more probable than the label."""
+    scores = table.scored().scores
+    return float((scores[np.arange(table.n), table.labels] >= scores.max(1)).mean())
 
 
 def plain(value: Any) -> Any:

@@ -87,7 +87,11 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
         for stage, (measured, title, colour) in enumerate(stages)
     ]
     readings = [_reading(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
-    sentences = (diagnosis(evaluation.before), advice(evaluation), *notes(evaluation.zeros, evaluation.at_bound))
+    sentences = (
+        diagnosis(evaluation.before),
+        advice(evaluation),
+        *notes(evaluation.zeros, evaluation.at_bound, evaluation.fitted_right),
+    )
     return _Section(evaluation.title, direction(evaluation.before), sentences, figures, readings)
 
 

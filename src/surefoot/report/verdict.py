@@ -122,14 +122,20 @@ def _optional(too_few: bool, name: str, effect: str, gains: bool) -> str:
     return f"Use its probabilities as they are; {name} does not improve them ({effect})."
 
 
-def notes(zeros: Zeros | None, at_bound: bool | None) -> list[str]:
-    """Say what must be known besides: what stored zeros count as, and that a fit had nothing to end at."""
+def notes(zeros: Zeros | None, at_bound: bool | None, share_right: float) -> list[str]:
+    """Say what must be known besides: what stored zeros count as, and that a fit had nothing to end at.
+
+    Arguments:
+        share_right: of the rows that the map was learnt on, those answered rightly.
+    """
     found = [] if zeros is None else [zeros.sentence]
-    if at_bound:
+    if at_bound and share_right in (0, 1):
+        what = "wrong" if share_right else "right"
         found.append(
-            "The rows that the map was learnt on do not bound its temperature: not one of them is wrong (or none is "
-            "right). It is held by a prior, or by the end of the search; more rows would tell."
+            f"Not one of the rows that the map was learnt on is {what}: they do not bound it; more would tell."
         )
+    elif at_bound:
+        found.append("The rows that the map was learnt on ask for more than the search allows: it ended at an end.")
     return found
 
 
