@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from surefoot.core.predictions import Predictions
-from surefoot.report.evaluation import evaluate
+from surefoot.evaluate.evaluation import evaluate
 from surefoot.report.page import write_page
 from surefoot.train import CalibrationCallback
 

@@ -21,10 +21,10 @@ from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear
 from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_recalibrator
+from surefoot.spec.perturbations import ball
+from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
-from surefoot.verify.regions import ball
-from surefoot.verify.runtime import runner_of_onnx
 
 
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:

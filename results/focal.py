@@ -17,13 +17,13 @@ from rich.progress import Progress
 
 from surefoot.core.files import read_json, write_text
 from surefoot.data import load_data, strange_parts
-from surefoot.report.comparison import COLUMNS, STAGES, Comparison, compare
-from surefoot.report.ood import ood_values
+from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison, compare
+from surefoot.evaluate.diagnosis import direction
+from surefoot.evaluate.ood import ood_values
+from surefoot.evaluate.reproduction import claims_of
+from surefoot.evaluate.training_log import read_log, sentences_of
 from surefoot.report.page import write_page
-from surefoot.report.reproduction import claims_of
 from surefoot.report.tables import TITLES, format_floors, format_temperature, format_value
-from surefoot.report.training import read_log, sentences_of
-from surefoot.report.verdict import direction
 from surefoot.train import Cell, Recipe, cells, find_recipe, results_by_loss, run_matrix
 
 PAPER = ("ce", "brier", "ls", "mmce-w-ref", "fl-3", "flsd-53")

@@ -23,10 +23,10 @@ from surefoot.graph.torch_in import graph_of_module
 from surefoot.metrics import METRICS, measure
 from surefoot.models import find_model
 from surefoot.recalibrate import TemperatureScaling
+from surefoot.spec.perturbations import ball
+from surefoot.spec.query import robustness
 from surefoot.train import cells, find_recipe, load_model_with_example, run_cell
 from surefoot.verify.many import plain
-from surefoot.verify.query import robustness
-from surefoot.verify.regions import ball
 from surefoot.verify.run import Network, verify
 
 HERE = Path(__file__).parent

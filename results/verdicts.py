@@ -18,9 +18,9 @@ from joblib import Parallel, delayed
 
 from simulated_sets import skewed, tempered
 from surefoot.core.files import write_text
+from surefoot.evaluate.diagnosis import TELLING, direction
+from surefoot.evaluate.evaluation import Measured, curve_of
 from surefoot.metrics import METRICS, measure
-from surefoot.report.evaluation import Measured, curve_of
-from surefoot.report.verdict import TELLING, direction
 
 SETS = {True: 400, False: 60}  # of a calibrated model, and of another
 PORTIONS = 10

@@ -33,14 +33,14 @@ from surefoot.reach.stars import Star, approximate
 from surefoot.reach.stars import begin as begin_walk
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate
+from surefoot.spec.perturbations import Region, ball, brightening, line
+from surefoot.spec.query import robustness
+from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
 from surefoot.verify.many import open_network, plain
-from surefoot.verify.query import robustness
-from surefoot.verify.regions import Region, ball, brightening, line
 from surefoot.verify.run import Network, verify
 from surefoot.verify.several import answer_all
 from surefoot.verify.stars import star_of_box
-from surefoot.verify.vnnlib import read_vnnlib
 
 HERE = Path(__file__).parent
 NETS = ("Small", "Medium", "Large")

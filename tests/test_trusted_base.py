@@ -38,12 +38,12 @@ def trusted() -> list[str]:
             if not name.startswith("surefoot.cli."):
                 known.add(name)
                 todo.append(name)
-    return sorted(known, key=lambda name: (["proof", "graph", "core", "verify"].index(name.split(".")[1]), name))
+    return sorted(known, key=lambda name: (["proof", "graph", "core", "spec"].index(name.split(".")[1]), name))
 
 
 def table() -> str:
     rows = ["| file | lines | what it is |", "|---|---|---|"]
-    total = dict.fromkeys(("proof", "graph", "core", "verify"), 0)
+    total = dict.fromkeys(("proof", "graph", "core", "spec"), 0)
     for name in trusted():
         text = path_of(name).read_text(encoding="utf-8")
         lines = len(text.splitlines())
@@ -67,8 +67,8 @@ def test_the_base_is_small_and_reaches_no_search() -> None:
     names = trusted()
     assert {name.split(".")[1] for name in names} == {"proof", "graph", "core", "verify"}
     assert {name for name in names if name.startswith("surefoot.verify.")} <= {
-        "surefoot.verify.exact", "surefoot.verify.opening", "surefoot.verify.outputs", "surefoot.verify.query",
-        "surefoot.verify.runtime", "surefoot.verify.vnnlib",
+        "surefoot.spec.exact", "surefoot.spec.opening", "surefoot.spec.outputs", "surefoot.spec.query",
+        "surefoot.spec.runtime", "surefoot.spec.vnnlib",
     }  # fmt: skip
     for path in (SOURCE / "surefoot" / "proof").glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LARGEST, path.name

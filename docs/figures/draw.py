@@ -14,6 +14,7 @@ from torch import Tensor
 from surefoot.compress.pieces import plane_pieces
 from surefoot.compress.transform import compress
 from surefoot.core.rounding import REAL
+from surefoot.evaluate.certified import polygon
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul, Relu
 from surefoot.losses import FocalLoss
@@ -24,9 +25,8 @@ from surefoot.reach.curvature import curvature, factors_of, least_curvature
 from surefoot.reach.stars import approximate, begin, exact
 from surefoot.recalibrate import FocalUndo
 from surefoot.recalibrate.spline import Spline
-from surefoot.report.certified import polygon
 from surefoot.report.plane import cells_of
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import star_of_box
 
 BLUE, RED, GREEN, GREY = "#2563a8", "#b8442f", "#3a7d44", "#888888"

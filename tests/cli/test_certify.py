@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from networks import random_network
+from surefoot.evaluate.certified import polygon, show
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Reshape
 from surefoot.recalibrate import TemperatureScaling, save_recalibrator
-from surefoot.report.certified import polygon, show
+from surefoot.spec.perturbations import ball
+from surefoot.spec.query import robustness
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
-from surefoot.verify.query import robustness
-from surefoot.verify.regions import ball
 from surefoot.verify.run import Network
 from surefoot.verify.stars import over_approximate, star_of_box
 from typed import surefoot

@@ -44,7 +44,7 @@ from surefoot.proof.question import (
     property_digest,
     region_digest,
 )
-from surefoot.verify.query import Holds, Query, Unsafe
+from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify
 
 CASES = 24_000

@@ -22,7 +22,7 @@ from surefoot.compress.stable import Domain, Patience
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.verify.query import Holds, Query, Unsafe, Verdict, Violated
+from surefoot.spec.query import Holds, Query, Unsafe, Verdict, Violated
 from surefoot.verify.run import Network, verify
 from surefoot.verify.several import answer_all
 

@@ -20,7 +20,7 @@ from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Op, Relu, Reshape, Scale, Take
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
-from surefoot.verify.query import Holds, Query, Unsafe, Violated
+from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
 
 CASES = 2_000

@@ -19,9 +19,9 @@ from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_rec
 from surefoot.recalibrate.base import Recalibrator
 from surefoot.recalibrate.onnx import map_to_onnx
 from surefoot.recalibrate.steps import Affine, FocalUndo, Mix, apply, to_plain
+from surefoot.spec.perturbations import ball
 from surefoot.verify.confidence import certify
 from surefoot.verify.enclose import Differences, enclose
-from surefoot.verify.regions import ball
 from surefoot.verify.run import Network
 
 CASES = 5_000

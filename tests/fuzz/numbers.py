@@ -22,9 +22,9 @@ from surefoot.core.checks import are_distributions
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
+from surefoot.evaluate.measuring import Plan, measure_table
 from surefoot.metrics import METRICS
 from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling, load_recalibrator, save_recalibrator
-from surefoot.report.measuring import Plan, measure_table
 
 CASES = 2000
 BEFORE = "1,163 of 2,000 tables wrong: stored zeros, no error, masks, own rows, margins, in that order"

@@ -10,8 +10,8 @@ import numpy as np
 
 from fuzz import Attack
 from surefoot.core.errors import InputError
-from surefoot.verify.query import Query
-from surefoot.verify.vnnlib import parse_vnnlib
+from surefoot.spec.query import Query
+from surefoot.spec.vnnlib import parse_vnnlib
 
 CASES = 20_000
 BEFORE = "310 of 2,000: 17 points of unsafe sets missed, 293 invented"

@@ -23,7 +23,7 @@ from fuzz import Attack
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, Node, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Scale, Take
-from surefoot.verify import opening
+from surefoot.spec import opening
 
 CASES = 3000
 BEFORE = "30 of 949 read as another function, 4 tracebacks; nothing was compared at the door"

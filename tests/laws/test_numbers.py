@@ -10,9 +10,9 @@ from fuzz.numbers import attack
 from surefoot.cli.main import run
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.evaluate.measuring import Plan, measure_table
 from surefoot.metrics import METRICS
 from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling
-from surefoot.report.measuring import Plan, measure_table
 
 MASKS = (-1e9, -65504.0, float(np.finfo(np.float32).min), -np.inf)
 

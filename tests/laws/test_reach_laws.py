@@ -12,7 +12,7 @@ from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.stars import approximate, begin, exact
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_box
 
 SEEDS = range(24)

@@ -27,7 +27,7 @@ from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
 from surefoot.reach.stars import Rule, approximate, begin, exact
-from surefoot.verify.query import Holds, Query, Unsafe
+from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify
 from surefoot.verify.stars import slack_of, star_of_box
 

@@ -15,7 +15,7 @@ from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.proof.checker import Checker
 from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.proof.question import network_digest
-from surefoot.verify.query import Unknown
+from surefoot.spec.query import Unknown
 
 
 def scaled(operation: str, constant: float, then: str) -> Graph:

@@ -7,7 +7,7 @@ import torch
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Linear, Relu, Scale
 from surefoot.reach.stars import Rule, approximate, begin, exact
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_box
 
 

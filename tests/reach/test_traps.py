@@ -1,6 +1,6 @@
 """The traps that other verifiers fell into, one test each, numbered as in our notes.
 
-T2 and T3 stand in tests/sets, T7 in tests/verify/test_vnnlib.py.
+T2 and T3 stand in tests/sets, T7 in tests/spec/test_vnnlib.py.
 """
 
 import json
@@ -22,8 +22,8 @@ from surefoot.reach.boxes import Box
 from surefoot.reach.stars import Star, approximate, begin, exact
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
-from surefoot.verify.regions import brightening
+from surefoot.spec.perturbations import brightening
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.run import Method, Network, verify
 
 

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from models_that_err import sample
-from surefoot.report.comparison import compare
-from surefoot.report.evaluation import evaluate, plain
+from surefoot.evaluate.comparison import compare
+from surefoot.evaluate.diagnosis import diagnosis
+from surefoot.evaluate.evaluation import evaluate, plain
 from surefoot.report.page import write_page
-from surefoot.report.verdict import diagnosis
 
 
 def browser(page):

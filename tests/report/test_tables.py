@@ -1,10 +1,10 @@
 """Tables show all there is."""
 
 from models_that_err import sample
-from surefoot.report.comparison import compare
-from surefoot.report.evaluation import evaluate
+from surefoot.evaluate.comparison import compare
+from surefoot.evaluate.diagnosis import percent
+from surefoot.evaluate.evaluation import evaluate
 from surefoot.report.tables import comparison_tables, readings_table, show
-from surefoot.report.verdict import percent
 
 
 def test_tables_show_all_and_wide_enough(capsys):

@@ -13,9 +13,9 @@ import torch
 
 from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
+from surefoot.evaluate.training_log import read_log
 from surefoot.losses import LOSSES, CrossEntropy
 from surefoot.models import find_model
-from surefoot.report.training import read_log
 from surefoot.train import Cell, Recipe, fit, load_model, predict, run_cell
 from surefoot.train.module import refined_nll
 from training import QUIET, SHORT

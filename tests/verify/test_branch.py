@@ -13,10 +13,10 @@ from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import branch
 from surefoot.verify.branch import Part, split_signs
 from surefoot.verify.divide import divide
-from surefoot.verify.query import Query, Unsafe
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:

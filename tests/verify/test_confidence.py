@@ -13,9 +13,9 @@ from surefoot.graph.graph import evaluate
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling
 from surefoot.recalibrate.steps import Affine, Softmax
+from surefoot.spec.perturbations import ball
 from surefoot.verify.confidence import Certified, certify, summarise
 from surefoot.verify.enclose import Differences, enclose
-from surefoot.verify.regions import ball
 from surefoot.verify.run import Network
 
 RNG = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
 from surefoot.reach.curvature import deployed_gap, factors_of
+from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature
-from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Network, verify
 
 

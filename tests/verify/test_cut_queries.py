@@ -7,7 +7,7 @@ import torch
 from networks import random_network
 from surefoot.compress.stable import Cuts, inside
 from surefoot.graph.graph import evaluate
-from surefoot.verify.query import Holds, Query, Unsafe, Violated
+from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
 
 METHODS: tuple[Method, ...] = ("auto", "substitution", "ascent", "split", "star", "exact")

@@ -11,10 +11,10 @@ from surefoot.core.deadline import Clock, Deadline
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.attack import sample
 from surefoot.verify.divide import Plan, Rows, _Progress, bound_sets, divide
 from surefoot.verify.finish import Finisher, Task, finish_box
-from surefoot.verify.query import Query, Unsafe
 from surefoot.verify.run import Network, _Run
 
 

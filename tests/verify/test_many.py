@@ -9,9 +9,9 @@ import pytest
 from networks import random_network
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.spec.perturbations import ball
+from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.many import Settings, load_images, open_network, verify_many
-from surefoot.verify.query import Holds, Query, Unsafe, Violated
-from surefoot.verify.regions import ball
 from surefoot.verify.several import answer_all
 
 

@@ -11,9 +11,9 @@ from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu, Softmax
 from surefoot.graph.passes.pools import pools_as_rectifiers
 from surefoot.graph.passes.softmax import flat_output
-from surefoot.verify.outputs import of_logits
+from surefoot.spec.outputs import of_logits
+from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.probabilities import halved, polytopes
-from surefoot.verify.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Network, verify
 
 

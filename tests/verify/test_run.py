@@ -10,7 +10,7 @@ from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale, Softmax
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated, robustness
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.run import Method, Network, verify
 from surefoot.verify.several import answer_all
 
@@ -106,9 +106,9 @@ def test_questions_of_another_shape() -> None:
 
 def test_known_verdicts_of_the_competition(shared_data) -> None:
     """Two instances of each kind, whose answer all good tools share."""
+    from surefoot.spec.vnnlib import read_vnnlib  # noqa: PLC0415
     from surefoot.verify.many import open_network  # noqa: PLC0415
     from surefoot.verify.several import answer_all  # noqa: PLC0415
-    from surefoot.verify.vnnlib import read_vnnlib  # noqa: PLC0415
 
     data = shared_data / "verify"
     for net, prop, expected in (

@@ -11,7 +11,7 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.run import Network
 from surefoot.verify.several import Answers, _Stack, _stacks, answer_all
 

@@ -11,7 +11,7 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.property import check_property
 from surefoot.proof.question import certificate_of_property
 from surefoot.reach.stars import begin, exact
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Violated
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
 from surefoot.verify.stars import star_of_box
 

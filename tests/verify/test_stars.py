@@ -6,7 +6,7 @@ import torch
 from networks import random_box, random_network, samples
 from surefoot.graph.graph import evaluate
 from surefoot.sets.predicate import Solver
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import Walked, counterexamples, leaves, star_of_box
 
 

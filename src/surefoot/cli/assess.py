@@ -15,8 +15,8 @@ from surefoot.cli.options import DataFolder, DataName, Json, Seed
 from surefoot.cli.verify import numbers
 from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.core.files import open_npz, read_pairs
+from surefoot.evaluate.assessment import Ask, Inputs, assess
 from surefoot.report.assess_page import write_assessment
-from surefoot.report.assessment import Ask, Inputs, assess
 
 TRAINED_L1 = 1e-4  # of the network that is trained here: little enough to cost nothing, and units become stable
 

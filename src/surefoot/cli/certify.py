@@ -15,12 +15,12 @@ from surefoot.cli.options import Json, Output
 from surefoot.cli.verify import numbers
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError, MissingExtra
+from surefoot.evaluate.certified import Radius, certify_images, show
+from surefoot.evaluate.evaluation import plain
 from surefoot.recalibrate import load_recalibrator
-from surefoot.report.certified import Radius, certify_images, show
-from surefoot.report.evaluation import plain
+from surefoot.spec.opening import see_agreement_within
+from surefoot.spec.perturbations import ball
 from surefoot.verify.many import load_images, open_network
-from surefoot.verify.opening import see_agreement_within
-from surefoot.verify.regions import ball
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
 BOUNDS = 0.7  # of the limit, for bounds, where pictures follow

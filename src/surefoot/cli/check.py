@@ -20,10 +20,10 @@ from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate
 from surefoot.proof.property import check_property, parts_of
 from surefoot.proof.question import Question, check_networks, checked_graph
-from surefoot.verify.opening import open_onnx
-from surefoot.verify.outputs import comparisons_of_logits
-from surefoot.verify.query import Query, Unsafe
-from surefoot.verify.vnnlib import read_vnnlib
+from surefoot.spec.opening import open_onnx
+from surefoot.spec.outputs import comparisons_of_logits
+from surefoot.spec.query import Query, Unsafe
+from surefoot.spec.vnnlib import read_vnnlib
 
 
 def command(

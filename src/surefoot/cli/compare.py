@@ -11,14 +11,14 @@ from rich.console import Console
 from surefoot.cli.matrix import names_in, run_with_bar
 from surefoot.cli.options import Cluster, DataFolder, DataName, Json, Keep, TrainRows
 from surefoot.core.files import write_json
+from surefoot.evaluate.comparison import compare
+from surefoot.evaluate.diagnosis import advice, diagnosis
+from surefoot.evaluate.evaluation import plain
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator
-from surefoot.report.comparison import compare
-from surefoot.report.evaluation import plain
 from surefoot.report.page import write_page
 from surefoot.report.tables import comparison_tables, footnote
-from surefoot.report.verdict import advice, diagnosis
 from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
 
 _PAPER = "ce,brier,mmce-w-ref,ls,fl-3,flsd-53"  # the reference variant is what the paper trained

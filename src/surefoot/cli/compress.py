@@ -17,7 +17,7 @@ from surefoot.compress.stable import Domain as Box
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import keep_inputs, open_npz
-from surefoot.report.evaluation import plain
+from surefoot.evaluate.evaluation import plain
 
 Domain = Annotated[
     str,

@@ -15,10 +15,10 @@ from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.tables import load_predictions
 from surefoot.core.types import Labels
+from surefoot.evaluate.contrast import Contrast, contrast
+from surefoot.evaluate.evaluation import divide, plain
 from surefoot.metrics import METRICS, find_metric
 from surefoot.recalibrate import find_recalibrator
-from surefoot.report.contrast import Contrast, contrast
-from surefoot.report.evaluation import divide, plain
 from surefoot.report.tables import show
 
 

@@ -22,8 +22,8 @@ from surefoot.compress.files import (
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs, whole_file
 from surefoot.recalibrate.files import load_recalibrator
+from surefoot.spec.query import Holds, Unknown, Verdict, Violated
 from surefoot.verify.many import plain
-from surefoot.verify.query import Holds, Unknown, Verdict, Violated
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
 _WORDS = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}

@@ -7,8 +7,8 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.options import Json
+from surefoot.evaluate.training_log import read_log, sentences_of
 from surefoot.report.page import write_training_page
-from surefoot.report.training import read_log, sentences_of
 
 
 def command(

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from surefoot.cli.options import Cluster, Json, LabelsPath, Scores, Seed, TablePath
+from surefoot.evaluate.evaluation import plain
+from surefoot.evaluate.measuring import Group, Plan, measure_table, worst_group
 from surefoot.metrics import METRICS, STANDARD, find_metric
 from surefoot.recalibrate import load_recalibrator
-from surefoot.report.evaluation import plain
-from surefoot.report.measuring import Group, Plan, measure_table, worst_group
 from surefoot.report.tables import READINGS_NOTE, groups_table, readings_table, show
 
 

@@ -14,10 +14,10 @@ from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs
 from surefoot.core.predictions import save_predictions
 from surefoot.core.tables import load_predictions
+from surefoot.evaluate.diagnosis import notes
+from surefoot.evaluate.evaluation import plain, share_right
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
-from surefoot.report.evaluation import plain, share_right
-from surefoot.report.verdict import notes
 
 
 def command(

@@ -24,7 +24,7 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
 from surefoot.graph.passes.softmax import flat_output, logits_of
-from surefoot.verify.opening import open_onnx, see_agreement_over
+from surefoot.spec.opening import open_onnx, see_agreement_over
 
 T = TypeVar("T")
 SAMPLES = 20_000

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
 from surefoot.core.tables import load_predictions
+from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+from surefoot.evaluate.evaluation import evaluate, plain
 from surefoot.recalibrate import RECALIBRATORS
-from surefoot.report.evaluation import evaluate, plain
 from surefoot.report.page import write_page
 from surefoot.report.tables import readings_table
-from surefoot.report.verdict import advice, diagnosis, direction, notes
 
 
 def command(

@@ -15,12 +15,12 @@ from surefoot.cli.options import Cluster, DataFolder, DataName, Json, TrainRows
 from surefoot.core.errors import InputError
 from surefoot.core.files import write_json
 from surefoot.data import load_data, strange_parts
+from surefoot.evaluate.comparison import compare
+from surefoot.evaluate.evaluation import plain
+from surefoot.evaluate.ood import ood_values
+from surefoot.evaluate.published import LOSSES, TABLES
+from surefoot.evaluate.reproduction import Entry, claims_of, entries, values_of
 from surefoot.models import MODELS
-from surefoot.report.comparison import compare
-from surefoot.report.evaluation import plain
-from surefoot.report.ood import ood_values
-from surefoot.report.published import LOSSES, TABLES
-from surefoot.report.reproduction import Entry, claims_of, entries, values_of
 from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
 
 _CHALLENGERS = ("flsd-53", "fl-3", "dual-focal", "adafocal")

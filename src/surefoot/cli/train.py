@@ -9,11 +9,11 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.options import DataFolder, DataName, Json, Keep, Seed, TrainRows
+from surefoot.evaluate.evaluation import plain
 from surefoot.losses import LOSSES
 from surefoot.metrics import METRICS, Reading, measure
 from surefoot.models import MODELS
 from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
-from surefoot.report.evaluation import plain
 from surefoot.report.tables import show
 from surefoot.train import RECIPES, cells, find_recipe, run_cell
 

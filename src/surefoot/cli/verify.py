@@ -19,13 +19,13 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import keep_inputs, writing
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
+from surefoot.spec.opening import see_agreement_within
+from surefoot.spec.perturbations import Region, ball, brightening, line, patch, pixels
+from surefoot.spec.query import Query, Unknown
+from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
-from surefoot.verify.opening import see_agreement_within
-from surefoot.verify.query import Query, Unknown
-from surefoot.verify.regions import Region, ball, brightening, line, patch, pixels
 from surefoot.verify.run import Method, Network
 from surefoot.verify.several import answer_all
-from surefoot.verify.vnnlib import read_vnnlib
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 SHOWN = 50  # values of an input or output

@@ -26,10 +26,10 @@ from surefoot.proof.forms import difference, forms_of
 from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
 from surefoot.reach.backward import LARGEST_ROWS, lower_bounds, relax
 from surefoot.reach.boxes import Box, size_of
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
-from surefoot.verify.replay import Replay
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
+from surefoot.spec.replay import Replay
+from surefoot.spec.runtime import Runner
 from surefoot.verify.run import Network, verify
-from surefoot.verify.runtime import Runner
 
 SAMPLES = 4000
 AT_ONCE = 500  # samples

@@ -39,9 +39,9 @@ from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.backward import relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.verify.opening import Opened, open_onnx, see_agreement_over
-from surefoot.verify.query import Verdict
-from surefoot.verify.runtime import runner_of_onnx
+from surefoot.spec.opening import Opened, open_onnx, see_agreement_over
+from surefoot.spec.query import Verdict
+from surefoot.spec.runtime import runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
 TOLERANCE = 1e-5  # of the largest logit: what a rewrite may cost in float32

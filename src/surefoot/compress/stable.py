@@ -26,8 +26,8 @@ from surefoot.proof.certificate import Proof
 from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import Relaxation, relax
 from surefoot.reach.boxes import Box, size_of
+from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
-from surefoot.verify.query import Query, Unsafe
 
 WITNESSES = 4000
 ASCENT = 20

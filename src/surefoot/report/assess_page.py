@@ -6,11 +6,11 @@ from pathlib import Path
 
 from surefoot.core.files import write_json, write_text
 from surefoot.core.predictions import Predictions
+from surefoot.evaluate.assessment import Assessment, fitted_temperature, rows_for_page
+from surefoot.evaluate.diagnosis import percent
 from surefoot.metrics import METRICS
-from surefoot.report.assessment import Assessment, fitted_temperature, rows_for_page
 from surefoot.report.page import render
 from surefoot.report.tables import show, show_interval
-from surefoot.report.verdict import percent
 
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from surefoot.report.certified import Radius, Shown
+from surefoot.evaluate.certified import Radius, Shown
 from surefoot.report.figures import AFTER, BEFORE
 
 _GREY = "#8a8f98"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from surefoot.report.certified import Radius, Shown
+from surefoot.evaluate.certified import Radius, Shown
+from surefoot.evaluate.evaluation import plain
 from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
-from surefoot.report.evaluation import plain
 from surefoot.report.page import html_of, render
 
 

@@ -3,8 +3,8 @@
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from surefoot.report.evaluation import Curve
-from surefoot.report.training import TrainingLog
+from surefoot.evaluate.evaluation import Curve
+from surefoot.evaluate.training_log import TrainingLog
 
 BEFORE, AFTER, _GREY = "#d1495b", "#2a7fba", "#8a8f98"
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison, Row, Value
+from surefoot.evaluate.measuring import Group
 from surefoot.metrics import METRICS, Reading
-from surefoot.report.comparison import COLUMNS, STAGES, Comparison, Row, Value
-from surefoot.report.measuring import Group
 
 TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
 _OF_GROUPS = ("accuracy", "nll", "ece", "ks", "overconfidence", "ks_pvalue")

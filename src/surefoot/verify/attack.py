@@ -9,7 +9,7 @@ from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.boxes import size_of
-from surefoot.verify.query import Query
+from surefoot.spec.query import Query
 
 MOST_VALUES = 2**26  # of all nodes for all inputs that are tried at once
 

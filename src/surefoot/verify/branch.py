@@ -18,7 +18,7 @@ from surefoot.proof.certificate import SignLeaf
 from surefoot.reach.ascent import Tightened, ascend, default_choice
 from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
 from surefoot.reach.boxes import Box
-from surefoot.verify.query import Query
+from surefoot.spec.query import Query
 
 ITERATIONS = 20
 AT_ONCE = 64

@@ -18,9 +18,9 @@ from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_subst
 from surefoot.reach.boxes import Box
 from surefoot.recalibrate import Recalibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
+from surefoot.spec.perturbations import Region
+from surefoot.spec.query import Unsafe
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
-from surefoot.verify.query import Unsafe
-from surefoot.verify.regions import Region
 from surefoot.verify.run import Network, ask
 
 CUTS = 8  # planes for the upper end, at most

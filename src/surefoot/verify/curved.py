@@ -27,7 +27,7 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
-from surefoot.verify.query import Query
+from surefoot.spec.query import Query
 
 AT_ONCE = 32
 LARGEST = 1024  # inputs

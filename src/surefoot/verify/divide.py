@@ -24,7 +24,7 @@ from surefoot.reach.backward import (
     tighten_thoroughly,
 )
 from surefoot.reach.boxes import Box, size_of
-from surefoot.verify.query import Query
+from surefoot.spec.query import Query
 
 AT_ONCE = 256
 SHARE = 0.1  # of the time, that one batch may take

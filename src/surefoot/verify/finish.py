@@ -13,9 +13,9 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.ascent import tighten_by_ascent
 from surefoot.reach.backward import relax
 from surefoot.reach.boxes import Box
+from surefoot.spec.query import Query
 from surefoot.verify.branch import Part, bound_again, split_signs
 from surefoot.verify.divide import AT_ONCE, Effort, Plan, Rows, bound_sets, divide
-from surefoot.verify.query import Query
 
 ASCENT = 20
 QUICK_PARTS = 32  # of a box: halvings before signs are split

@@ -16,9 +16,9 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_pairs, writing
 from surefoot.core.threads import one_thread
 from surefoot.graph.onnx_file import digest_of
-from surefoot.verify.opening import open_onnx
-from surefoot.verify.query import Holds, Unknown, Verdict, Violated, robustness
-from surefoot.verify.regions import Region
+from surefoot.spec.opening import open_onnx
+from surefoot.spec.perturbations import Region
+from surefoot.spec.query import Holds, Unknown, Verdict, Violated, robustness
 from surefoot.verify.run import Method, Network, ask, verify
 
 

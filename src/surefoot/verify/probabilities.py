@@ -19,8 +19,8 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box
-from surefoot.verify.outputs import Conditions, Threshold
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.outputs import Conditions, Threshold
+from surefoot.spec.query import Query, Unsafe
 
 _SPARE = 1e-11  # more than the formulas here lose in float64, relative to their largest term
 _PARTS = 2.0**30  # weights are multiples of one of these, so that sums of them are exact

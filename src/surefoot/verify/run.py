@@ -25,18 +25,18 @@ from surefoot.reach.ascent import Tightened, tighten_by_ascent
 from surefoot.reach.backward import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
+from surefoot.spec.exact import above
+from surefoot.spec.outputs import comparisons_of_logits, of_logits, widened_for_float32
+from surefoot.spec.perturbations import Region
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
+from surefoot.spec.replay import Hit, Replay
+from surefoot.spec.runtime import Runner, runner_of_graph
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
 from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
-from surefoot.verify.exact import above
 from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
-from surefoot.verify.outputs import comparisons_of_logits, of_logits, widened_for_float32
 from surefoot.verify.probabilities import halved, polytopes
-from surefoot.verify.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
-from surefoot.verify.regions import Region
-from surefoot.verify.replay import Hit, Replay
-from surefoot.verify.runtime import Runner, runner_of_graph
 from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[

@@ -14,9 +14,9 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
 from surefoot.reach.backward import lower_bounds, relax, tighten_all, tighten_by_substitution
 from surefoot.reach.boxes import Box, size_of
+from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
+from surefoot.spec.replay import Replay
 from surefoot.verify.attack import approach
-from surefoot.verify.query import Holds, Query, Unknown, Verdict, Violated
-from surefoot.verify.replay import Replay
 from surefoot.verify.run import Method, Network, must_fit, verify
 
 FEW = 4  # so many boxes and fewer are answered one by one

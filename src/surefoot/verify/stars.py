@@ -14,7 +14,7 @@ from surefoot.graph.graph import Graph
 from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
 from surefoot.sets.form import Form
 from surefoot.sets.predicate import Predicate, Solver
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.query import Query, Unsafe
 
 _ELASTIC = 1e6  # by how much rows may be missed when the least such amount is sought
 

@@ -13,11 +13,11 @@ from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels
+from surefoot.evaluate.evaluation import Evaluation, divide, evaluate
+from surefoot.evaluate.remedy import Recommendation, recommend
 from surefoot.metrics import METRICS, Metric
 from surefoot.metrics.intervals import DRAWS, Sample, replicate
 from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, total, uniforms
-from surefoot.report.evaluation import Evaluation, divide, evaluate
-from surefoot.report.remedy import Recommendation, recommend
 
 COLUMNS = ("error", "ece", "ada_ece", "classwise_ece", "ks", "nll")
 STAGES = ("before", "after")

@@ -11,11 +11,11 @@ from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
+from surefoot.evaluate.remedy import Remedy, find_remedy
 from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
 from surefoot.metrics.intervals import clopper_pearson
 from surefoot.metrics.reliability import Reliability, zero_in_first
 from surefoot.recalibrate import Auto, Recalibrator, find_recalibrator
-from surefoot.report.remedy import Remedy, find_remedy
 
 
 @dataclass(frozen=True)

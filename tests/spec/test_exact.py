@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot.core.errors import InputError
-from surefoot.verify.exact import Row, above, below, decimal
+from surefoot.spec.exact import Row, above, below, decimal
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40))

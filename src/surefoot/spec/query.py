@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from surefoot.core.errors import InputError
 from surefoot.proof.certificate import Proof
-from surefoot.verify.exact import Row, above
+from surefoot.spec.exact import Row, above
 
 Exact: TypeAlias = dict[int, tuple[Fraction, Fraction]]
 

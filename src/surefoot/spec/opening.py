@@ -17,7 +17,7 @@ from surefoot.graph.graph import Graph, Node, apply, evaluate, fold
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
 from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
-from surefoot.verify.runtime import Runner, runner_of_onnx
+from surefoot.spec.runtime import Runner, runner_of_onnx
 
 LARGE = 10**9  # products and values of one evaluation: from here on two inputs are tried, in float32
 MEDIUM = 10**7

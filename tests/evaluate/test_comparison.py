@@ -4,7 +4,7 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.errors import InputError
-from surefoot.report.comparison import COLUMNS, compare
+from surefoot.evaluate.comparison import COLUMNS, compare
 from surefoot.report.tables import footnote
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from surefoot.evaluate.assessment import part_of, worst_parts
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Softmax
-from surefoot.report.assessment import part_of, worst_parts
 from typed import call, surefoot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

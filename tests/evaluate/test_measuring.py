@@ -13,8 +13,8 @@ import pytest
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.evaluate.measuring import Group, Plan, measure_table, worst_group
 from surefoot.metrics import METRICS, STANDARD, Reading, measure
-from surefoot.report.measuring import Group, Plan, measure_table, worst_group
 
 SOME = tuple(METRICS[name] for name in ("nll", "ece", "ks", "classwise_ece", "spiegelhalter_pvalue"))
 

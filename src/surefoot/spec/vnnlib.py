@@ -19,8 +19,8 @@ import numpy as np
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import FileError, InputError
-from surefoot.verify.exact import Row, above, below, decimal
-from surefoot.verify.query import Exact, Query, Unsafe
+from surefoot.spec.exact import Row, above, below, decimal
+from surefoot.spec.query import Exact, Query, Unsafe
 
 LARGEST_FILE = 2**26
 LARGEST_TOKENS = 2**23

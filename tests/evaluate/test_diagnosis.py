@@ -7,8 +7,8 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.report.evaluation import evaluate, measure_all
-from surefoot.report.verdict import advice, diagnosis, direction, notes
+from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+from surefoot.evaluate.evaluation import evaluate, measure_all
 
 
 @pytest.mark.parametrize(

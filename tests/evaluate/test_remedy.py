@@ -5,8 +5,8 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
+from surefoot.evaluate.remedy import find_remedy, maps_for, recommend
 from surefoot.recalibrate import FocalUndo
-from surefoot.report.remedy import find_remedy, maps_for, recommend
 
 
 def focal_trained(gamma, n=6000, seed=0):

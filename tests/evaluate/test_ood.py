@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from surefoot.data import Part, load_data
+from surefoot.evaluate.ood import mean_and_half_width, ood_values
 from surefoot.metrics import ood_auroc
-from surefoot.report.ood import mean_and_half_width, ood_values
 from surefoot.train import cells, load_model, predict, run_matrix
 from training import SHORT
 

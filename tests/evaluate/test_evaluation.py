@@ -8,8 +8,8 @@ import pytest
 from models_that_err import sample
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
+from surefoot.evaluate.evaluation import curve_of, divide, evaluate, plain
 from surefoot.metrics import observe_confidence
-from surefoot.report.evaluation import curve_of, divide, evaluate, plain
 
 
 def test_dividing_uses_parts_or_a_file_or_halves():

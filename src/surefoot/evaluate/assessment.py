@@ -14,15 +14,15 @@ from surefoot.compress.files import compress_file
 from surefoot.compress.stable import Domain
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.evaluate.certified import Radius, certify_images
+from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
+from surefoot.evaluate.evaluation import Evaluation, evaluate, plain
 from surefoot.graph.onnx_file import load_model
 from surefoot.metrics.intervals import clopper_pearson
 from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_recalibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
-from surefoot.report.certified import Radius, certify_images
-from surefoot.report.evaluation import Evaluation, evaluate, plain
-from surefoot.report.verdict import advice, diagnosis, direction, notes, percent
+from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.many import open_network
-from surefoot.verify.runtime import runner_of_onnx
 
 LEAST_ROWS = 5  # of a class or group, to name it the worst
 MOST_ROWS = 3000  # on the page

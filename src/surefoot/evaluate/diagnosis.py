@@ -3,8 +3,8 @@
 import math
 
 from surefoot.core.precision import Zeros
+from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.metrics.intervals import LEAST_ROWS
-from surefoot.report.evaluation import Evaluation, Measured
 
 TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")

@@ -6,8 +6,8 @@ import pytest
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.scored import Scored
+from surefoot.evaluate.contrast import contrast
 from surefoot.metrics import METRICS
-from surefoot.report.contrast import contrast
 
 
 def sample(seed, n=1000, k=4):

@@ -17,9 +17,9 @@ from surefoot.graph.graph import evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
-from surefoot.verify import opening
+from surefoot.spec import opening
+from surefoot.spec.opening import open_onnx, see_agreement, see_agreement_over
 from surefoot.verify.many import open_network
-from surefoot.verify.opening import open_onnx, see_agreement, see_agreement_over
 
 
 def saved(path: Path, nodes: list[onnx.NodeProto], kind: int = TensorProto.FLOAT, **constants: object) -> Path:

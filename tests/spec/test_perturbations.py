@@ -10,9 +10,9 @@ from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
+from surefoot.spec.perturbations import ball, brightening, line, patch, pixels, polytope, zonotope
+from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.attack import deep_fool
-from surefoot.verify.query import Holds, Unknown, Unsafe, Violated, robustness
-from surefoot.verify.regions import ball, brightening, line, patch, pixels, polytope, zonotope
 from surefoot.verify.run import Network, ask, verify
 
 IMAGE = np.linspace(0, 1, 32).reshape(2, 4, 4)

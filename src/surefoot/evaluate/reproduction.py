@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from surefoot.report.comparison import STAGES, Comparison
-from surefoot.report.published import FROM_MEMORY, RERUN, published
+from surefoot.evaluate.comparison import STAGES, Comparison
+from surefoot.evaluate.published import FROM_MEMORY, RERUN, published
 
 COLUMN_OF = {"ece": "ece", "ada-ece": "ada_ece", "classwise-ece": "classwise_ece", "nll": "nll", "error": "error"}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.verify import vnnlib
-from surefoot.verify.vnnlib import parse_vnnlib, read_vnnlib
+from surefoot.spec import vnnlib
+from surefoot.spec.vnnlib import parse_vnnlib, read_vnnlib
 
 DECLARED = """(declare-const X_0 Real)
 (declare-const X_1 Real) ; a comment (with parentheses

@@ -14,8 +14,8 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
-from surefoot.verify.exact import below as rounded_down
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.exact import below as rounded_down
+from surefoot.spec.query import Query, Unsafe
 
 GAP = 2.0**-13  # between logits: from here on no softmax of float32 ties the largest with another
 NEAREST, FARTHEST = 1e-300, 1e300  # thresholds of log-probabilities within are read

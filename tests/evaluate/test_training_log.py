@@ -3,8 +3,8 @@
 import pytest
 
 from surefoot.core.errors import FileError
+from surefoot.evaluate.training_log import COLUMNS, TrainingLog, read_log, sentences_of
 from surefoot.report.page import write_training_page
-from surefoot.report.training import COLUMNS, TrainingLog, read_log, sentences_of
 
 
 def write(folder, rows):

@@ -9,8 +9,8 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
-from surefoot.verify.outputs import GAP, Conditions, comparisons_of_logits, of_logits, widened_for_float32
-from surefoot.verify.query import Query, Unsafe
+from surefoot.spec.outputs import GAP, Conditions, comparisons_of_logits, of_logits, widened_for_float32
+from surefoot.spec.query import Query, Unsafe
 
 
 def query(*sets: tuple[list[list[float]], list[float]]) -> Query:

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from models_that_err import sample
 from surefoot.core.errors import InputError
+from surefoot.evaluate.comparison import compare
+from surefoot.evaluate.published import FROM_MEMORY, RERUN, TABLES, published
+from surefoot.evaluate.reproduction import claims_of, entries, judge, values_of
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
-from surefoot.report.comparison import compare
-from surefoot.report.published import FROM_MEMORY, RERUN, TABLES, published
-from surefoot.report.reproduction import claims_of, entries, judge, values_of
 
 
 def test_published_numbers_are_those_of_the_paper():

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from surefoot.verify.query import Query
-from surefoot.verify.runtime import Runner
+from surefoot.spec.query import Query
+from surefoot.spec.runtime import Runner
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ import numpy as np
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.reach.stars import Star
 from surefoot.recalibrate import Recalibrator
+from surefoot.spec.perturbations import Region, ball
+from surefoot.spec.query import Query, robustness
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import plain
-from surefoot.verify.query import Query, robustness
-from surefoot.verify.regions import Region, ball
 from surefoot.verify.run import Network, ask, verify
 from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
 

@@ -1,0 +1,1 @@
+"""What a model's confidence is worth: measured, compared, diagnosed, repaired."""
