@@ -65,8 +65,8 @@ def test_the_page_names_the_files_and_their_lines() -> None:
 
 def test_the_base_is_small_and_reaches_no_search() -> None:
     names = trusted()
-    assert {name.split(".")[1] for name in names} == {"proof", "graph", "core", "verify"}
-    assert {name for name in names if name.startswith("surefoot.verify.")} <= {
+    assert {name.split(".")[1] for name in names} == {"proof", "graph", "core", "spec"}
+    assert {name for name in names if name.startswith("surefoot.spec.")} <= {
         "surefoot.spec.exact", "surefoot.spec.opening", "surefoot.spec.outputs", "surefoot.spec.query",
         "surefoot.spec.runtime", "surefoot.spec.vnnlib",
     }  # fmt: skip
