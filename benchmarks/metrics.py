@@ -15,11 +15,11 @@ def main() -> None:
     rng = np.random.default_rng(0)
     n = 10_000_000
     confidence = (1 - 0.7 * rng.random(n) ** 2).astype(np.float32)
-    hits = rng.random(n) < confidence
-    score, hit = torch.from_numpy(confidence), torch.from_numpy(hits.astype(np.float32))
+    correct = rng.random(n) < confidence
+    score, hit = torch.from_numpy(confidence), torch.from_numpy(correct.astype(np.float32))
     ways = {
         "read scores and labels (torch.sum, 80 MB)": lambda: (score.sum(), hit.sum()),
-        "top-label ECE": lambda: read_ece(observe_confidence(confidence, hits)),
+        "top-label ECE": lambda: read_ece(observe_confidence(confidence, correct)),
     }
     report(results, "10,000,000", ways, "15")
     logits = 4 * torch.randn(50_000, 1000)

@@ -215,23 +215,23 @@ def scores(results: Results) -> None:
         },
         1,
     )  # fmt: skip
-    score, hits = many[:50_000].astype(np.float64), right[:50_000]
+    score, correct = many[:50_000].astype(np.float64), right[:50_000]
     two = np.stack([1 - score, score], 1)
 
     def cdf_spline() -> np.ndarray:
         fitted = CDFSplineCalibrator()
-        fitted.fit(two[:25_000], hits[:25_000].astype(int))
+        fitted.fit(two[:25_000], correct[:25_000].astype(int))
         return fitted.predict_proba(two[25_000:])
 
     compare(
         results, "50,000",
         {
             "KS error": {
-                "surefoot": lambda: read_ks(observe_ranked_confidence(score, hits)),
-                "MAPIE": lambda: kolmogorov_smirnov_statistic(hits.astype(int), score),
+                "surefoot": lambda: read_ks(observe_ranked_confidence(score, correct)),
+                "MAPIE": lambda: kolmogorov_smirnov_statistic(correct.astype(int), score),
             },
             "spline, fit and apply": {
-                "surefoot": lambda: Spline().fit(score[:25_000], hits[:25_000])(score[25_000:]),
+                "surefoot": lambda: Spline().fit(score[:25_000], correct[:25_000])(score[25_000:]),
                 "probmetrics, CDFSpline": cdf_spline,
             },
         },

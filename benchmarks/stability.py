@@ -18,7 +18,7 @@ import torch
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from surefoot.compress.stable import Stability, stability
+from surefoot.compress.stability import Stability, stability
 from surefoot.core.files import write_text
 from surefoot.data import load_data
 

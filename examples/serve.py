@@ -20,8 +20,8 @@ from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear
-from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_recalibrator
-from surefoot.spec.perturbations import ball
+from surefoot.recalibrate import TemperatureScaling, load_calibrator, save_calibrator
+from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
@@ -29,7 +29,7 @@ from surefoot.verify.many import open_network
 
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:
     """Make a server of one network and its map."""
-    opened, recalibrator = open_network(network), load_recalibrator(map_file)
+    opened, calibrator = open_network(network), load_calibrator(map_file)
     logits_of = runner_of_onnx(load_model(network), logits=True)
 
     class Handler(BaseHTTPRequestHandler):
@@ -37,8 +37,8 @@ def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HT
             """Answer one input, a list of numbers."""
             try:
                 x = np.array(json.loads(self.rfile.read(int(self.headers["Content-Length"]))), dtype=float).ravel()
-                probs = recalibrator.predict_proba(logits_of(x[None].astype(np.float32)))[0]
-                found = certify(opened, ball(x, radius, -np.inf, np.inf), recalibrator)
+                probs = calibrator.predict_proba(logits_of(x[None].astype(np.float32)))[0]
+                found = certify(opened, linf_ball(x, radius, -np.inf, np.inf), calibrator)
                 certain = {"radius": radius, "between": list(found.confidence), "class stays": found.stays}
                 answer = {"class": int(probs.argmax()), "confidence": float(probs.max()), "certain": certain}
                 code = 200
@@ -61,7 +61,7 @@ builder.add(Linear(torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
 write_onnx(builder.build(), "net.onnx")
 rng = np.random.default_rng(0)
 logits = rng.normal(size=(300, 3))
-save_recalibrator(TemperatureScaling().fit(2 * logits, (logits + rng.gumbel(size=(300, 3))).argmax(1)), "map.json")
+save_calibrator(TemperatureScaling().fit(2 * logits, (logits + rng.gumbel(size=(300, 3))).argmax(1)), "map.json")
 running = server(Path("net.onnx"), Path("map.json"), 0.01, 0)
 threading.Thread(target=running.serve_forever, daemon=True).start()
 request = urllib.request.Request(f"http://localhost:{running.server_port}", b"[0.1, 0.2, 0.3, 0.4]", method="POST")

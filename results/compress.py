@@ -26,7 +26,7 @@ from torch import Tensor
 
 from surefoot.compress.equal import equal
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
-from surefoot.compress.stable import stability
+from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.files import read_json, write_json, write_text
 from surefoot.data import load_data

@@ -24,7 +24,7 @@ from surefoot.evaluate.reproduction import claims_of
 from surefoot.evaluate.training_log import read_log, sentences_of
 from surefoot.report.page import write_page
 from surefoot.report.tables import TITLES, format_floors, format_temperature, format_value
-from surefoot.train import Cell, Recipe, cells, find_recipe, results_by_loss, run_matrix
+from surefoot.train import Recipe, Run, cells, find_recipe, results_by_loss, run_matrix
 
 PAPER = ("ce", "brier", "ls", "mmce-w-ref", "fl-3", "flsd-53")
 NOISY = 2_000  # test images that are shown with noise
@@ -43,7 +43,7 @@ class Study:
     recipe: Recipe
     train_rows: int | None = None
 
-    def cells(self, shared: Path) -> list[Cell]:
+    def cells(self, shared: Path) -> list[Run]:
         """List its trainings: three seeds of each loss."""
         folder = str((shared / self.folder).resolve())
         return cells(
@@ -97,7 +97,7 @@ def main() -> None:
     write_text(Path(__file__).parent / f"{options.study}.md", "\n\n".join(sections) + "\n")
 
 
-def heading(name: str, study: Study, out: Path, matrix: list[Cell]) -> str:
+def heading(name: str, study: Study, out: Path, matrix: list[Run]) -> str:
     """Say what was run, by which command, where, and how long it took."""
     seconds = [read_json(out / cell.name / "run.json")["seconds"] for cell in matrix]
     rows = f"{study.train_rows:,} of its images" if study.train_rows else "all of its rows"
@@ -146,7 +146,7 @@ def verdict(comparison: Comparison) -> str:
     return "\n".join([*lines, "", comparison.recommendation.sentence])
 
 
-def training(out: Path, matrix: list[Cell]) -> str:
+def training(out: Path, matrix: list[Run]) -> str:
     """Say when over-fitting began, from the first seed's log of cross entropy and of FLSD-53."""
     lines = ["## What happened in training (`surefoot explain`, first seed)", ""]
     for cell in matrix:

@@ -24,7 +24,7 @@ from surefoot.core.files import read_json, write_json, write_text
 from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import draw_labels
-from surefoot.recalibrate import RECALIBRATORS
+from surefoot.recalibrate import CALIBRATORS
 
 SPLITS = 20
 FLOOR_DRAWS = 20
@@ -59,13 +59,13 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
     order = np.random.default_rng(seed).permutation(table.n)
     fitted, judged = table.rows(order[: table.n // 2]), table.rows(order[table.n // 2 :])
     found = {}
-    for name, make in RECALIBRATORS.items():
+    for name, make in CALIBRATORS.items():
         start = time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
-                recalibrator = make().fit(fitted.logits(), fitted.labels)
-                probs = recalibrator.predict_proba(judged.logits())
+                calibrator = make().fit(fitted.logits(), fitted.labels)
+                probs = calibrator.predict_proba(judged.logits())
         except InputError as error:
             found[name] = {"refused": str(error)}
             continue
@@ -76,7 +76,7 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
         found[name]["floor"] = float(np.mean([read(observe(probs, labels)) for labels in drawn]))
         found[name]["seconds"] = seconds
         if name == "auto":
-            found[name]["chose"] = recalibrator.method_  # type: ignore[attr-defined]
+            found[name]["chose"] = calibrator.method_  # type: ignore[attr-defined]
     return found
 
 
@@ -111,7 +111,7 @@ def summary(found: dict[str, dict]) -> str:
         "ECE over floor, points", "KS rejects", "s a fit",
     )  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for name in RECALIBRATORS:
+    for name in CALIBRATORS:
         records = [r["splits"] for r in found.values() if all("refused" not in s[name] for s in r["splits"])]
         nll = [column(s, name, "nll").mean() for s in records]
         none = [column(s, "none", "nll").mean() for s in records]
@@ -139,7 +139,7 @@ def summary(found: dict[str, dict]) -> str:
 def section(splits: Sequence[dict]) -> str:
     """Lay one table out."""
     lines = ["| map | " + " | ".join(TITLES) + " |", "|" + "---|" * (len(TITLES) + 1)]
-    for name in RECALIBRATORS:
+    for name in CALIBRATORS:
         if "refused" in splits[0][name]:
             lines.append(f"| {name} | refused: too few rows | | | | |")
             continue

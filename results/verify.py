@@ -31,9 +31,9 @@ from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.reach.stars import Star, approximate
 from surefoot.reach.stars import begin as begin_walk
-from surefoot.sets.form import Form
+from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
-from surefoot.spec.perturbations import Region, ball, brightening, line
+from surefoot.spec.perturbations import Region, brightening, line, linf_ball
 from surefoot.spec.query import robustness
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
@@ -181,7 +181,7 @@ def vgg(data: Path, seconds: float) -> None:
             same = float((ends[0].astype(np.float32) == ends[1].astype(np.float32)).mean())
             middle = sum(ends) / 2
             star = Star(
-                Form(
+                AffineForm(
                     torch.from_numpy(middle).reshape(shape),
                     torch.from_numpy((ends[1] - ends[0]) / 2).reshape(1, *shape),
                     torch.from_numpy(1e-15 * np.abs(middle)).reshape(shape),
@@ -195,7 +195,7 @@ def vgg(data: Path, seconds: float) -> None:
         layers = []
         while state.at < len(graph.nodes):
             cut = Graph(graph.nodes[: state.at + 1])
-            state = approximate(cut, state, "zonotope", programs=False)
+            state = approximate(cut, state, "zonotope", lps_solved=False)
             layers.append([cut.nodes[-1].name, state.predicate.variables, float(state.star.form.error.max())])
             print(name, layers[-1], round(time.process_time() - begin), flush=True)
         low, high = state.star.form.box(state.predicate)
@@ -238,7 +238,7 @@ def losses(seconds: float, runs: Path) -> None:
             begin = time.process_time()
             counts: Counter[str] = Counter()
             for image, label in zip(x, y, strict=True):
-                region = ball(image, float(eps) * (high - low), low, high)
+                region = linf_ball(image, float(eps) * (high - low), low, high)
                 query = robustness(region.lower, region.upper, label, network.outputs)
                 counts[plain(verify(network, query, seconds, float32=False))["verdict"]] += 1
             kept[f"{name} {eps}"] = {**counts, "clean": clean, "cpu": time.process_time() - begin}

@@ -5,7 +5,7 @@ from fractions import Fraction
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Scale
+from surefoot.graph.ops import ElementwiseAffine
 
 
 def long_sum(steps: int, c: float = 5e-17) -> tuple[Graph, Fraction]:
@@ -13,6 +13,6 @@ def long_sum(steps: int, c: float = 5e-17) -> tuple[Graph, Fraction]:
     one = torch.ones(1, dtype=torch.float64)
     builder, last = GraphBuilder((1,)), 0
     for _ in range(steps):
-        last = builder.add(Scale(one, -c * one), last)
-    builder.add(Scale(one, one), last)
+        last = builder.add(ElementwiseAffine(one, -c * one), last)
+    builder.add(ElementwiseAffine(one, one), last)
     return builder.build(), 1 - steps * Fraction(c)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
+from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Relu, Reshape
 
 
 def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph:
@@ -30,12 +30,14 @@ def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph
                 last = builder.add(Conv2d(weights(out, c, k, k) / k, weights(out) / 2, stride, pad), last)
                 last = builder.add(Relu(), last)
             case 1:  # a skip
-                inner = builder.add(Relu(), builder.add(Scale(weights(c, 1, 1), weights(1, h, w) / 2), last))
+                inner = builder.add(
+                    Relu(), builder.add(ElementwiseAffine(weights(c, 1, 1), weights(1, h, w) / 2), last)
+                )
                 inner = builder.add(Conv2d(weights(c, c, 3, 3) / 3, None, (1, 1), (1, 1, 1, 1)), inner)
                 last = builder.add(Relu(), builder.add(Add(), inner, last))
             case 2:  # parallel branches
                 a = builder.add(Relu(), builder.add(Conv2d(weights(1, c, 1, 1), weights(1)), last))
-                b = builder.add(Relu(), builder.add(Scale(weights(c, 1, 1), None), last))
+                b = builder.add(Relu(), builder.add(ElementwiseAffine(weights(c, 1, 1), None), last))
                 last = builder.add(Concat(0), a, b)
             case 3 if min(h, w) >= 2:
                 pad = tuple(int(p) for p in rng.integers(0, 2, 4))
@@ -46,18 +48,19 @@ def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph
                     last = builder.add(
                         Conv2d(torch.ones(c, 1, 2, 2, dtype=torch.float64), None, (1, 1), (0, 0, 0, 0), (1, 1), c), last
                     )
-                    last = builder.add(Scale(torch.full((1, 1, 1), 0.25, dtype=torch.float64)), last)
+                    last = builder.add(ElementwiseAffine(torch.full((1, 1, 1), 0.25, dtype=torch.float64)), last)
             case 5:  # data movement with padding
                 order = np.full((c, h + 1, w), -1)
                 order[:, :h] = rng.permutation(c * h * w).reshape(c, h, w)
-                last = builder.add(Take(torch.from_numpy(order)), last)
+                last = builder.add(Gather(torch.from_numpy(order)), last)
             case 6:  # values that tie
                 last = builder.add(
-                    Relu(), builder.add(Scale(torch.zeros(1, 1, 1, dtype=torch.float64), weights(c, 1, 1)), last)
+                    Relu(),
+                    builder.add(ElementwiseAffine(torch.zeros(1, 1, 1, dtype=torch.float64), weights(c, 1, 1)), last),
                 )
                 last = builder.add(Add(), last, last)
             case 7:
-                other = builder.add(Scale(weights(c, 1, 1) / 2, weights(c, 1, 1) / 2), last)
+                other = builder.add(ElementwiseAffine(weights(c, 1, 1) / 2, weights(c, 1, 1) / 2), last)
                 last = builder.add(Mul(), last, other if rng.random() < 0.7 else last)
             case _:
                 pass
@@ -115,6 +118,8 @@ def random_polynomial(seed: int, classes: int = 3) -> Graph:
         if kind == 2:
             last = builder.add(Add(), last, inner)
         if kind == 3:
-            last = builder.add(Scale(weights(4), weights(4) / 2), builder.add(Take(torch.tensor([3, -1, 0, 1])), last))
+            last = builder.add(
+                ElementwiseAffine(weights(4), weights(4) / 2), builder.add(Gather(torch.tensor([3, -1, 0, 1])), last)
+            )
     builder.add(Linear(weights(classes, 4) / 2, weights(classes) / 2), last)
     return builder.build()

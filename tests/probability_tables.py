@@ -12,11 +12,11 @@ def table(seed, n=500, k=5, dtype=np.float64):
     return probs.astype(dtype), rng.integers(k, size=n)
 
 
-def reference_ece(confidence, hits, edges):
+def reference_ece(confidence, correct, edges):
     """Compute ECE as the focal-calibration code does, with float32 tensors and the given bin edges."""
     total = 0.0
     for low, high in pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
-            total += abs(confidence[inside].mean() - hits[inside].mean()) * inside.mean()
+            total += abs(confidence[inside].mean() - correct[inside].mean()) * inside.mean()
     return total

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
+from surefoot.recalibrate.curves import Curve, LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     TOP_SCORES,
     Affine,
     Curves,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -23,10 +23,10 @@ from surefoot.recalibrate.steps import (
 )
 
 Rng = np.random.Generator
-Map = tuple[Step, ...]
+Steps = tuple[Step, ...]
 
 
-def legal(rng: Rng, rows: np.ndarray, depth: int = 1) -> Map:
+def legal(rng: Rng, rows: np.ndarray, depth: int = 1) -> Steps:
     """Draw a legal list from logits to probabilities; `rows` (n, k) are logits that will pass through it."""
     steps: list[Step] = []
     for _ in range(rng.integers(0, 3)):
@@ -74,9 +74,9 @@ def _on_logits(rng: Rng, rows: np.ndarray) -> Step:  # noqa: PLR0911  (one case 
     return Affine(np.array(rng.choice([1.0, 0.1, 1e-6])), rng.normal(size=k) * 10.0 ** rng.integers(-2, 4))
 
 
-def _focal_undo(rng: Rng, rows: np.ndarray) -> FocalUndo:
+def _focal_undo(rng: Rng, rows: np.ndarray) -> InverseFocal:
     jumps = np.unique(np.clip(at_rows(rng, Softmax()(rows), int(rng.integers(0, 3))), 1e-12, 1 - 1e-12))
-    return FocalUndo(rng.choice([0.0, 0.5, 1.0, 3.0, 5.0, 60.0], len(jumps) + 1), jumps)
+    return InverseFocal(rng.choice([0.0, 0.5, 1.0, 3.0, 5.0, 60.0], len(jumps) + 1), jumps)
 
 
 def at_rows(rng: Rng, rows: np.ndarray, count: int) -> np.ndarray:
@@ -91,15 +91,15 @@ def _curve(rng: Rng, values: np.ndarray) -> Curve:
     pick, count = rng.integers(4), int(rng.integers(1, 5))
     if pick == 0:
         a, b, c = rng.normal(size=3) * rng.choice([0.1, 1.0, 1.0, 10.0, 1e3]) * rng.choice([0.0, 1.0, 1.0, 1.0], 3)
-        return LogOdds(a, a if rng.random() < 0.3 else b, c)
+        return LogOddsCurve(a, a if rng.random() < 0.3 else b, c)
     x = np.unique(at_rows(rng, values, count))
     if pick == 1:
-        return Stairs(x, rng.choice([rng.random(), 0.0, 1.0], len(x) + 1))
+        return StepFunction(x, rng.choice([rng.random(), 0.0, 1.0], len(x) + 1))
     x = np.unique(np.r_[x, np.nextafter(x[: rng.integers(2)], 2)]) if pick == 2 else x  # as good as a jump
-    return Line(x, rng.choice([rng.random(), rng.random(), 0.0, 1.0], len(x)))
+    return PiecewiseLinear(x, rng.choice([rng.random(), rng.random(), 0.0, 1.0], len(x)))
 
 
-def _curves_and_more(rng: Rng, rows: np.ndarray) -> Map:
+def _curves_and_more(rng: Rng, rows: np.ndarray) -> Steps:
     k = rows.shape[1]
     count = 1 if rng.random() < 0.5 else k
     curves = Curves(tuple(_curve(rng, rows) for _ in range(count)))
@@ -115,7 +115,7 @@ def _curves_and_more(rng: Rng, rows: np.ndarray) -> Map:
             return curves, Normalise()
 
 
-def _on_probabilities(rng: Rng, rows: np.ndarray, depth: int) -> Map:
+def _on_probabilities(rng: Rng, rows: np.ndarray, depth: int) -> Steps:
     k = rows.shape[1]
     pick = rng.integers(8)
     if pick < 3:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Concat, Linear, Mul, Op, Scale, Take
+from surefoot.graph.ops import Add, Concat, ElementwiseAffine, Gather, Linear, Mul, Op
 from surefoot.proof.matrices import affine_matrix
 
 Rng = np.random.Generator
@@ -56,10 +56,12 @@ def plan(rng: Rng) -> tuple[int, Plan]:
                 last = add(Add(), sizes[last], max(degrees[last], degrees[other]), last, other)
             case 3:
                 scale, shift = (tensor(weights(rng, sizes[last])) for _ in range(2))
-                last = add(Scale(scale, shift if rng.random() < 0.5 else None), sizes[last], degrees[last], last)
+                last = add(
+                    ElementwiseAffine(scale, shift if rng.random() < 0.5 else None), sizes[last], degrees[last], last
+                )
             case 4:
                 index = rng.integers(-1, sizes[last], int(rng.integers(1, 4)))  # -1 is a 0
-                last = add(Take(tensor(index)), len(index), degrees[last], last)
+                last = add(Gather(tensor(index)), len(index), degrees[last], last)
             case _:
                 width = int(rng.integers(1, 4))
                 matrix = tensor(weights(rng, (width, sizes[last])))
@@ -85,18 +87,21 @@ def rewritten(rng: Rng, inputs: int, steps: Plan) -> Graph:
         at = [places[i] for i in given]
         match op:
             case Mul() if rng.random() < 0.4:  # (a / 4) (4 b)
-                at = [builder.add(Scale(tensor(np.array([s]))), i) for s, i in zip((0.25, 4.0), at, strict=True)]
+                at = [
+                    builder.add(ElementwiseAffine(tensor(np.array([s]))), i)
+                    for s, i in zip((0.25, 4.0), at, strict=True)
+                ]
                 at = at if rng.random() < 0.5 else at[::-1]
                 place = builder.add(op, *at)
             case Mul() if rng.random() < 0.5:  # a b + a b - a b
                 product = builder.add(op, *at[::-1])
-                minus = builder.add(Scale(tensor(np.array([-1.0]))), builder.add(op, *at))
+                minus = builder.add(ElementwiseAffine(tensor(np.array([-1.0]))), builder.add(op, *at))
                 place = builder.add(Add(), builder.add(Add(), product, product), minus)
             case Add() if rng.random() < 0.5:
                 place = builder.add(op, *at[::-1])
             case Linear() if rng.random() < 0.6:
                 place = _permuted(rng, builder, op, at[0])
-            case Scale() if rng.random() < 0.5:  # a diagonal matrix
+            case ElementwiseAffine() if rng.random() < 0.5:  # a diagonal matrix
                 size = builder.nodes[at[0]].shape[0]
                 shift = None if op.shift is None else op.shift.expand(size).clone()
                 place = builder.add(Linear(torch.diag(op.scale.expand(size)), shift), at[0])
@@ -120,7 +125,7 @@ def _permuted(rng: Rng, builder: GraphBuilder, op: Linear, at: int) -> int:
         whole = builder.add(Concat(0), *halves)
     else:
         whole = builder.add(Linear(weight, offset), at)
-    return builder.add(Take(tensor(np.argsort(order))), whole)
+    return builder.add(Gather(tensor(np.argsort(order))), whole)
 
 
 def coefficients(graph: Graph) -> list[Polynomial]:

@@ -5,7 +5,7 @@ import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Linear, Relu
-from surefoot.proof.certificate import Certificate, Proof, SignLeaf
+from surefoot.proof.certificate import Certificate, Proof, SplitLeaf
 from surefoot.proof.question import Question, certificate_of_property
 
 
@@ -22,19 +22,19 @@ def asked(bound: float) -> list[Question]:
     return [Question(np.zeros(1), np.ones(1), [(np.ones((1, 1)), np.array([bound]))])]
 
 
-def by_boxes(bound: float, *halvings: tuple[int, int, float]) -> Proof:
+def by_boxes(bound: float, *bisections: tuple[int, int, float]) -> Proof:
     """Prove it by halving the region."""
-    question, columns = asked(bound)[0], list(zip(*halvings, strict=True)) or [(), (), ()]
-    cuts = (np.array(columns[0], dtype=int), np.array(columns[1], dtype=int), np.array(columns[2], dtype=float))
-    return Proof(question.lower, question.upper, tuple(question.unsafe), "boxes", halvings=cuts)
+    question, columns = asked(bound)[0], list(zip(*bisections, strict=True)) or [(), (), ()]
+    constraints = (np.array(columns[0], dtype=int), np.array(columns[1], dtype=int), np.array(columns[2], dtype=float))
+    return Proof(question.lower, question.upper, tuple(question.unsafe), "boxes", bisections=constraints)
 
 
-def leaf(*signs: tuple[int, int, int], row: int = 0, unsafe: int = 0) -> SignLeaf:
+def leaf(*signs: tuple[int, int, int], row: int = 0, unsafe: int = 0) -> SplitLeaf:
     """Make a part of a proof by signs; the rectifier is node 2."""
-    return SignLeaf(unsafe, row, signs, {}, {})
+    return SplitLeaf(unsafe, row, signs, {}, {})
 
 
-def by_signs(bound: float, *leaves: SignLeaf) -> Proof:
+def by_signs(bound: float, *leaves: SplitLeaf) -> Proof:
     """Prove it by deciding signs."""
     question = asked(bound)[0]
     return Proof(question.lower, question.upper, tuple(question.unsafe), "signs", leaves=leaves)

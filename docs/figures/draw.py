@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from surefoot.compress.pieces import plane_pieces
+from surefoot.compress.linear_regions import plane_linear_regions
 from surefoot.compress.transform import compress
 from surefoot.core.rounding import REAL
 from surefoot.evaluate.certified import polygon
@@ -19,11 +19,11 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul, Relu
 from surefoot.losses import FocalLoss
 from surefoot.metrics import METRICS, measure
-from surefoot.reach.backward import relax
-from surefoot.reach.boxes import Box
+from surefoot.reach.crown import relax
 from surefoot.reach.curvature import curvature, factors_of, least_curvature
+from surefoot.reach.ibp import Box
 from surefoot.reach.stars import approximate, begin, exact
-from surefoot.recalibrate import FocalUndo
+from surefoot.recalibrate import InverseFocal
 from surefoot.recalibrate.spline import Spline
 from surefoot.report.plane import cells_of
 from surefoot.spec.query import Query, Unsafe
@@ -72,7 +72,7 @@ def losses() -> Figure:
     for gamma, shade in ((0.0, GREY), (1.0, GREEN), (3.0, BLUE), (5.0, RED)):
         values = FocalLoss(gamma, reduction="none")(logits, torch.zeros(len(p), dtype=torch.long))
         left.plot(p, values, color=shade, label=f"γ = {gamma:g}" + (" (cross entropy)" if gamma == 0 else ""))
-        true = FocalUndo(gamma).fit([[0.0, 0.0]], [0]).predict_proba(logits.numpy())[:, 0]
+        true = InverseFocal(gamma).fit([[0.0, 0.0]], [0]).predict_proba(logits.numpy())[:, 0]
         right.plot(true, p, color=shade)
     left.set(xlabel="p", ylabel="loss", ylim=(0, 4))
     right.set(xlabel="true probability", ylabel="stated at the minimum of the loss")
@@ -86,19 +86,19 @@ def recalibration() -> Figure:
     rng = np.random.default_rng(0)
     score = np.sort(rng.beta(6, 1.5, 3000))
     truth = score**2
-    hits = rng.random(3000) < truth
+    correct = rng.random(3000) < truth
     n = np.arange(1, 3001) / 3000
-    confidence, accuracy = np.cumsum(score) / 3000, np.cumsum(hits) / 3000
+    confidence, accuracy = np.cumsum(score) / 3000, np.cumsum(correct) / 3000
     at = int(np.argmax(np.abs(confidence - accuracy)))
     left.plot(n, confidence, color=RED, label="confidence, summed")
     left.plot(n, accuracy, color=BLUE, label="correct, summed")
     left.vlines(n[at], accuracy[at], confidence[at], color=GREY, linestyles="dashed")
     probs = np.stack([score, 1 - score], 1)[score > 0.5]
-    ks = measure([(probs, (~hits[score > 0.5]).astype(int))], [METRICS["ks"]])["ks"]
+    ks = measure([(probs, (~correct[score > 0.5]).astype(int))], [METRICS["ks"]])["ks"]
     left.set(xlabel="share of rows, by confidence", ylabel="share of all rows")
     left.legend(title=f"gap {abs(confidence - accuracy)[at]:.3f}; KS above ½: {ks.value:.3f}", title_fontsize=8)
     right.plot(score, truth, color=GREY, linestyle="dashed", label="truth")
-    right.plot(score, Spline().fit(score, hits)(score), color=BLUE, label="natural cubic spline")
+    right.plot(score, Spline().fit(score, correct)(score), color=BLUE, label="natural cubic spline")
     right.plot([0, 1], [0, 1], color=GREY, linewidth=0.6)
     right.set(xlabel="confidence", ylabel="probability of being correct")
     right.legend()
@@ -135,7 +135,7 @@ def pieces() -> Figure:
     for axis, half in zip(axes, (1.0, 0.25), strict=True):
         low, high = torch.full((2,), -half).double(), torch.full((2,), half).double()
         ends = torch.tensor([2 * half, 0.0]).double(), torch.tensor([0.0, 2 * half]).double()
-        cells = cells_of(plane_pieces(graph, low, *ends))
+        cells = cells_of(plane_linear_regions(graph, low, *ends))
         for number, cell in enumerate(cells):
             corners = cell.corners * 2 * half - half
             axis.fill(*corners.T, color=mpl.colormaps["Blues"](0.15 + 0.6 * ((7 * number) % len(cells)) / len(cells)))
@@ -161,7 +161,7 @@ def curve() -> Figure:
     whole, halves = ((-1.0, 1.0), RED, "over the whole box"), ((-1.0, 0.0), BLUE, "over its halves")
     for ends, shade, name in (whole, halves, ((0.0, 1.0), BLUE, "")):
         low, high = (torch.tensor([[end]]).double() for end in ends)
-        boxes = relax(graph, Box(low, high), REAL, corners=False).boxes
+        boxes = relax(graph, Box(low, high), REAL, multi_neuron=False).boxes
         middle, spread = curvature(graph, boxes, factors, row)
         least = float(least_curvature(factors, middle, spread, torch.ones(1, 1).double())[0].min())
         z: Tensor = x[(x >= ends[0]) & (x <= ends[1])].unsqueeze(1)

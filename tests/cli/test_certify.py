@@ -12,8 +12,8 @@ from surefoot.evaluate.certified import polygon, show
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Reshape
-from surefoot.recalibrate import TemperatureScaling, save_recalibrator
-from surefoot.spec.perturbations import ball
+from surefoot.recalibrate import TemperatureScaling, save_calibrator
+from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import robustness
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(300, 3))
     fitted = TemperatureScaling().fit(logits, (logits + rng.gumbel(size=logits.shape)).argmax(1))
-    save_recalibrator(fitted, tmp_path / "map.json")
+    save_calibrator(fitted, tmp_path / "map.json")
     return tmp_path
 
 
@@ -64,7 +64,7 @@ def test_counterexamples_are_shown_as_sets() -> None:
     builder = GraphBuilder((1, 1, 2))
     builder.add(Linear(torch.eye(2).double()), builder.add(Reshape((2,)), builder.add(Relu(), 0)))
     network, image = Network.of(builder.build()), np.array([[[0.5, 0.45]]])
-    region = ball(image, 0.1, 0.0, 1.0)
+    region = linf_ball(image, 0.1, 0.0, 1.0)
     shown = show(network, 0, image, 0, region, certify(network, region, None), 10.0)
     assert shown.other is not None
     assert shown.sets
@@ -77,7 +77,7 @@ def test_a_polygon_holds_the_outputs() -> None:
     graph = random_network(3)
     n = int(np.prod(graph.input_shape))
     query = robustness(np.zeros(n), np.full(n, 0.2), 0, 3)
-    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, programs=False).star
+    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, lps_solved=False).star
     corners = polygon(star, 0, 2)
     rng = np.random.default_rng(0)
     m = star.predicate.variables

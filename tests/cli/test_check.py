@@ -39,8 +39,8 @@ def forged(path: Path, network: Path, arrays: dict[str, np.ndarray], **changes: 
     proof = {"kind": "boxes", "thorough": False, "leaves": [], **base, **changes}
     header = {"format": "surefoot certificate 1", "network": digest_of(network), "files": [], "proofs": [proof]}
     plain = {"l": np.array([-0.0]), "u": np.ones(1), "w": np.ones((1, 1)), "b": np.array([0.1])}
-    halvings = {"h0": np.zeros(0, int), "h1": np.zeros(0, int), "h2": np.zeros(0)}
-    path.write_bytes(archive(json.dumps(header).encode(), plain | halvings | arrays))
+    bisections = {"h0": np.zeros(0, int), "h1": np.zeros(0, int), "h2": np.zeros(0)}
+    path.write_bytes(archive(json.dumps(header).encode(), plain | bisections | arrays))
 
 
 def test_four_kinds_of_forged_certificates_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,8 @@ from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.models import PolynomialNet
-from surefoot.recalibrate import RECALIBRATORS
-from surefoot.recalibrate.files import save_recalibrator
+from surefoot.recalibrate import CALIBRATORS
+from surefoot.recalibrate.files import save_calibrator
 from typed import surefoot
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
@@ -232,8 +232,8 @@ def test_equal_bounds_calibrated_confidences(folder: Path, capsys: pytest.Captur
     logits = run("net.onnx", x).astype(np.float64)
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
     for method in ("temperature", "isotonic"):
-        made = RECALIBRATORS[method]().fit(logits, labels)
-        save_recalibrator(made, Path(f"{method}.json"))
+        made = CALIBRATORS[method]().fit(logits, labels)
+        save_calibrator(made, Path(f"{method}.json"))
         surefoot(
             "equal",
             "net.onnx",
@@ -256,9 +256,9 @@ def test_equal_bounds_calibrated_confidences(folder: Path, capsys: pytest.Captur
 
 def test_other_answers_are_found_and_replayed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Is the first input the larger, or the second? The other network leans to the second by a thousandth."""
-    for name, lean in (("plain.onnx", 0.0), ("leaning.onnx", 1e-3)):
+    for name, prune_channels in (("plain.onnx", 0.0), ("leaning.onnx", 1e-3)):
         builder = GraphBuilder((2,))
-        builder.add(Linear(torch.eye(2).double(), torch.tensor([0.0, lean]).double()), 0)
+        builder.add(Linear(torch.eye(2).double(), torch.tensor([0.0, prune_channels]).double()), 0)
         write_onnx(builder.build(), folder / name)
     surefoot("equal", "plain.onnx", "leaning.onnx", "--domain", "0,1", "--json", "-o", "x.npy")
     found = json.loads(capsys.readouterr().out)
@@ -405,7 +405,7 @@ def test_a_run_that_was_stopped_keeps_what_it_found(
     assert not (folder / "small.onnx").exists()
     assert list((folder / "small.onnx.journal").iterdir())
     with monkeypatch.context() as patched:  # what is left to search would fail
-        patched.setattr("surefoot.compress.stable.split_signs", stop)
+        patched.setattr("surefoot.compress.stability.split_signs", stop)
         surefoot("compress", "hard.onnx", "--domain", "0,1")
     assert "units became" in capsys.readouterr().out
     assert not (folder / "small.onnx.journal").exists()

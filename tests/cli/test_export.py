@@ -8,7 +8,7 @@ import torch
 
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.models import find_model
-from surefoot.recalibrate import load_recalibrator
+from surefoot.recalibrate import load_calibrator
 from surefoot.train import save_model
 from typed import call
 
@@ -34,7 +34,7 @@ def test_a_map_and_a_trained_network_with_it(capsys, tmp_path):
     x = torch.randn(5, 1, 8, 8)
     with torch.no_grad():
         logits = network(x).numpy()
-    expected = load_recalibrator(paths[0]).predict_proba(logits)
+    expected = load_calibrator(paths[0]).predict_proba(logits)
     for path, given in ((paths[1], logits), (paths[2], x.numpy())):
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         assert np.abs(session.run(None, {session.get_inputs()[0].name: given})[0] - expected).max() < 1e-6

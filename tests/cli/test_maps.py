@@ -11,7 +11,7 @@ from networks import random_network
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Scale
+from surefoot.graph.ops import ElementwiseAffine
 from typed import call
 
 SOFTMAX, NORMALISE = {"step": "softmax"}, {"step": "normalise"}
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _scaled(graph: Graph, factor: float) -> Graph:
     builder = GraphBuilder(graph.input_shape)
     builder.nodes = list(graph.nodes)
-    builder.add(Scale(torch.from_numpy(np.full(3, factor))), len(graph.nodes) - 1)
+    builder.add(ElementwiseAffine(torch.from_numpy(np.full(3, factor))), len(graph.nodes) - 1)
     return builder.build()
 
 

@@ -9,28 +9,28 @@ import torch
 
 from networks import random_box, random_network, samples
 from planted import convolutional, tensor
-from surefoot.compress.channels import Leaner, Match, lean
+from surefoot.compress.channel_check import mapped_difference
+from surefoot.compress.channels import ChannelMap, Pruned, prune_channels
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.matched import matched_difference
-from surefoot.compress.stable import Domain
+from surefoot.compress.stability import Domain
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Add, Conv2d, Linear, Mul, Relu, Reshape, Scale, Take
-from surefoot.reach.backward import relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.graph.ops import Add, Conv2d, ElementwiseAffine, Gather, Linear, Mul, Relu, Reshape
+from surefoot.reach.crown import relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 
 
 def boxes_of(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> list[Box]:
-    return relax(graph, Box(lower[None], upper[None]), REAL, tighten_by_substitution, corners=False).boxes
+    return relax(graph, Box(lower[None], upper[None]), REAL, tighten_by_crown, multi_neuron=False).boxes
 
 
-def leaned(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> tuple[Leaner, np.ndarray]:
+def leaned(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> tuple[Pruned, np.ndarray]:
     boxes = boxes_of(graph, lower, upper)
-    made = lean(graph, boxes)
-    return made, matched_difference(graph, made.graph, made.matches, boxes, boxes_of(made.graph, lower, upper))
+    made = prune_channels(graph, boxes)
+    return made, mapped_difference(graph, made.graph, made.matches, boxes, boxes_of(made.graph, lower, upper))
 
 
 def unit(graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,7 +59,7 @@ def ccp(seed: int, rank: int = 6, degree: int = 3, exported: bool = False) -> Gr
     builder = GraphBuilder((4,))
     if exported:  # all factors by one map
         whole = builder.add(Linear(tensor(factors.reshape(-1, 4))), 0)
-        parts = [builder.add(Take(torch.arange(n * rank, (n + 1) * rank)), whole) for n in range(degree)]
+        parts = [builder.add(Gather(torch.arange(n * rank, (n + 1) * rank)), whole) for n in range(degree)]
     else:
         parts = [builder.add(Linear(tensor(f)), 0) for f in factors]
     last = parts[0]
@@ -126,7 +126,7 @@ def test_scaled_channels_merge_through_normalisation() -> None:
     weight = rng.normal(size=(3, 4))
     weight[1] = -2 * weight[0]
     builder = GraphBuilder((4,))
-    last = builder.add(Scale(tensor(np.array([2.0, 5.0, 1.0]))), builder.add(Linear(tensor(weight)), 0))
+    last = builder.add(ElementwiseAffine(tensor(np.array([2.0, 5.0, 1.0]))), builder.add(Linear(tensor(weight)), 0))
     builder.add(Linear(tensor(rng.normal(size=(2, 3)))), builder.add(Mul(), last, last))
     graph = builder.build()
     made, bound = leaned(graph, *unit(graph))
@@ -159,21 +159,21 @@ def test_the_bound_holds_for_whatever_is_claimed(seed: int) -> None:
         op = node.op
         if isinstance(op, Linear | Conv2d) and rng.random() < 0.5:
             op = replace(op, weight=shaken(op.weight))
-        if isinstance(op, Scale) and rng.random() < 0.5:
+        if isinstance(op, ElementwiseAffine) and rng.random() < 0.5:
             op = replace(op, scale=shaken(op.scale))
         nodes.append(replace(node, op=op))
     other = Graph(tuple(nodes))
     matches = []
     for at, node in enumerate(graph.nodes):
-        match = Match.same(node.shape[0])
+        match = ChannelMap.same(node.shape[0])
         if 0 < at < len(graph.nodes) - 1 and rng.random() < 0.3:
             to, ratio = match.to.clone(), match.ratio.clone()
             channel = int(rng.integers(len(to)))
             to[channel] = int(rng.integers(-1, len(to)))
             ratio[channel] = float(rng.normal())
-            match = Match(to, ratio, match.kept)
+            match = ChannelMap(to, ratio, match.kept)
         matches.append(match)
-    bound = matched_difference(graph, other, matches, boxes_of(graph, low, high), boxes_of(other, low, high))
+    bound = mapped_difference(graph, other, matches, boxes_of(graph, low, high), boxes_of(other, low, high))
     assert (gap(graph, other, low, high) <= bound * (1 + 1e-12) + 1e-13).all()
 
 
@@ -211,7 +211,7 @@ def test_files_of_polynomial_networks_lose_components(tmp_path: Path) -> None:
 
 
 def test_networks_too_large_for_forms_lose_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.proof.forms.LARGEST", 100)
+    monkeypatch.setattr("surefoot.proof.affine_forms.LARGEST", 100)
     graph = residual(3, ((1,), (1,)))
     write_onnx(graph.to(torch.float32), tmp_path / "net.onnx")
     report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", Domain(*unit(graph)), seconds=0.1)

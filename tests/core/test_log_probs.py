@@ -5,7 +5,7 @@ import pytest
 
 from surefoot.core.predictions import Predictions
 from surefoot.metrics import STANDARD, measure
-from surefoot.recalibrate import RECALIBRATORS
+from surefoot.recalibrate import CALIBRATORS
 
 LIKELIHOOD = ["none", "temperature", "temperature-grid-nll", "temperature-ensemble", "vector", "matrix", "dirichlet"]
 LIKELIHOOD += ["structured", "temperature-parameterized", "auto"]
@@ -28,7 +28,7 @@ def readings(scored, labels):
 def test_doing_nothing_changes_nothing():
     table = rounded()
     assert (table.scores[np.arange(table.n), table.labels] == 0).any()
-    made = RECALIBRATORS["none"]().fit(table.logits(), table.labels)
+    made = CALIBRATORS["none"]().fit(table.logits(), table.labels)
     assert np.allclose(made.predict_proba(table.logits()), table.scores, atol=1e-15)
     after = readings(made.predict_scored(table.logits()), table.labels)
     assert after == pytest.approx(readings(table.scored(), table.labels), abs=1e-9, nan_ok=True)
@@ -38,7 +38,7 @@ def test_doing_nothing_changes_nothing():
 def test_no_map_makes_its_own_rows_worse(name):
     table = rounded(6, 1)
     before = readings(table.scored(), table.labels)["nll"]
-    made = RECALIBRATORS[name]().fit(table.logits(), table.labels)
+    made = CALIBRATORS[name]().fit(table.logits(), table.labels)
     assert readings(made.predict_scored(table.logits()), table.labels)["nll"] <= before * (1 + 1e-8)
 
 

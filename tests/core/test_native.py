@@ -75,8 +75,8 @@ def test_tally_puts_every_edge_and_its_neighbours_where_they_belong():
             edges = (np.arange(bins + 1) / bins).astype(real)
             below, above = np.nextafter(edges, real(0)), np.nextafter(edges, real(2))
             scores = np.concatenate([edges, below, above[:-1]])
-            hits = np.arange(len(scores)) % 2 == 0
+            correct = np.arange(len(scores)) % 2 == 0
             index = np.searchsorted(edges, scores)
-            for column, weights in enumerate((None, hits, scores)):
+            for column, weights in enumerate((None, correct, scores)):
                 expected = np.bincount(index, weights, bins + 1)
-                np.testing.assert_allclose(native.tally(scores, hits, edges)[:, column], expected, rtol=1e-12)
+                np.testing.assert_allclose(native.tally(scores, correct, edges)[:, column], expected, rtol=1e-12)

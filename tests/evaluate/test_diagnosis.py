@@ -15,9 +15,9 @@ from surefoot.evaluate.evaluation import evaluate, measure_all
     ("temperature", "expected"), [(0.4, "over-confident"), (1.0, "indistinguishable"), (2.5, "under-confident")]
 )
 def test_verdict_names_the_direction_and_the_cure(temperature, expected):
-    evaluation, recalibrator = evaluate(sample(temperature), title="m")
+    evaluation, calibrator = evaluate(sample(temperature), title="m")
     assert direction(evaluation.before) == expected
-    assert recalibrator.temperature_ == pytest.approx(1 / temperature, rel=0.15)
+    assert calibrator.temperature_ == pytest.approx(1 / temperature, rel=0.15)
     told = diagnosis(evaluation.before)
     if expected == "indistinguishable":
         assert "indistinguishable from a perfectly calibrated one" in told

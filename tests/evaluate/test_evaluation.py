@@ -48,6 +48,6 @@ def test_what_auto_chose_is_what_the_page_names():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(2000, 3))
     table = Predictions(3 * truth, "logits", (truth + rng.gumbel(size=truth.shape)).argmax(1))
-    evaluation, recalibrator = evaluate(table, "auto")
-    assert evaluation.method == recalibrator.method_ == "temperature"
+    evaluation, calibrator = evaluate(table, "auto")
+    assert evaluation.method == calibrator.method_ == "temperature"
     assert evaluation.after.readings["ece"].value < evaluation.before.readings["ece"].value

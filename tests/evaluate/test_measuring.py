@@ -13,7 +13,7 @@ import pytest
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, save_predictions
-from surefoot.evaluate.measuring import Group, Plan, measure_table, worst_group
+from surefoot.evaluate.measuring import Group, MeasurementPlan, measure_table, worst_group
 from surefoot.metrics import METRICS, STANDARD, Reading, measure
 
 SOME = tuple(METRICS[name] for name in ("nll", "ece", "ks", "classwise_ece", "spiegelhalter_pvalue"))
@@ -55,17 +55,19 @@ def test_the_division_into_files_does_not_matter(tmp_path, cuts):
     save_predictions(predictions, tmp_path / "one.parquet")
     save_predictions(predictions, tmp_path / "one.npz")
     many = write(tmp_path / "many", predictions, cuts)
-    whole = numbers(measure_table(tmp_path / "one.parquet", Plan(STANDARD)))
-    same(whole, numbers(measure_table(tmp_path / "one.npz", Plan(STANDARD))))
-    same(whole, numbers(measure_table(many, Plan(STANDARD))))
-    same(whole, numbers(measure_table(many.as_uri(), Plan(STANDARD))))
+    whole = numbers(measure_table(tmp_path / "one.parquet", MeasurementPlan(STANDARD)))
+    same(whole, numbers(measure_table(tmp_path / "one.npz", MeasurementPlan(STANDARD))))
+    same(whole, numbers(measure_table(many, MeasurementPlan(STANDARD))))
+    same(whole, numbers(measure_table(many.as_uri(), MeasurementPlan(STANDARD))))
 
 
 def test_several_processes_and_the_progress(tmp_path):
     many = write(tmp_path / "many", sample(), list(range(50, 600, 50)))
-    alone = measure_table(many, Plan(SOME))
+    alone = measure_table(many, MeasurementPlan(SOME))
     steps = []
-    shared = measure_table(many, Plan(SOME), jobs=2, progress=lambda done, total: steps.append((done, total)))
+    shared = measure_table(
+        many, MeasurementPlan(SOME), jobs=2, progress=lambda done, total: steps.append((done, total))
+    )
     same(numbers(alone), numbers(shared))
     assert steps[-1] == (600, 600)
 
@@ -77,17 +79,17 @@ def test_groups_and_the_worst_of_them(tmp_path):
     wrong = np.where(site == "west", rng.integers(3, size=3000), predictions.labels)  # labels of one site are noise
     broken = Predictions(predictions.scores, "logits", wrong)
     folder = write(tmp_path / "sites", broken, [1000], site=site)
-    groups = measure_table(folder, Plan(SOME, by="site"))
+    groups = measure_table(folder, MeasurementPlan(SOME, by="site"))
     assert list(groups) == ["", "north", "south", "west"]
     assert sum(g.n for name, g in groups.items() if name) == groups[""].n == 3000
     assert worst_group(groups, METRICS["ece"]) == worst_group(groups, METRICS["nll"]) == "west"
-    alone = measure_table(write(tmp_path / "west", broken.rows(site == "west"), []), Plan(SOME))
+    alone = measure_table(write(tmp_path / "west", broken.rows(site == "west"), []), MeasurementPlan(SOME))
     for name in ("nll", "ece", "ks"):
         assert groups["west"].readings[name].value == pytest.approx(alone[""].readings[name].value)
-    even = measure_table(write(tmp_path / "even", predictions, [], site=site), Plan(SOME, by="site", seed=1))
+    even = measure_table(write(tmp_path / "even", predictions, [], site=site), MeasurementPlan(SOME, by="site", seed=1))
     assert worst_group(even, METRICS["nll"]) is None
     with pytest.raises(InputError, match="there is no column 'place'; there are: logits, label, site"):
-        measure_table(folder, Plan(SOME, by="place"))
+        measure_table(folder, MeasurementPlan(SOME, by="place"))
 
 
 def test_an_error_in_one_shard_names_file_and_row(tmp_path):
@@ -99,18 +101,18 @@ def test_an_error_in_one_shard_names_file_and_row(tmp_path):
     table = pa.table({"logits": flat, "label": pa.array(predictions.labels[100:150])})
     pq.write_table(table, folder / "0002.parquet", row_group_size=5)
     with pytest.raises(InputError, match=r"0002.parquet: logits row 2 holds nan .*counted from row 5 of the file"):
-        measure_table(folder, Plan(SOME), jobs=2)
+        measure_table(folder, MeasurementPlan(SOME), jobs=2)
     (folder / "0002.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(FileError, match=r"0002.parquet is damaged"):
-        measure_table(folder, Plan(SOME))
+        measure_table(folder, MeasurementPlan(SOME))
     with pytest.raises(FileError, match="no such object"):
-        measure_table(f"file://{tmp_path}/nothing", Plan(SOME))
+        measure_table(f"file://{tmp_path}/nothing", MeasurementPlan(SOME))
 
 
 def test_a_cluster_gives_the_same_numbers_though_a_worker_dies(tmp_path):
     distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
     many = write(tmp_path / "many", sample(), list(range(10, 600, 10)))
-    here = measure_table(many, Plan(STANDARD, floors=False))
+    here = measure_table(many, MeasurementPlan(STANDARD, floors=False))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         victims = [worker.pid for worker in cluster.workers.values()][:1]
 
@@ -118,14 +120,16 @@ def test_a_cluster_gives_the_same_numbers_though_a_worker_dies(tmp_path):
             if victims:
                 os.kill(victims.pop(), signal.SIGKILL)
 
-        there = measure_table(many, Plan(STANDARD, floors=False), cluster=cluster.scheduler_address, progress=kill_one)
+        there = measure_table(
+            many, MeasurementPlan(STANDARD, floors=False), cluster=cluster.scheduler_address, progress=kill_one
+        )
     assert not victims
     same(numbers(here), numbers(there))
 
 
 def test_an_empty_name_is_a_group_of_its_own(tmp_path):
     predictions, site = sample(40), np.array(["", "a"] * 20)
-    groups = measure_table(write(tmp_path / "t", predictions, [], site=site), Plan(SOME, by="site"))
+    groups = measure_table(write(tmp_path / "t", predictions, [], site=site), MeasurementPlan(SOME, by="site"))
     assert {name: g.n for name, g in groups.items()} == {"": 40, "(empty)": 20, "a": 20}
 
 

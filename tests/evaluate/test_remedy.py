@@ -6,14 +6,14 @@ import pytest
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
 from surefoot.evaluate.remedy import find_remedy, maps_for, recommend
-from surefoot.recalibrate import FocalUndo
+from surefoot.recalibrate import InverseFocal
 
 
 def focal_trained(gamma, n=6000, seed=0):
     """Return predictions at the population optimum of focal loss: logits whose undoing is the truth."""
     rng = np.random.default_rng(seed)
     grid = np.linspace(0, 30, 6001)
-    undone = FocalUndo(gamma).fit([[0.0, 2.0]], [0]).predict_proba(np.c_[grid, np.zeros_like(grid)])[:, 0]
+    undone = InverseFocal(gamma).fit([[0.0, 2.0]], [0]).predict_proba(np.c_[grid, np.zeros_like(grid)])[:, 0]
     truth = rng.beta(4, 0.4, size=n).clip(0.5, 1 - 1e-6)
     sign = np.where(rng.random(n) < 0.5, 1, -1)
     z = sign * np.interp(truth, undone, grid)

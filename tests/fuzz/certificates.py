@@ -24,11 +24,11 @@ from fuzz import Attack
 from long_sums import long_sum
 from mutations import Held, mutated
 from planted import convolutional, dense, hard
-from surefoot.compress.stable import Cuts, inside, stability
+from surefoot.compress.stability import LinearConstraints, inside, stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale
+from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
 from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.checker import LARGEST
 from surefoot.proof.equality import check_equal
@@ -174,7 +174,7 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
         verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)  # type: ignore[arg-type]
         if not isinstance(verdict, Holds) or verdict.proof is None:
             return None
-        if len(verdict.proof.leaves) + len(verdict.proof.halvings[0]) > PARTS:
+        if len(verdict.proof.leaves) + len(verdict.proof.bisections[0]) > PARTS:
             return None
         questions.append(Question(lower, upper, unsafe))
         proofs.append(verdict.proof)
@@ -262,10 +262,10 @@ def _channels(seed: int, folder: Path, cut: bool) -> Base:
 def _difference(name: str, graph: Graph, folder: Path, rng: np.random.Generator, cut: bool) -> Base:
     lower, upper = (torch.full(graph.input_shape, end, dtype=torch.float64) for end in (0.0, 1.0))
     row = (np.ones((1, lower.numel())), np.array([0.6 * lower.numel()]))
-    cuts = Cuts.of(*row, lower, upper) if cut else None
-    small = compress(graph, lower, upper, 0.2, cuts=cuts).graph.to(torch.float32)
+    constraints = LinearConstraints.of(*row, lower, upper) if cut else None
+    small = compress(graph, lower, upper, 0.2, constraints=constraints).graph.to(torch.float32)
     first, second = checked_graph(graph), checked_graph(small)
-    one, two = (stability(g, lower, upper, 0.2, cuts=cuts).proof() for g in (first, second))
+    one, two = (stability(g, lower, upper, 0.2, constraints=constraints).proof() for g in (first, second))
     base = Base(name, _written(certificate_of_difference((first, second), (one, two)), folder))
     last = second.nodes[-1].op
     assert isinstance(last, Linear)
@@ -288,11 +288,11 @@ def _agrees(first: Graph, second: Graph, path: Path) -> str:
     bound = check_equal(certificate, first, second)
     proof = certificate.proofs[0]
     ends = [torch.tensor(end).reshape(first.input_shape) for end in (proof.lower, proof.upper)]
-    cuts = None
-    if proof.cuts is not None and proof.inside is not None:
+    constraints = None
+    if proof.constraints is not None and proof.inside is not None:
         middle = np.array([float(Fraction(p, proof.inside[-1])) for p in proof.inside[:-1]])
-        cuts = Cuts(*proof.cuts, middle)
-    x = inside(ends[0], ends[1], 300, 1, cuts)
+        constraints = LinearConstraints(*proof.constraints, middle)
+    x = inside(ends[0], ends[1], 300, 1, constraints)
     one, two = (evaluate(graph, x) for graph in (first, second))
     met, size = (one - two).abs().amax(0).numpy(), float(one.abs().max()) + 1
     over = met - bound.reshape(met.shape) - 1e-9 * size
@@ -317,7 +317,9 @@ def _needle(rng: np.random.Generator, folder: Path) -> Base:
     """|x - c| is small near c alone: what proves the rest of the region needs only to leave that out."""
     builder = GraphBuilder((1,))
     one, c = torch.ones(1, dtype=torch.float64), float(rng.uniform(0.3, 0.7))
-    sides = [builder.add(Relu(), builder.add(Scale(sign * one, -sign * c * one), 0)) for sign in (1.0, -1.0)]
+    sides = [
+        builder.add(Relu(), builder.add(ElementwiseAffine(sign * one, -sign * c * one), 0)) for sign in (1.0, -1.0)
+    ]
     builder.add(Add(), *sides)
     return _plain("needle", builder.build(), np.zeros(1), np.ones(1), 0.1, folder)
 
@@ -345,5 +347,5 @@ def _large(rng: np.random.Generator, folder: Path) -> Base:
     builder = GraphBuilder((1,))
     into = builder.add(Relu(), builder.add(Linear(weight((1, 1), s)), 0))
     out = builder.add(Linear(weight((1, 1), -1.0), weight((1,), 0.4 * s)), into)
-    builder.add(Add(), out, builder.add(Scale(weight((1,), 0.0)), 0))
+    builder.add(Add(), out, builder.add(ElementwiseAffine(weight((1,), 0.0)), 0))
     return _plain(f"large {s:g}", builder.build(), -np.ones(1), np.ones(1), -0.3 * s, folder)

@@ -18,7 +18,7 @@ from networks import random_box, random_network, samples
 from planted import dense
 from surefoot.compress.equal import equal, within
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.stable import Domain, Patience
+from surefoot.compress.stability import Domain, Patience
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx

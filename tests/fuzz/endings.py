@@ -13,11 +13,11 @@ import torch
 from fuzz import Attack
 from networks import random_box, random_network, samples
 from surefoot.compress.files import compress_file, equal_files
-from surefoot.compress.stable import Domain
+from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, Node, evaluate
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Op, Relu, Reshape, Scale, Take
+from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Op, Relu, Reshape
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
@@ -116,7 +116,7 @@ def ending_in(ending: str, graph: Graph, rng: np.random.Generator) -> Graph:
 
     image = {"MaxPool2d": MaxPool2d((1, 2), (1, 1)), "Conv2d": Conv2d(weights(2, 1, 1, 2))}
     plain: dict[str, Op] = {
-        "Relu": Relu(), "Take": Take(torch.tensor([2, -1, 0])), "Scale": Scale(weights(k), weights(k)),
+        "Relu": Relu(), "Take": Gather(torch.tensor([2, -1, 0])), "Scale": ElementwiseAffine(weights(k), weights(k)),
         "Reshape": Reshape((1, k)), "Linear": Linear(weights(2, k), weights(2)),
     }  # fmt: skip
     if ending in image:

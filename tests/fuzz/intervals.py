@@ -13,7 +13,7 @@ from scipy import stats
 from fuzz import Attack
 from simulated_sets import SETTINGS
 from surefoot.metrics import METRICS
-from surefoot.metrics.uncertainty import Measuring, Rows
+from surefoot.metrics.uncertainty import Measuring, RowRange
 
 CASES = 1500
 BEFORE = "in the first 10 seeds: 340 of 1,800 intervals missed their target, over 1,500 were one point"
@@ -60,12 +60,12 @@ def _fresh(setting, n, k, rng):
 def measured(probs, labels, rng):
     """Read the metrics, in pieces that are merged in random order."""
     metrics = [METRICS[name] for name in SHOWN]
-    cuts = sorted(rng.integers(0, len(probs) + 1, size=2).tolist())
+    constraints = sorted(rng.integers(0, len(probs) + 1, size=2).tolist())
     merged = Measuring(metrics, floors=False)
-    parts = [slice(a, b) for a, b in zip([0, *cuts], [*cuts, len(probs)], strict=True) if a < b]
+    parts = [slice(a, b) for a, b in zip([0, *constraints], [*constraints, len(probs)], strict=True) if a < b]
     for i in rng.permutation(len(parts)):
         state = Measuring(metrics, floors=False)
-        state.add(probs[parts[i]], labels[parts[i]], Rows(parts[i].start, parts[i].stop - parts[i].start))
+        state.add(probs[parts[i]], labels[parts[i]], RowRange(parts[i].start, parts[i].stop - parts[i].start))
         merged.merge(state)
     return merged.readings()
 

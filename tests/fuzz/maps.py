@@ -11,15 +11,15 @@ import onnxruntime
 import torch
 
 from fuzz import Attack
-from random_maps import Map, boxes_of_logits, illegal, legal, points_of
+from random_maps import Steps, boxes_of_logits, illegal, legal, points_of
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
-from surefoot.recalibrate import TemperatureScaling, load_recalibrator, save_recalibrator
-from surefoot.recalibrate.base import Recalibrator
-from surefoot.recalibrate.onnx import map_to_onnx
-from surefoot.recalibrate.steps import Affine, FocalUndo, Mix, apply, to_plain
-from surefoot.spec.perturbations import ball
+from surefoot.recalibrate import TemperatureScaling, load_calibrator, save_calibrator
+from surefoot.recalibrate.base import Calibrator
+from surefoot.recalibrate.onnx import calibrator_to_onnx
+from surefoot.recalibrate.steps import Affine, InverseFocal, Mix, apply, to_plain
+from surefoot.spec.perturbations import linf_ball
 from surefoot.verify.confidence import certify
 from surefoot.verify.enclose import Differences, enclose
 from surefoot.verify.run import Network
@@ -57,7 +57,7 @@ def _illegal(rng: np.random.Generator, path: Path, met: Attack) -> None:
     head = {"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}}
     path.write_text(json.dumps(head | {"classes": k, "steps": steps}))
     try:
-        load_recalibrator(path)
+        load_calibrator(path)
     except FileError as error:
         met.outcomes["refused"] += 1
         if "\n" in str(error):
@@ -78,7 +78,7 @@ def _legal(rng: np.random.Generator, path: Path, met: Attack) -> None:
     steps = legal(rng, z)
     where = f"{json.dumps(to_plain(steps))} at [{lower.tolist()}, {upper.tolist()}]"
     try:
-        fitted = TemperatureScaling().set_map(steps, k)
+        fitted = TemperatureScaling().set_steps(steps, k)
         p = apply(steps, z)
     except InputError as error:
         refused = "float64" in str(error)
@@ -99,7 +99,7 @@ def _is_simplex(p: np.ndarray) -> bool:
     return bool(np.isfinite(p).all() and (p >= 0).all() and (np.abs(p.sum(1) - 1) < 1e-9).all())
 
 
-def disturbed(rng: np.random.Generator, steps: Map, rows: np.ndarray) -> np.ndarray:
+def disturbed(rng: np.random.Generator, steps: Steps, rows: np.ndarray) -> np.ndarray:
     """Apply steps with noise of the size of rounding before each."""
     for step in steps:
         is_probabilities = bool((rows >= 0).all() and (rows <= 1).all())
@@ -114,36 +114,36 @@ def disturbed(rng: np.random.Generator, steps: Map, rows: np.ndarray) -> np.ndar
     return rows
 
 
-def _file(fitted: Recalibrator, path: Path, z: np.ndarray, p: np.ndarray) -> list[str]:
+def _file(fitted: Calibrator, path: Path, z: np.ndarray, p: np.ndarray) -> list[str]:
     try:
-        save_recalibrator(fitted, path)
-        again = load_recalibrator(path)
+        save_calibrator(fitted, path)
+        again = load_calibrator(path)
     except (FileError, ValueError) as error:
         return [f"its file is refused: {error}"]
-    same = json.dumps(to_plain(again.map_)) == json.dumps(to_plain(fitted.map_))
-    return [] if same and np.array_equal(apply(again.map_, z), p) else ["another map after its file"]
+    same = json.dumps(to_plain(again.steps_)) == json.dumps(to_plain(fitted.steps_))
+    return [] if same and np.array_equal(apply(again.steps_, z), p) else ["another map after its file"]
 
 
-def _runtime(rng: np.random.Generator, fitted: Recalibrator, z: np.ndarray) -> list[str]:
+def _runtime(rng: np.random.Generator, fitted: Calibrator, z: np.ndarray) -> list[str]:
     single = z.astype(np.float32)
     try:
-        model = map_to_onnx(fitted)
+        model = calibrator_to_onnx(fitted)
     except InputError as error:
         return [] if "float32" in str(error) else [f"not exported: {error}"]
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     given = np.asarray(session.run(None, {"logits": single})[0], dtype=np.float64)
-    low = high = apply(fitted.map_, single)
+    low = high = apply(fitted.steps_, single)
     for _ in range(500):  # a curve may jump where rows lie: then either side is right
         ok = (given >= low - 2e-7) & (given <= high + 2e-7)
         if ok.all():
             return []
-        other = disturbed(rng, fitted.map_, single.astype(np.float64))
+        other = disturbed(rng, fitted.steps_, single.astype(np.float64))
         low, high = np.minimum(low, other), np.maximum(high, other)
     return [f"ONNX Runtime differs by {np.maximum(low - given, given - high).max():.2g}"]
 
 
 def _enclosure(
-    steps: Map, ends: tuple[np.ndarray, np.ndarray], z: np.ndarray, p: np.ndarray, low: np.ndarray, high: np.ndarray
+    steps: Steps, ends: tuple[np.ndarray, np.ndarray], z: np.ndarray, p: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> list[str]:
     upper = ends[1][:, None] - ends[0][None]
     np.fill_diagonal(upper, 0.0)
@@ -161,7 +161,7 @@ def _distance(low: np.ndarray, high: np.ndarray, lower: np.ndarray, upper: np.nd
     return float(np.maximum(lower - high, low - upper).max())
 
 
-def _gain(steps: Map) -> float:
+def _gain(steps: Steps) -> float:
     """Bound by how much steps on logits can magnify what is rounded; curves are enclosed with what they round."""
     gain = 1.0
     for step in steps:
@@ -170,7 +170,7 @@ def _gain(steps: Map) -> float:
                 gain *= 1 + float(np.abs(step.weight).max()) + float(np.abs(step.bias).max())
             case Mix():
                 gain *= max(_gain(part) for part in step.parts)
-            case FocalUndo():
+            case InverseFocal():
                 gain *= 1 + float(step.gammas.max())
             case _:
                 pass
@@ -185,12 +185,12 @@ def _certified(rng: np.random.Generator, met: Attack) -> None:
     weight, offset = _normal(rng, k, 5) * float(rng.choice([0.3, 1.0, 10.0])), float(rng.choice([0.0, 0.0, 1e6]))
     builder.add(Linear(weight, _normal(rng, k) + offset), hidden)
     graph = builder.build()
-    region = ball(rng.normal(size=2), float(rng.choice([0.0, 0.01, 0.1, 0.5])), -10, 10)
+    region = linf_ball(rng.normal(size=2), float(rng.choice([0.0, 0.01, 0.1, 0.5])), -10, 10)
     points = points_of(rng, region.lower.astype(np.float64), region.upper.astype(np.float64), 40)
     z = evaluate(graph, torch.from_numpy(points)).numpy()
     steps = legal(rng, z)
     try:
-        bounds = certify(Network.of(graph), region, TemperatureScaling().set_map(steps, k))
+        bounds = certify(Network.of(graph), region, TemperatureScaling().set_steps(steps, k))
     except InputError as error:
         refused = any(word in str(error) for word in REFUSED)
         met.outcomes["not certified, and said so" if refused else "refused though legal"] += 1

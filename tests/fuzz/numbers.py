@@ -22,14 +22,14 @@ from surefoot.core.checks import are_distributions
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
-from surefoot.evaluate.measuring import Plan, measure_table
+from surefoot.evaluate.measuring import MeasurementPlan, measure_table
 from surefoot.metrics import METRICS
-from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling, load_recalibrator, save_recalibrator
+from surefoot.recalibrate import CALIBRATORS, TemperatureScaling, load_calibrator, save_calibrator
 
 CASES = 2000
 BEFORE = "1,163 of 2,000 tables wrong: stored zeros, no error, masks, own rows, margins, in that order"
 MASKS = (-1e9, -65504.0, float(np.finfo(np.float32).min), -np.inf, -1e4)
-SPLINES = [name for name in RECALIBRATORS if "spline" in name]
+SPLINES = [name for name in CALIBRATORS if "spline" in name]
 # Those that minimise the NLL of all classes and can do nothing: the others minimise something else, or undo a loss.
 LIKELIHOOD = [
     "none",
@@ -44,7 +44,7 @@ LIKELIHOOD = [
     "auto",
 ]
 MIXING = {"matrix", "dirichlet", "structured", "temperature-parameterized"}
-FITTED = [name for name in RECALIBRATORS if name not in ("none", "focal-undo", *SPLINES)]
+FITTED = [name for name in CALIBRATORS if name not in ("none", "focal-undo", *SPLINES)]
 
 
 def attack(seed: int, count: int) -> Attack:
@@ -108,12 +108,14 @@ def exact(logits: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> tuple[l
     return losses, complements
 
 
-def auroc(complements: list, hits: np.ndarray) -> float | None:
+def auroc(complements: list, correct: np.ndarray) -> float | None:
     """Compute the chance that a right row is the more confident; None where rows almost tie."""
     order = sorted(complements)
     if any(a != b and b - a <= a * mpmath.mpf("1e-9") for a, b in pairwise(order)):
         return None
-    right, wrong = ([c for c, h in zip(complements, hits, strict=True) if h == is_right] for is_right in (True, False))
+    right, wrong = (
+        [c for c, h in zip(complements, correct, strict=True) if h == is_right] for is_right in (True, False)
+    )
     if not right or not wrong:
         return None
     won = sum((a < b) + (a == b) / 2 for a in right for b in wrong)
@@ -127,7 +129,7 @@ def same(a: float, b: float, relative: float = 1e-6, absolute: float = 1e-9) -> 
 
 def readings(path: Path, names: tuple[str, ...], **more: object) -> dict:
     """Measure a file; the readings of each group."""
-    plan = Plan(tuple(METRICS[name] for name in names), intervals=False, floors=False)
+    plan = MeasurementPlan(tuple(METRICS[name] for name in names), intervals=False, floors=False)
     groups = measure_table(path, replace(plan, **more))  # type: ignore[arg-type]
     return {group: {name: r.value for name, r in found.readings.items()} for group, found in groups.items()}
 
@@ -138,18 +140,18 @@ def margins(rng: np.random.Generator, folder: Path) -> list[str]:
     path, faults = folder / "t.npz", []
     save_predictions(Predictions(logits, "logits", labels), path)
     fitted = TemperatureScaling().fit(logits, labels)
-    save_recalibrator(fitted, folder / "map.json")
-    hits = logits.argmax(1) == labels
-    for name, scale, recalibrator in (
+    save_calibrator(fitted, folder / "map.json")
+    correct = logits.argmax(1) == labels
+    for name, scale, calibrator in (
         ("as it is", 1.0, None),
-        ("after T", 1 / fitted.temperature_, load_recalibrator(folder / "map.json")),
+        ("after T", 1 / fitted.temperature_, load_calibrator(folder / "map.json")),
     ):
-        found = readings(path, ("nll", "auroc", "ks", "ada_ece"), recalibrator=recalibrator)[""]
+        found = readings(path, ("nll", "auroc", "ks", "ada_ece"), calibrator=calibrator)[""]
         losses, complements = exact(logits, labels, scale)
         want = float(mpmath.fsum(losses) / len(losses))
         if not same(found["nll"], want, 1e-9, 1e-12):
             faults.append(f"NLL {name} {found['nll']!r}, right {want!r}")
-        ranked = auroc(complements, hits)
+        ranked = auroc(complements, correct)
         if ranked is not None and not same(found["auroc"], ranked):
             faults.append(f"AUROC {name} {found['auroc']!r}, right {ranked!r}")
     faults += _is_best(logits, labels, fitted.temperature_)
@@ -210,7 +212,7 @@ def _same_maps(name: str, encodings: list[np.ndarray], labels: np.ndarray) -> li
     faults, outcomes = [], []
     for z in encodings:
         try:
-            made = RECALIBRATORS[name]().fit(z, labels)
+            made = CALIBRATORS[name]().fit(z, labels)
             outcomes.append((made.predict_proba(z), getattr(made, "temperature_", 1.0)))
         except InputError as error:
             outcomes.append(str(error))
@@ -244,11 +246,11 @@ def worse(rng: np.random.Generator, folder: Path) -> list[str]:
     save_predictions(Predictions(logits, "logits", labels), folder / "t.npz")
     for name in LIKELIHOOD:
         try:
-            made = RECALIBRATORS[name]().fit(logits, labels)
+            made = CALIBRATORS[name]().fit(logits, labels)
         except InputError as error:
             faults += [f"{name}: {error}"] if name not in MIXING or "absent" not in str(error) else []
             continue
-        after = readings(folder / "t.npz", ("nll",), recalibrator=made)[""]["nll"]
+        after = readings(folder / "t.npz", ("nll",), calibrator=made)[""]["nll"]
         if not after <= before * (1 + 1e-6) + 1e-6:
             faults.append(f"{name}: NLL {before!r} to {after!r} on its own rows")
     return faults
@@ -280,13 +282,13 @@ def zeros(rng: np.random.Generator, folder: Path) -> list[str]:
         path.write_text("\n".join([f"{heads},label,split", *rows]) + "\n")
     else:
         save_predictions(whole, path)
-    identity = RECALIBRATORS["none"]().fit(np.zeros((1, k)), [0])
+    identity = CALIBRATORS["none"]().fit(np.zeros((1, k)), [0])
     losses = -np.log(np.maximum(p, _least(p, decimals, kind)))[np.arange(n), labels].astype(np.float64)
     for part in (None, "test"):
         here = np.ones(n, dtype=bool) if part is None else split == part
         want = float(losses[here].mean())
         plain = readings(path, ("nll",), split=part)[""]["nll"]
-        mapped = readings(path, ("nll",), split=part, recalibrator=identity)[""]["nll"]
+        mapped = readings(path, ("nll",), split=part, calibrator=identity)[""]["nll"]
         if not same(plain, want, 1e-5):
             faults.append(f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, right {want!r}")
         if not same(mapped, plain, 1e-6, 1e-7):
@@ -327,11 +329,11 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
     before, faults = float(surprise(tested, labels).mean()), []
     names = [*FITTED, *SPLINES] if n >= 200 else FITTED
     for name in rng.choice(np.array(names), 6, replace=False):
-        made = RECALIBRATORS[str(name)]().fit(logits, held)
+        made = CALIBRATORS[str(name)]().fit(logits, held)
         after = float(-np.log(np.maximum(made.predict_proba(tested), 1e-300))[np.arange(300), labels].mean())
         temperature = getattr(made, "temperature_", 1.0)
         if name == "focal-undo-temperature":  # the undo itself makes a model surer, by as much as its user says
-            undone = RECALIBRATORS["focal-undo"]().fit(logits, held).predict_proba(tested)
+            undone = CALIBRATORS["focal-undo"]().fit(logits, held).predict_proba(tested)
             before = max(before, float(-np.log(np.maximum(undone, 1e-300))[np.arange(300), labels].mean()))
         # what n rows without an error, and a row more, can tell; else a map leaves logits about as they are
         if after > 2 * before + 2 * np.log(n) or temperature < 0.1:

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fuzz import Attack
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, Node, evaluate
-from surefoot.graph.ops import Conv2d, Linear, Relu, Scale, Take
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear, Relu
 from surefoot.spec import opening
 
 CASES = 3000
@@ -364,12 +364,12 @@ def planted(graph: Graph, rng: np.random.Generator) -> Graph | None:
         match op:
             case Linear() | Conv2d() if float(op.weight.abs().max()) > 0.1:
                 op = replace(op, weight=op.weight.flip(0) if rng.random() < 0.3 else 1.01 * op.weight)
-            case Scale() if float(op.scale.abs().max()) > 0.1:
+            case ElementwiseAffine() if float(op.scale.abs().max()) > 0.1:
                 op = replace(op, scale=1.01 * op.scale)
-            case Take() if op.index.numel() > 1:
-                op = Take(op.index.flatten().flip(0).reshape(op.index.shape))
+            case Gather() if op.index.numel() > 1:
+                op = Gather(op.index.flatten().flip(0).reshape(op.index.shape))
             case Relu():
-                op = Scale(torch.ones((), dtype=torch.float64))
+                op = ElementwiseAffine(torch.ones((), dtype=torch.float64))
             case _:
                 continue
         nodes[at] = Node(node.name, op, node.inputs, node.shape)

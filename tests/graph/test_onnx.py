@@ -17,7 +17,7 @@ from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx, read_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
 from surefoot.graph.passes.affine import fused
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 
 
 def model_of(
@@ -163,7 +163,7 @@ def test_random_networks_written_and_rewritten_are_the_same_function(seed: int) 
     x = torch.from_numpy(np.random.default_rng(seed).normal(size=(5, *graph.input_shape)))
     y = evaluate(graph, x)
     scale = 1 + float(y.abs().max())
-    for same in (fused(graph), pools_as_rectifiers(graph), fused(pools_as_rectifiers(graph))):
+    for same in (fused(graph), pools_as_relus(graph), fused(pools_as_relus(graph))):
         assert torch.allclose(evaluate(same, x), y, atol=1e-10 * scale)
     assert len(fused(graph).nodes) <= len(graph.nodes)
     model = onnx_of_graph(graph)

@@ -3,7 +3,7 @@
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Linear, Relu, Scale
+from surefoot.graph.ops import ElementwiseAffine, Linear, Relu
 from surefoot.graph.same import same_operations
 
 
@@ -11,7 +11,7 @@ def graph(weight: float, name: str = "", rounded: str = "") -> Graph:
     builder = GraphBuilder((2,))
     builder.add(Linear(torch.tensor([[1.0, weight]])), 0, name=name)
     builder.add(Relu(), 1)
-    builder.add(Scale(torch.tensor([2.0]), None, rounded), 2)
+    builder.add(ElementwiseAffine(torch.tensor([2.0]), None, rounded), 2)
     return builder.build()
 
 

@@ -13,14 +13,14 @@ from planted import convolutional, dense
 from surefoot.compress.equal import equal, flat_boxes
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stable import inside, stability
+from surefoot.compress.stability import inside, stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, evaluate, fold
 from surefoot.graph.ops import Linear, Relu
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.equality import check_equal
-from surefoot.proof.forms import difference, forms_of
 from surefoot.proof.question import certificate_of_difference
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
@@ -113,7 +113,7 @@ def test_dead_channels_go(seed: int, pooled: bool) -> None:
     made = compress(graph, *box(graph), seconds=0.2)
     assert made.removed["channel"] >= 3
     assert largest_gap(graph, made.graph) < 1e-12
-    found = equal(pools_as_rectifiers(graph), pools_as_rectifiers(made.graph), *box(graph), seconds=0.2)
+    found = equal(pools_as_relus(graph), pools_as_relus(made.graph), *box(graph), seconds=0.2)
     assert found.largest < 1e-9
 
 
@@ -169,9 +169,9 @@ def test_every_layer_of_a_deep_network_is_rewritten(seed: int) -> None:
 def test_boxes_that_are_not_numbers_show_nothing() -> None:
     graph = dense(0)
     boxes = flat_boxes(stability(graph, *box(graph)))
-    forms = forms_of(graph, boxes)
+    forms = affine_forms_of(graph, boxes)
     boxes[1] = (boxes[1][0] * np.nan, boxes[1][1] * np.nan)
-    assert not np.isfinite(difference(forms, forms_of(graph, boxes))).any()
+    assert not np.isfinite(difference(forms, affine_forms_of(graph, boxes))).any()
 
 
 def test_domains_that_are_none_are_refused() -> None:
@@ -193,7 +193,7 @@ def judged(graph: Graph, low: torch.Tensor, high: torch.Tensor, seed: int) -> in
     gap = float((y - z).abs().max())
     assert gap <= 1e-9 * (1 + float(y.abs().max())), (seed, made.log, gap)
     rounded = made.graph.to(torch.float32).to(torch.float64)
-    found = equal(pools_as_rectifiers(graph), pools_as_rectifiers(rounded), low, high, seconds=0.1)
+    found = equal(pools_as_relus(graph), pools_as_relus(rounded), low, high, seconds=0.1)
     met = float((y - evaluate(rounded, x)).abs().max())
     assert max(met, found.met) <= found.largest + 1e-12 * (1 + float(y.abs().max())), (seed, met, found.largest)
     return sum(made.removed.values())

@@ -6,7 +6,7 @@ import pytest
 from fuzz.maps import attack
 from random_maps import ILLEGAL
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.checks import check_map
+from surefoot.recalibrate.checks import check_steps
 from surefoot.recalibrate.files import steps_from_plain
 
 
@@ -22,6 +22,6 @@ def test_all_who_apply_a_map_agree(seed: int) -> None:
 def test_illegal_steps_are_refused_in_one_line(what: str, k: int) -> None:
     steps = ILLEGAL[what](np.random.default_rng(k), k)
     with pytest.raises(InputError) as raised:
-        check_map(steps_from_plain(steps), k)
+        check_steps(steps_from_plain(steps), k)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400

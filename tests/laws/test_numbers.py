@@ -12,7 +12,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.evaluate.measuring import Plan, measure_table
 from surefoot.metrics import METRICS
-from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling
+from surefoot.recalibrate import CALIBRATORS, TemperatureScaling
 
 MASKS = (-1e9, -65504.0, float(np.finfo(np.float32).min), -np.inf)
 
@@ -112,10 +112,10 @@ def test_a_label_that_cannot_be_is_refused_by_row():
 def test_maps_that_mix_classes_refuse_an_absent_one(name, mask):
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(60, 4)), rng.integers(3, size=60)
-    made = RECALIBRATORS[name]().fit(z, y)
+    made = CALIBRATORS[name]().fit(z, y)
     z[7, 3] = mask
     with pytest.raises(InputError, match=r"row 7 holds .* in column 3, which is absent from it"):
-        RECALIBRATORS[name]().fit(z, y)
+        CALIBRATORS[name]().fit(z, y)
     if np.isinf(mask):
         with pytest.raises(InputError, match="row 7 holds -inf in column 3"):
             made.predict_proba(z)

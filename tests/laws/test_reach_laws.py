@@ -7,10 +7,10 @@ import torch
 from networks import random_box, random_network, samples
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
-from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
+from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 from surefoot.reach.stars import approximate, begin, exact
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_box
@@ -37,7 +37,7 @@ def plain(relaxation: Relaxation, rows: torch.Tensor) -> torch.Tensor:
 def ascended(relaxation: Relaxation, rows: torch.Tensor) -> torch.Tensor:
     out = len(relaxation.graph.nodes) - 1
     start = default_choice(relaxation, out, len(rows))
-    choice, _ = ascend(relaxation, out, rows.unsqueeze(0), start, {}, 8)
+    choice, _ = optimize_slopes(relaxation, out, rows.unsqueeze(0), start, {}, 8)
     return lower_bounds(relaxation, out, rows.unsqueeze(0), choice)[0]
 
 
@@ -46,7 +46,7 @@ def ascended(relaxation: Relaxation, rows: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("written", ["pools", "rectifiers"])
 def test_bounds_hold_at_every_point(seed: int, arithmetic: Arithmetic, written: str) -> None:
     graph = random_network(seed, products=True)
-    graph = pools_as_rectifiers(graph) if written == "rectifiers" else graph
+    graph = pools_as_relus(graph) if written == "rectifiers" else graph
     box, lower, upper = region(graph, seed)
     x = samples(lower, upper, graph, 200, seed)
     rows = rows_of(graph, seed)
@@ -58,7 +58,7 @@ def test_bounds_hold_at_every_point(seed: int, arithmetic: Arithmetic, written: 
         y = evaluate(graph, x)
     least = (y @ rows.T).min(0).values if len(y) else torch.full((len(rows),), torch.inf, dtype=torch.float64)
     rounding = 1e-12 * (1 + y.abs().max()) if len(y) and arithmetic is REAL else 0.0  # of evaluating in float64
-    for tighten in (None, tighten_by_substitution, tighten_by_ascent(4)):
+    for tighten in (None, tighten_by_crown, tighten_by_alpha_crown(4)):
         relaxation = relax(graph, box, arithmetic, tighten)
         out = relaxation.boxes[-1]
         assert bool((y >= out.lower - rounding).all())

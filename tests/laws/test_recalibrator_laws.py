@@ -14,10 +14,10 @@ from sklearn.exceptions import NotFittedError
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
-from surefoot.recalibrate import RECALIBRATORS, load_recalibrator, save_recalibrator
+from surefoot.recalibrate import CALIBRATORS, load_calibrator, save_calibrator
 from surefoot.recalibrate.steps import to_plain
 
-ALL = sorted(RECALIBRATORS)
+ALL = sorted(CALIBRATORS)
 
 
 def sample(seed, n=400, k=4, scale=1.0):
@@ -82,7 +82,7 @@ def test_heals_the_distortion_it_is_made_for(name):
     rough = any(word in name for word in ROUGH)
     distort, share = DISTORTIONS.get(name, (lambda z: 3 * z, 0.4 if rough else 0.2))
     truth, distorted = softmax(logits), distort(logits)
-    healed = RECALIBRATORS[name]().fit(distorted, labels).predict_proba(distorted)
+    healed = CALIBRATORS[name]().fit(distorted, labels).predict_proba(distorted)
     at = np.arange(len(labels)), truth.argmax(1)
     here = at if name == "spline" or name.startswith("top-") else slice(None)  # what a map of the top label heals
     before, after = np.abs(softmax(distorted) - truth)[here].mean(), np.abs(healed - truth)[here].mean()
@@ -99,17 +99,17 @@ def rows_for(name, n):
 def test_rows_are_distributions_and_accuracy_is_kept_as_claimed(name, seed, scale, k):
     n = rows_for(name, 30)
     logits, labels = sample(seed, n=n, k=k, scale=scale)
-    recalibrator = RECALIBRATORS[name]().fit(logits, labels)
-    probs = recalibrator.predict_proba(logits)
+    calibrator = CALIBRATORS[name]().fit(logits, labels)
+    probs = calibrator.predict_proba(logits)
     assert np.isfinite(probs).all()
     assert (probs >= 0).all()
     assert np.abs(probs.sum(1) - 1).max() < 1e-12
-    if recalibrator.keeps_accuracy:
+    if calibrator.keeps_accuracy:
         top = probs[np.arange(n), logits.argmax(1)]
         assert (top >= probs.max(1) - 1e-12).all()
-        if "top-curve" in [step["step"] for step in to_plain(recalibrator.map_)]:
+        if "top-curve" in [step["step"] for step in to_plain(calibrator.steps_)]:
             assert (probs.argmax(1) == logits.argmax(1)).all()
-    affine = recalibrator.as_affine()
+    affine = calibrator.as_affine()
     if affine is not None:
         assert np.allclose(softmax(logits @ affine.weight.T + affine.bias), probs, atol=1e-9)
 
@@ -117,18 +117,18 @@ def test_rows_are_distributions_and_accuracy_is_kept_as_claimed(name, seed, scal
 @pytest.mark.parametrize("name", ALL)
 def test_clone_refit_pickle_and_file_agree(name, tmp_path):
     logits, labels = sample(1)
-    recalibrator = RECALIBRATORS[name]().fit(logits, labels)
-    expected = recalibrator.predict_proba(logits)
+    calibrator = CALIBRATORS[name]().fit(logits, labels)
+    expected = calibrator.predict_proba(logits)
     copies = [
-        clone(recalibrator).fit(logits, labels),
-        pickle.loads(pickle.dumps(recalibrator)),
-        recalibrator.fit(logits, labels),
+        clone(calibrator).fit(logits, labels),
+        pickle.loads(pickle.dumps(calibrator)),
+        calibrator.fit(logits, labels),
     ]
-    save_recalibrator(recalibrator, tmp_path / "map.json")
-    copies.append(load_recalibrator(tmp_path / "map.json"))
+    save_calibrator(calibrator, tmp_path / "map.json")
+    copies.append(load_calibrator(tmp_path / "map.json"))
     for twin in copies:
         assert np.array_equal(twin.predict_proba(logits), expected)
-        assert twin.get_params() == recalibrator.get_params()
+        assert twin.get_params() == calibrator.get_params()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -136,17 +136,17 @@ def test_order_of_rows_does_not_matter(name):
     if name in ("matrix", "dirichlet", "auto"):
         pytest.skip("what it holds out depends on the order, and with that the penalty's size or the choice")
     logits, labels = sample(2)
-    probs = RECALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
-    other = RECALIBRATORS[name]().fit(logits[::-1], labels[::-1]).predict_proba(logits)
+    probs = CALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
+    other = CALIBRATORS[name]().fit(logits[::-1], labels[::-1]).predict_proba(logits)
     assert np.abs(probs - other).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_not_fitted_is_an_error_never_a_guess(name, tmp_path):
     with pytest.raises(NotFittedError):
-        RECALIBRATORS[name]().predict_proba([[0.0, 3.0]])
+        CALIBRATORS[name]().predict_proba([[0.0, 3.0]])
     with pytest.raises(NotFittedError):
-        save_recalibrator(RECALIBRATORS[name](), tmp_path / "map.json")
+        save_calibrator(CALIBRATORS[name](), tmp_path / "map.json")
     assert not list(tmp_path.iterdir())
 
 
@@ -167,13 +167,13 @@ def test_not_fitted_is_an_error_never_a_guess(name, tmp_path):
 def test_hard_cases_give_finite_distributions(name, logits, labels):
     if "spline" in name:
         with contextlib.suppress(InputError):  # rows without an error leave scores as they are, however few
-            fitted = RECALIBRATORS[name]().fit(logits, labels)
+            fitted = CALIBRATORS[name]().fit(logits, labels)
             assert np.isfinite(fitted.predict_proba(logits)).all()
         logits, labels = np.tile(logits, (200, 1)), np.tile(labels, 200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            probs = RECALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
+            probs = CALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
         except InputError as error:
             assert np.abs(logits).max() == 1e300
             assert "overflow" in str(error)  # noqa: PT017
@@ -196,19 +196,19 @@ def test_hard_cases_give_finite_distributions(name, logits, labels):
 )
 def test_the_door_says_what_is_wrong(name, logits, labels, said):
     with pytest.raises(InputError, match=said):
-        RECALIBRATORS[name]().fit(logits, labels)
+        CALIBRATORS[name]().fit(logits, labels)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_another_number_of_classes_is_refused(name):
     with pytest.raises(InputError, match="fitted on 4 classes, got logits of 3"):
-        RECALIBRATORS[name]().fit(*sample(0)).predict_proba(np.arange(6.0).reshape(2, 3))
+        CALIBRATORS[name]().fit(*sample(0)).predict_proba(np.arange(6.0).reshape(2, 3))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_damaged_files_are_refused(name, tmp_path):
     path = tmp_path / "map.json"
-    save_recalibrator(RECALIBRATORS[name]().fit(*sample(0)), path)
+    save_calibrator(CALIBRATORS[name]().fit(*sample(0)), path)
     whole = json.loads(path.read_text())
     damaged = [
         path.read_text()[:-10],
@@ -230,9 +230,9 @@ def test_damaged_files_are_refused(name, tmp_path):
     for text in damaged:
         path.write_text(text)
         with pytest.raises(FileError):
-            load_recalibrator(path)
+            load_calibrator(path)
     with pytest.raises(FileError, match="cannot read"):
-        load_recalibrator(tmp_path / "none.json")
+        load_calibrator(tmp_path / "none.json")
 
 
 def nasty(k=3, n=200):
@@ -266,9 +266,9 @@ def nasty(k=3, n=200):
 def test_nasty_tables(name, what):
     logits, labels = nasty()[what]
     k = logits.shape[1]
-    recalibrator = RECALIBRATORS[name]().fit(logits, labels)
+    calibrator = CALIBRATORS[name]().fit(logits, labels)
     for rows in (logits, 1e6 * np.eye(k) - 3, np.full((1, k), -1.0), 0.5 - 1e6 * np.eye(k)):
-        probs = recalibrator.predict_proba(rows)
+        probs = calibrator.predict_proba(rows)
         assert np.isfinite(probs).all()
         assert (probs >= 0).all()
         assert np.abs(probs.sum(1) - 1).max() < 1e-9

@@ -12,20 +12,20 @@ import torch
 
 from long_sums import long_sum
 from networks import random_box, random_network, random_polynomial, samples
+from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.equal import equal
-from surefoot.compress.matched import matched_difference
-from surefoot.compress.stable import stability
+from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu, Scale
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.checker import Checker
 from surefoot.proof.matrices import affine_matrix
-from surefoot.reach.ascent import tighten_by_ascent
-from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.run import Network, verify
@@ -90,7 +90,7 @@ def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
 
 
 def substituted(graph: Graph, query: Query, rows: torch.Tensor, tighten: Callable | None, pools: bool) -> list[float]:
-    graph = pools_as_rectifiers(graph) if pools else graph
+    graph = pools_as_relus(graph) if pools else graph
     shape = (1, *graph.input_shape)
     region = Box(*(torch.from_numpy(end).reshape(shape) for end in (query.lower, query.upper)))
     made = relax(graph, region, REAL, tighten)
@@ -106,7 +106,7 @@ def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: Rule | None) ->
 
 
 def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
-    graph = pools_as_rectifiers(graph)
+    graph = pools_as_relus(graph)
     checker = Checker(graph)
     try:
         return checker.bound(len(graph.nodes) - 1, rows.numpy(), checker.boxes(query.lower, query.upper)).tolist()
@@ -116,8 +116,8 @@ def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
 
 WAYS: dict[str, Callable[[Graph, Query, torch.Tensor], list[float]]] = {
     "boxes and substitution": lambda g, q, r: substituted(g, q, r, None, False),
-    "pools as rectifiers": lambda g, q, r: substituted(g, q, r, tighten_by_substitution, True),
-    "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_ascent(4), True),
+    "pools as rectifiers": lambda g, q, r: substituted(g, q, r, tighten_by_crown, True),
+    "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_alpha_crown(4), True),
     "triangle": lambda g, q, r: walked(g, q, r, "triangle"),
     "zonotope": lambda g, q, r: walked(g, q, r, "zonotope"),
     "exact": lambda g, q, r: walked(g, q, r, None),
@@ -171,7 +171,7 @@ def verdicts_are_not_refuted(seed: int) -> None:
 
 def differences_are_bounded(seed: int) -> None:
     graph, query, _ = drawn(seed, products=False)
-    graph = pools_as_rectifiers(graph)
+    graph = pools_as_relus(graph)
     lower, upper = (torch.from_numpy(end).reshape(graph.input_shape) for end in (query.lower, query.upper))
     other = stretched(graph, (query.lower + query.upper) / 2, seed + 1)
     with np.errstate(all="ignore"):
@@ -181,7 +181,7 @@ def differences_are_bounded(seed: int) -> None:
         for before, step in made.steps:
             if len(made.steps) == 1 and before.graph is graph:
                 boxes = stability(step.graph, lower, upper, 0.0).boxes
-                pairs.append((step.graph, matched_difference(graph, step.graph, step.matches, before.boxes, boxes)))
+                pairs.append((step.graph, mapped_difference(graph, step.graph, step.matches, before.boxes, boxes)))
     with mpmath.workdps(60):
         first = outputs(graph, query, seed)
         for second, bound in pairs:

@@ -7,7 +7,7 @@ import torch
 from surefoot.core.errors import InputError
 from surefoot.core.shapes import rows_of_sigmoids
 from surefoot.losses import FocalLoss, SigmoidFocalLoss
-from surefoot.recalibrate import FocalUndo
+from surefoot.recalibrate import InverseFocal
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
@@ -45,7 +45,7 @@ def test_unknown_labels_add_nothing() -> None:
 
 def test_the_undo_of_two_classes_undoes_it() -> None:
     """At the minimum of the expected loss for chance q, the undo says q."""
-    undo = FocalUndo(3.0)
+    undo = InverseFocal(3.0)
     for q in (0.1, 0.4, 0.9):
         z = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([z], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14)

@@ -10,14 +10,14 @@ from probability_tables import table
 from surefoot.core.scored import Scored
 from surefoot.metrics import METRICS, measure, observe_scores
 from surefoot.metrics.intervals import Replicates, Sample, clopper_pearson, interval, replicate
-from surefoot.metrics.uncertainty import Rows, Sharded, total
+from surefoot.metrics.uncertainty import RowRange, Sharded, total
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 50), (49, 50), (50, 50), (700, 1000)])
-def test_exact_interval_is_scipys(hits, n, level):
-    expected = binomtest(hits, n).proportion_ci(level, "exact")
-    assert clopper_pearson(np.array(hits), np.array(n), level) == pytest.approx((expected.low, expected.high))
+def test_exact_interval_is_scipys(correct, n, level):
+    expected = binomtest(correct, n).proportion_ci(level, "exact")
+    assert clopper_pearson(np.array(correct), np.array(n), level) == pytest.approx((expected.low, expected.high))
 
 
 def sample(seed, n, k=4):
@@ -104,7 +104,7 @@ def test_the_worst_row_is_the_least_probable_wrong_answer():
     extra = rows.extra_rows(observe_scores)
     least = rows.rows.probs[np.arange(50), rows.wrong()[1]].min()
     assert extra.worst.surprise == pytest.approx(-np.log(least))
-    assert (extra.wrong.hits, extra.right.hits) == (0, 50)
+    assert (extra.wrong.correct, extra.right.correct) == (0, 50)
 
 
 def test_for_a_share_the_bootstrap_with_one_row_more_is_the_exact_interval():
@@ -122,7 +122,7 @@ def test_for_a_share_the_bootstrap_with_one_row_more_is_the_exact_interval():
 def test_a_higher_level_gives_a_wider_interval(name):
     probs, labels = table(0, n=60)
     sharded = Sharded(METRICS[name].observe)
-    sharded.add(probs, labels, Rows(0, 60))
+    sharded.add(probs, labels, RowRange(0, 60))
     whole = total(sharded.tallies)
     extra = sample(0, 60, 5).extra_rows(METRICS[name].observe)
     drawn = replicate([METRICS[name]], whole, sharded.tallies, extra)[name]

@@ -21,8 +21,10 @@ def test_scikit_learn_agrees(seed):
     assert read_brier(scores) == pytest.approx(brier_score_loss(labels, probs, scale_by_half=False))
     assert read_accuracy(scores) == (probs.argmax(1) == labels).mean()
     confidence = probs.max(1).round(1)  # with ties
-    hits = probs.argmax(1) == labels
-    assert read_auroc(observe_ranked_confidence(confidence, hits)) == pytest.approx(roc_auc_score(hits, confidence))
+    correct = probs.argmax(1) == labels
+    assert read_auroc(observe_ranked_confidence(confidence, correct)) == pytest.approx(
+        roc_auc_score(correct, confidence)
+    )
 
 
 def test_spiegelhalter_for_two_classes_is_the_textbook_formula():

@@ -36,8 +36,8 @@ def test_ks_by_brute_force(seed, ties):
 @pytest.mark.parametrize(("x", "p"), [(2.2414, 0.05), (2.807, 0.01), (3.9, 1.924e-4)])
 def test_ks_pvalue_is_the_law_of_the_maximum(x, p):
     n = 1_000_000
-    hits = n / 2 - x * math.sqrt(n / 4)  # one tie block of fair coins, x standard deviations below
-    tally = Ranking(True, 1024, np.array([0]), *(np.array([v]) for v in (0.5, float(n), hits, n / 2)))
+    correct = n / 2 - x * math.sqrt(n / 4)  # one tie block of fair coins, x standard deviations below
+    tally = Ranking(True, 1024, np.array([0]), *(np.array([v]) for v in (0.5, float(n), correct, n / 2)))
     assert read_ks_pvalue(tally) == pytest.approx(p, rel=1e-3)
     series = sum((-1) ** j / (2 * j + 1) * math.exp(-((math.pi * (2 * j + 1)) ** 2) / (8 * x * x)) for j in range(50))
     assert read_ks_pvalue(tally) == pytest.approx(1 - 4 / math.pi * series, abs=1e-9)
@@ -65,8 +65,8 @@ def test_ranking_beyond_its_capacity_stays_within_its_bound():
     order = np.argsort(s)
     truth = np.abs(np.cumsum((s - y)[order])).max() / len(s)
     assert abs(read_ks(both) - truth) <= both.slack < 1e-4
-    misses = both.count - both.hits
-    shared = float(both.hits @ misses / (2 * both.hits.sum() * misses.sum()))
+    misses = both.count - both.correct
+    shared = float(both.correct @ misses / (2 * both.correct.sum() * misses.sum()))
     assert abs(read_auroc(both) - roc_auc_score(y, s)) <= shared < 1e-3
     middle = np.argsort(np.argsort(s))
     bins = np.clip(np.ceil((middle + 0.5) * 15 / len(s)).astype(int) - 1, 0, 14)

@@ -22,15 +22,15 @@ pytestmark = pytest.mark.usefixtures("loops")  # both paths
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_binned_readings(seed, dtype):
     probs, labels = table(seed, dtype=dtype)
-    confidence, hits = probs.max(1).astype(np.float64), (probs.argmax(1) == labels).astype(np.float64)
+    confidence, correct = probs.max(1).astype(np.float64), (probs.argmax(1) == labels).astype(np.float64)
     edges = np.linspace(0, 1, 16).astype(dtype)
     tally = observe_reliability(probs, labels)
-    assert read_ece(tally) == pytest.approx(reference_ece(confidence, hits, edges), abs=1e-6)
+    assert read_ece(tally) == pytest.approx(reference_ece(confidence, correct, edges), abs=1e-6)
     gaps, shares = [], []
     for low, high in pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
-            gaps.append(abs(confidence[inside].mean() - hits[inside].mean()))
+            gaps.append(abs(confidence[inside].mean() - correct[inside].mean()))
             shares.append(inside.mean())
     assert read_mce(tally) == pytest.approx(max(gaps))
     assert read_rmsce(tally) == pytest.approx(math.sqrt(np.dot(shares, np.square(gaps))))
@@ -38,7 +38,7 @@ def test_binned_readings(seed, dtype):
     assert read_classwise_ece(observe_classwise(probs, labels)) == pytest.approx(np.mean(columns), abs=1e-6)
     edges = np.interp(np.linspace(0, 500, 16), np.arange(500), np.sort(confidence))
     parity = read_adaptive_ece_parity(observe_ranking(probs, labels))
-    assert parity == pytest.approx(reference_ece(confidence, hits, edges), abs=1e-6)
+    assert parity == pytest.approx(reference_ece(confidence, correct, edges), abs=1e-6)
     # without ties the corrected reading differs by the one row that the reference drops
     assert read_adaptive_ece(observe_ranking(probs, labels)) == pytest.approx(parity, abs=1.01 / 500)
 
@@ -64,6 +64,6 @@ def test_debiased_ece_is_nearer_the_truth():
 def test_float64_sums_where_float32_drifts():
     n = 10_000_000
     confidence = np.full(n, 0.9, dtype=np.float32)
-    hits = np.zeros(n, dtype=bool)
-    hits[: int(n * 0.8)] = True
-    assert read_ece(observe_confidence(confidence, hits)) == pytest.approx(0.1, abs=1e-6)
+    correct = np.zeros(n, dtype=bool)
+    correct[: int(n * 0.8)] = True
+    assert read_ece(observe_confidence(confidence, correct)) == pytest.approx(0.1, abs=1e-6)

@@ -7,13 +7,13 @@ from surefoot.metrics.reliability import observe_confidence
 from surefoot.metrics.smooth import _CELLS, read_smooth_ece
 
 
-def brute(score, hits):
+def brute(score, correct):
     """Find s with the integral of |r_s| equal to s, the kernel reflected by summing its images."""
     t = (np.arange(2000) + 0.5) / 2000
 
     def error(width):
         total = np.zeros(len(t))
-        for s, y in zip(score, hits, strict=True):
+        for s, y in zip(score, correct, strict=True):
             images = np.array([s + 2 * m for m in range(-3, 4)] + [-s + 2 * m for m in range(-3, 4)])
             kernel = np.exp(-(((t[:, None] - images) / width) ** 2) / 2).sum(1) / (width * np.sqrt(2 * np.pi))
             total += (y - s) * kernel
@@ -30,9 +30,9 @@ def brute(score, hits):
 def test_it_is_its_definition(power):
     rng = np.random.default_rng(0)
     score = rng.random(150)
-    hits = rng.random(150) < score**power
-    found = read_smooth_ece(observe_confidence(score, hits, _CELLS))
-    assert found == pytest.approx(brute(score, hits), abs=2e-4)
+    correct = rng.random(150) < score**power
+    found = read_smooth_ece(observe_confidence(score, correct, _CELLS))
+    assert found == pytest.approx(brute(score, correct), abs=2e-4)
 
 
 def test_calibrated_rows_have_little_and_a_constant_gap_is_its_size():

@@ -18,7 +18,7 @@ from surefoot.metrics.uncertainty import (
     MANY_CLASSES_FLOOR_DRAWS,
     MANY_CLASSES_FLOOR_RANK,
     Measuring,
-    Rows,
+    RowRange,
     draw_labels,
     measure,
     shard_of,
@@ -63,7 +63,7 @@ def test_all_numbers_are_the_same_whatever_the_division(cuts, seed):
     whole.add(probs, labels)
     for piece in pieces:
         parts.append(Measuring(metrics, seed=seed))
-        parts[-1].add(probs[piece], labels[piece], Rows(piece.start, piece.stop - piece.start))
+        parts[-1].add(probs[piece], labels[piece], RowRange(piece.start, piece.stop - piece.start))
     merged = Measuring(metrics, seed=seed)
     for part in np.random.default_rng(seed).permutation(np.array(parts, dtype=object)):
         merged.merge(part)

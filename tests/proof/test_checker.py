@@ -11,7 +11,7 @@ from networks import random_box, random_network, random_polynomial, samples
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.checker import Checker
 
 
@@ -90,7 +90,7 @@ def test_what_passes_the_largest_number_is_refused() -> None:
 
 @pytest.mark.parametrize("thorough", [True, False])
 def test_rows_are_carried_back_some_at_a_time(thorough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = pools_as_rectifiers(random_network(4))
+    graph = pools_as_relus(random_network(4))
     lower, upper = random_box(graph, 4)
     rows = np.random.default_rng(0).normal(size=(50, 3))
     found = []

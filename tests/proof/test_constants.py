@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from surefoot.compress.equal import equal, same_operations, within
-from surefoot.compress.field import same_polynomial
+from surefoot.compress.finite_field import same_polynomial
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.proof.checker import Checker

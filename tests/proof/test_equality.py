@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from planted import dense
-from surefoot.compress.stable import Cuts, inside, stability
+from surefoot.compress.stability import LinearConstraints, inside, stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Reshape
@@ -25,16 +25,18 @@ def pair() -> tuple[Graph, Graph]:
 @pytest.fixture(scope="module")
 def cut(pair: tuple[Graph, Graph]) -> Certificate:
     lower, upper = torch.zeros(3).double(), torch.ones(3).double()
-    cuts = Cuts.of(np.ones((1, 3)), np.array([1.5]), lower, upper)
-    one, two = (stability(graph, lower, upper, 0.2, cuts=cuts).proof() for graph in pair)
+    constraints = LinearConstraints.of(np.ones((1, 3)), np.array([1.5]), lower, upper)
+    one, two = (stability(graph, lower, upper, 0.2, constraints=constraints).proof() for graph in pair)
     return certificate_of_difference(pair, (one, two))
 
 
 def test_the_bound_holds_over_the_part_that_rows_leave(pair: tuple[Graph, Graph], cut: Certificate) -> None:
     bound = check_equal(cut, *pair)
     proof = cut.proofs[0]
-    assert proof.cuts is not None
-    x = inside(torch.zeros(3).double(), torch.ones(3).double(), 2000, 1, Cuts(*proof.cuts, np.full(3, 0.2)))
+    assert proof.constraints is not None
+    x = inside(
+        torch.zeros(3).double(), torch.ones(3).double(), 2000, 1, LinearConstraints(*proof.constraints, np.full(3, 0.2))
+    )
     met = (evaluate(pair[0], x) - evaluate(pair[1], x)).abs().amax(0).numpy()
     assert (met <= bound).all()
     assert bound.max() < 1e-4
@@ -95,6 +97,6 @@ def test_a_sign_is_used_only_where_it_is_proven(pair: tuple[Graph, Graph]) -> No
 
 def test_exact_arithmetic_decides_whether_an_input_is_there() -> None:
     row = np.array([[3.0], [-3.0]])
-    proof = Proof(np.zeros(1), np.ones(1), (), "signs", cuts=(row, np.array([1.0, -1.0])), inside=(1, 3))
+    proof = Proof(np.zeros(1), np.ones(1), (), "signs", constraints=(row, np.array([1.0, -1.0])), inside=(1, 3))
     assert is_inside(proof)
     assert not is_inside(replace(proof, inside=(10**15, 3 * 10**15 + 1)))

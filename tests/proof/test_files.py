@@ -15,7 +15,7 @@ from mutations import archive
 from small_proofs import asked, by_boxes, by_signs, certified, distance, leaf
 from surefoot.core.errors import FileError
 from surefoot.proof import files
-from surefoot.proof.certificate import Certificate, SignLeaf
+from surefoot.proof.certificate import Certificate, SplitLeaf
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.property import check_property
 
@@ -35,9 +35,9 @@ def proof(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("suffix", [".npz", ".json"])
 def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     slopes = {2: np.array([0.5, -0.0], dtype=np.float16)}
-    signs = by_signs(-0.6, leaf((2, 0, 1)), SignLeaf(0, 0, ((2, 0, -1),), slopes, {2: np.array([1e-30, 2.0])}))
+    signs = by_signs(-0.6, leaf((2, 0, 1)), SplitLeaf(0, 0, ((2, 0, -1),), slopes, {2: np.array([1e-30, 2.0])}))
     signs = replace(signs, tightened={1: (np.array([1, 0]), {})}, places=(1,), inside=(1, 3))
-    signs = replace(signs, cuts=(np.ones((1, 1)).T, np.array([0.5])))
+    signs = replace(signs, constraints=(np.ones((1, 1)).T, np.array([0.5])))
     held = Certificate(("a", "b"), "c", "d", (signs, by_boxes(-0.1, (0, 0, 0.5))), (tmp_path / "x" / "net.onnx",))
     save_certificate(tmp_path / f"p{suffix}", held)
     read = load_certificate(tmp_path / f"p{suffix}")
@@ -49,7 +49,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     one, two = read.proofs
     assert (one.places, one.inside, one.leaves[1].signs) == ((1,), (1, 3), ((2, 0, -1),))
     assert one.leaves[1].slopes[2].dtype == np.float16
-    assert two.halvings[0].dtype == np.int64
+    assert two.bisections[0].dtype == np.int64
 
 
 def test_format_1_is_read_by_the_same_rules(proof: Path) -> None:

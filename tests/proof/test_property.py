@@ -51,7 +51,7 @@ def test_honest_proofs_are_accepted() -> None:
         (by_signs(-0.1, leaf(row=-1)), "row"),
         (by_signs(-0.1, leaf(unsafe=-1)), "unsafe set"),
         (replace(by_signs(-0.1, leaf()), places=(1,)), "inner nodes"),
-        (replace(by_boxes(-0.1), cuts=(np.ones((1, 1)), np.zeros(1))), "part of a box"),
+        (replace(by_boxes(-0.1), constraints=(np.ones((1, 1)), np.zeros(1))), "part of a box"),
         (replace(by_boxes(-0.1), leaves=(leaf(),)), "no leaves"),
         (replace(by_signs(-0.1, leaf()), thorough=True), "halves no box"),
     ],

@@ -11,7 +11,7 @@ from networks import random_network
 from small_proofs import by_boxes, certified, distance
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape, Scale, Softmax, Take
+from surefoot.graph.ops import ElementwiseAffine, Gather, Linear, MaxPool2d, Relu, Reshape, Softmax
 from surefoot.proof.question import (
     Question,
     check_named,
@@ -42,7 +42,13 @@ def test_a_network_is_its_operations_and_constants() -> None:
         linear([[0.0, 1.0]], [0.5]),
         linear([[1.0], [0.0]], [0.5, 0.5]),
     ]
-    more = (Relu(), Reshape((1, 1)), Take(torch.tensor([0])), Take(torch.tensor([-1])), Scale(torch.ones(1)))
+    more = (
+        Relu(),
+        Reshape((1, 1)),
+        Gather(torch.tensor([0])),
+        Gather(torch.tensor([-1])),
+        ElementwiseAffine(torch.ones(1)),
+    )
     others += [linear([[1.0, 0.0]], [0.5], "a", op) for op in more]
     assert len({network_digest(graph) for graph in [one, *others]}) == len(others) + 1
 

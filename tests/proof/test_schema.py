@@ -8,7 +8,7 @@ import pytest
 
 from small_proofs import asked, by_boxes, by_signs, certified, distance, leaf
 from surefoot.core.errors import InputError
-from surefoot.proof.certificate import Proof, SignLeaf
+from surefoot.proof.certificate import Proof, SplitLeaf
 from surefoot.proof.property import check_property
 from surefoot.proof.schema import ARRAYS, check_equality_schema, check_property_schema
 
@@ -75,14 +75,14 @@ def test_values_to_tighten_are_a_list_of_different_places(which: Any) -> None:
 )  # fmt: skip
 def test_proposals_fit_a_rectifier(name: str, odd: Any) -> None:
     parts: dict[str, Any] = {"slopes": SLOPES, "multipliers": {}} | {name: odd}
-    refuse(by_signs(-0.1, SignLeaf(0, 0, (), **parts)), name)
+    refuse(by_signs(-0.1, SplitLeaf(0, 0, (), **parts)), name)
 
 
 def test_honest_types_pass() -> None:
     for kind in (np.float16, np.float32, np.float64):
         slopes = {2: np.array([0.5, 0.25], dtype=kind)}
         ends = {2: np.full((4, 2), 0.5, dtype=kind)}
-        proof = replace(by_signs(-0.1, SignLeaf(0, 0, (), slopes, slopes)), tightened={1: (np.array([1, 0]), {})})
+        proof = replace(by_signs(-0.1, SplitLeaf(0, 0, (), slopes, slopes)), tightened={1: (np.array([1, 0]), {})})
         check_property_schema(certified(proof), distance())
         late = replace(proof, tightened={3: (np.array([0]), ends)})
         with pytest.raises(InputError, match="a node to tighten"):

@@ -10,9 +10,9 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul
 from surefoot.reach import curvature as module
-from surefoot.reach.backward import relax
-from surefoot.reach.boxes import Box
+from surefoot.reach.crown import relax
 from surefoot.reach.curvature import adjoints, curvature, factors_of, least_curvature
+from surefoot.reach.ibp import Box
 
 
 def hessian(graph: Graph, row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -24,7 +24,7 @@ def hessian(graph: Graph, row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 def boxes_of(graph: Graph, low: np.ndarray, high: np.ndarray) -> list[Box]:
     ends = (torch.from_numpy(end).reshape(1, *graph.input_shape) for end in (low, high))
-    return relax(graph, Box(*ends), REAL, corners=False).boxes
+    return relax(graph, Box(*ends), REAL, multi_neuron=False).boxes
 
 
 @pytest.mark.parametrize("by_inputs", [False, True])

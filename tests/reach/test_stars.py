@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Linear, Relu, Scale
+from surefoot.graph.ops import ElementwiseAffine, Linear, Relu
 from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_box
@@ -16,7 +16,7 @@ def test_a_form_of_zero_stands_for_a_value_above(rule: Rule) -> None:
     """1 + 1e-30 - 1 is computed as 0, and not positive; what it stands for passes the rectifier, and a weight."""
     builder = GraphBuilder((3,))
     builder.add(Linear(torch.tensor([[1.0, 1e-30, -1.0]], dtype=torch.float64)), 0)
-    builder.add(Scale(torch.tensor([1e30], dtype=torch.float64)), builder.add(Relu(), 1))
+    builder.add(ElementwiseAffine(torch.tensor([1e30], dtype=torch.float64)), builder.add(Relu(), 1))
     query = Query(np.ones(3), np.ones(3), (Unsafe(np.array([[-1.0]]), np.zeros(1)),))
     star, graph = star_of_box(query, (3,)), builder.build()
     reached = list(exact(graph, begin(star))) if rule == "exact" else [approximate(graph, begin(star), rule)]

@@ -16,11 +16,11 @@ import surefoot
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape
-from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 from surefoot.reach.stars import Star, approximate, begin, exact
-from surefoot.sets.form import Form
+from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
 from surefoot.spec.perturbations import brightening
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
@@ -30,7 +30,9 @@ from surefoot.verify.run import Method, Network, verify
 def star_of(lower: torch.Tensor, upper: torch.Tensor) -> Star:
     m = lower.numel()
     generators = torch.diag(((upper - lower) / 2).flatten()).reshape(m, *lower.shape)
-    return Star(Form((lower + upper) / 2, generators, torch.zeros_like(lower)), Predicate.box(-np.ones(m), np.ones(m)))
+    return Star(
+        AffineForm((lower + upper) / 2, generators, torch.zeros_like(lower)), Predicate.box(-np.ones(m), np.ones(m))
+    )
 
 
 def pool(shape: tuple[int, ...], op: MaxPool2d) -> Graph:
@@ -40,7 +42,7 @@ def pool(shape: tuple[int, ...], op: MaxPool2d) -> Graph:
 
 
 def test_t1_ranges_take_the_end_by_the_sign_of_each_generator() -> None:
-    form = Form(torch.zeros(1).double(), torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(1).double())
+    form = AffineForm(torch.zeros(1).double(), torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(1).double())
     low, high = form.box(Predicate.box(-np.ones(2), np.ones(2)))
     assert (float(low), float(high)) == pytest.approx((-2.0, 2.0))
     assert float(low) <= -2
@@ -60,10 +62,10 @@ def test_t4_padding_is_minus_infinity(rule: str) -> None:
     assert bool((high < -0.9).all())
     for leaf in exact(graph, begin(star)):
         assert bool((leaf.star.form.box(leaf.predicate)[1] < -0.9).all())
-    relaxed = relax(graph, Box(lower[None], upper[None]), REAL, tighten_by_substitution)
+    relaxed = relax(graph, Box(lower[None], upper[None]), REAL, tighten_by_crown)
     rows = -torch.ones(1, 1, *graph.output_shape).double()
     assert -float(lower_bounds(relaxed, 1, rows)) == pytest.approx(-1.0, abs=1e-6)
-    assert float(evaluate(pools_as_rectifiers(graph), upper[None])) == -1.0
+    assert float(evaluate(pools_as_relus(graph), upper[None])) == -1.0
 
 
 def test_t5_the_best_lower_bound_stays_among_the_candidates() -> None:
@@ -122,7 +124,7 @@ def test_t11_every_candidate_of_a_pool_is_tightened() -> None:
     centre = torch.zeros(1, 1, 3).double()
     generators = torch.tensor([[[[0.0, 1.0, 0.0]]], [[[0.0, 0.0, 1.0]]]]).double()
     predicate = Predicate.box(-np.ones(2), np.ones(2)).cut(np.array([[1.0, 0.1], [0.1, 1.0]]), np.array([-0.6, -0.6]))
-    star = Star(Form(centre, generators, torch.zeros_like(centre)), predicate)
+    star = Star(AffineForm(centre, generators, torch.zeros_like(centre)), predicate)
     reached = approximate(pool((1, 1, 3), MaxPool2d((1, 3), (1, 3))), begin(star))
     assert reached.predicate.variables == 2
     assert reached.star.minimum(torch.ones(1, 1, 1).double()) == pytest.approx(0.0, abs=1e-12)

@@ -62,7 +62,7 @@ def test_odir_is_at_the_optimum_of_the_published_objective(make):
         nll = -log_softmax(x @ w.T / temperature + b)[np.arange(n), labels].mean()
         return nll + 0.01 / (k * (k - 1)) * (off**2).sum() + 0.02 / k * (b**2).sum()
 
-    step = next(s for s in fitted.map_ if hasattr(s, "weight"))
+    step = next(s for s in fitted.steps_ if hasattr(s, "weight"))
     found = objective(np.r_[(step.weight * temperature).ravel(), step.bias])
     best = minimize(objective, np.r_[np.eye(k).ravel(), np.zeros(k)], options={"gtol": 1e-8}).fun
     assert found - best < 1e-3  # ours has a prior of a hundredth of a row on the diagonal besides

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.recalibrate import TemperatureScaling, load_recalibrator
-from surefoot.recalibrate.checks import check_map, check_reach
-from surefoot.recalibrate.curves import Line, Stairs
+from surefoot.recalibrate import TemperatureScaling, load_calibrator
+from surefoot.recalibrate.checks import check_reach, check_steps
+from surefoot.recalibrate.curves import PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     STEPS,
     Affine,
     Curves,
     Domain,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -26,7 +26,7 @@ from surefoot.recalibrate.steps import (
 )
 
 ONE = Affine(np.array(1.0), np.array(0.0))
-LINE = Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+LINE = PiecewiseLinear(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
 def mix(*parts: tuple[Step, ...]) -> Mix:
@@ -39,7 +39,7 @@ def mix(*parts: tuple[Step, ...]) -> Mix:
         (Softmax(),),
         (LogSoftmax(), ONE, Softmax()),
         (LogSoftmax(), LogSoftmax(), Softmax()),
-        (FocalUndo(np.array([5.0, 3.0]), np.array([0.2])), ONE, Softmax()),
+        (InverseFocal(np.array([5.0, 3.0]), np.array([0.2])), ONE, Softmax()),
         (Softmax(), Curves((LINE,)), Normalise()),
         (Softmax(), Curves((LINE,)), Curves((LINE, LINE, LINE)), TopCurve((LINE,), np.array(0.0))),
         (Softmax(), Reweigh(np.array([0.0, 0.0, 1e308])), Normalise()),
@@ -49,7 +49,7 @@ def mix(*parts: tuple[Step, ...]) -> Mix:
     ],
 )
 def test_legal_lists_pass_as_they_are(steps: tuple[Step, ...]) -> None:
-    assert check_map(steps, 3) == steps
+    assert check_steps(steps, 3) == steps
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_legal_lists_pass_as_they_are(steps: tuple[Step, ...]) -> None:
         ((Softmax(), Reweigh(np.ones(2))), r"factors must be of shape \(3,\), got shape \(2,\)"),
         ((Affine(np.ones(4), np.array(0.0)), Softmax()), r"a number or of shape \(3,\) or of shape \(3, 3\)"),
         ((Affine(np.array(np.inf), np.array(0.0)), Softmax()), r"1 of 2 \(affine\): weight must be finite, got inf"),
-        ((FocalUndo(np.array([-1.0]), np.zeros(0)), Softmax()), r"gammas must be at least 0, got -1"),
-        ((FocalUndo(np.ones(2), np.array([1.0])), Softmax()), r"thresholds must increase strictly, between 0 and 1"),
+        ((InverseFocal(np.array([-1.0]), np.zeros(0)), Softmax()), r"gammas must be at least 0, got -1"),
+        ((InverseFocal(np.ones(2), np.array([1.0])), Softmax()), r"thresholds must increase strictly, between 0 and 1"),
         (
-            (Softmax(), Curves((LINE, Stairs(np.array([0.5]), np.array([0.0, 1.5])), LINE)), Normalise()),
+            (Softmax(), Curves((LINE, StepFunction(np.array([0.5]), np.array([0.0, 1.5])), LINE)), Normalise()),
             r"curve 2 \(stairs\) must stay within 0 and 1; it goes from 0 to 1.5",
         ),
         ((Softmax(), Curves((LINE, LINE)), Normalise()), r"one for all classes, or one for each of the 3; got 2"),
@@ -78,21 +78,21 @@ def test_legal_lists_pass_as_they_are(steps: tuple[Step, ...]) -> None:
 )  # fmt: skip
 def test_what_is_refused_is_named(steps: tuple[Step, ...], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        check_map(steps, 3)
+        check_steps(steps, 3)
     with pytest.raises(InputError, match=said):
-        TemperatureScaling().set_map(steps, 3)
+        TemperatureScaling().set_steps(steps, 3)
 
 
 def test_from_probabilities_other_lists_are_legal() -> None:
-    assert check_map((), 3, Domain.PROBABILITIES) == ()
+    assert check_steps((), 3, Domain.PROBABILITIES) == ()
     with pytest.raises(InputError, match="takes logits"):
-        check_map((Softmax(),), 3, Domain.PROBABILITIES)
+        check_steps((Softmax(),), 3, Domain.PROBABILITIES)
 
 
 @pytest.mark.parametrize("classes", [1, 0, True])
 def test_classes_are_a_whole_number(classes: object) -> None:
     with pytest.raises(InputError, match="whole number of classes"):
-        TemperatureScaling().set_map((Softmax(),), classes)  # type: ignore[arg-type]
+        TemperatureScaling().set_steps((Softmax(),), classes)  # type: ignore[arg-type]
 
 
 def test_every_step_has_a_domain() -> None:
@@ -104,7 +104,7 @@ def test_every_step_has_a_domain() -> None:
 
 def test_maps_that_would_leave_float64_are_told() -> None:
     warm = RowTemperature(np.ones((5, 3)), np.zeros(5), np.ones((5, 5)), np.zeros(5), np.ones(5), np.array(0.0))
-    check_reach((ONE, warm, FocalUndo(np.array([5.0]), np.zeros(0)), Softmax()), 3.4e38)
+    check_reach((ONE, warm, InverseFocal(np.array([5.0]), np.zeros(0)), Softmax()), 3.4e38)
     for big in (Affine(np.array(1e300), np.array(0.0)), Affine(np.ones((3, 3)) * 1e270, np.zeros(3))):
         for steps in ((big, Softmax()), (mix((big, Softmax())),)):
             with pytest.raises(InputError, match="more than a float64 can hold"):
@@ -124,5 +124,5 @@ def test_files_that_hold_something_else_are_refused_in_a_line(name: str, tmp_pat
     ):
         path.write_text(text)
         with pytest.raises(FileError) as raised:
-            load_recalibrator(path)
+            load_calibrator(path)
         assert "\n" not in str(raised.value)

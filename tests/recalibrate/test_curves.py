@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from surefoot.recalibrate.curves import Line, LogOdds, Stairs
+from surefoot.recalibrate.curves import LogOddsCurve, PiecewiseLinear, StepFunction
 
 
 def test_a_line_between_two_numbers_next_to_0() -> None:
-    line = Line(np.array([0.0, 1e-310, 1.0]), np.array([0.2, 0.6, 1.0]))
+    line = PiecewiseLinear(np.array([0.0, 1e-310, 1.0]), np.array([0.2, 0.6, 1.0]))
     score = np.array([0.0, 0.5e-310, 1e-310, 0.5, 1.0])
     assert line(score) == pytest.approx(np.array([0.2, 0.4, 0.6, 0.8, 1.0]))
 
@@ -16,7 +16,7 @@ def test_a_line_between_two_numbers_next_to_0() -> None:
 def test_values_stay_between_0_and_1_however_they_are_rounded() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
-        line = Line(np.sort(rng.random(3)), rng.choice([0.0, 1.0, rng.random()], 3))
+        line = PiecewiseLinear(np.sort(rng.random(3)), rng.choice([0.0, 1.0, rng.random()], 3))
         y = line(np.r_[rng.random(20), np.nextafter(line.x, 0), np.nextafter(line.x, 1)])
         assert y.min() >= 0
         assert y.max() <= 1
@@ -24,14 +24,14 @@ def test_values_stay_between_0_and_1_however_they_are_rounded() -> None:
 
 def test_log_odds_far_below_0_keep_their_digits() -> None:
     c = np.array([-1000.0, -744.0, -710.0, -50.0, 0.0, 50.0, 800.0])
-    found = np.array([LogOdds(0.0, 0.0, x)(np.array([0.5]))[0] for x in c])
+    found = np.array([LogOddsCurve(0.0, 0.0, x)(np.array([0.5]))[0] for x in c])
     assert found == pytest.approx(np.where(c < -100, np.exp(np.minimum(c, 0.0)), expit(c)), rel=1e-14)
 
 
 def test_each_curve_knows_between_what_it_stays() -> None:
-    assert Line(np.array([0.0, 1.0]), np.array([0.9, 0.1])).range == (0.1, 0.9)
-    assert Stairs(np.array([0.5]), np.array([-1.0, 2.0])).range == (-1.0, 2.0)
-    assert LogOdds(1.0, 2.0, 3.0).range == (0.0, 1.0)
+    assert PiecewiseLinear(np.array([0.0, 1.0]), np.array([0.9, 0.1])).range == (0.1, 0.9)
+    assert StepFunction(np.array([0.5]), np.array([-1.0, 2.0])).range == (-1.0, 2.0)
+    assert LogOddsCurve(1.0, 2.0, 3.0).range == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_each_curve_knows_between_what_it_stays() -> None:
 )
 def test_what_is_no_line(x: list[float], y: list[float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Line(np.array(x), np.array(y))
+        PiecewiseLinear(np.array(x), np.array(y))

@@ -4,13 +4,13 @@ import mpmath
 import numpy as np
 import pytest
 
-from surefoot.recalibrate import FocalUndo, FocalUndoTemperature
+from surefoot.recalibrate import InverseFocal, InverseFocalTemperature
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0, 5.0])
 def test_undo_is_its_formula_to_many_digits(gamma):
     logits = np.array([[0.0, -1.0, -40.0], [30.0, 0.0, 1.0], [1e-3, 0.0, 0.0]])
-    probs = FocalUndo(gamma).fit(logits, [0, 0, 0]).predict_proba(logits)
+    probs = InverseFocal(gamma).fit(logits, [0, 0, 0]).predict_proba(logits)
     for row, got in zip(logits, probs, strict=True):
         with mpmath.workdps(50):
             mass = [mpmath.e ** mpmath.mpf(z) for z in row]
@@ -23,11 +23,11 @@ def test_undo_is_its_formula_to_many_digits(gamma):
 
 def test_binary_undo_is_nearly_a_temperature_as_the_spec_says():
     for gamma, temperature in {1.0: 1.78, 2.0: 2.68, 3.0: 3.63, 5.0: 5.57}.items():
-        eta = FocalUndo(gamma).fit([[0.2, 0.0]], [0]).predict_proba([[0.2, 0.0]])[0]
+        eta = InverseFocal(gamma).fit([[0.2, 0.0]], [0]).predict_proba([[0.2, 0.0]])[0]
         assert np.log(eta[0] / eta[1]) / 0.2 == pytest.approx(temperature, rel=0.03)
 
 
-@pytest.mark.parametrize("make", [FocalUndo, FocalUndoTemperature])
+@pytest.mark.parametrize("make", [InverseFocal, InverseFocalTemperature])
 @pytest.mark.parametrize(
     ("gamma", "thresholds"), [(-1.0, ()), (float("nan"), ()), ((5.0, 3.0), ()), ((5.0, 3.0), (2.0,))]
 )
@@ -38,8 +38,8 @@ def test_settings_that_make_no_sense_are_refused(make, gamma, thresholds):
 
 def test_flsd_thresholds_are_looked_up_by_the_trained_probability():
     z = np.log([[0.15, 0.85]])
-    assert not FocalUndo((5.0, 3.0), (0.2,)).keeps_accuracy
-    got = FocalUndo((5.0, 3.0), (0.2,)).fit(z, [0]).predict_proba(z)[0]
+    assert not InverseFocal((5.0, 3.0), (0.2,)).keeps_accuracy
+    got = InverseFocal((5.0, 3.0), (0.2,)).fit(z, [0]).predict_proba(z)[0]
 
     def weight(p, gamma):
         return p / ((1 - p) ** gamma - gamma * p * (1 - p) ** (gamma - 1) * np.log(p))
@@ -50,6 +50,6 @@ def test_flsd_thresholds_are_looked_up_by_the_trained_probability():
 
 def test_classes_that_tie_stay_tied():
     z = np.random.default_rng(0).integers(-6, 7, size=(2000, 4)).astype(float)
-    made = FocalUndo(3.0).fit(z, z.argmax(1))
+    made = InverseFocal(3.0).fit(z, z.argmax(1))
     assert (made.predict(z) == z.argmax(1)).all()
     assert (made.predict_scored(z).top == z.argmax(1)).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from surefoot.core.numerics import softmax
-from surefoot.recalibrate import RECALIBRATORS, EnsembleTemperatureScaling, Identity, with_priors
+from surefoot.recalibrate import CALIBRATORS, EnsembleTemperatureScaling, Identity, with_priors
 from surefoot.recalibrate.log_probs import log_scores, scored_by
 from surefoot.recalibrate.steps import Mix, Softmax, TopCurve, scaling
 
@@ -13,9 +13,9 @@ Z = np.random.default_rng(0).normal(size=(300, 3))
 Y = (Z / 2 + np.random.default_rng(1).gumbel(size=Z.shape)).argmax(1)
 
 
-@pytest.mark.parametrize("name", sorted(RECALIBRATORS))
+@pytest.mark.parametrize("name", sorted(CALIBRATORS))
 def test_they_are_those_of_the_probabilities(name):
-    made = RECALIBRATORS[name]().fit(Z, Y)
+    made = CALIBRATORS[name]().fit(Z, Y)
     probs = made.predict_proba(Z)
     assert np.allclose(np.exp(made.predict_log_proba(Z)), probs, atol=1e-14)
     batch = made.predict_scored(Z)
@@ -37,7 +37,7 @@ def test_huge_margins_keep_their_logarithm():
 
 
 def test_a_curve_loses_them():
-    made = RECALIBRATORS["top-platt"]().fit(Z, Y)
-    assert isinstance(made.map_[-1], TopCurve)
-    assert log_scores(made.map_, Z) is None
+    made = CALIBRATORS["top-platt"]().fit(Z, Y)
+    assert isinstance(made.steps_[-1], TopCurve)
+    assert log_scores(made.steps_, Z) is None
     assert np.array_equal(scored_by((Softmax(),), Z).probs, softmax(Z))

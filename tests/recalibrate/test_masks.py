@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling, VectorScaling
+from surefoot.recalibrate import CALIBRATORS, TemperatureScaling, VectorScaling
 from surefoot.recalibrate.masks import finite, first_absent, mixes, refuse_absent
 
 
@@ -29,7 +29,7 @@ def test_absent_is_what_is_far_where_others_are_near():
 
 def test_what_mixes_classes():
     z, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
-    mixing = {n for n in RECALIBRATORS if "spline" not in n and mixes(RECALIBRATORS[n]().fit(z, y).map_)}
+    mixing = {n for n in CALIBRATORS if "spline" not in n and mixes(CALIBRATORS[n]().fit(z, y).steps_)}
     assert {"matrix", "dirichlet", "structured", "temperature-parameterized"} <= mixing
     assert not {"temperature", "vector", "platt", "none"} & mixing
 

@@ -8,15 +8,15 @@ import torch  # noqa: E402
 
 from surefoot.core.errors import InputError  # noqa: E402
 from surefoot.recalibrate import (  # noqa: E402
-    RECALIBRATORS,
+    CALIBRATORS,
     Beta,
-    FocalUndo,
+    InverseFocal,
     OneVsRest,
     Spline,
     TemperatureScaling,
     TopLabel,
 )
-from surefoot.recalibrate.onnx import map_to_onnx, model_to_onnx, save_onnx  # noqa: E402
+from surefoot.recalibrate.onnx import calibrator_to_onnx, model_to_onnx, save_onnx  # noqa: E402
 from surefoot.recalibrate.priors import with_priors  # noqa: E402
 
 
@@ -37,19 +37,19 @@ HARD = np.array(
 )
 
 
-@pytest.mark.parametrize("name", sorted(RECALIBRATORS))
+@pytest.mark.parametrize("name", sorted(CALIBRATORS))
 def test_every_map_in_the_runtime(name):
     logits, labels = sample()
-    fitted = RECALIBRATORS[name]().fit(logits, labels)
+    fitted = CALIBRATORS[name]().fit(logits, labels)
     for rows in (logits, logits[:1], HARD):
-        assert np.abs(run(map_to_onnx(fitted), logits=rows) - fitted.predict_proba(rows)).max() < 1e-6
+        assert np.abs(run(calibrator_to_onnx(fitted), logits=rows) - fitted.predict_proba(rows)).max() < 1e-6
 
 
 def test_gammas_by_threshold_and_other_priors():
     logits, labels = sample()
-    for fitted in (FocalUndo((5.0, 3.0), (0.2,)), TemperatureScaling()):
+    for fitted in (InverseFocal((5.0, 3.0), (0.2,)), TemperatureScaling()):
         moved = with_priors(fitted.fit(logits, labels), [0.2] * 5, [0.5, 0.2, 0.1, 0.1, 0.1])
-        assert np.abs(run(map_to_onnx(moved), logits=logits) - moved.predict_proba(logits)).max() < 1e-6
+        assert np.abs(run(calibrator_to_onnx(moved), logits=logits) - moved.predict_proba(logits)).max() < 1e-6
 
 
 @pytest.mark.parametrize("make", [TemperatureScaling, lambda: OneVsRest(Beta()), lambda: TopLabel(Spline())])
@@ -81,15 +81,15 @@ def test_what_cannot_be_joined_is_refused(tmp_path):
     with pytest.raises(InputError, match="ends in a Softmax, and the map takes logits"):
         model_to_onnx(network, fitted, torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"as \.onnx"):
-        save_onnx(map_to_onnx(fitted), tmp_path / "map.txt")
+        save_onnx(calibrator_to_onnx(fitted), tmp_path / "map.txt")
 
 
-@pytest.mark.parametrize("name", sorted(RECALIBRATORS))
+@pytest.mark.parametrize("name", sorted(CALIBRATORS))
 def test_maps_learnt_on_degenerate_tables_run_as_well(name):
     constant = np.tile([2.0, 0.0, 0.0], (200, 1)).astype(np.float32)
     own = np.eye(3, dtype=np.float32)[np.arange(201)[:200] % 3]
     for logits in (constant, 10 * own - 5, np.round(sample(3, 200)[0] / 4)):
         for labels in (np.arange(200) % 3, np.zeros(200, dtype=int)):
-            fitted = RECALIBRATORS[name]().fit(logits, labels)
-            found = run(map_to_onnx(fitted), logits=logits.astype(np.float32))
+            fitted = CALIBRATORS[name]().fit(logits, labels)
+            found = run(calibrator_to_onnx(fitted), logits=logits.astype(np.float32))
             assert np.abs(found - fitted.predict_proba(logits.astype(np.float32))).max() < 1e-6

@@ -5,7 +5,7 @@ import pytest
 
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
-from surefoot.recalibrate import Identity, load_recalibrator, save_recalibrator
+from surefoot.recalibrate import Identity, load_calibrator, save_calibrator
 from surefoot.recalibrate.priors import estimate_priors, with_priors
 
 HERE, THERE = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, 0.7])
@@ -30,8 +30,8 @@ def test_new_priors_give_the_true_posterior_and_are_found_without_labels(tmp_pat
     assert np.array_equal(fitted.predict_proba(here), softmax(here))  # the first map is as it was
     found = estimate_priors(fitted.predict_proba(here), HERE)
     assert np.abs(found - THERE).max() < 0.02
-    save_recalibrator(moved, tmp_path / "map.json")
-    assert np.array_equal(load_recalibrator(tmp_path / "map.json").predict_proba(here), moved.predict_proba(here))
+    save_calibrator(moved, tmp_path / "map.json")
+    assert np.array_equal(load_calibrator(tmp_path / "map.json").predict_proba(here), moved.predict_proba(here))
 
 
 @pytest.mark.parametrize("priors", [[0.5, 0.5], [0.5, 0.6, -0.1], [0.2, 0.2, 0.2], [np.nan, 0.5, 0.5], [1.0, 0.0, 0.0]])

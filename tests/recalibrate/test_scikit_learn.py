@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from surefoot.recalibrate import (
-    RECALIBRATORS,
+    CALIBRATORS,
     Beta,
     OneVsRest,
     RecalibratedClassifier,
@@ -57,11 +57,11 @@ EXPECTED = TYPES | {
 }
 
 
-@pytest.mark.parametrize("name", [n for n in sorted(RECALIBRATORS) if "spline" not in n and "grid" not in n])
+@pytest.mark.parametrize("name", [n for n in sorted(CALIBRATORS) if "spline" not in n and "grid" not in n])
 def test_recalibrators_pass_the_checks_that_apply(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_estimator(RECALIBRATORS[name](), expected_failed_checks=EXPECTED)
+        check_estimator(CALIBRATORS[name](), expected_failed_checks=EXPECTED)
 
 
 @pytest.mark.parametrize("make", [OneVsRest, TopLabel])
@@ -88,18 +88,18 @@ def test_the_classifier_passes_every_check(classifier):
 @pytest.mark.parametrize("load", [load_digits, load_breast_cancer])
 @pytest.mark.parametrize("estimator", [GaussianNB(), RandomForestClassifier(50, random_state=0), LinearSVC()])
 @pytest.mark.parametrize("recalibrator", [TemperatureScaling(), OneVsRest(Beta()), TopLabel(Spline(least_rows=100))])
-def test_it_repairs_any_classifier(load, estimator, recalibrator):
+def test_it_repairs_any_classifier(load, estimator, calibrator):
     features, y = load(return_X_y=True)
     names = np.array([f"class {i}" for i in range(10)])[y]
     x, x_test, y, y_test = train_test_split(features / features.max(0).clip(1), names, random_state=0)
-    found = RecalibratedClassifier(estimator, recalibrator).fit(x, y)
+    found = RecalibratedClassifier(estimator, calibrator).fit(x, y)
     probs = found.predict_proba(x_test)
     assert found.classes_.tolist() == sorted(set(names))
     assert (found.predict(x_test) == y_test).mean() > 0.75
     if hasattr(estimator, "predict_proba"):
         plain = estimator.fit(x, y).predict_proba(x_test)
         assert log_loss(y_test, probs) < log_loss(y_test, plain)
-    frozen = RecalibratedClassifier(FrozenEstimator(estimator.fit(x, y)), recalibrator).fit(x_test, y_test)
+    frozen = RecalibratedClassifier(FrozenEstimator(estimator.fit(x, y)), calibrator).fit(x_test, y_test)
     assert frozen.predict_proba(x_test).shape == probs.shape
 
 

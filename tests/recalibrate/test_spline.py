@@ -26,9 +26,9 @@ def test_it_is_more_accurate_than_isotonic_on_a_known_map(n, knots):
     for seed in range(30 if n < 5000 else 10):
         rng = np.random.default_rng([seed, n])
         score = rng.random(n)
-        hits = rng.random(n) < score**2
+        correct = rng.random(n) < score**2
         at = rng.random(1000)
-        curves = (Spline(knots, least_rows=100).fit(score, hits), Isotonic(0).fit(score, hits))
+        curves = (Spline(knots, least_rows=100).fit(score, correct), Isotonic(0).fit(score, correct))
         errors.append([np.abs(curve(at) - at**2).mean() for curve in curves])
     spline, isotonic = np.mean(errors, 0)
     assert spline < isotonic
@@ -37,10 +37,10 @@ def test_it_is_more_accurate_than_isotonic_on_a_known_map(n, knots):
 def test_what_it_learns_cannot_be_told_from_calibrated():
     rng = np.random.default_rng(1)
     score = 0.5 + rng.random(20_000) / 2
-    hits = rng.random(20_000) < score**1.7
-    curve = Spline().fit(score[:10_000], hits[:10_000])
-    before = observe_ranked_confidence(score[10_000:], hits[10_000:])
-    after = observe_ranked_confidence(np.clip(curve(score[10_000:]), 0, 1), hits[10_000:])
+    correct = rng.random(20_000) < score**1.7
+    curve = Spline().fit(score[:10_000], correct[:10_000])
+    before = observe_ranked_confidence(score[10_000:], correct[10_000:])
+    after = observe_ranked_confidence(np.clip(curve(score[10_000:]), 0, 1), correct[10_000:])
     assert read_ks_pvalue(before) < 1e-6
     assert read_ks_pvalue(after) > 0.01
     assert read_ks(after) < 0.01
@@ -52,22 +52,22 @@ def test_an_atom_gets_its_own_share_of_hits(share, accuracy):
     n = 10_000
     atom = rng.random(n) < share
     score = np.where(atom, 1.0, 0.3 + 0.65 * rng.random(n))
-    hits = rng.random(n) < np.where(atom, accuracy, score)
-    curve = Spline().fit(score, hits)
+    correct = rng.random(n) < np.where(atom, accuracy, score)
+    curve = Spline().fit(score, correct)
     found = curve(np.array([1.0]))[0]
     rest = curve(np.array([0.5, 0.9]))
     assert abs(rest[0] - 0.5) < 0.05
     if accuracy >= rest[1]:  # else the projection pools the atom with what lies below
-        assert found == pytest.approx(hits[atom].mean(), abs=0.02)
+        assert found == pytest.approx(correct[atom].mean(), abs=0.02)
     assert (np.diff(curve(np.linspace(0, 1, 500))) >= 0).all()
 
 
 def test_two_hundred_rows_are_asked_for_and_settings_checked():
-    score, hits = np.linspace(0, 1, 150), np.arange(150) % 2 == 0
+    score, correct = np.linspace(0, 1, 150), np.arange(150) % 2 == 0
     with pytest.raises(InputError, match="at least 200 rows to learn from, got 150"):
-        Spline().fit(score, hits)
+        Spline().fit(score, correct)
     with pytest.raises(InputError, match="knots must be"):
-        Spline(2, least_rows=1).fit(score, hits)
+        Spline(2, least_rows=1).fit(score, correct)
 
 
 def test_the_map_is_small():
@@ -80,13 +80,13 @@ def test_parity_with_the_reference_formula_faults_included():
     rng = np.random.default_rng(4)
     n = 400
     score = np.sort(rng.random(n))
-    hits = rng.random(n) < score**2
+    correct = rng.random(n) < score**2
     t = np.linspace(0, 1, n)
     columns = [CubicSpline(np.linspace(0, 1, 6), unit, bc_type="natural")(t) for unit in np.eye(6)]
-    fitted = np.linalg.lstsq(np.stack(columns, 1), np.cumsum(hits - score) / n, rcond=None)[0]
+    fitted = np.linalg.lstsq(np.stack(columns, 1), np.cumsum(correct - score) / n, rcond=None)[0]
     slope = CubicSpline(np.linspace(0, 1, 6), fitted, bc_type="natural")(t, 1)
     value = np.clip(score + slope, 0, 1)
-    curve = reference_spline(score, hits)
+    curve = reference_spline(score, correct)
     inner = (score[:-1] + 0.25 * np.diff(score))[5:-5]
     swapped = (0.25 * value[:-1] + 0.75 * value[1:])[5:-5]  # a quarter of the way, with the weights exchanged
     assert np.allclose(curve(inner), swapped, atol=1e-6)

@@ -7,10 +7,10 @@ import pytest
 from scipy.special import log_softmax
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.curves import Line, LogOdds
+from surefoot.recalibrate.curves import LogOddsCurve, PiecewiseLinear
 from surefoot.recalibrate.steps import (
     Curves,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -24,15 +24,15 @@ from surefoot.recalibrate.steps import (
     scaling,
 )
 
-UNDO = FocalUndo(np.array([3.0]), np.zeros(0))
-FLAT = Line(np.array([0.0]), np.array([0.6]))
+UNDO = InverseFocal(np.array([3.0]), np.zeros(0))
+FLAT = PiecewiseLinear(np.array([0.0]), np.array([0.6]))
 MAPS: list[tuple[Step, ...]] = [
     (Softmax(),),
     scaling(2.0),
     (LogSoftmax(), Softmax()),
     (UNDO, Softmax()),
     (UNDO, *scaling(1000.0)),
-    (Softmax(), Curves((LogOdds(2.0, 2.0, -5.0),)), Normalise()),
+    (Softmax(), Curves((LogOddsCurve(2.0, 2.0, -5.0),)), Normalise()),
     (Softmax(), TopCurve((FLAT,), np.array(0.0))),
     (Mix(np.array([0.5, 0.25]), ((Softmax(),), scaling(3.0))),),
 ]
@@ -91,7 +91,7 @@ def test_a_power_of_0_shares_equally() -> None:
         (affine(1.0, np.array([1.0, 0.0, 0.0])), False),
         (affine(np.ones(3)), False),
         ((UNDO, Softmax()), True),
-        ((FocalUndo(np.array([5.0, 3.0]), np.array([0.2])), Softmax()), False),
+        ((InverseFocal(np.array([5.0, 3.0]), np.array([0.2])), Softmax()), False),
         ((Softmax(), TopCurve((FLAT,), np.array(1.0))), True),
         ((Softmax(), Curves((FLAT,)), Normalise()), False),
         ((Softmax(), Reweigh(np.array([1.0, 1.0, 2.0]))), False),

@@ -73,12 +73,12 @@ def test_grid_is_that_of_the_reference(objective):
         probs = softmax(logits / temperature)
         if objective == "nll":
             return nll(logits, labels, temperature)
-        confidence, hits = probs.max(1), probs.argmax(1) == labels
+        confidence, correct = probs.max(1), probs.argmax(1) == labels
         total = 0.0
         for low, high in zip(np.arange(15) / 15, np.arange(1, 16) / 15, strict=True):
             inside = (confidence > low) & (confidence <= high)
             if inside.any():
-                total += abs(confidence[inside].mean() - hits[inside].mean()) * inside.mean()
+                total += abs(confidence[inside].mean() - correct[inside].mean()) * inside.mean()
         return total
 
     best, expected, temperature = 1e7, 1.0, 0.1

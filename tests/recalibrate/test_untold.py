@@ -5,7 +5,7 @@ import pytest
 
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
-from surefoot.recalibrate import RECALIBRATORS, Auto, TemperatureScaling
+from surefoot.recalibrate import CALIBRATORS, Auto, TemperatureScaling
 from surefoot.recalibrate.auto import HELD
 from surefoot.recalibrate.steps import Affine, Softmax
 
@@ -25,14 +25,14 @@ def test_without_an_error_only_held_maps_compete_and_it_is_said():
     assert not {"spline", "isotonic-temperature"} & set(made.scores_)
 
 
-@pytest.mark.parametrize("name", sorted(set(RECALIBRATORS) - {"none", "focal-undo", "auto"}))
+@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"none", "focal-undo", "auto"}))
 def test_every_map_says_that_nothing_bounds_it_and_stays_within_reason(name):
     z, y = confident(1)
-    made = RECALIBRATORS[name]().fit(z, y)
+    made = CALIBRATORS[name]().fit(z, y)
     assert made.at_bound_ is True
     assert made.predict_proba(z).max() < 0.9999 or name == "focal-undo-temperature"  # sharper by as much as asked
     y[:100] = 1
-    assert RECALIBRATORS[name]().fit(z, y).at_bound_ is False or "grid" in name
+    assert CALIBRATORS[name]().fit(z, y).at_bound_ is False or "grid" in name
 
 
 @pytest.mark.parametrize("name", ["matrix", "dirichlet", "structured", "vector", "temperature-parameterized"])
@@ -47,7 +47,7 @@ def test_rows_with_one_class_left_or_far_out_make_no_fit_worse(name):
     lone[0] = np.where(np.arange(3) == y[0], 0.0, -1e9)
     for table in (lone, far):
         before = -Scored.of_logits(table).log_of(y).mean()
-        after = -RECALIBRATORS[name]().fit(table, y).predict_scored(table).log_of(y).mean()
+        after = -CALIBRATORS[name]().fit(table, y).predict_scored(table).log_of(y).mean()
         assert after <= before * (1 + 1e-6)
 
 
@@ -55,12 +55,12 @@ def test_an_absent_class_stays_absent_or_is_refused():
     z = np.array([[1.0, 0.0, -np.inf], [1.0, -np.inf, 0.0]])
     made = TemperatureScaling().fit([[2.0, 0.0, 0.0]] * 3, [0, 1, 0])
     assert (np.isneginf(made.predict_log_proba(z)) == np.isneginf(z)).all()
-    tiny = TemperatureScaling().set_map((Affine(np.full(3, 1e-38), np.array(0.0)), Softmax()), 3)
+    tiny = TemperatureScaling().set_steps((Affine(np.full(3, 1e-38), np.array(0.0)), Softmax()), 3)
     assert (tiny.predict_proba(z)[np.isneginf(z)] == 0).all()
-    lifted = TemperatureScaling().set_map((Affine(np.array([1.0, 0.0, -1.0]), np.array(0.0)), Softmax()), 3)
+    lifted = TemperatureScaling().set_steps((Affine(np.array([1.0, 0.0, -1.0]), np.array(0.0)), Softmax()), 3)
     with pytest.raises(InputError, match="row 0 holds -inf in column 2, whose weight"):
         lifted.predict_proba(z)
-    matrix = RECALIBRATORS["matrix"]().fit(*confident(2))
+    matrix = CALIBRATORS["matrix"]().fit(*confident(2))
     with pytest.raises(InputError, match="absent"):
         matrix.predict_proba([[0.0, -np.inf, -np.inf]])
 
@@ -69,4 +69,4 @@ def test_an_absent_class_stays_absent_or_is_refused():
 def test_logits_that_overflow_are_refused_in_one_line(name):
     z = np.tile([1e308, -1e308, 0.0], (12, 1))
     with pytest.raises(InputError, match="overflow"):
-        RECALIBRATORS[name]().fit(z, np.arange(12) % 3)
+        CALIBRATORS[name]().fit(z, np.arange(12) % 3)

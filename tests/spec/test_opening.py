@@ -150,8 +150,8 @@ def test_bounds_of_any_size_are_kept(tmp_path: Path, bound: float) -> None:
         x = np.concatenate([x, np.array([[3e38, -3e38, 0.0]], np.float32)]) if bound > 1e30 else x
         ours = evaluate(opened.graph, torch.from_numpy(x).double()).numpy()
         assert np.allclose(ours, opened.run(x), rtol=1e-6, atol=1e-6), op
-        rectifiers = sum(isinstance(node.op, Relu) for node in opened.graph.nodes)
-        assert rectifiers == (0 if bound == np.inf else len(constants))
+        relus = sum(isinstance(node.op, Relu) for node in opened.graph.nodes)
+        assert relus == (0 if bound == np.inf else len(constants))
 
 
 @pytest.mark.parametrize(("op", "bound"), [("Max", np.inf), ("Min", -np.inf), ("Max", np.nan), ("Clip", np.nan)])

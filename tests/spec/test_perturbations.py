@@ -10,16 +10,16 @@ from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
-from surefoot.spec.perturbations import ball, brightening, line, patch, pixels, polytope, zonotope
+from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels, polytope, zonotope
 from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.attack import deep_fool
-from surefoot.verify.run import Network, ask, verify
+from surefoot.verify.run import Network, region_to_query, verify
 
 IMAGE = np.linspace(0, 1, 32).reshape(2, 4, 4)
 
 
 def test_boxes() -> None:
-    near = ball(IMAGE, 0.1, 0.0, 1.0)
+    near = linf_ball(IMAGE, 0.1, 0.0, 1.0)
     assert near.lower[0] == 0
     assert near.upper[-1] == 1
     bright = brightening(IMAGE, 0.5, 0.2)
@@ -35,9 +35,9 @@ def test_boxes() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ball(IMAGE, -0.1, 0, 1), "radius of at least 0"),
-        (lambda: ball(IMAGE * 255, 0.1, 0, 1), "valid range is 0 to 1"),
-        (lambda: ball(IMAGE * np.nan, 0.1, 0, 1), "finite numbers"),
+        (lambda: linf_ball(IMAGE, -0.1, 0, 1), "radius of at least 0"),
+        (lambda: linf_ball(IMAGE * 255, 0.1, 0, 1), "valid range is 0 to 1"),
+        (lambda: linf_ball(IMAGE * np.nan, 0.1, 0, 1), "finite numbers"),
         (lambda: patch(IMAGE, 3, 3, 2, 0, 1), "not inside an image of 4 x 4"),
         (lambda: patch(IMAGE.ravel(), 0, 0, 2, 0, 1), r"needs an image \(c, h, w\)"),
         (lambda: pixels(IMAGE, np.array([32]), 0, 1), "places from 0 to 31"),
@@ -66,7 +66,7 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
         unsafe = robustness(np.zeros(1), np.zeros(1), label, 3).unsafe
         cut = polytope(x, directions, np.ones((1, 3)), np.array([0.5]))
         for region in (line(x, x + directions[0] * 4, 0.0, 1.0), zonotope(x, directions), cut):
-            there, query = ask(network, region, unsafe)
+            there, query = region_to_query(network, region, unsafe)
             a = rng.uniform(region.lower, region.upper, (300, len(region.lower)))
             if region.rows is not None and region.bounds is not None:
                 a = a[(a @ region.rows.T <= region.bounds).all(1)]
@@ -93,7 +93,7 @@ def test_an_empty_polytope_is_refused() -> None:
     graph = random_network(1)
     size = int(np.prod(graph.input_shape))
     region = polytope(np.zeros(size), np.eye(size)[:2], np.array([[1.0, 1.0]]), np.array([-3.0]))
-    there, query = ask(Network.of(graph), region, (Unsafe(np.eye(3)[:1], np.zeros(1)),))
+    there, query = region_to_query(Network.of(graph), region, (Unsafe(np.eye(3)[:1], np.zeros(1)),))
     with pytest.raises(InputError, match="region is empty"):
         verify(there, query, 3.0, "star")
 
@@ -129,7 +129,7 @@ def test_a_point_of_a_line_is_replayed_at_the_nearest_image() -> None:
     builder.add(Linear(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)), 0)
     network = Network.of(builder.build())
     region = line(image, image + np.array([0.05, 0.0, 0.0]), 0.25, 0.5)
-    there, query = ask(network, region, robustness(np.zeros(1), np.zeros(1), 0, 2).unsafe)
+    there, query = region_to_query(network, region, robustness(np.zeros(1), np.zeros(1), 0, 2).unsafe)
     found = verify(there, query, 5.0)
     assert isinstance(found, Violated)
     exact = [Fraction(0.1) + Fraction(found.input[0]) * Fraction(image[0] + 0.05 - 0.1), Fraction(0.2), Fraction(0.3)]

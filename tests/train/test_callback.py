@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from surefoot.core.errors import InputError
 from surefoot.metrics import METRICS, measure
-from surefoot.recalibrate import TemperatureScaling, load_recalibrator
+from surefoot.recalibrate import TemperatureScaling, load_calibrator
 from surefoot.train import CalibrationCallback
 
 
@@ -53,7 +53,7 @@ def test_it_logs_what_measure_says_and_leaves_a_map(tmp_path: Path) -> None:
     assert float(trainer.callback_metrics["calibration/ece_floor"]) == pytest.approx(ece.floor, rel=0.1)
     want = TemperatureScaling().fit(logits, y.numpy())
     assert callback.temperature == pytest.approx(want.temperature_, rel=1e-4)
-    assert np.allclose(load_recalibrator(tmp_path / "map.json").predict_proba(logits), want.predict_proba(logits))
+    assert np.allclose(load_calibrator(tmp_path / "map.json").predict_proba(logits), want.predict_proba(logits))
 
 
 @pytest.mark.filterwarnings("ignore")

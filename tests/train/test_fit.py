@@ -14,8 +14,8 @@ from surefoot.data import load_data
 from surefoot.losses import CrossEntropy
 from surefoot.models import MODELS
 from surefoot.train import (
-    Cell,
     Recipe,
+    Run,
     fit,
     load_model,
     predict,
@@ -28,7 +28,7 @@ from training import QUIET, SHORT
 def test_divergence_is_an_error_and_leaves_no_predictions(tmp_path):
     recipe = Recipe(epochs=2, learning_rate=1e30)
     with pytest.raises(InputError, match="training diverged"):
-        run_cell(Cell("digits", "mlp", "ce", recipe, 0), tmp_path, QUIET)
+        run_cell(Run("digits", "mlp", "ce", recipe, 0), tmp_path, QUIET)
     assert not (tmp_path / "predictions.parquet").exists()
 
 
@@ -54,8 +54,7 @@ def test_a_pickle_is_not_run(tmp_path):
 
 def test_seeds_decide_and_a_saved_model_predicts_the_same(tmp_path):
     a, b, c = (
-        run_cell(Cell("digits", "mlp", "fl-3", SHORT, s), tmp_path / f, QUIET)
-        for s, f in ((0, "a"), (0, "b"), (1, "c"))
+        run_cell(Run("digits", "mlp", "fl-3", SHORT, s), tmp_path / f, QUIET) for s, f in ((0, "a"), (0, "b"), (1, "c"))
     )
     assert np.array_equal(a.scores, b.scores)
     assert not np.array_equal(a.scores, c.scores)

@@ -9,7 +9,7 @@ import pytest
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.train import (
-    Cell,
+    Run,
     cells,
     find_recipe,
     run_cell,
@@ -19,7 +19,7 @@ from training import QUIET, SHORT
 
 
 def test_a_finished_cell_is_not_trained_again_and_another_is_refused(tmp_path):
-    cell = Cell("digits", "mlp", "ce", SHORT, 0)
+    cell = Run("digits", "mlp", "ce", SHORT, 0)
     first = run_cell(cell, tmp_path, QUIET)
     written = (tmp_path / "model.safetensors").stat().st_mtime_ns
     again = run_cell(cell, tmp_path, QUIET)
@@ -27,7 +27,7 @@ def test_a_finished_cell_is_not_trained_again_and_another_is_refused(tmp_path):
     assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
     assert not (tmp_path / "checkpoints").exists()
     with pytest.raises(FileError, match="other settings"):
-        run_cell(Cell("digits", "mlp", "brier", SHORT, 0), tmp_path, QUIET)
+        run_cell(Run("digits", "mlp", "brier", SHORT, 0), tmp_path, QUIET)
 
 
 def test_a_matrix_runs_in_parallel_and_gives_what_single_cells_give(tmp_path):
@@ -70,4 +70,4 @@ def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(tmp_path):
 def test_an_address_where_nothing_answers_is_refused(tmp_path):
     pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
-        run_matrix([Cell("digits", "mlp", "ce", SHORT, 0)], tmp_path, cluster="tcp://127.0.0.1:9")
+        run_matrix([Run("digits", "mlp", "ce", SHORT, 0)], tmp_path, cluster="tcp://127.0.0.1:9")

@@ -16,7 +16,7 @@ from surefoot.data import load_data
 from surefoot.evaluate.training_log import read_log
 from surefoot.losses import LOSSES, CrossEntropy
 from surefoot.models import find_model
-from surefoot.train import Cell, Recipe, fit, load_model, predict, run_cell
+from surefoot.train import Recipe, Run, fit, load_model, predict, run_cell
 from surefoot.train.module import refined_nll
 from training import QUIET, SHORT
 
@@ -31,7 +31,7 @@ run_cell(Cell("digits", "mlp", "adafocal", recipe, 3), sys.argv[1], options)
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_every_loss_trains(tmp_path, loss):
-    predictions = run_cell(Cell("digits", "mlp", loss, SHORT, 0), tmp_path, QUIET)
+    predictions = run_cell(Run("digits", "mlp", loss, SHORT, 0), tmp_path, QUIET)
     assert predictions.parts == ("test", "validation")
     assert (predictions.scores.argmax(1) == predictions.labels).mean() > 0.25  # chance is 0.1
     assert predictions.provenance["loss"] == loss
@@ -60,7 +60,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
 
 
 def test_the_log_has_what_the_paper_looks_at(tmp_path):
-    predictions = run_cell(Cell("digits", "mlp", "ce", replace(SHORT, keep="last"), 0), tmp_path, QUIET)
+    predictions = run_cell(Run("digits", "mlp", "ce", replace(SHORT, keep="last"), 0), tmp_path, QUIET)
     log = read_log(tmp_path).columns
     assert len(log["val_nll"]) == SHORT.epochs
     held_out = predictions.part("validation")

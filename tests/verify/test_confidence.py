@@ -11,9 +11,9 @@ from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
 from surefoot.metrics import METRICS, measure
-from surefoot.recalibrate import RECALIBRATORS, TemperatureScaling
+from surefoot.recalibrate import CALIBRATORS, TemperatureScaling
 from surefoot.recalibrate.steps import Affine, Softmax
-from surefoot.spec.perturbations import ball
+from surefoot.spec.perturbations import linf_ball
 from surefoot.verify.confidence import Certified, certify, summarise
 from surefoot.verify.enclose import Differences, enclose
 from surefoot.verify.run import Network
@@ -24,15 +24,15 @@ LABELS = (LOGITS / 2 + RNG.gumbel(size=LOGITS.shape)).argmax(1)
 WITHOUT = {"row-temperature", "parameterised-temperature"}
 
 
-@pytest.mark.parametrize("name", RECALIBRATORS)
+@pytest.mark.parametrize("name", CALIBRATORS)
 def test_bounds_hold_at_sampled_points(name: str) -> None:
-    made = RECALIBRATORS[name]().fit(LOGITS, LABELS)
+    made = CALIBRATORS[name]().fit(LOGITS, LABELS)
     widths = []
     for seed in (0, 3, 4):
         graph = random_network(seed)
         network = Network.of(graph)
         x = np.random.default_rng(seed).normal(size=graph.input_shape)
-        region = ball(x, 0.03, -10, 10)
+        region = linf_ball(x, 0.03, -10, 10)
         try:
             found = certify(network, region, made)
         except InputError as error:
@@ -58,7 +58,7 @@ def test_a_point_has_its_own_confidence() -> None:
     graph = random_network(0)
     x = np.random.default_rng(3).normal(size=graph.input_shape)
     made = TemperatureScaling().fit(LOGITS, LABELS)
-    found = certify(Network.of(graph), ball(x, 0.0, -10, 10), made)
+    found = certify(Network.of(graph), linf_ball(x, 0.0, -10, 10), made)
     p = made.predict_proba(evaluate(graph, torch.from_numpy(x)[None]).numpy())[0]
     assert found.confidence == pytest.approx((p.max(), p.max()), abs=1e-9)
 
@@ -86,10 +86,10 @@ def test_the_summary_holds_whatever_happens_to_the_inputs() -> None:
             if not inside:
                 moved = p
             ece = measure([(moved, truth)], [METRICS["ece"]])["ece"].value
-            hits = float((moved.argmax(1) == truth).mean())
+            correct = float((moved.argmax(1) == truth).mean())
             brier = float(((moved - np.eye(k)[truth]) ** 2).sum(1).mean())
             assert summary.ece[0] - 1e-9 <= ece <= summary.ece[1] + 1e-9
-            assert summary.accuracy[0] - 1e-9 <= hits <= summary.accuracy[1] + 1e-9
+            assert summary.accuracy[0] - 1e-9 <= correct <= summary.accuracy[1] + 1e-9
             assert summary.brier[0] - 1e-9 <= brier <= summary.brier[1] + 1e-9
     with pytest.raises(InputError, match="one of each"):
         summarise([], [])

@@ -9,10 +9,10 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
-from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale
-from surefoot.reach.backward import relax
-from surefoot.reach.boxes import Box
+from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
+from surefoot.reach.crown import relax
 from surefoot.reach.curvature import deployed_gap, factors_of
+from surefoot.reach.ibp import Box
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature
 from surefoot.verify.run import Network, verify
@@ -131,7 +131,7 @@ def test_no_float32_evaluation_differs_by_more_than_the_gap() -> None:
         rows = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, 3, 3)))
         shape = (1, *graph.input_shape)
         region = Box(*(torch.from_numpy(end).reshape(shape) for end in (low, high)))
-        made = relax(graph, region, FLOAT32, corners=False)
+        made = relax(graph, region, FLOAT32, multi_neuron=False)
         gap = deployed_gap(graph, made.boxes, made.errors, rows.reshape(1, 3, *graph.output_shape))[0]
         x = samples(low, high, graph, 300, seed).float()
         x = x[(x >= region.lower).flatten(1).all(1) & (x <= region.upper).flatten(1).all(1)]
@@ -167,10 +167,10 @@ def test_proofs_say_whether_they_hold_in_float32() -> None:
 def test_numbers_that_leave_float64_on_the_way(down: float, up: float, back: float) -> None:
     """It is x^3, at least 1 and at most 8 here, by way of numbers that are tiny or huge."""
     builder = GraphBuilder((2,))
-    small = builder.add(Scale(torch.tensor([down], dtype=torch.float64)), 0)
+    small = builder.add(ElementwiseAffine(torch.tensor([down], dtype=torch.float64)), 0)
     last = builder.add(Mul(), small, builder.add(Mul(), 0, 0))
     for scale in (up, back):
-        last = builder.add(Scale(torch.tensor([scale], dtype=torch.float64)), last)
+        last = builder.add(ElementwiseAffine(torch.tensor([scale], dtype=torch.float64)), last)
     graph = builder.build(last)
     assert (bounds(graph, np.array([1.0, 1.0]), np.array([2.0, 1.5]), np.eye(2)) <= 1 + 1e-12).all()
     assert (bounds(graph, np.array([1.0, 1.0]), np.array([2.0, 1.5]), -np.eye(2)) <= [-8 + 1e-12, -3.375 + 1e-12]).all()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from networks import random_network
-from surefoot.compress.stable import Cuts, inside
+from surefoot.compress.stability import LinearConstraints, inside
 from surefoot.graph.graph import evaluate
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.run import Method, Network, verify
@@ -24,7 +24,7 @@ def judged(seed: int, method: Method, seconds: float) -> str:
     bounds = rows @ (low + rng.random(d) * (high - low)) + 0.05
     ends = (torch.tensor(end).reshape(graph.input_shape) for end in (low, high))
     lower, upper = ends
-    x = inside(lower, upper, 1000, seed, Cuts.of(rows, bounds, lower, upper))
+    x = inside(lower, upper, 1000, seed, LinearConstraints.of(rows, bounds, lower, upper))
     row = rng.normal(size=(1, int(np.prod(graph.output_shape))))
     y = evaluate(graph, x).flatten(1).numpy() @ row.T
     bound = float(y.min() + rng.choice([-0.5, -0.02, 0.02]) * (np.ptp(y) + 1e-3))

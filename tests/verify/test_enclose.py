@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.curves import Line, LogOdds, Stairs
+from surefoot.recalibrate.curves import LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     Affine,
     Curves,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -23,7 +23,7 @@ from surefoot.recalibrate.steps import (
 )
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
 
-JUMP = FocalUndo(np.array([5.0, 3.0]), np.array([0.2]))
+JUMP = InverseFocal(np.array([5.0, 3.0]), np.array([0.2]))
 
 
 def differences(lower: np.ndarray, upper: np.ndarray) -> Differences:
@@ -54,7 +54,7 @@ def test_a_softmax_of_probabilities_is_no_map() -> None:
 def test_focal_undo_where_p_cannot_be_told_from_0_or_1(gap: float, warm: float) -> None:
     """Through a temperature what undo makes of p = 1 - 1e-17 is seen; it was cut at 1 - 1e-16, and at 1e-300."""
     z = np.array([gap, 0.0, -gap])
-    for steps in ((FocalUndo(np.array([3.0]), np.zeros(0)), *scaling(warm)), (JUMP, *scaling(warm))):
+    for steps in ((InverseFocal(np.array([3.0]), np.zeros(0)), *scaling(warm)), (JUMP, *scaling(warm))):
         box = holds(steps, z, z, z[None])
         assert (box.upper - box.lower).max() < 1e-6
 
@@ -90,14 +90,14 @@ def test_infinite_bounds_are_none() -> None:
 @pytest.mark.parametrize("b", [0.3, -2.0, 1e6])
 def test_log_odds_that_turn_or_are_steep(a: float, b: float) -> None:
     z = np.array([0.3, 0.0])
-    steps = (Softmax(), Curves((LogOdds(a, b, -0.5 * a),)), Normalise())
+    steps = (Softmax(), Curves((LogOddsCurve(a, b, -0.5 * a),)), Normalise())
     half = np.array([0.5, 0.0])
     lower, upper = z - half, z + half
     holds(steps, lower, upper, np.stack([np.linspace(lower[0], upper[0], 400), np.zeros(400)], 1))
 
 
 def test_a_top_curve_of_a_tie_says_nothing_and_of_one_class_says_all() -> None:
-    steps = (Softmax(), TopCurve((Stairs(np.array([0.6]), np.array([0.9, 0.55])),), np.array(2.0)))
+    steps = (Softmax(), TopCurve((StepFunction(np.array([0.6]), np.array([0.9, 0.55])),), np.array(2.0)))
     tie = np.array([1.0, 1.0])
     box = holds(steps, tie, tie, tie[None])
     assert box.lower.tolist() == [0.0, 0.0]
@@ -110,14 +110,14 @@ def test_a_top_curve_of_a_tie_says_nothing_and_of_one_class_says_all() -> None:
 def test_factors_of_0_and_scores_that_are_all_0(factors: list[float]) -> None:
     z = np.array([800.0, 0.0, 1.0])
     holds((Softmax(), Reweigh(np.array(factors))), z, z, z[None])
-    zero = Line(np.array([0.5, 0.9]), np.array([0.0, 0.0]))
+    zero = PiecewiseLinear(np.array([0.5, 0.9]), np.array([0.0, 0.0]))
     holds((Softmax(), Curves((zero,)), Normalise()), z, z, z[None])
 
 
 def test_mixes_of_logits_and_of_probabilities() -> None:
     lower, upper = np.array([0.0, -1.0, 2.0]), np.array([1.0, 0.0, 2.5])
     rows = np.random.default_rng(0).uniform(lower, upper, (50, 3))
-    line = Curves((Line(np.array([0.0, 1.0]), np.array([0.3, 0.8])),))
+    line = Curves((PiecewiseLinear(np.array([0.0, 1.0]), np.array([0.3, 0.8])),))
     inner = Mix(np.array([0.5, 0.5]), ((), (line, Normalise())))
     holds((Mix(np.array([0.6, 0.3]), (scaling(2.0), (Softmax(), inner))), inner), lower, upper, rows)
 

@@ -9,7 +9,7 @@ import pytest
 from networks import random_network
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.spec.perturbations import ball
+from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.many import Settings, load_images, open_network, verify_many
 from surefoot.verify.several import answer_all
@@ -24,7 +24,7 @@ def network_file(tmp_path: Path) -> Path:
 def test_a_stopped_run_goes_on(network_file: Path, tmp_path: Path) -> None:
     network = open_network(network_file)
     rng = np.random.default_rng(0)
-    regions = [ball(rng.normal(size=network.inputs), 0.01, -9, 9) for _ in range(6)]
+    regions = [linf_ball(rng.normal(size=network.inputs), 0.01, -9, 9) for _ in range(6)]
     labels = [0, 1, 2, 0, 1, 2]
     settings = Settings(str(network_file), "auto", 5.0, 0)
     journal = tmp_path / "answers.jsonl"

@@ -9,7 +9,7 @@ from networks import random_network
 from surefoot.core.deadline import Deadline
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu, Softmax
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.spec.outputs import of_logits
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
@@ -20,7 +20,7 @@ from surefoot.verify.run import Network, verify
 @pytest.mark.parametrize("seed", range(12))
 def test_polytopes_hold_the_sets_that_they_stand_for(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    graph = pools_as_rectifiers(flat_output(random_network(seed)))
+    graph = pools_as_relus(flat_output(random_network(seed)))
     d, k = int(np.prod(graph.input_shape)), graph.output_shape[0]
     if k < 3:
         pytest.skip("two classes need no thresholds")

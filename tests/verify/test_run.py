@@ -9,7 +9,7 @@ import torch
 from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale, Softmax
+from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu, Softmax
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.run import Method, Network, verify
 from surefoot.verify.several import answer_all
@@ -63,7 +63,7 @@ def test_what_is_not_a_number_proves_nothing(method: Method) -> None:
     """1e200 (1e200 relu(x)) - the same is 0, which is unsafe; in float64 it is infinity less infinity."""
     builder = GraphBuilder((1,))
     last = builder.add(Relu(), builder.add(Linear(torch.tensor([[1e200], [1e200]], dtype=torch.float64)), 0))
-    last = builder.add(Relu(), builder.add(Scale(torch.tensor([1e200], dtype=torch.float64)), last))
+    last = builder.add(Relu(), builder.add(ElementwiseAffine(torch.tensor([1e200], dtype=torch.float64)), last))
     builder.add(Linear(torch.tensor([[1.0, -1.0]], dtype=torch.float64)), last)
     touched = (Unsafe(np.array([[1.0]]), np.zeros(1)), Unsafe(np.array([[-1.0]]), np.array([-1e9])))
     for unsafe in (touched, touched[::-1]):
@@ -73,7 +73,7 @@ def test_what_is_not_a_number_proves_nothing(method: Method) -> None:
 
 def test_outputs_that_are_no_vector() -> None:
     builder = GraphBuilder((1, 2, 2))
-    builder.add(Relu(), builder.add(Scale(torch.tensor(-1.0, dtype=torch.float64)), 0))
+    builder.add(Relu(), builder.add(ElementwiseAffine(torch.tensor(-1.0, dtype=torch.float64)), 0))
     network = Network.of(builder.build())
     query = Query(np.full(4, -2.0), np.full(4, -1.0), (Unsafe(np.eye(4)[:1], np.array([0.5])),))
     for method in ("auto", "split", "star"):
@@ -136,8 +136,8 @@ def test_what_float64_cannot_tell_from_zero_proves_nothing() -> None:
 def test_nothing_is_said_of_float32_where_it_may_overflow(kind: str, method: Method) -> None:
     """1 * 1e20 * 1e20 / 1e20 / 1e20 is 1, and infinite in float32, whichever operation overflows."""
 
-    def scaled(factor: float) -> Scale:
-        return Scale(torch.tensor([factor], dtype=torch.float64))
+    def scaled(factor: float) -> ElementwiseAffine:
+        return ElementwiseAffine(torch.tensor([factor], dtype=torch.float64))
 
     for size in (1e5, 1e20):
         builder = GraphBuilder((2,))

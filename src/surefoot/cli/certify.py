@@ -17,9 +17,9 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError, MissingExtra
 from surefoot.evaluate.certified import Radius, certify_images, show
 from surefoot.evaluate.evaluation import plain
-from surefoot.recalibrate import load_recalibrator
+from surefoot.recalibrate import load_calibrator
 from surefoot.spec.opening import see_agreement_within
-from surefoot.spec.perturbations import ball
+from surefoot.spec.perturbations import linf_ball
 from surefoot.verify.many import load_images, open_network
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
@@ -61,7 +61,7 @@ def command(
     low, high = numbers(valid, 2, "--range")
     if not low < high:
         raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
-    recalibrator = None if map_file is None else load_recalibrator(map_file)
+    calibrator = None if map_file is None else load_calibrator(map_file)
     boxes = [(np.clip(image - radii[-1], low, high), np.clip(image + radii[-1], low, high)) for image in x]
     see_agreement_within(opened.whole, opened.run, boxes)
     console = Console(stderr=True)
@@ -73,7 +73,7 @@ def command(
         next(steps, None)
 
     found, bounds = certify_images(
-        opened, x, y, radii, (low, high), recalibrator, done, until.before(1.0 if page is None else BOUNDS)
+        opened, x, y, radii, (low, high), calibrator, done, until.before(1.0 if page is None else BOUNDS)
     )
     done()
     if page is not None:
@@ -84,7 +84,7 @@ def command(
         shown = []
         for i in range(min(pictures, len(x))):
             mine = until.before(1 / (min(pictures, len(x)) - i))
-            region = ball(x[i], radii[-1], low, high)
+            region = linf_ball(x[i], radii[-1], low, high)
             one = mine.run(lambda i=i, region=region, mine=mine: show(
                 opened, i, x[i], y[i], region, bounds[-1][i], min(PICTURE, 0.6 * mine.left)))  # fmt: skip
             shown += [] if one is None else [one]

@@ -157,5 +157,5 @@ def _domain(held: Certificate) -> str:
         "..".join(plain(value) for value in dict.fromkeys((float(end.min()), float(end.max()))))
         for end in (proof.lower, proof.upper)
     )
-    cut = "" if proof.cuts is None else f" that satisfy {len(proof.cuts[1])} linear rows"
+    cut = "" if proof.constraints is None else f" that satisfy {len(proof.constraints[1])} linear rows"
     return f"inputs from {low} to {high}{cut}"

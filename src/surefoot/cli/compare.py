@@ -16,7 +16,7 @@ from surefoot.evaluate.diagnosis import advice, diagnosis
 from surefoot.evaluate.evaluation import plain
 from surefoot.losses import LOSSES
 from surefoot.models import MODELS
-from surefoot.recalibrate import RECALIBRATORS, find_recalibrator
+from surefoot.recalibrate import CALIBRATORS, find_calibrator
 from surefoot.report.page import write_page
 from surefoot.report.tables import comparison_tables, footnote
 from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
@@ -34,7 +34,7 @@ def command(
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
     keep: Keep = None,
-    method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The map: {', '.join(CALIBRATORS)}.")] = "temperature",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     cluster: Cluster = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),
@@ -50,7 +50,7 @@ def command(
     Example: surefoot compare --losses ce,flsd-53 --seeds 2 --jobs 2
     """
     names = names_in(losses)
-    find_recalibrator(method)  # a wrong name is refused before anything is trained
+    find_calibrator(method)  # a wrong name is refused before anything is trained
     how = find_recipe(recipe, epochs, keep, data)
     matrix = cells([data], [model], names, how, range(seeds), folder=folder, train_rows=train_rows)
     found = run_with_bar(matrix, out, jobs, cluster)

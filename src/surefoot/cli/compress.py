@@ -12,8 +12,8 @@ from torch import Tensor
 from surefoot.cli.options import Json
 from surefoot.cli.verify import numbers
 from surefoot.compress.files import Report, compress_file, read_logits
-from surefoot.compress.stable import Cuts, Patience
-from surefoot.compress.stable import Domain as Box
+from surefoot.compress.stability import Domain as Box
+from surefoot.compress.stability import LinearConstraints, Patience
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import keep_inputs, open_npz
@@ -59,9 +59,9 @@ def command(
     """
     keep_inputs({"--out": out, "--certificate": certificate}, (network, images, domain))
     shape = read_logits(network).input_shape
-    witnesses = None if images is None else read_inputs(images, shape)
+    sample_inputs = None if images is None else read_inputs(images, shape)
     report = compress_file(
-        network, out, read_domain(domain, shape), patience_of(limit), witnesses, certificate, tolerance, clip
+        network, out, read_domain(domain, shape), patience_of(limit), sample_inputs, certificate, tolerance, clip
     )
     if as_json:
         print(json.dumps({**plain(report), "sentence": report.sentence}, allow_nan=False))
@@ -78,10 +78,10 @@ def command(
 
 
 def _of_units(report: Report) -> str:
-    open_ = f", {report.undecided} not decided" if report.undecided else ""
+    open_ = f", {report.unstable} not decided" if report.unstable else ""
     return (
         f"Over the domain {report.active} units are active, {report.inactive} inactive, "
-        f"{report.open - report.undecided} neither{open_} ({report.searched} searched exactly)."
+        f"{report.open - report.unstable} neither{open_} ({report.searched} searched exactly)."
     )
 
 
@@ -113,7 +113,9 @@ def read_domain(text: str, shape: tuple[int, ...]) -> Box:
         raise InputError(f"--domain {text}: finite values are needed, the lower not above the upper")
     if ("rows" in arrays) != ("bounds" in arrays):
         raise InputError(f"{text}: `rows` and `bounds` belong together: rows x <= bounds")
-    return Box(lower, upper, Cuts.of(arrays["rows"], arrays["bounds"], lower, upper) if "rows" in arrays else None)
+    return Box(
+        lower, upper, LinearConstraints.of(arrays["rows"], arrays["bounds"], lower, upper) if "rows" in arrays else None
+    )
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from surefoot.core.types import Labels
 from surefoot.evaluate.contrast import Contrast, contrast
 from surefoot.evaluate.evaluation import divide, plain
 from surefoot.metrics import METRICS, find_metric
-from surefoot.recalibrate import find_recalibrator
+from surefoot.recalibrate import find_calibrator
 from surefoot.report.tables import show
 
 
@@ -57,7 +57,7 @@ def command(
 def _of_maps(table: str, methods: str, seed: int) -> tuple[dict[str, Scored], Labels, dict[str, Zeros]]:
     fitted_on, tested = divide(load_predictions(table), None, seed)
     names = [name.strip() for name in methods.split(",")]
-    made = {name: find_recalibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in names}
+    made = {name: find_calibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in names}
     return {name: m.predict_scored(tested.logits()) for name, m in made.items()}, tested.labels, _zeros({table: tested})
 
 

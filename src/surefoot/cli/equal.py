@@ -21,7 +21,7 @@ from surefoot.compress.files import (
 )
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs, whole_file
-from surefoot.recalibrate.files import load_recalibrator
+from surefoot.recalibrate.files import load_calibrator
 from surefoot.spec.query import Holds, Unknown, Verdict, Violated
 from surefoot.verify.many import plain
 
@@ -42,7 +42,7 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
     ] = None,
-    map_: Annotated[
+    steps_: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--map", help="A fitted map: bound calibrated confidences too, anywhere or at the --images."),
     ] = None,
@@ -59,7 +59,7 @@ def command(
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
-    keep_inputs({"--out": out}, (first, second, images, map_, domain))
+    keep_inputs({"--out": out}, (first, second, images, steps_, domain))
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)
@@ -84,7 +84,7 @@ def command(
     x = None if images is None else read_inputs(images, shape)
     logits = None if x is None else logits_of_file(first, x)
     same = None if logits is None else int(found.same_answer(logits).sum())
-    repaired = _calibrated(map_, found.bound, logits) if map_ is not None and proven else {}
+    repaired = _calibrated(steps_, found.bound, logits) if steps_ is not None and proven else {}
     if out is not None:
         _save(out, found.input if not other or found.other is None else found.other)
     if as_json:
@@ -103,7 +103,7 @@ def command(
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
             where_ = "for any input" if name == "calibrated" else f"at the inputs of {images}"
-            print(f"after {map_} no confidence differs by more than {value:.3g} {where_}")
+            print(f"after {steps_} no confidence differs by more than {value:.3g} {where_}")
     else:
         print("not proven: no bound could be found")
     print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")
@@ -114,13 +114,13 @@ def command(
 
 def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dict[str, float]:
     """Bound calibrated confidences everywhere, and at inputs, where each can be had."""
-    recalibrator = load_recalibrator(path)
-    if recalibrator.n_classes_ != len(bound):
-        raise InputError(f"{path} is of {recalibrator.n_classes_} classes; the networks have {len(bound)}")
-    always = calibrated.everywhere(recalibrator, bound)
+    calibrator = load_calibrator(path)
+    if calibrator.n_classes_ != len(bound):
+        raise InputError(f"{path} is of {calibrator.n_classes_} classes; the networks have {len(bound)}")
+    always = calibrated.everywhere(calibrator, bound)
     if always is None and logits is None:
         raise InputError(f"{path} is more than affine: its changes are bounded input by input; add --images")
-    here = {} if logits is None else {"calibrated_at_images": float(calibrated.at(recalibrator, logits, bound).max())}
+    here = {} if logits is None else {"calibrated_at_images": float(calibrated.at(calibrator, logits, bound).max())}
     return here if always is None else {"calibrated": always, **here}
 
 

@@ -7,7 +7,7 @@ import typer
 
 from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.core.files import keep_inputs
-from surefoot.recalibrate import Identity, load_recalibrator
+from surefoot.recalibrate import Identity, load_calibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
 
@@ -45,15 +45,15 @@ def command(
     else:
         raise FileError(f"{network} is neither an .onnx file nor the model.safetensors of a run")
     if map_file is not None:
-        recalibrator = load_recalibrator(map_file)
+        calibrator = load_calibrator(map_file)
     elif classes is not None:
-        recalibrator = Identity().fit([[0.0] * classes], [0])
+        calibrator = Identity().fit([[0.0] * classes], [0])
     else:
         raise InputError("without --map the number of classes must be given: --classes 10")
-    combined = model_to_onnx(model, recalibrator, example)
+    combined = model_to_onnx(model, calibrator, example)
     save_onnx(combined, out)
     name = combined.graph.output[0].name
     print(
-        f"{network} with {type(recalibrator).__name__}, {recalibrator.n_classes_} classes: {out}"
+        f"{network} with {type(calibrator).__name__}, {calibrator.n_classes_} classes: {out}"
         + ("" if name == "probs" else f" (its output is called {name}: the network has a value called probs)")
     )

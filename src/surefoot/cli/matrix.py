@@ -8,7 +8,7 @@ from rich.progress import Progress, TimeElapsedColumn
 
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
-from surefoot.train import Cell, run_matrix
+from surefoot.train import Run, run_matrix
 
 
 def names_in(losses: str) -> list[str]:
@@ -26,7 +26,7 @@ def names_in(losses: str) -> list[str]:
     return names
 
 
-def run_with_bar(matrix: Sequence[Cell], out: Path, jobs: int, cluster: str | None) -> dict[Cell, Predictions]:
+def run_with_bar(matrix: Sequence[Run], out: Path, jobs: int, cluster: str | None) -> dict[Run, Predictions]:
     """Train what is missing of a matrix, with a progress bar on the terminal's error stream."""
     columns, console = (*Progress.get_default_columns(), TimeElapsedColumn()), Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

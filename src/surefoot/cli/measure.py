@@ -11,9 +11,9 @@ from rich.progress import Progress
 
 from surefoot.cli.options import Cluster, Json, LabelsPath, Scores, Seed, TablePath
 from surefoot.evaluate.evaluation import plain
-from surefoot.evaluate.measuring import Group, Plan, measure_table, worst_group
+from surefoot.evaluate.measuring import Group, MeasurementPlan, measure_table, worst_group
 from surefoot.metrics import METRICS, STANDARD, find_metric
-from surefoot.recalibrate import load_recalibrator
+from surefoot.recalibrate import load_calibrator
 from surefoot.report.tables import READINGS_NOTE, groups_table, readings_table, show
 
 
@@ -30,7 +30,7 @@ def command(
         str,
         typer.Option(help=f"Names between commas, `standard`, or `all`. There are: {', '.join(METRICS)}."),
     ] = "standard",
-    recalibrator: Annotated[
+    calibrator: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--map", help="Apply this map first (a file that `surefoot recalibrate` wrote)."),
     ] = None,
@@ -52,8 +52,8 @@ def command(
     Example: surefoot measure predictions.parquet --split test --by site --json
     """
     wanted = _wanted(metrics)
-    loaded = load_recalibrator(recalibrator) if recalibrator else None
-    plan = Plan(wanted, split, by, loaded, not fast, not fast, seed, labels, scores)
+    loaded = load_calibrator(calibrator) if calibrator else None
+    plan = MeasurementPlan(wanted, split, by, loaded, not fast, not fast, seed, labels, scores)
     quiet = as_json or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
         task = progress.add_task("measuring", total=None)

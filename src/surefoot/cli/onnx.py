@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from surefoot.core.errors import MissingExtra
-from surefoot.recalibrate import Recalibrator
+from surefoot.recalibrate import Calibrator
 
 
-def write_map(recalibrator: Recalibrator, path: Path) -> None:
+def write_calibrator(calibrator: Calibrator, path: Path) -> None:
     """Write a map as a graph.
 
     Raises:
         MissingExtra: the onnx extra is not installed.
     """
     try:
-        from surefoot.recalibrate.onnx import map_to_onnx, save_onnx  # noqa: PLC0415  (an extra)
+        from surefoot.recalibrate.onnx import calibrator_to_onnx, save_onnx  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
         raise MissingExtra("writing ONNX needs it: pip install 'surefoot[onnx]'") from error
-    save_onnx(map_to_onnx(recalibrator), path)
+    save_onnx(calibrator_to_onnx(calibrator), path)

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from surefoot.cli.onnx import write_map
+from surefoot.cli.onnx import write_calibrator
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs
@@ -17,12 +17,12 @@ from surefoot.core.tables import load_predictions
 from surefoot.evaluate.diagnosis import notes
 from surefoot.evaluate.evaluation import plain, share_right
 from surefoot.metrics import METRICS, measure
-from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
+from surefoot.recalibrate import CALIBRATORS, find_calibrator, save_calibrator
 
 
 def command(
     table: TablePath,
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(CALIBRATORS)}.")] = "temperature",
     gamma: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="The gamma that the network was trained with, for the focal-undo maps."),
@@ -59,23 +59,23 @@ def command(
     held_out = source.part("validation") if source.split is not None else source
     if gamma is not None and not method.startswith("focal-undo"):
         raise InputError(f"--gamma belongs to the focal-undo maps, not to {method!r}")
-    make = find_recalibrator(method)
-    recalibrator = (make() if gamma is None else make(gamma=gamma)).fit(held_out.logits(), held_out.labels)
+    make = find_calibrator(method)
+    calibrator = (make() if gamma is None else make(gamma=gamma)).fit(held_out.logits(), held_out.labels)
     if predictions is not None:  # before the map is written: both or neither
         target = source if apply_to is None else load_predictions(apply_to, labels, scores)
-        repaired = recalibrator.predict_proba(target.logits())
+        repaired = calibrator.predict_proba(target.logits())
         about = target.provenance | {"recalibrator": method}
         written = replace(target, scores=repaired, kind="probs", provenance=about, resolution=target.resolution)
         save_predictions(written, predictions)
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
     if onnx is not None:
-        write_map(recalibrator, onnx)
-    save_recalibrator(recalibrator, out)
+        write_calibrator(calibrator, onnx)
+    save_calibrator(calibrator, out)
     wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
-    rows = [held_out.scored(), recalibrator.predict_scored(held_out.logits())]
+    rows = [held_out.scored(), calibrator.predict_scored(held_out.logits())]
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
-    temperature, why, at_bound = (getattr(recalibrator, name, None) for name in ("temperature_", "why_", "at_bound_"))
+    temperature, why, at_bound = (getattr(calibrator, name, None) for name in ("temperature_", "why_", "at_bound_"))
     if as_json:
         values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
         print(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from surefoot.cli.compress import Domain, Limit, patience_of, read_domain, read_inputs
 from surefoot.cli.options import Json
-from surefoot.compress.pieces import Piece, each_piece, piece_at, plane_pieces
+from surefoot.compress.linear_regions import LinearRegion, each_linear_region, linear_region_at, plane_linear_regions
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
-from surefoot.compress.stable import Patience, stability
+from surefoot.compress.stability import Patience, stability
 from surefoot.compress.two_layers import share_exact, two_layers
 from surefoot.core.errors import InputError, MissingExtra
 from surefoot.core.files import keep_inputs, whole_file
@@ -69,9 +69,9 @@ def command(
     keep_inputs(outputs, (network, images, domain))
     opened = open_onnx(network)
     graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
-    lower, upper, cuts = read_domain(domain, graph.input_shape)
+    lower, upper, constraints = read_domain(domain, graph.input_shape)
     see_agreement_over(opened.graph, opened.run, lower.numpy(), upper.numpy())
-    if cuts is not None:
+    if constraints is not None:
         raise InputError(f"--domain {domain}: regions are those of a box, without rows")
     x = None if images is None else read_inputs(images, graph.input_shape)
     if x is None and (around is not None or page is not None):
@@ -136,7 +136,7 @@ class _Search:
 
         def walk() -> bool:
             nonlocal number
-            for _ in each_piece(self.graph, self.lower, self.upper, most):
+            for _ in each_linear_region(self.graph, self.lower, self.upper, most):
                 number += 1
             return True
 
@@ -155,13 +155,13 @@ class _Search:
         self.found["pieces_of_a_segment"] = float(np.mean(crossed)) if crossed else None
 
     def around(self, x: Tensor, out: Path) -> None:
-        piece = self.in_time("the piece around the image", lambda: piece_at(self.graph, x))
+        piece = self.in_time("the piece around the image", lambda: linear_region_at(self.graph, x))
         if piece is not None:
             _save(piece, out)
             self.found["piece"] = str(out)
 
     def draw(self, name: str, x: Tensor, page: Path) -> None:
-        drawn = self.in_time("the page", lambda: plane_pieces(self.graph, x[0], x[1] - x[0], x[2] - x[0]))
+        drawn = self.in_time("the page", lambda: plane_linear_regions(self.graph, x[0], x[1] - x[0], x[2] - x[0]))
         if drawn is not None:
             _draw(name, drawn, page)
             self.found["drawn"], self.found["page"] = len(drawn), str(page)
@@ -208,7 +208,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"time is up before these were found: {', '.join(found['time_is_up'])}"
 
 
-def _draw(name: str, found: list[Piece], page: Path) -> None:
+def _draw(name: str, found: list[LinearRegion], page: Path) -> None:
     try:
         from surefoot.report.plane import write_regions_page  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
@@ -216,6 +216,6 @@ def _draw(name: str, found: list[Piece], page: Path) -> None:
     write_regions_page(page, f"Linear regions of {name}", found)
 
 
-def _save(piece: Piece, path: Path) -> None:
+def _save(piece: LinearRegion, path: Path) -> None:
     with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, weight=piece.weight, offset=piece.offset, rows=piece.rows, offsets=piece.offsets)

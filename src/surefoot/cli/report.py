@@ -11,7 +11,7 @@ from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
 from surefoot.core.tables import load_predictions
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
 from surefoot.evaluate.evaluation import evaluate, plain
-from surefoot.recalibrate import RECALIBRATORS
+from surefoot.recalibrate import CALIBRATORS
 from surefoot.report.page import write_page
 from surefoot.report.tables import readings_table
 
@@ -24,7 +24,7 @@ def command(
             help="Predictions to learn the map on. Default: the table's `validation` part, or a random half of it."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"The map: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The map: {', '.join(CALIBRATORS)}.")] = "temperature",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("report.html"),
     title: Annotated[Optional[str], typer.Option(help="The page's title; default: the table's name.")] = None,  # noqa: UP045
     labels: LabelsPath = None,

@@ -13,7 +13,7 @@ from surefoot.evaluate.evaluation import plain
 from surefoot.losses import LOSSES
 from surefoot.metrics import METRICS, Reading, measure
 from surefoot.models import MODELS
-from surefoot.recalibrate import RECALIBRATORS, find_recalibrator, save_recalibrator
+from surefoot.recalibrate import CALIBRATORS, find_calibrator, save_calibrator
 from surefoot.report.tables import show
 from surefoot.train import RECIPES, cells, find_recipe, run_cell
 
@@ -31,7 +31,7 @@ def command(
     adversarial: Annotated[
         float, typer.Option(min=0, help="Train on the worst inputs within this distance: for `verify`.")
     ] = 0.0,
-    method: Annotated[str, typer.Option(help=f"The map to learn: {', '.join(RECALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The map to learn: {', '.join(CALIBRATORS)}.")] = "temperature",
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path("runs/train"),
     accelerator: Annotated[str, typer.Option(help="As lightning.Trainer's.")] = "auto",
@@ -52,7 +52,7 @@ def command(
 
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
-    recalibrator = find_recalibrator(method)()
+    calibrator = find_calibrator(method)()
     how = replace(find_recipe(recipe, epochs, keep, data), l1=l1, adversarial=adversarial)
     (cell,) = cells([data], [model], [loss], how, [seed], folder=folder, train_rows=train_rows)
     options = {
@@ -64,10 +64,10 @@ def command(
     }
     predictions = run_cell(cell, out, options)
     held_out, test = predictions.part("validation"), predictions.part("test")
-    save_recalibrator(recalibrator.fit(held_out.logits(), held_out.labels), out / "map.json")
+    save_calibrator(calibrator.fit(held_out.logits(), held_out.labels), out / "map.json")
     wanted = [METRICS[name] for name in ("accuracy", "nll", "ece")]
     before = measure([(test.scored(), test.labels)], wanted)
-    after = measure([(recalibrator.predict_scored(test.logits()), test.labels)], wanted)
+    after = measure([(calibrator.predict_scored(test.logits()), test.labels)], wanted)
     files = {"predictions": str(out / "predictions.parquet"), "map": str(out / "map.json")}
     if as_json:
         print(json.dumps({"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}))

@@ -20,7 +20,7 @@ from surefoot.core.files import keep_inputs, writing
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.spec.opening import see_agreement_within
-from surefoot.spec.perturbations import Region, ball, brightening, line, patch, pixels
+from surefoot.spec.perturbations import Region, brightening, line, linf_ball, patch, pixels
 from surefoot.spec.query import Query, Unknown
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
@@ -213,7 +213,7 @@ def _regions(
     match kind:
         case "linf":
             (radius,) = numbers(eps, 1, "--eps")
-            return [ball(image, radius, low, high) for image in x]
+            return [linf_ball(image, radius, low, high) for image in x]
         case "brighten":
             return [brightening(image, threshold, delta) for image in x]
         case "patch":
@@ -242,19 +242,19 @@ def _with_bar(
     settings: Settings, regions: list[Region], labels: list[int], jobs: int, journal: Path | None
 ) -> list[dict[str, Any]]:
     counts = {"holds": 0, "violated": 0, "unknown": 0}
-    spared = programs = 0
+    lps_avoided = lps_solved = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=len(regions))
 
         def done(_: int, answer: dict[str, Any]) -> None:
-            nonlocal spared, programs
+            nonlocal lps_avoided, lps_solved
             counts[answer["verdict"]] += 1
-            spared += int(answer.get("spared", 0))
-            programs += int(answer.get("programs", 0))
+            lps_avoided += int(answer.get("spared", 0))
+            lps_solved += int(answer.get("programs", 0))
             words = ", ".join(f"{n} {name}" for name, n in counts.items())
-            progress.update(task, advance=1, description=f"{words}; {programs} LPs, {spared} spared")
+            progress.update(task, advance=1, description=f"{words}; {lps_solved} LPs, {lps_avoided} spared")
 
         return verify_many(settings, regions, labels, jobs, journal, done)
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate import Recalibrator
+from surefoot.recalibrate import Calibrator
 from surefoot.recalibrate.steps import Affine, Softmax, apply
 from surefoot.verify.enclose import Differences, enclose
 
 SPARE = 1e-12
 
 
-def everywhere(recalibrator: Recalibrator, bound: np.ndarray) -> float | None:
+def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
     """Bound the change of any calibrated probability, for every input, where logits change by at most `bound` (k,).
 
     |W| bound is that of the map's logits, and tanh(eps / 2) that of a softmax. None for maps that are more than affine:
@@ -18,7 +18,7 @@ def everywhere(recalibrator: Recalibrator, bound: np.ndarray) -> float | None:
 
     Property: sound.
     """
-    match recalibrator.map_:
+    match calibrator.steps_:
         case (Affine() as step, Softmax()):
             weight = np.abs(step.weight)
             moved = weight @ bound if weight.ndim == 2 else weight * bound
@@ -29,7 +29,7 @@ def everywhere(recalibrator: Recalibrator, bound: np.ndarray) -> float | None:
             return None
 
 
-def at(recalibrator: Recalibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndarray:
+def at(calibrator: Calibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndarray:
     """Bound the change of every calibrated probability at each of some logits (n, k), (n,).
 
     Property: sound, for logits that change by at most `bound` (k,).
@@ -38,9 +38,9 @@ def at(recalibrator: Recalibrator, logits: np.ndarray, bound: np.ndarray) -> np.
         InputError: a map of another number of classes, or one without bounds.
     """
     k = logits.shape[1]
-    if recalibrator.n_classes_ != k:
-        raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
-    now, steps, weight = apply(recalibrator.map_, logits), recalibrator.map_, np.eye(k)
+    if calibrator.n_classes_ != k:
+        raise InputError(f"the map is of {calibrator.n_classes_} classes; the network has {k}")
+    now, steps, weight = apply(calibrator.steps_, logits), calibrator.steps_, np.eye(k)
     size = np.abs(logits)
     if isinstance(steps[0], Affine):  # several weights mix what is known of each logit
         weight = steps[0].weight if steps[0].weight.ndim == 2 else np.eye(k) * steps[0].weight

@@ -17,14 +17,14 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from surefoot.graph.graph import Graph, GraphBuilder, Node
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Op, Relu, Reshape, Scale, Take
-from surefoot.reach.boxes import Box
+from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Op, Relu, Reshape
+from surefoot.reach.ibp import Box
 
 DIGITS = 10  # to which ratios are compared; what a merge costs is bounded afterwards
 
 
 @dataclass(frozen=True, eq=False)
-class Match:
+class ChannelMap:
     """Where a node's channels are found in the smaller network: channel c is ratio[c] times channel to[c] there.
 
     to = -1: nowhere; it is 0, or nothing reads it.
@@ -35,25 +35,25 @@ class Match:
     kept: Tensor  # the channels that are themselves in the smaller network, in its order
 
     @staticmethod
-    def same(channels: int) -> "Match":
+    def same(channels: int) -> "ChannelMap":
         """Match a node that did not change."""
-        return Match(torch.arange(channels), torch.ones(channels, dtype=torch.float64), torch.arange(channels))
+        return ChannelMap(torch.arange(channels), torch.ones(channels, dtype=torch.float64), torch.arange(channels))
 
 
 @dataclass(frozen=True, eq=False)
-class Leaner:
+class Pruned:
     """A smaller network with the same nodes, where each channel went, and how many sets of channels went and why."""
 
     graph: Graph
-    matches: tuple[Match, ...]
+    matches: tuple[ChannelMap, ...]
     dead: int
     merged: int
 
 
-def lean(graph: Graph, boxes: Sequence[Box]) -> Leaner:
+def prune_channels(graph: Graph, boxes: Sequence[Box]) -> Pruned:
     """Remove the channels that nothing needs over the domain that `boxes` (of all nodes) are of.
 
-    Property: exact in real arithmetic, up to the digits to which ratios are compared; `matched_difference` bounds it.
+    Property: exact in real arithmetic, up to the digits to which ratios are compared; `mapped_difference` bounds it.
     """
     sets = _sets(graph)
     gone = _dead(graph, boxes, sets)
@@ -62,8 +62,8 @@ def lean(graph: Graph, boxes: Sequence[Box]) -> Leaner:
     merged = sum(into[k][0] != k for k in into)
     matches = _matches(graph, sets, gone, into)
     if not dead and not merged:
-        return Leaner(graph, matches, 0, 0)
-    return Leaner(_rebuilt(graph, matches), matches, dead, merged)
+        return Pruned(graph, matches, 0, 0)
+    return Pruned(_rebuilt(graph, matches), matches, dead, merged)
 
 
 def channels_of(node: Node) -> int:
@@ -79,14 +79,14 @@ class _Sets:
     pinned: np.ndarray
 
 
-def elements(op: Take | Reshape, given: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+def elements(op: Gather | Reshape, given: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     """Return which element of the input each channel's elements are, (channels, elements); -1 for none."""
-    index = op.index if isinstance(op, Take) else torch.arange(int(np.prod(given)))
+    index = op.index if isinstance(op, Gather) else torch.arange(int(np.prod(given)))
     return index.reshape(shape[0], -1).numpy()
 
 
 def _is_elementwise(op: Op) -> bool:
-    return isinstance(op, Relu | MaxPool2d | Scale | Add | Mul)
+    return isinstance(op, Relu | MaxPool2d | ElementwiseAffine | Add | Mul)
 
 
 def is_depthwise(op: Op) -> bool:
@@ -112,7 +112,7 @@ def _sets(graph: Graph) -> _Sets:
         elif isinstance(node.op, Concat) and node.op.axis == 0:
             every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in node.inputs])
             ends.append(np.stack([own, every], 1))
-        elif isinstance(node.op, Take | Reshape) and given.shape and node.shape:
+        elif isinstance(node.op, Gather | Reshape) and given.shape and node.shape:
             taken = elements(node.op, given.shape, node.shape)
             which, place = np.nonzero(taken >= 0)
             from_ = taken[which, place] // max(int(np.prod(given.shape[1:])), 1)
@@ -156,7 +156,7 @@ def _zeros(graph: Graph, boxes: Sequence[Box]) -> list[Tensor]:
                 zero = zero | ((op.weight[:, ~given[0]] == 0).flatten(1).all(1) & (_offset(op) == 0))
             case Relu() | MaxPool2d():
                 zero = zero | given[0]
-            case Scale() as op:
+            case ElementwiseAffine() as op:
                 still = (_over_rest(op.scale, node.shape) == 0).all(1)
                 lifted = None if op.shift is None else (_over_rest(op.shift, node.shape) != 0).any(1)
                 zero = zero | ((given[0] | still) if lifted is None else ((given[0] | still) & ~lifted))
@@ -202,7 +202,7 @@ def _read(node: Node, number: int, given: Sequence[Node], live: Tensor) -> Tenso
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, before):
             return (op.weight[live] != 0).transpose(0, 1).flatten(1).any(1)
-        case Take() | Reshape() as op if before.shape and node.shape:
+        case Gather() | Reshape() as op if before.shape and node.shape:
             taken = elements(op, before.shape, node.shape)[live.numpy()]
             read = torch.zeros(channels_of(before), dtype=torch.bool)
             read[np.unique(taken[taken >= 0] // max(int(np.prod(before.shape[1:])), 1))] = True
@@ -222,8 +222,8 @@ def _proportional(graph: Graph, sets: _Sets, gone: np.ndarray) -> dict[int, tupl
     members: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
     for at, own in enumerate(sets.of):
         order = np.argsort(own, kind="stable")
-        cuts = np.flatnonzero(np.diff(own[order])) + 1
-        for channels in np.split(order, cuts):
+        constraints = np.flatnonzero(np.diff(own[order])) + 1
+        for channels in np.split(order, constraints):
             members[int(own[channels[0]])].append((at, channels))
     found: dict[bytes, int] = {}
     into: dict[int, tuple[int, list[tuple[int, Tensor]]]] = {}
@@ -275,7 +275,7 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
             return rounded(rows / size[:, None]), size
         case Relu() | MaxPool2d():
             return np.stack([first[0], ratio[0].sign().numpy()], 1), ratio[0].abs()
-        case Scale() as op:
+        case ElementwiseAffine() as op:
             scale = _over_rest(op.scale, node.shape)
             shift = torch.zeros_like(scale) if op.shift is None else _over_rest(op.shift, node.shape)
             rows = torch.cat([scale * ratio[0][:, None], shift], 1)
@@ -286,7 +286,7 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
             return np.stack([first[0], first[1], share], 1), ratio[0]
         case Mul():
             return np.stack([first[0], first[1]], 1), ratio[0] * ratio[1]
-        case Take() | Reshape() as op if graph.nodes[node.inputs[0]].shape and node.shape:
+        case Gather() | Reshape() as op if graph.nodes[node.inputs[0]].shape and node.shape:
             given = graph.nodes[node.inputs[0]].shape
             rest = max(int(np.prod(given[1:])), 1)
             taken = elements(op, given, node.shape)
@@ -300,7 +300,7 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
 
 def _matches(
     graph: Graph, sets: _Sets, gone: np.ndarray, into: dict[int, tuple[int, list[tuple[int, Tensor]]]]
-) -> tuple[Match, ...]:
+) -> tuple[ChannelMap, ...]:
     shares = {(number, at): share for number, (_, held) in into.items() for at, share in held}
     matches = []
     for at, own in enumerate(sets.of):
@@ -314,11 +314,13 @@ def _matches(
             if not gone[s]:
                 to[channels] = new[places[into[s][0]]]
                 ratio[channels] = shares[s, at].numpy()
-        matches.append(Match(torch.from_numpy(to), torch.from_numpy(ratio), torch.from_numpy(np.flatnonzero(stays))))
+        matches.append(
+            ChannelMap(torch.from_numpy(to), torch.from_numpy(ratio), torch.from_numpy(np.flatnonzero(stays)))
+        )
     return tuple(matches)
 
 
-def combined(weight: Tensor, match: Match, channels: int) -> Tensor:
+def combined(weight: Tensor, match: ChannelMap, channels: int) -> Tensor:
     """Let a weight (out, in, ...) read the smaller network's channels: columns of merged ones are added up."""
     held = match.to >= 0
     share = match.ratio[held].reshape(-1, *[1] * (weight.dim() - 2))
@@ -326,14 +328,14 @@ def combined(weight: Tensor, match: Match, channels: int) -> Tensor:
     return out.index_add(1, match.to[held], weight[:, held] * share)
 
 
-def _rebuilt(graph: Graph, matches: Sequence[Match]) -> Graph:
+def _rebuilt(graph: Graph, matches: Sequence[ChannelMap]) -> Graph:
     builder = GraphBuilder(graph.input_shape, graph.nodes[0].name)
     for at, node in enumerate(graph.nodes[1:], 1):
         builder.add(_smaller(graph, node, matches[at], [matches[i] for i in node.inputs]), *node.inputs, name=node.name)
     return builder.build()
 
 
-def _smaller(graph: Graph, node: Node, own: Match, given: Sequence[Match]) -> Op:
+def _smaller(graph: Graph, node: Node, own: ChannelMap, given: Sequence[ChannelMap]) -> Op:
     keep = own.kept
     before = graph.nodes[node.inputs[0]]
     match node.op:
@@ -343,17 +345,17 @@ def _smaller(graph: Graph, node: Node, own: Match, given: Sequence[Match]) -> Op
         case Conv2d() as op if is_depthwise(op):
             offset = None if op.offset is None else op.offset[keep]
             return replace(op, weight=op.weight[keep], offset=offset, groups=len(keep))
-        case Scale() as op:
-            return Scale(
+        case ElementwiseAffine() as op:
+            return ElementwiseAffine(
                 _cut(op.scale, node.shape, keep), None if op.shift is None else _cut(op.shift, node.shape, keep)
             )
-        case Take() | Reshape() as op if before.shape and node.shape:
+        case Gather() | Reshape() as op if before.shape and node.shape:
             if isinstance(op, Reshape):
                 return Reshape((len(keep), *node.shape[1:]))
             rest = max(int(np.prod(before.shape[1:])), 1)
             index = op.index.reshape(len(own.to), -1)[keep]
             moved = given[0].to[index.clamp(min=0) // rest] * rest + index.clamp(min=0) % rest
-            return Take(torch.where(index < 0, -1, moved).reshape(len(keep), *node.shape[1:]))
+            return Gather(torch.where(index < 0, -1, moved).reshape(len(keep), *node.shape[1:]))
         case op:
             return op
 

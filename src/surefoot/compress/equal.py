@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.compress.channels import Match, channels_of
-from surefoot.compress.journal import Journal
-from surefoot.compress.matched import matched_difference
-from surefoot.compress.stable import Cuts, Patience, Stability, inside, stability
+from surefoot.compress.channel_check import mapped_difference
+from surefoot.compress.channels import ChannelMap, channels_of
+from surefoot.compress.checkpoint import Journal
+from surefoot.compress.stability import LinearConstraints, Patience, Stability, inside, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
 from surefoot.graph.same import same_operations
+from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
-from surefoot.proof.forms import difference, forms_of
-from surefoot.reach.ascent import ascend, default_choice, tighten_by_ascent
-from surefoot.reach.backward import LARGEST_ROWS, lower_bounds, relax
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
+from surefoot.reach.crown import LARGEST_ROWS, lower_bounds, relax
+from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.runtime import Runner
@@ -93,7 +93,7 @@ def equal(
     seconds: float | Patience = 2.0,
     known: Stability | None = None,
     forms_alone: bool = False,
-    cuts: Cuts | None = None,
+    constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a box, and look for an input on which they differ.
@@ -109,8 +109,10 @@ def equal(
         InputError: networks of different inputs or outputs, a domain that is none, or, with `forms_alone`, operations
             without affine forms.
     """
-    first, second = (pools_as_rectifiers(g.to(torch.float64)) for g in (first, second))
-    search = _Search(first, second, lower, upper, Patience.of(seconds), cuts, journal, difference_of(first, second))
+    first, second = (pools_as_relus(g.to(torch.float64)) for g in (first, second))
+    search = _Search(
+        first, second, lower, upper, Patience.of(seconds), constraints, journal, difference_of(first, second)
+    )
     until = search.patience.until
     if same_operations(first, second):
         search.bound = np.zeros_like(search.bound)
@@ -124,17 +126,17 @@ def equal(
             until.before(BOUNDS).run(search.by_bounds)
     if not same_operations(first, second):
         search.bound = search.bound + rounding_of_reading((first, second), lower, upper)
-    return searched(first, second, lower, upper, search.bound, cuts, until)
+    return searched(first, second, lower, upper, search.bound, constraints, until)
 
 
 def rounding_of_reading(graphs: tuple[Graph, Graph], lower: Tensor, upper: Tensor) -> np.ndarray:
     """Bound how much of the two files' difference is due to constants that reading rounded, for each output."""
     region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
-    graphs = pools_as_rectifiers(graphs[0].to(torch.float64)), pools_as_rectifiers(graphs[1].to(torch.float64))
+    graphs = pools_as_relus(graphs[0].to(torch.float64)), pools_as_relus(graphs[1].to(torch.float64))
     total = np.zeros(math.prod(graphs[0].output_shape))
     for graph in graphs:
         if has_rounded(graph):
-            boxes = relax(graph, region, REAL, corners=False).boxes
+            boxes = relax(graph, region, REAL, multi_neuron=False).boxes
             flat = [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in boxes]
             total = total + reading_error(graph, flat)
     return np.where(total >= 0, total, np.inf)
@@ -149,7 +151,7 @@ class _Search:
     lower: Tensor
     upper: Tensor
     patience: Patience
-    cuts: Cuts | None
+    constraints: LinearConstraints | None
     journal: Journal | None
     gap: Graph
     scale: float = 1.0
@@ -163,7 +165,7 @@ class _Search:
         self.bound = np.fmin(self.bound, np.where(bound >= 0, bound, np.inf))  # also where it is not a number
 
     def by_intervals(self) -> None:
-        box = relax(self.gap, Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0)), REAL, corners=False).boxes[-1]
+        box = relax(self.gap, Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0)), REAL, multi_neuron=False).boxes[-1]
         self.improve(torch.maximum(-box.lower, box.upper).flatten().numpy())
 
     def by_layers(self) -> None:
@@ -171,9 +173,9 @@ class _Search:
         if [node.shape for node in self.first.nodes] != [node.shape for node in self.second.nodes]:
             return
         region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
-        boxes = [relax(graph, region, REAL, corners=False).boxes for graph in (self.first, self.second)]
-        same = [Match.same(channels_of(node)) for node in self.second.nodes]
-        self.improve(matched_difference(self.first, self.second, same, *boxes))
+        boxes = [relax(graph, region, REAL, multi_neuron=False).boxes for graph in (self.first, self.second)]
+        same = [ChannelMap.same(channels_of(node)) for node in self.second.nodes]
+        self.improve(mapped_difference(self.first, self.second, same, *boxes))
 
     def by_forms_if_any(self, known: Stability | None) -> None:
         with suppress(InputError):  # products, or too many values for dense forms
@@ -181,17 +183,23 @@ class _Search:
 
     def by_forms(self, known: Stability | None) -> None:
         search = [self.patience.before(part) for part in STABLE]
-        one = known or stability(self.first, self.lower, self.upper, search[0], cuts=self.cuts, journal=self.journal)
+        one = known or stability(
+            self.first, self.lower, self.upper, search[0], constraints=self.constraints, journal=self.journal
+        )
         self.scale = 1 + float(one.boxes[-1].magnitude.max())
-        two = stability(self.second, self.lower, self.upper, search[1], cuts=self.cuts, journal=self.journal)
-        self.improve(difference(forms_of(one.graph, flat_boxes(one)), forms_of(two.graph, flat_boxes(two))))
+        two = stability(
+            self.second, self.lower, self.upper, search[1], constraints=self.constraints, journal=self.journal
+        )
+        self.improve(
+            difference(affine_forms_of(one.graph, flat_boxes(one)), affine_forms_of(two.graph, flat_boxes(two)))
+        )
 
     def by_bounds(self) -> None:
         """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
         region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
-        cuts = None if self.cuts is None else self.cuts.tensors
-        made = relax(self.gap, region, REAL, tighten_by_ascent(ASCENT, until), cuts=cuts)
+        constraints = None if self.constraints is None else self.constraints.tensors
+        made = relax(self.gap, region, REAL, tighten_by_alpha_crown(ASCENT, until), constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
         widest, single = max(size_of(node) for node in self.gap.nodes), made.to(torch.float32)
         for some in torch.arange(k).split(max(LARGEST_ROWS // (2 * widest), 1)):  # one output after another, if large
@@ -199,7 +207,7 @@ class _Search:
             rows = torch.eye(k)[some].double()
             rows = torch.cat([rows, -rows]).reshape(1, 2 * len(some), *self.gap.output_shape)
             start = default_choice(single, out, 2 * len(some))
-            choice, _ = ascend(single, out, rows.float(), start, {}, ASCENT)
+            choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ASCENT)
             ends = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, len(some)).numpy()
             bound = np.full(k, np.inf)
             bound[some.numpy()] = np.maximum(-ends[0], -ends[1])
@@ -214,7 +222,7 @@ def within(
     most: float,
     seconds: float | Deadline,
     run: Runner | None = None,
-    cuts: Cuts | None = None,
+    constraints: LinearConstraints | None = None,
 ) -> Verdict:
     """Prove that no output differs by `most` or more over a domain, or give an input where one does.
 
@@ -232,7 +240,7 @@ def within(
     deadline = Deadline.of(seconds)
     begin = deadline.clock.wall()
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, lower, upper, patience, cuts=cuts)
+    found = equal(first, second, lower, upper, patience, constraints=constraints)
 
     def took() -> dict[str, float]:
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
@@ -246,7 +254,9 @@ def within(
         return Unknown("the rounding of constants by reading may change as much", most - found.largest, took())
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
-    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
+    query = Query(
+        lower.flatten().numpy(), upper.flatten().numpy(), unsafe, constraints and (constraints.rows, constraints.bounds)
+    )
     answer = verify(Network.of(gap, run), query, deadline, float32=False)
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
@@ -264,7 +274,7 @@ def within_softmax(
     most: float,
     seconds: float | Deadline,
     run: Runner,
-    cuts: Cuts | None = None,
+    constraints: LinearConstraints | None = None,
 ) -> Verdict:
     """Prove that no probability of two networks differs by `most` or more, or no log-probability, as both end.
 
@@ -287,16 +297,20 @@ def within_softmax(
 
     if k == 1 or (most >= 1 and link_of(first) == "softmax"):  # probabilities differ by less than 1
         return Holds(most if k == 1 else most - 1, "softmax", False, took())
-    low, high, rows = lower.flatten().numpy(), upper.flatten().numpy(), cuts and (cuts.rows, cuts.bounds)
+    low, high, rows = (
+        lower.flatten().numpy(),
+        upper.flatten().numpy(),
+        constraints and (constraints.rows, constraints.bounds),
+    )
     differ = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
     replay, nothing = Replay(Query(low, high, differ, rows), run), np.full(k, np.inf)
     outputs = [flat_output(graph) for graph in (first, second)]
-    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], lower, upper, nothing, cuts))
+    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], lower, upper, nothing, constraints))
     hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
     if hit is None:
         apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - 1e-12)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
-        found = _apart(logits[0], logits[1], (lower, upper, cuts), apart, deadline)
+        found = _apart(logits[0], logits[1], (lower, upper, constraints), apart, deadline)
         if not isinstance(found, Violated):
             return replace(found, details=took())
         hit = replay(torch.from_numpy(found.input)[None])
@@ -307,23 +321,29 @@ def within_softmax(
 
 
 def _apart(
-    first: Graph, second: Graph, domain: tuple[Tensor, Tensor, Cuts | None], apart: float, deadline: Deadline
+    first: Graph,
+    second: Graph,
+    domain: tuple[Tensor, Tensor, LinearConstraints | None],
+    apart: float,
+    deadline: Deadline,
 ) -> Verdict:
     """Prove that the differences of two networks' logits are less than so much apart from each other."""
-    lower, upper, cuts = domain
+    lower, upper, constraints = domain
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, lower, upper, patience, cuts=cuts)
+    found = equal(first, second, lower, upper, patience, constraints=constraints)
     if 2 * found.largest < apart:
         return Holds(apart - 2 * found.largest, "forms", False)
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
-        return within(first, second, lower, upper, apart / 2, deadline, cuts=cuts)
+        return within(first, second, lower, upper, apart / 2, deadline, constraints=constraints)
     less = _less(apart, 2 * rounding_of_reading((first, second), lower, upper))
     if less is None:
         return Unknown("the rounding of constants by reading may change as much", apart - 2 * found.largest)
     rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
     unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
-    query = Query(lower.flatten().numpy(), upper.flatten().numpy(), unsafe, cuts and (cuts.rows, cuts.bounds))
+    query = Query(
+        lower.flatten().numpy(), upper.flatten().numpy(), unsafe, constraints and (constraints.rows, constraints.bounds)
+    )
     return verify(Network.of(difference_of(first, second)), query, deadline, float32=False)
 
 
@@ -340,7 +360,7 @@ def searched(
     lower: Tensor,
     upper: Tensor,
     bound: np.ndarray,
-    cuts: Cuts | None,
+    constraints: LinearConstraints | None,
     until: Deadline = NEVER,
 ) -> Equality:
     """Give a bound with the largest difference that is met, and with another answer if one is.
@@ -348,7 +368,7 @@ def searched(
     Samples first, then steps of the gradient's sign, while there is time.
     """
     fit = MOST_VALUES // sum(size_of(node) for graph in (first, second) for node in graph.nodes)
-    x = inside(lower, upper, SAMPLES, cuts=cuts)
+    x = inside(lower, upper, SAMPLES, constraints=constraints)
     tried = x[:1]  # that one whatever the time is
 
     def search() -> None:
@@ -364,7 +384,7 @@ def searched(
             for met in _climbed(
                 first, second, lower, upper, tried[goal.topk(min(STARTS, len(tried))).indices], by_margin
             ):
-                tried = torch.cat([tried, met if cuts is None else cuts.pulled(met)])
+                tried = torch.cat([tried, met if constraints is None else constraints.pulled(met)])
 
     until.before(SEARCHING).run(search)
     one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),

@@ -12,13 +12,13 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from surefoot.compress.channels import Match, channels_of
+from surefoot.compress.channel_check import mapped_difference
+from surefoot.compress.channels import ChannelMap, channels_of
+from surefoot.compress.checkpoint import Journal
 from surefoot.compress.equal import Equality, equal, rounding_of_reading, searched, within, within_softmax
-from surefoot.compress.field import SamePolynomial, same_polynomial
-from surefoot.compress.journal import Journal
-from surefoot.compress.matched import matched_difference
+from surefoot.compress.finite_field import SamePolynomial, same_polynomial
 from surefoot.compress.rewrites import REWRITES
-from surefoot.compress.stable import Cuts, Domain, Patience, Stability, inside, stability
+from surefoot.compress.stability import Domain, LinearConstraints, Patience, Stability, inside, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
@@ -31,14 +31,14 @@ from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
-from surefoot.reach.backward import relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.reach.crown import relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_over
 from surefoot.spec.query import Verdict
 from surefoot.spec.runtime import runner_of_onnx
@@ -70,7 +70,7 @@ class Report:
     confidence_met: float
     log: list[str] = field(default_factory=list)
     late: bool = False  # time was up before all of it was done
-    undecided: int = 0  # of the open units: those of which it is not known whether they are stable
+    unstable: int = 0  # of the open units: those of which it is not known whether they are stable
 
     @property
     def sentence(self) -> str:
@@ -83,10 +83,10 @@ class Report:
             stable = self.active + self.inactive
             if not stable + self.open:
                 return "Nothing changed: of the products none is 0, read by nothing, or a multiple of another."
-            if self.undecided:
+            if self.unstable:
                 return (
                     f"Nothing changed: of {self.units[0]} units {stable} are proven to be stable over the domain, of "
-                    f"which none can go, {self.open - self.undecided} are not stable, and {self.undecided} were not "
+                    f"which none can go, {self.open - self.unstable} are not stable, and {self.unstable} were not "
                     "decided in time."
                 )
             return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
@@ -129,7 +129,7 @@ def compress_file(
     out: Path,
     domain: Domain,
     seconds: float | Patience = 2.0,
-    witnesses: Tensor | None = None,
+    sample_inputs: Tensor | None = None,
     certificate: Path | None = None,
     tolerance: float = 0.0,
     clip: bool = False,
@@ -145,7 +145,7 @@ def compress_file(
         FileError: a file that cannot be read or written.
         InputError: an operation or a domain that cannot be treated.
     """
-    lower, upper, cuts = domain
+    lower, upper, constraints = domain
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
@@ -159,16 +159,18 @@ def compress_file(
             "a certificate of compression speaks of rectifiers: a network with products has none. Leave it out; "
             "`surefoot equal` decides whether two polynomials are the same"
         )
-    if cuts is not None and clip:
+    if constraints is not None and clip:
         raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")
     patience = Patience.of(seconds)
     until = patience.until
     mine = until.before(ALONE if certificate is None else WITH_CERTIFICATE)
-    work = _Work(graph, domain, Patience(patience.each, mine), witnesses, journal)
+    work = _Work(graph, domain, Patience(patience.each, mine), sample_inputs, journal)
     in_time = mine.run(lambda: work.search(tolerance))
     made, small, found = work.best
     if clip and found is _SAME:  # it is written all the same, with weights in float32
-        found = equal(graph, small, lower, upper, Patience(patience.each, until.before(CLIPPED)), cuts=cuts)
+        found = equal(
+            graph, small, lower, upper, Patience(patience.each, until.before(CLIPPED)), constraints=constraints
+        )
     if not in_time:
         kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
         made.log.append(f"time is up: what was not proven by then stays{kept}")
@@ -187,11 +189,11 @@ def compress_file(
             save_certificate(certificate, held)
     if in_time:
         journal.forget()
-    met, confidence = _met(path, out, lower, upper, cuts, until)
+    met, confidence = _met(path, out, lower, upper, constraints, until)
     active, inactive, open_ = made.stability.counts()
-    undecided = made.stability.undecided()
+    unstable = made.stability.unstable()
     if not made.stability.signs:  # time may have been up before any was bounded
-        undecided = open_ = _units(graph, Relu)
+        unstable = open_ = _units(graph, Relu)
     return Report(
         (_units(graph), _units(made.graph)),
         (fused(graph).parameters(), fused(made.graph).parameters()),
@@ -206,7 +208,7 @@ def compress_file(
         confidence,
         made.log,
         not in_time,
-        undecided,
+        unstable,
     )
 
 
@@ -215,21 +217,21 @@ Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the net
 
 def _domain_words(domain: Domain) -> dict[str, str]:
     """Write a domain as the metadata of a file."""
-    lower, upper, cuts = domain
+    lower, upper, constraints = domain
     words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
-    if cuts is None:
+    if constraints is None:
         return words
-    rows = {"surefoot.domain.rows": json.dumps(cuts.rows.tolist())}
-    return words | rows | {"surefoot.domain.bounds": json.dumps(cuts.bounds.tolist())}
+    rows = {"surefoot.domain.rows": json.dumps(constraints.rows.tolist())}
+    return words | rows | {"surefoot.domain.bounds": json.dumps(constraints.bounds.tolist())}
 
 
 def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline) -> Certificate:
     """Make the certificate of a file and its smaller one, and check it."""
-    lower, upper, cuts = work.domain
+    lower, upper, constraints = work.domain
     whole, path = given
     first, second = checked_graph(whole), checked_graph(open_onnx(out).graph)
     one, two = (
-        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.witnesses, cuts=cuts,
+        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.sample_inputs, constraints=constraints,
                   journal=work.journal).proof()
         for g, part in ((first, 0.4), (second, 0.6))
     )  # fmt: skip
@@ -245,7 +247,7 @@ class _Work:
     graph: Graph
     domain: Domain
     patience: Patience
-    witnesses: Tensor | None
+    sample_inputs: Tensor | None
     journal: Journal
     best: Made = field(init=False)
 
@@ -255,9 +257,9 @@ class _Work:
 
     def search(self, tolerance: float) -> bool:
         """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
-        lower, upper, cuts = self.domain
+        lower, upper, constraints = self.domain
         made, small, found = self.made()
-        scale = 1 + float(evaluate(self.graph, inside(lower, upper, SAMPLES, cuts=cuts)).abs().max())
+        scale = 1 + float(evaluate(self.graph, inside(lower, upper, SAMPLES, constraints=constraints)).abs().max())
         if not found.largest <= TOLERANCE * scale:
             refused = f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused"
             made, small, found = self.made(SAFE)
@@ -284,30 +286,32 @@ class _Work:
         return made, small, self._by_channels(made, small) if made.removed else _SAME
 
     def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
-        lower, upper, cuts = self.domain
+        lower, upper, constraints = self.domain
         patience = self.patience.before(REWRITING)
-        return compress(layers, lower, upper, patience, self.witnesses, rewrites, almost, cuts, self.journal)
+        return compress(layers, lower, upper, patience, self.sample_inputs, rewrites, almost, constraints, self.journal)
 
     def _by_forms(self, small: Graph) -> Equality:
-        one, two = pools_as_rectifiers(self.graph), pools_as_rectifiers(small)
-        lower, upper, cuts = self.domain
-        return equal(one, two, lower, upper, self.patience, forms_alone=True, cuts=cuts, journal=self.journal)
+        one, two = pools_as_relus(self.graph), pools_as_relus(small)
+        lower, upper, constraints = self.domain
+        return equal(
+            one, two, lower, upper, self.patience, forms_alone=True, constraints=constraints, journal=self.journal
+        )
 
     def _by_channels(self, made: Compressed, small: Graph) -> Equality:
         """Add what each removal of channels can change, and the rounding of weights."""
-        lower, upper, cuts = self.domain
+        lower, upper, constraints = self.domain
         region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
 
         def boxes(graph: Graph) -> list[Box]:
-            rows = None if cuts is None else cuts.tensors
-            return relax(graph, region, REAL, tighten_by_substitution, corners=False, cuts=rows).boxes
+            rows = None if constraints is None else constraints.tensors
+            return relax(graph, region, REAL, tighten_by_crown, multi_neuron=False, constraints=rows).boxes
 
-        same = [Match.same(channels_of(node)) for node in small.nodes]
-        bound = matched_difference(made.graph, small, same, boxes(made.graph), boxes(small))
+        same = [ChannelMap.same(channels_of(node)) for node in small.nodes]
+        bound = mapped_difference(made.graph, small, same, boxes(made.graph), boxes(small))
         for before, step in made.steps:
-            bound = bound + matched_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
+            bound = bound + mapped_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
         bound = bound + rounding_of_reading((self.graph, small), lower, upper)
-        return searched(self.graph, small, lower, upper, bound, cuts, self.patience.until)
+        return searched(self.graph, small, lower, upper, bound, constraints, self.patience.until)
 
 
 def _approximate(work: _Work, tolerance: float) -> None:
@@ -336,7 +340,7 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Pati
     one, two = open_onnx(first), open_onnx(second)
     _seen_over(domain, one, two)
     graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
-    return equal(*graphs, domain.lower, domain.upper, seconds, cuts=domain.cuts)
+    return equal(*graphs, domain.lower, domain.upper, seconds, constraints=domain.constraints)
 
 
 def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float | Deadline) -> Verdict:
@@ -355,8 +359,8 @@ def within_files(first: Path, second: Path, domain: Domain, most: float, seconds
 
     if link == "identity":
         graphs = flat_output(one.graph), flat_output(two.graph)
-        return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.cuts)
-    return within_softmax(one.graph, two.graph, domain.lower, domain.upper, most, seconds, run, domain.cuts)
+        return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.constraints)
+    return within_softmax(one.graph, two.graph, domain.lower, domain.upper, most, seconds, run, domain.constraints)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
@@ -424,10 +428,15 @@ def _units(graph: Graph, *kinds: type) -> int:
 
 
 def _met(
-    first: Path, second: Path, lower: Tensor, upper: Tensor, cuts: Cuts | None, until: Deadline = NEVER
+    first: Path,
+    second: Path,
+    lower: Tensor,
+    upper: Tensor,
+    constraints: LinearConstraints | None,
+    until: Deadline = NEVER,
 ) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
-    x = inside(lower, upper, SAMPLES, 1, cuts).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
+    x = inside(lower, upper, SAMPLES, 1, constraints).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
     runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
     given = np.split(x, range(RUNS, len(x), RUNS))
     met = []

@@ -7,11 +7,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from surefoot.compress.stable import Stability
+from surefoot.compress.stability import Stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Mul, Relu
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 
 
 def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
         raise InputError(f"points of shapes {tuple(start.shape)}, {tuple(end.shape)}; inputs are {graph.input_shape}")
     if any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError("a network with products is not piecewise linear")
-    graph = pools_as_rectifiers(graph.to(torch.float64))
+    graph = pools_as_relus(graph.to(torch.float64))
     start, end = start.double(), end.double()
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)
     for node in graph.nodes:

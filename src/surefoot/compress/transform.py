@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.compress.channels import Leaner, lean
-from surefoot.compress.journal import Journal
+from surefoot.compress.channels import Pruned, prune_channels
+from surefoot.compress.checkpoint import Journal
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stable import Cuts, Patience, Stability, stability
+from surefoot.compress.stability import LinearConstraints, Patience, Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear
-from surefoot.reach.boxes import Box
+from surefoot.reach.ibp import Box
 
 
 @dataclass(eq=False)
@@ -26,7 +26,7 @@ class Compressed:
     stability: Stability  # of the network that was given
     log: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)  # units, by rewrite
-    steps: list[tuple[Stability, Leaner]] = field(default_factory=list)  # removals of channels, one after another
+    steps: list[tuple[Stability, Pruned]] = field(default_factory=list)  # removals of channels, one after another
 
 
 def compress(
@@ -34,15 +34,15 @@ def compress(
     lower: Tensor,
     upper: Tensor,
     seconds: float | Patience = 2.0,
-    witnesses: Tensor | None = None,
+    sample_inputs: Tensor | None = None,
     rewrites: Sequence[str] = tuple(REWRITES),
     almost: float = 0.0,
-    cuts: Cuts | None = None,
+    constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Compressed:
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
-    Outside of the box, or of what `cuts` leave of it, nothing is promised. `rewrites` names those of `REWRITES` to
+    Outside of the box, or of what `constraints` leave of it, nothing is promised. `rewrites` names those of `REWRITES` to
     apply to dense layers, which are folded without an open unit only where `bottleneck` is among them; channels that
     nothing needs go in any case. Units that pass 0 by less than
     `almost` are taken for stable: the output changes then, by an amount that `equal` bounds.
@@ -57,10 +57,10 @@ def compress(
     """
     graph = graph.to(torch.float64)
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
-    first = found = stability(graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
+    first = found = stability(graph, lower, upper, seconds, sample_inputs, constraints=constraints, journal=journal)
     result = Compressed(graph, first)
     while _pass(result, found, rewrites, almost) or _leaner(result, found, almost):  # ends: each removes a unit
-        found = stability(result.graph, lower, upper, seconds, witnesses, cuts=cuts, journal=journal)
+        found = stability(result.graph, lower, upper, seconds, sample_inputs, constraints=constraints, journal=journal)
     result.log += _staying(found)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
@@ -109,7 +109,7 @@ def _leaner(result: Compressed, found: Stability, almost: float) -> bool:
     for place in found.signs:  # what is taken for inactive gives nothing
         silent = _nearly(found, place, almost) < 0
         boxes[place] = Box(*(torch.where(silent, 0.0, end) for end in (boxes[place].lower, boxes[place].upper)))
-    made = lean(found.graph, boxes)
+    made = prune_channels(found.graph, boxes)
     if not made.dead and not made.merged:
         return False
     result.steps.append((found, made))

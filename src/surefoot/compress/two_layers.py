@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.compress.pieces import Piece, pieces
+from surefoot.compress.linear_regions import LinearRegion, linear_regions
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Linear, Relu, Reshape
@@ -22,14 +22,14 @@ def two_layers(graph: Graph, lower: Tensor, upper: Tensor, sharpness: float = 1e
     error does not go to 0: it is exact on a share of the volume, which `share_exact` measures, and not uniformly close.
 
     Raises:
-        InputError: a network that `pieces` cannot take, more regions than `most`, or a sharpness that is not positive.
+        InputError: a network that `linear_regions` cannot take, more regions than `most`, or a sharpness that is not positive.
 
     Reference: Kumar, Serra, Ramalingam 2019 state that two hidden layers suffice for such an approximation; this
     construction is ours.
     """
     if not 0 < sharpness < np.inf:
         raise InputError(f"the sharpness must be positive and finite; got {sharpness}")
-    found = pieces(graph, lower, upper, most)
+    found = linear_regions(graph, lower, upper, most)
     d, k = int(np.prod(graph.input_shape)), len(found[0].offset)
     low = lower.double().flatten().numpy()
     units: dict[bytes, int] = {}
@@ -58,7 +58,7 @@ def _linear(weight: np.ndarray, offset: np.ndarray) -> Linear:
     return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(offset))
 
 
-def _borders(piece: Piece) -> np.ndarray:
+def _borders(piece: LinearRegion) -> np.ndarray:
     """Return the rows (r, 1 + d) of a piece, those that no input moves left out, of length 1."""
     rows = np.concatenate([piece.offsets[:, None], piece.rows], 1)
     sizes = np.linalg.norm(piece.rows, axis=1)

@@ -87,12 +87,12 @@ def focal(logits: Tensor, target: Tensor, steps: np.ndarray, in_place: bool = Fa
     return value, mass, scale
 
 
-def tally(scores: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def tally(scores: np.ndarray, correct: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Compute rows, hits and sum of scores of each bin (edge j-1, edge j], and of exactly 0 first: (bins + 1, 3)."""
-    scores, hits = np.ascontiguousarray(scores), np.ascontiguousarray(hits)
+    scores, correct = np.ascontiguousarray(scores), np.ascontiguousarray(correct)
     sums = np.zeros((4, len(edges), 3))
     function = LIBRARY.surefoot_tally_f32 if scores.dtype == np.float32 else LIBRARY.surefoot_tally_f64
-    at = [x.ctypes.data for x in (scores, hits, edges, sums)]
+    at = [x.ctypes.data for x in (scores, correct, edges, sums)]
     function(at[0], at[1], len(scores), at[2], len(edges) - 1, at[3])
     return sums.sum(0)
 

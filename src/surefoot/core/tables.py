@@ -58,7 +58,7 @@ def iter_predictions(
 
 
 def resolution_of(
-    pieces: "Sequence[Piece]", labels: Path | str | None = None, kind: Kind | None = None
+    pieces: "Sequence[TablePart]", labels: Path | str | None = None, kind: Kind | None = None
 ) -> float | None:
     """Find the resolution of a table of probabilities that is read in pieces; None where each piece knows it alone.
 
@@ -89,7 +89,7 @@ def _least(found: list[tuple[float, np.dtype]]) -> float:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TablePart:
     """A part of a table that can be read alone: a group of rows of a Parquet file, or any other file whole.
 
     Attributes:
@@ -105,7 +105,7 @@ class Piece:
     group: int | None = None
 
 
-def pieces_of(path: Path | str) -> list[Piece]:
+def pieces_of(path: Path | str) -> list[TablePart]:
     """List the pieces of a table: from Parquet files only their footers are read.
 
     Arguments:
@@ -123,7 +123,7 @@ def pieces_of(path: Path | str) -> list[Piece]:
         if not path.exists():
             raise FileError(f"cannot read {path}: there is no such file or folder")
         if path.is_file() and path.suffix != ".parquet":
-            return [Piece(str(path))]
+            return [TablePart(str(path))]
         names = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
     if not names:
         raise FileError(f"{path} is a folder without any .parquet file in it")
@@ -137,7 +137,7 @@ def pieces_of(path: Path | str) -> list[Piece]:
             for group in range(file.metadata.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if rows:
-                    found.append(Piece(name, rows, first, group))
+                    found.append(TablePart(name, rows, first, group))
                     first += rows
     if not found:
         raise InputError(f"{path}: the table has no rows")
@@ -184,7 +184,7 @@ def _opened(name: str) -> Iterator[parquet.ParquetFile]:
 
 
 def read_piece(
-    piece: Piece, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None,
+    piece: TablePart, labels: Path | str | None = None, kind: Kind | None = None, by: str | None = None,
     values: int = 1 << 22,
 ) -> Iterator[Predictions]:  # fmt: skip
     """Read a piece in batches of about `values` scores (Parquet; other formats come as one).
@@ -214,7 +214,7 @@ def read_piece(
         raise FileError(f"{piece.path} is damaged or not a {path.suffix} file: {error}") from error
 
 
-def _read_parquet(piece: Piece, by: str | None, values: int) -> Iterator[Predictions]:
+def _read_parquet(piece: TablePart, by: str | None, values: int) -> Iterator[Predictions]:
     with _opened(piece.path) as file:
         schema = file.schema_arrow
         about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))

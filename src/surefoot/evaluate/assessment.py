@@ -11,7 +11,7 @@ import torch
 
 from surefoot.compress.files import Report as Compression
 from surefoot.compress.files import compress_file
-from surefoot.compress.stable import Domain
+from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.evaluate.certified import Radius, certify_images
@@ -19,7 +19,7 @@ from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, per
 from surefoot.evaluate.evaluation import Evaluation, evaluate, plain
 from surefoot.graph.onnx_file import load_model
 from surefoot.metrics.intervals import clopper_pearson
-from surefoot.recalibrate import Auto, Recalibrator, TemperatureScaling, save_recalibrator
+from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.many import open_network
@@ -55,7 +55,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Part:
+class AssessedPart:
     """Some of the rows: how many, what was claimed, how often it was right with its 95% interval."""
 
     name: str
@@ -78,7 +78,7 @@ class Assessment:
     title: str
     evaluation: Evaluation
     why: str  # the map
-    by: dict[str, list[Part]]  # after the map: by class, by confidence, by group
+    by: dict[str, list[AssessedPart]]  # after the map: by class, by confidence, by group
     certified: list[Radius] | None
     images: int  # that were certified
     smaller: Compression | None
@@ -94,12 +94,12 @@ def assess(
     network: Path,
     validation: Inputs,
     test: Inputs,
-    ask: Ask,
+    region_to_query: Ask,
     folder: Path,
     title: str,
     class_names: tuple[str, ...] | None = None,
     step: Callable[[str], None] = lambda _: None,
-) -> tuple[Assessment, Predictions, Recalibrator]:
+) -> tuple[Assessment, Predictions, Calibrator]:
     """Assess an ONNX network of logits or probabilities; leave what was made in a folder.
 
     Leaves `predictions.parquet`, `map.json`, `calibrated.onnx`, and `small.onnx` where it could be made smaller.
@@ -112,43 +112,43 @@ def assess(
     model = load_model(network)
     predictions = _predictions(model, network, validation, test, class_names)
     step("calibrating")
-    evaluation, recalibrator = evaluate(predictions, "auto", None, title, ask.seed)
-    why = recalibrator.why_ if isinstance(recalibrator, Auto) else ""
+    evaluation, calibrator = evaluate(predictions, "auto", None, title, region_to_query.seed)
+    why = calibrator.why_ if isinstance(calibrator, Auto) else ""
     save_predictions(predictions, folder / "predictions.parquet")
-    save_recalibrator(recalibrator, folder / "map.json")
+    save_calibrator(calibrator, folder / "map.json")
     reasons: dict[str, str] = {}
     if predictions.kind == "logits" and model.graph.node[-1].op_type not in ("Softmax", "LogSoftmax"):
-        save_onnx(model_to_onnx(load_onnx(network), recalibrator, None), folder / "calibrated.onnx")
+        save_onnx(model_to_onnx(load_onnx(network), calibrator, None), folder / "calibrated.onnx")
     else:
         reasons["export"] = "the network gives probabilities: a map goes behind logits"
     tested = predictions.part("test")
-    repaired = recalibrator.predict_proba(tested.logits())
+    repaired = calibrator.predict_proba(tested.logits())
     by = worst_parts(repaired, tested.labels, class_names, test.group)
     step("certifying")
     certified = None
-    count = min(ask.images, len(test.x))
+    count = min(region_to_query.images, len(test.x))
     try:
         certified, _ = certify_images(
             open_network(network),
             test.x[:count].astype(np.float64),
             test.y[:count].tolist(),
-            ask.radii,
-            ask.valid,
-            recalibrator,
+            region_to_query.radii,
+            region_to_query.valid,
+            calibrator,
         )
     except InputError as error:
         reasons["certified"] = str(error)
     step("making it smaller")
     smaller = None
     try:
-        low, high = (torch.full(test.x.shape[1:], end, dtype=torch.float64) for end in ask.valid)
+        low, high = (torch.full(test.x.shape[1:], end, dtype=torch.float64) for end in region_to_query.valid)
         seen = torch.from_numpy(test.x[:500].astype(np.float64))
-        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), ask.seconds, seen)
+        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), region_to_query.seconds, seen)
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)
     made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph)
-    return made, predictions, recalibrator
+    return made, predictions, calibrator
 
 
 def _predictions(
@@ -174,19 +174,19 @@ def _predictions(
     return Predictions(table, kind, labels, split, class_names, {"model": network.name}, group)
 
 
-def part_of(name: str, confidence: np.ndarray, hits: np.ndarray) -> Part:
+def part_of(name: str, confidence: np.ndarray, correct: np.ndarray) -> AssessedPart:
     """Summarise some rows; the interval is Clopper and Pearson's."""
-    n, right = len(hits), int(hits.sum())
+    n, right = len(correct), int(correct.sum())
     low, high = clopper_pearson(np.array(right), np.array(n))
-    return Part(name, n, float(confidence.mean()), right / n, float(low), float(high))
+    return AssessedPart(name, n, float(confidence.mean()), right / n, float(low), float(high))
 
 
 def worst_parts(
     probs: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None = None, group: np.ndarray | None = None
-) -> dict[str, list[Part]]:
+) -> dict[str, list[AssessedPart]]:
     """Divide rows by predicted class, by confidence, and by group; in each, the most miscalibrated first."""
     top, confidence = probs.argmax(1), probs.max(1)
-    hits = top == labels
+    correct = top == labels
     names = class_names or tuple(f"class {j}" for j in range(probs.shape[1]))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, 6)))
     band = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -201,7 +201,7 @@ def worst_parts(
         found["group"] = [(str(name), group == name) for name in np.unique(group)]
     return {
         title: sorted(
-            (part_of(name, confidence[rows], hits[rows]) for name, rows in parts if rows.sum() >= LEAST_ROWS),
+            (part_of(name, confidence[rows], correct[rows]) for name, rows in parts if rows.sum() >= LEAST_ROWS),
             key=lambda part: (-part.gap, -abs(part.confidence - part.accuracy)),
         )
         for title, parts in found.items()
@@ -210,7 +210,7 @@ def worst_parts(
 
 def _paragraph(
     evaluation: Evaluation,
-    by: dict[str, list[Part]],
+    by: dict[str, list[AssessedPart]],
     certified: list[Radius] | None,
     smaller: Compression | None,
     images: int,

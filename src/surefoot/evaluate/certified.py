@@ -8,12 +8,12 @@ import numpy as np
 
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.reach.stars import Star
-from surefoot.recalibrate import Recalibrator
-from surefoot.spec.perturbations import Region, ball
+from surefoot.recalibrate import Calibrator
+from surefoot.spec.perturbations import Region, linf_ball
 from surefoot.spec.query import Query, robustness
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import plain
-from surefoot.verify.run import Network, ask, verify
+from surefoot.verify.run import Network, region_to_query, verify
 from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
 
 DIRECTIONS = 32
@@ -61,7 +61,7 @@ def certify_images(
     labels: Sequence[int],
     radii: Sequence[float],
     valid: tuple[float, float],
-    recalibrator: Recalibrator | None,
+    calibrator: Calibrator | None,
     done: Callable[[], None] | None = None,
     until: Deadline = NEVER,
 ) -> tuple[list[Radius], list[list[Certified]]]:
@@ -74,8 +74,8 @@ def certify_images(
     for eps in radii:
         found, bounded = [], 0
         for image in images:
-            region = ball(image, eps, *valid)
-            one = until.before(1 / left).run(lambda region=region: certify(network, region, recalibrator))
+            region = linf_ball(image, eps, *valid)
+            one = until.before(1 / left).run(lambda region=region: certify(network, region, calibrator))
             left -= 1
             bounded += one is not None
             found.append(one or nothing_certain(network.outputs))
@@ -90,7 +90,7 @@ def show(
     network: Network, number: int, image: np.ndarray, label: int, region: Region, certified: Certified, seconds: float
 ) -> Shown:
     """Collect the pictures of one image: its verdict, a counterexample, and where two outputs can be."""
-    there, query = ask(network, region, robustness(np.zeros(1), np.zeros(1), label, network.outputs).unsafe)
+    there, query = region_to_query(network, region, robustness(np.zeros(1), np.zeros(1), label, network.outputs).unsafe)
     answer = plain(verify(there, query, seconds))
     shape = network.graph.input_shape
     other = None
@@ -99,7 +99,7 @@ def show(
     likely = certified.upper if other is None else np.asarray(answer["output"])
     rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
     star = star_of_box(query, shape)
-    reached = over_approximate(there.pooled, star, query, programs=False).star
+    reached = over_approximate(there.pooled, star, query, lps_solved=False).star
     corners = polygon(reached, label, rival)
     sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
     return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners, sets)

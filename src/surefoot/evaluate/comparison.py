@@ -17,14 +17,14 @@ from surefoot.evaluate.evaluation import Evaluation, divide, evaluate
 from surefoot.evaluate.remedy import Recommendation, recommend
 from surefoot.metrics import METRICS, Metric
 from surefoot.metrics.intervals import DRAWS, Sample, replicate
-from surefoot.metrics.uncertainty import SHARDS, Rows, Sharded, total, uniforms
+from surefoot.metrics.uncertainty import SHARDS, RowRange, Sharded, total, uniforms
 
 COLUMNS = ("error", "ece", "ada_ece", "classwise_ece", "ks", "nll")
 STAGES = ("before", "after")
 
 
 @dataclass(frozen=True)
-class Value:
+class ColumnValue:
     """A column's number for one loss: mean over seeds, half-width of its 95% interval, mean noise floor.
 
     `best` says that it beats every other loss at 5% in paired tests, corrected for their number; never with one seed.
@@ -42,11 +42,11 @@ class Row:
 
     loss: str
     seeds: int
-    before: dict[str, Value]
-    after: dict[str, Value]
-    temperature: Value
+    before: dict[str, ColumnValue]
+    after: dict[str, ColumnValue]
+    temperature: ColumnValue
 
-    def at(self, stage: str) -> dict[str, Value]:
+    def at(self, stage: str) -> dict[str, ColumnValue]:
         """Return the columns of a stage, `before` or `after`."""
         return self.before if stage == "before" else self.after
 
@@ -80,11 +80,11 @@ class _Cell:
     """One trained network: its evaluation, and how every column changes with the test rows."""
 
     def __init__(self, predictions: Predictions, method: str, title: str) -> None:
-        self.evaluation, recalibrator = evaluate(predictions, method, title=title)
+        self.evaluation, calibrator = evaluate(predictions, method, title=title)
         _, tested = divide(predictions, None)
         self.labels = tested.labels
         self.before = _deviations(tested.scored(), tested.labels)
-        self.after = _deviations(recalibrator.predict_scored(tested.logits()), tested.labels)
+        self.after = _deviations(calibrator.predict_scored(tested.logits()), tested.labels)
 
     def value(self, stage: str, column: str) -> float:
         reading = getattr(self.evaluation, stage).readings[_metric(column).name]
@@ -107,7 +107,7 @@ def _deviations(probs: Scored, labels: Labels) -> dict[str, Float[np.ndarray, "2
     for observe in dict.fromkeys(METRICS[name].observe for name in columns):
         own = [METRICS[name] for name in columns if METRICS[name].observe == observe]
         sharded = Sharded(observe, seed=0)
-        sharded.add(probs, labels, Rows(0, len(labels)))
+        sharded.add(probs, labels, RowRange(0, len(labels)))
         extra = sample.extra_rows(observe)
         if extra is None:  # no row has another class that could be its label
             found |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in own}
@@ -168,17 +168,17 @@ def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
     width = float("nan")
     if len(own) > 1:
         width = float(stats.t.ppf(0.975, len(own) - 1) * temperatures.std(ddof=1) / math.sqrt(len(own)))
-    temperature = Value(float(temperatures.mean()), width, float("nan"), False)
+    temperature = ColumnValue(float(temperatures.mean()), width, float("nan"), False)
     return Row(loss, len(own), stages["before"], stages["after"], temperature)
 
 
-def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> Value:
+def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> ColumnValue:
     own = cells[loss]
     values = np.array([cell.value(stage, column) for cell in own])
     error, freedom = _spread(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0))
     width = float(stats.t.ppf(0.975, freedom) * error)
     floor = float(np.mean([cell.floor(stage, column) for cell in own]))
-    return Value(float(values.mean()), width, floor, _beats_all(loss, stage, column, cells))
+    return ColumnValue(float(values.mean()), width, floor, _beats_all(loss, stage, column, cells))
 
 
 def _beats_all(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> bool:

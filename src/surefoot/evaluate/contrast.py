@@ -15,7 +15,7 @@ from surefoot.metrics import Metric
 from surefoot.metrics.base import Tally
 from surefoot.metrics.intervals import DRAWS, MOST_SAMPLE, UNDERFLOW, Replicates, Sample, interval, read_sums
 from surefoot.metrics.proper import observe_each
-from surefoot.metrics.uncertainty import Rows, Sharded, total, uniforms
+from surefoot.metrics.uncertainty import RowRange, Sharded, total, uniforms
 
 _LEAST_ROWS = 20  # below, a bootstrap's interval is far too narrow
 MEAN_DRAWS = 4000  # of the mean of a score, where a draw is cheap
@@ -140,7 +140,7 @@ def _extra_rows(a: Scored, b: Scored, labels: Labels, seed: int) -> _Extra | Non
 
 def _shards(metric: Metric, batch: Scored, labels: Labels, seed: int) -> list[Tally]:
     sharded = Sharded(metric.observe, seed)
-    sharded.add(batch, labels, Rows(0, len(labels)))
+    sharded.add(batch, labels, RowRange(0, len(labels)))
     return sharded.tallies
 
 

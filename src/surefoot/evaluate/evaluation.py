@@ -15,11 +15,11 @@ from surefoot.evaluate.remedy import Remedy, find_remedy
 from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
 from surefoot.metrics.intervals import clopper_pearson
 from surefoot.metrics.reliability import Reliability, zero_in_first
-from surefoot.recalibrate import Auto, Recalibrator, find_recalibrator
+from surefoot.recalibrate import Auto, Calibrator, find_calibrator
 
 
 @dataclass(frozen=True)
-class Curve:
+class ReliabilityCurve:
     """A reliability diagram's data: for each bin that is not empty, its edges, rows, and accuracy with its interval."""
 
     lower: tuple[float, ...]
@@ -38,7 +38,7 @@ class Measured:
     n: int
     k: int
     readings: dict[str, Reading]
-    curve: Curve
+    curve: ReliabilityCurve
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,17 @@ class Evaluation:
     fitted_right: float = math.nan
 
 
-def curve_of(tally: Reliability) -> Curve:
+def curve_of(tally: Reliability) -> ReliabilityCurve:
     """Compute the reliability diagram of a tally; intervals are Clopper and Pearson's, 95% a bin."""
     bins = len(tally.count) - 1
-    count, hits, confidence = (zero_in_first(x) for x in (tally.count, tally.hits, tally.confidence))
+    count, correct, confidence = (zero_in_first(x) for x in (tally.count, tally.correct, tally.confidence))
     filled = np.flatnonzero(count)
-    count, hits, confidence = count[filled], hits[filled], confidence[filled]
-    low, high = clopper_pearson(hits, count)
-    columns = (filled / bins, (filled + 1) / bins, count, confidence / count, hits / count, low, high)
+    count, correct, confidence = count[filled], correct[filled], confidence[filled]
+    low, high = clopper_pearson(correct, count)
+    columns = (filled / bins, (filled + 1) / bins, count, confidence / count, correct / count, low, high)
     lists = [tuple(column.tolist()) for column in columns]
     lists[2] = tuple(int(c) for c in lists[2])
-    return Curve(*lists)  # type: ignore[arg-type]
+    return ReliabilityCurve(*lists)  # type: ignore[arg-type]
 
 
 def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0) -> Measured:
@@ -116,24 +116,24 @@ def evaluate(
     calibration: Predictions | None = None,
     title: str = "",
     seed: int = 0,
-) -> tuple[Evaluation, Recalibrator]:
+) -> tuple[Evaluation, Calibrator]:
     """Fit a recalibrator on one part of the predictions and measure the other before and after; also return the map.
 
     With `auto`, the evaluation has the name of the map that was chosen.
     """
     fitted_on, tested = divide(table, calibration, seed)
-    recalibrator = find_recalibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
+    calibrator = find_calibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
     before = measure_all(tested.scored(), tested.labels, seed)
-    after = measure_all(recalibrator.predict_scored(tested.logits()), tested.labels, seed)
-    temperature = getattr(recalibrator, "temperature_", None)
-    if isinstance(recalibrator, Auto):
-        method = recalibrator.method_  # what was chosen is what was done
+    after = measure_all(calibrator.predict_scored(tested.logits()), tested.labels, seed)
+    temperature = getattr(calibrator, "temperature_", None)
+    if isinstance(calibrator, Auto):
+        method = calibrator.method_  # what was chosen is what was done
     remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
     evaluation = Evaluation(
         title, before, after, method, temperature, fitted_on.n, table.provenance, remedy, tested.zeros,
-        recalibrator.at_bound_, share_right(fitted_on),
+        calibrator.at_bound_, share_right(fitted_on),
     )  # fmt: skip
-    return evaluation, recalibrator
+    return evaluation, calibrator
 
 
 def share_right(table: Predictions) -> float:

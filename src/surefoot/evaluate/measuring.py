@@ -13,17 +13,17 @@ from surefoot.core.errors import InputError
 from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Kind
 from surefoot.core.scored import Scored
-from surefoot.core.tables import Piece, pieces_of, read_piece, resolution_of
+from surefoot.core.tables import TablePart, pieces_of, read_piece, resolution_of
 from surefoot.metrics import Metric
-from surefoot.metrics.uncertainty import Measuring, Reading, Rows
-from surefoot.recalibrate import Recalibrator
+from surefoot.metrics.uncertainty import Measuring, Reading, RowRange
+from surefoot.recalibrate import Calibrator
 
 EMPTY = "(empty)"  # the group of rows whose column holds an empty text: "" stands for all rows
 _TASKS = 200  # at most: what comes back from each is merged here
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeasurementPlan:
     """What is read of a table, and how.
 
     Attributes:
@@ -40,7 +40,7 @@ class Plan:
     metrics: tuple[Metric, ...]
     split: str | None = None
     by: str | None = None
-    recalibrator: Recalibrator | None = None
+    calibrator: Calibrator | None = None
     intervals: bool = True
     floors: bool = True
     seed: int = 0
@@ -64,7 +64,7 @@ class Group:
 
 
 def measure_table(
-    path: Path | str, plan: Plan, *, jobs: int = 1, cluster: str | None = None,
+    path: Path | str, plan: MeasurementPlan, *, jobs: int = 1, cluster: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Group]:  # fmt: skip
     """Read all metrics of a table; under "" for all its rows, and under each value of the column `by`.
@@ -108,7 +108,9 @@ def measure_table(
     return {name: Group(state.n, state.k, state.readings(), zeros.get(name)) for name, state in sorted(states.items())}
 
 
-def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]:
+def _observe(
+    pieces: Sequence[TablePart], plan: MeasurementPlan
+) -> tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]:
     """Read pieces; return the number of rows read, the state of each group, and the zeros that are stored of it."""
     states: dict[str, Measuring] = {}
     zeros: list[tuple[str, Zeros]] = []
@@ -129,10 +131,10 @@ def _observe(pieces: Sequence[Piece], plan: Plan) -> tuple[int, dict[str, Measur
                 if not own.any():
                     continue
                 if scored is None:
-                    scored = plan.recalibrator.predict_scored(batch.logits()) if plan.recalibrator else batch.scored()
+                    scored = plan.calibrator.predict_scored(batch.logits()) if plan.calibrator else batch.scored()
                 state = states.setdefault(name, plan.state())
                 some = scored if own.all() else scored[own]
-                state.add(some, batch.labels[own], Rows(first, batch.n, None if own.all() else own))
+                state.add(some, batch.labels[own], RowRange(first, batch.n, None if own.all() else own))
                 if batch.zeros is not None and (stored := int(np.count_nonzero(batch.scores[own] == 0))):
                     zeros.append((name, Zeros(stored, batch.floor)))
             first += batch.n

@@ -10,14 +10,14 @@ from surefoot.core.predictions import Predictions
 from surefoot.data import Part, Prepare
 from surefoot.metrics import OOD_SCORES, ood_auroc
 from surefoot.recalibrate import TemperatureScaling
-from surefoot.train import Cell, load_model, predict
+from surefoot.train import Run, load_model, predict
 
 # Of one set of strange inputs and one score: loss -> stage -> mean over seeds in percent, and half its 95% interval.
 Values = dict[str, dict[str, tuple[float, float]]]
 
 
 def ood_values(
-    runs: Mapping[Cell, Predictions], folder: Path, strange: Mapping[str, Part], prepare: Prepare
+    runs: Mapping[Run, Predictions], folder: Path, strange: Mapping[str, Part], prepare: Prepare
 ) -> dict[tuple[str, str], Values]:
     """Compute the AUROC of every network of a matrix against each set of strange inputs, by each score."""
     found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from surefoot.core.predictions import Predictions
 from surefoot.losses import LOSSES, FocalLoss
 from surefoot.losses.gamma import Steps
-from surefoot.recalibrate import FocalUndo, FocalUndoTemperature, Identity, Recalibrator, TemperatureScaling, choose
+from surefoot.recalibrate import Calibrator, Identity, InverseFocal, InverseFocalTemperature, TemperatureScaling, choose
 from surefoot.recalibrate.auto import score_rows
 
 
@@ -27,7 +27,7 @@ class Remedy:
         return self.nll[self.method]
 
 
-def maps_for(loss: str) -> dict[str, Callable[[], Recalibrator]]:
+def maps_for(loss: str) -> dict[str, Callable[[], Calibrator]]:
     """Return the maps worth a try for a network trained with a loss, the simplest first.
 
     For focal losses, the undo of their own gamma.
@@ -35,13 +35,13 @@ def maps_for(loss: str) -> dict[str, Callable[[], Recalibrator]]:
     >>> list(maps_for("ce")), list(maps_for("fl-3"))
     (['none', 'temperature'], ['none', 'temperature', 'focal-undo', 'focal-undo-temperature'])
     """
-    found: dict[str, Callable[[], Recalibrator]] = {"none": Identity, "temperature": TemperatureScaling}
+    found: dict[str, Callable[[], Calibrator]] = {"none": Identity, "temperature": TemperatureScaling}
     made = LOSSES[loss]() if loss in LOSSES else None
     rule = made.policy.at(1.0) if isinstance(made, FocalLoss) else None
     if isinstance(rule, Steps):
         thresholds = tuple(math.exp(edge) for edge in rule.edges)
-        found["focal-undo"] = partial(FocalUndo, rule.gammas, thresholds)
-        found["focal-undo-temperature"] = partial(FocalUndoTemperature, rule.gammas, thresholds)
+        found["focal-undo"] = partial(InverseFocal, rule.gammas, thresholds)
+        found["focal-undo-temperature"] = partial(InverseFocalTemperature, rule.gammas, thresholds)
     return found
 
 

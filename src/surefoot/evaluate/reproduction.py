@@ -9,7 +9,7 @@ from surefoot.evaluate.published import FROM_MEMORY, RERUN, published
 
 COLUMN_OF = {"ece": "ece", "ada-ece": "ada_ece", "classwise-ece": "classwise_ece", "nll": "nll", "error": "error"}
 
-Verdict = Literal["reproduced", "not reproduced", "cannot be told apart", "no published number", "another recipe"]
+Outcome = Literal["reproduced", "not reproduced", "cannot be told apart", "no published number", "another recipe"]
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Entry:
     half_width: float
     published: float | None
     from_memory: bool
-    verdict: Verdict
+    verdict: Outcome
 
 
-def judge(mean: float, half_width: float, target: float | None, tolerance: float, same_recipe: bool = True) -> Verdict:
+def judge(mean: float, half_width: float, target: float | None, tolerance: float, same_recipe: bool = True) -> Outcome:
     """Compare a mean and its interval with a published number, which itself is one run of many that could have been.
 
     Reproduced: the whole interval lies within what two runs of the paper's code lie apart. Not reproduced: none of it

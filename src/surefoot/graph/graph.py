@@ -14,6 +14,8 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    ElementwiseAffine,
+    Gather,
     Input,
     Linear,
     MaxPool2d,
@@ -21,10 +23,8 @@ from surefoot.graph.ops import (
     Op,
     Relu,
     Reshape,
-    Scale,
     Shape,
     Softmax,
-    Take,
 )
 
 V = TypeVar("V")
@@ -115,7 +115,7 @@ class GraphBuilder:
 
 def _shape(op: Op, given: Sequence[Shape]) -> Shape:
     match op:
-        case Linear() | Conv2d() | Scale() | Take() | Reshape() | MaxPool2d():
+        case Linear() | Conv2d() | ElementwiseAffine() | Gather() | Reshape() | MaxPool2d():
             return op.shape(given[0])
         case Relu() | Softmax():
             return given[0]

@@ -1,6 +1,6 @@
 """Read a network from ONNX.
 
-Constants are folded with ONNX's own reference implementation; whatever only moves data becomes one `Take`. Only what
+Constants are folded with ONNX's own reference implementation; whatever only moves data becomes one `Gather`. Only what
 leads to the output is read: a file may hold more.
 """
 
@@ -16,7 +16,7 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
-from surefoot.graph.onnx_values import Known, Value, Values, finite, guard
+from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
 from surefoot.graph.ops import Shape
 
 _OLDEST_OPSET = 7
@@ -141,7 +141,7 @@ class _Reader:
 
     def finish(self) -> Graph:
         last = self.known.get(self.output)
-        if not isinstance(last, Value):
+        if not isinstance(last, OnnxValue):
             raise InputError(f"the output {self.output!r} is nothing that is computed from the input")
         return self.values.builder.build(last.place)
 
@@ -152,7 +152,7 @@ class _Reader:
                 raise InputError(f"its input {name!r} is the result of nothing before it")
             inputs.append(self.known[name] if name else None)
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        values = [x for x in inputs if isinstance(x, Value)]
+        values = [x for x in inputs if isinstance(x, OnnxValue)]
         if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
         if node.op_type in SUPPORTED | _FOLDED:
@@ -214,7 +214,7 @@ class _Reader:
     def _move(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> list["Known"]:
         """Anything that only moves data: run it on the places themselves, and see where each goes."""
         value = inputs[0]
-        if not isinstance(value, Value) or any(isinstance(x, Value) for x in inputs[1:]):
+        if not isinstance(value, OnnxValue) or any(isinstance(x, OnnxValue) for x in inputs[1:]):
             raise InputError("where data is moved to must be constant")
         if node.op_type in ("Expand", "Tile"):
             target = inputs[1]

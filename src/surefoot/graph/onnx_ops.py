@@ -10,10 +10,10 @@ import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import Known, Value, Values, finite, guard, inverted, rounded_from, value_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard, inverted, rounded_from, value_of
 from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
 
-_Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], Value]"
+_Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], OnnxValue]"
 
 
 _SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
@@ -38,7 +38,7 @@ def _optional(inputs: "list[Known | None]", at: int, what: str) -> torch.Tensor 
     return torch.from_numpy(_constant(inputs[at], what))
 
 
-def _conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     signal = len(value_of(inputs[0]).full) == 3
     value = reader.image(inputs[0])
     weight = torch.from_numpy(_constant(inputs[1], "kernel"))
@@ -53,13 +53,13 @@ def _conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     return _again_signal(reader, reader.add(op, value, name=name), signal)
 
 
-def _again_signal(reader: Values, value: Value, signal: bool) -> Value:
+def _again_signal(reader: Values, value: OnnxValue, signal: bool) -> OnnxValue:
     if not signal:
         return value
     return reader.taken(value, np.arange(math.prod(value.full)).reshape(1, value.full[1], value.full[3]))
 
 
-def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Compute alpha x W + beta C, in the runtime's steps: folded into W, alpha would hide what overflows."""
     value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix")
     if len(value.full) != 2:
@@ -83,8 +83,8 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     return reader.scaled(product, alpha, shift, name, rounded)
 
 
-def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-    if isinstance(inputs[0], Value):
+def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    if isinstance(inputs[0], OnnxValue):
         value, weight = inputs[0], _constant(inputs[1], "matrix")
         matrix = _one_matrix(weight if weight.ndim > 1 else weight[:, None])
         out = reader.add(Linear(torch.tensor(matrix.T)), value, name=name)
@@ -109,13 +109,13 @@ def _one_matrix(weight: np.ndarray) -> np.ndarray:
     return weight.reshape(weight.shape[-2:])
 
 
-def _of_rank(reader: Values, out: Value, matrix: int, values: int) -> Value:
+def _of_rank(reader: Values, out: OnnxValue, matrix: int, values: int) -> OnnxValue:
     """Put the axes of length 1 before a product's that a matrix of a higher rank than its values' gives it."""
     more = matrix - 2 if values == 1 else max(matrix - values, 0)
     return reader.taken(out, np.arange(math.prod(out.full)).reshape((1,) * more + out.full)) if more else out
 
 
-def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Two steps, x - mean and the rest, so that rounding is bounded by what a runtime really adds and multiplies."""
     value = value_of(inputs[0])
     if a.get("training_mode", 0):
@@ -136,11 +136,11 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
 
 
-def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     return reader.add(Relu(), value_of(inputs[0]), name=name)
 
 
-def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Slope x + (1 - slope) relu(x)."""
     value, slope = value_of(inputs[0]), _attribute(a, "alpha", 0.01)
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
@@ -151,7 +151,7 @@ def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name
     )
 
 
-def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """min(max(x, low), high), whatever the size of a bound; an infinite one is none."""
     value = value_of(inputs[0])
     low, high = (
@@ -170,7 +170,7 @@ def _bound(x: "Known | None", what: str) -> np.ndarray:
     return x.astype(np.float64).reshape(())
 
 
-def _beyond(reader: Values, value: Value, bound: np.ndarray, sign: float, name: str) -> Value:
+def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, name: str) -> OnnxValue:
     """Take the larger of values and constants (sign 1), or the smaller (sign -1); infinite constants are none.
 
     max(x, c) = c + relu(x - c) = x + relu(c - x). The first has one term in x, so that intervals stay exact; where c is
@@ -196,8 +196,8 @@ def _extreme(op: str) -> _Read:
     """
     sign = 1.0 if op == "Max" else -1.0
 
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
-        total, *others = [x for x in inputs if isinstance(x, Value)]
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+        total, *others = [x for x in inputs if isinstance(x, OnnxValue)]
         for other in others:
             gap = _branches(reader, "Sub", total, other, "")
             open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
@@ -209,13 +209,13 @@ def _extreme(op: str) -> _Read:
     return read
 
 
-def _max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
     out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
     return _again_signal(reader, out, signal)
 
 
-def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """A sum over windows, then one over how many are counted."""
     value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
     channels = value.sample[0]
@@ -237,7 +237,7 @@ def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any
 
 
 def _global(pool: _Read) -> _Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         full = value_of(inputs[0]).full
         return pool(reader, inputs, {"kernel_shape": list(full[2:])}, name)
 
@@ -247,7 +247,7 @@ def _global(pool: _Read) -> _Read:
 def _reduce(mean: bool) -> _Read:
     """Sums and means over axes: the axes moved to the end, and one row of ones."""
 
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         value = value_of(inputs[0])
         given = inputs[1] if len(inputs) > 1 else a.get("axes")
         axes = sorted({int(x) % len(value.full) for x in np.asarray(given if given is not None else ()).flatten()})
@@ -269,11 +269,11 @@ def _reduce(mean: bool) -> _Read:
 
 
 def _arithmetic(op: str) -> _Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         x, y = inputs
-        if isinstance(x, Value) and isinstance(y, Value):
+        if isinstance(x, OnnxValue) and isinstance(y, OnnxValue):
             return _branches(reader, op, x, y, name)
-        if isinstance(x, Value):
+        if isinstance(x, OnnxValue):
             c = _constant(y, "second operand")
             match op:
                 case "Add":
@@ -301,7 +301,7 @@ def _arithmetic(op: str) -> _Read:
     return read
 
 
-def _branches(reader: Values, op: str, x: Value, y: Value, name: str) -> Value:
+def _branches(reader: Values, op: str, x: OnnxValue, y: OnnxValue, name: str) -> OnnxValue:
     if op == "Div":
         raise InputError("the quotient of two branches is not read")
     target = tuple(np.broadcast_shapes(x.full, y.full))
@@ -311,28 +311,28 @@ def _branches(reader: Values, op: str, x: Value, y: Value, name: str) -> Value:
     return reader.add(Mul() if op == "Mul" else Add(), x, y, name=name)
 
 
-def _sum(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _sum(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     total: Known | None = inputs[0]
     for x in inputs[1:]:
         total = _arithmetic("Add")(reader, [total, x], a, "")
     return value_of(total)
 
 
-def _negate(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _negate(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     return reader.scaled(value_of(inputs[0]), -1.0, None, name)
 
 
-def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     return value_of(inputs[0])
 
 
-def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     if len(inputs) > 2 and inputs[2] is not None and np.any(_constant(inputs[2], "mode")):
         raise InputError("dropout in training mode: export the network in inference mode")
     return value_of(inputs[0])
 
 
-def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise InputError(
             "a cast to whole or short numbers rounds, and is not read: export the network in float32 throughout"
@@ -340,7 +340,7 @@ def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     return value_of(inputs[0])
 
 
-def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     values = [value_of(x) for x in inputs]  # a constant part would need an operation of its own
     rank = len(values[0].full)
     axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
@@ -349,7 +349,7 @@ def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
     return reader.add(Concat(axis), *values, name=name)
 
 
-def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     value = value_of(inputs[0])
     pads = np.asarray(a["pads"] if "pads" in a else _constant(inputs[1], "amounts")).astype(int).flatten()
     fill = _attribute(a, "value", 0.0)
@@ -378,7 +378,7 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
 
 
 def _softmax(log: bool) -> _Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> Value:
+    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         value = value_of(inputs[0])
         axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
         if len(value.sample) != 1 or axis != len(value.full) - 1:

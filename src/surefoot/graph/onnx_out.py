@@ -18,15 +18,15 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    ElementwiseAffine,
+    Gather,
     Input,
     Linear,
     MaxPool2d,
     Mul,
     Relu,
     Reshape,
-    Scale,
     Softmax,
-    Take,
 )
 
 _OPSET = 17
@@ -92,14 +92,14 @@ class _Writer:
                     "Conv", inputs, out, strides=op.stride, pads=(top, left, bottom, right), dilations=op.dilation,
                     group=op.groups,
                 )  # fmt: skip
-            case Scale():
+            case ElementwiseAffine():
                 factors = [x[0], self.constant(op.scale, f"{out}_scale")]
                 if op.shift is None:
                     self.node("Mul", factors, out)
                 else:
                     scaled = self.inner("Mul", factors, f"{out}_scaled")
                     self.node("Add", [scaled, self.constant(op.shift, f"{out}_shift")], out)
-            case Take():
+            case Gather():
                 size = int(np.prod(given[0]))
                 flat = self.inner(
                     "Reshape", [x[0], self.constant(np.array([-1, size]), f"{out}_flat")], f"{out}_values"

@@ -10,13 +10,13 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Reshape, Scale, Shape, Take
+from surefoot.graph.ops import ElementwiseAffine, Gather, Reshape, Shape
 
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
 
 @dataclass(frozen=True)
-class Value:
+class OnnxValue:
     """What a name stands for: the result of a node, with its shape as ONNX sees it, for a batch of one."""
 
     place: int
@@ -33,7 +33,7 @@ class Value:
         return self.full[1:] if self.lead else self.full
 
 
-Known: TypeAlias = "Value | np.ndarray"
+Known: TypeAlias = "OnnxValue | np.ndarray"
 
 
 class Values:
@@ -41,31 +41,31 @@ class Values:
 
     def __init__(self, full: Shape, name: str, opset: int) -> None:
         self.opset = opset
-        self.first = Value(0, full)
+        self.first = OnnxValue(0, full)
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
 
-    def taken(self, value: Value, places: np.ndarray, name: str = "") -> Value:
+    def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
         """Move data: a Reshape where the order stays, else a Take."""
-        moved = Value(value.place, tuple(places.shape))
+        moved = OnnxValue(value.place, tuple(places.shape))
         if math.prod(moved.full) == 0:
             raise InputError("nothing is left of the values")
         if moved.sample == value.sample and np.array_equal(places.ravel(), np.arange(places.size)):
             return moved
         if places.size == math.prod(value.full) and np.array_equal(places.ravel(), np.arange(places.size)):
-            op: Reshape | Take = Reshape(moved.sample)
+            op: Reshape | Gather = Reshape(moved.sample)
         else:
-            op = Take(torch.from_numpy(np.ascontiguousarray(places).reshape(moved.sample)))
+            op = Gather(torch.from_numpy(np.ascontiguousarray(places).reshape(moved.sample)))
         return self.add(op, value, full=moved.full, name=name)
 
-    def add(self, op: Any, *values: Value, full: Shape | None = None, name: str = "") -> Value:
+    def add(self, op: Any, *values: OnnxValue, full: Shape | None = None, name: str = "") -> OnnxValue:
         """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""
         place = self.builder.add(op, *(value.place for value in values), name=name)
         sample = self.builder.nodes[place].shape
         self.hold(math.prod(sample))
         if full is None:
             full = (1, *sample) if values[0].lead else sample
-        return Value(place, full)
+        return OnnxValue(place, full)
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
@@ -77,7 +77,7 @@ class Values:
         if self.numbers > LARGEST_VALUE:
             raise InputError(f"the network has more than {LARGEST_VALUE} values up to here, too many to be held")
 
-    def image(self, x: "Known | None") -> Value:
+    def image(self, x: "Known | None") -> OnnxValue:
         """Give an image (c, h, w), or a signal (c, l) as one of height 1."""
         value = value_of(x)
         if not value.lead or len(value.full) not in (3, 4):
@@ -87,7 +87,7 @@ class Values:
             return self.taken(value, places)
         return value
 
-    def broadcast(self, value: Value, shape: Shape) -> Value:
+    def broadcast(self, value: OnnxValue, shape: Shape) -> OnnxValue:
         """Repeat values to a larger shape."""
         target = tuple(np.broadcast_shapes(value.full, shape))
         if target == value.full:
@@ -97,8 +97,13 @@ class Values:
         return self.taken(value, places)
 
     def scaled(
-        self, value: Value, scale: np.ndarray | float, shift: np.ndarray | float | None, name: str, rounded: str = ""
-    ) -> Value:
+        self,
+        value: OnnxValue,
+        scale: np.ndarray | float,
+        shift: np.ndarray | float | None,
+        name: str,
+        rounded: str = "",
+    ) -> OnnxValue:
         """S x + t with constants that are broadcast as ONNX does; `rounded` names what they were computed from."""
         s = np.asarray(scale, dtype=np.float64)
         t = None if shift is None else np.asarray(shift, dtype=np.float64)
@@ -108,7 +113,7 @@ class Values:
             x = x.reshape((1,) * (len(value.full) - x.ndim) + x.shape)
             return torch.tensor(x[0] if value.lead else x)
 
-        return self.add(Scale(fit(s), None if t is None else fit(t), rounded), value, name=name)
+        return self.add(ElementwiseAffine(fit(s), None if t is None else fit(t), rounded), value, name=name)
 
 
 def rounded_from(operation: str, *operands: np.ndarray | float) -> str:
@@ -149,12 +154,12 @@ def finite(constant: np.ndarray, what: str) -> np.ndarray:
     return constant
 
 
-def value_of(x: "Known | None") -> Value:
+def value_of(x: "Known | None") -> OnnxValue:
     """Return what depends on the input.
 
     Raises:
         InputError: it is constant.
     """
-    if not isinstance(x, Value):
+    if not isinstance(x, OnnxValue):
         raise InputError("its first input must depend on the network's input")
     return x

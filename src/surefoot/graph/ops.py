@@ -69,7 +69,7 @@ class Affine(_Moves, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Affine):
-    """x W' + b along the last axis; weight (out, in), b (out,) or None; `rounded` as for `Scale`."""
+    """x W' + b along the last axis; weight (out, in), b (out,) or None; `rounded` as for `ElementwiseAffine`."""
 
     weight: Tensor
     offset: Tensor | None = None
@@ -175,7 +175,7 @@ class Conv2d(Affine):
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(Affine):
+class ElementwiseAffine(Affine):
     """s x + t, element by element; s and t broadcast to the values' shape.
 
     `rounded` names what the constants were computed from, where reading rounded them (1 / 3): the file's own are within
@@ -203,7 +203,7 @@ class Scale(Affine):
         return given
 
     def linear(self, x: Tensor) -> Tensor:
-        """Scale."""
+        """ElementwiseAffine."""
         return x * self.scale
 
     def absolute(self, x: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ class Scale(Affine):
         return x * self._magnitude
 
     def adjoint(self, a: Tensor, given: Shape) -> Tensor:
-        """Scale."""
+        """ElementwiseAffine."""
         return a * self.scale
 
     def bias(self) -> Tensor | None:
@@ -220,7 +220,7 @@ class Scale(Affine):
 
 
 @dataclass(frozen=True, eq=False)
-class Take(Affine):
+class Gather(Affine):
     """Element i of the output is element index[i] of the flattened input, or 0 where the index is -1.
 
     Every movement of data is one of these: transposing, slicing, splitting, padding, flipping.
@@ -366,4 +366,6 @@ class Softmax(_Moves):
     log: bool = False
 
 
-Op: TypeAlias = Input | Linear | Conv2d | Scale | Take | Reshape | Relu | MaxPool2d | Add | Mul | Concat | Softmax
+Op: TypeAlias = (
+    Input | Linear | Conv2d | ElementwiseAffine | Gather | Reshape | Relu | MaxPool2d | Add | Mul | Concat | Softmax
+)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from surefoot.losses.gamma import Exponent, GammaRule, Steps
 
-Curve: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+LossCurve: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _TINY = torch.finfo(torch.float32).tiny
 

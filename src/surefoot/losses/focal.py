@@ -22,7 +22,7 @@ class FocalLoss(PointwiseLoss):
         weight, ignore_index, reduction, label_smoothing: as in `torch.nn.CrossEntropyLoss`.
 
     Property: classification-calibrated, not proper: the optimum is under-confident by a known map, which
-    `surefoot.recalibrate.FocalUndo` inverts. gamma = 0 is cross entropy. Loss and gradient are right to 1e-5 relative
+    `surefoot.recalibrate.InverseFocal` inverts. gamma = 0 is cross entropy. Loss and gradient are right to 1e-5 relative
     for margins from -200 to 60 in float32; finite for every gamma >= 0 in every dtype.
     Reference: Lin et al. 2017, eq. 4; Mukhoti et al. 2020, eq. 2.
 

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from surefoot.losses.curves import Curve, FocalCurve
+from surefoot.losses.curves import FocalCurve, LossCurve
 from surefoot.losses.gamma import Steps
 
 BLOCK = 4096  # columns a program holds at a time
@@ -82,7 +82,7 @@ def _spread(logits, target, peaks, sums, factor, gradient, k, block: tl.constexp
     tl.store(gradient + row * k + column, mass * tl.load(factor + row), mask=column < k)
 
 
-def forward(logits: Tensor, target: Tensor, curve: Curve) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def forward(logits: Tensor, target: Tensor, curve: LossCurve) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return of each row its loss, its largest other logit, its sum S of the others, and its gradient's factor.
 
     `logits` (n, k) and `target` (n,) are contiguous. A target that is no class stops the device, as in PyTorch.
@@ -126,7 +126,7 @@ def _block(k: int) -> int:
     return min(BLOCK, triton.next_power_of_2(k))
 
 
-def _valued(curve: Curve, odds: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+def _valued(curve: LossCurve, odds: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     """Return each row's loss, and the factor of its gradient."""
     steps = curve.gamma if isinstance(curve, FocalCurve) else None
     if isinstance(steps, Steps):

@@ -8,7 +8,7 @@ from torch.autograd import Function
 
 from surefoot.core.errors import InputError
 from surefoot.losses.base import PointwiseLoss
-from surefoot.losses.curves import CROSS_ENTROPY, Curve
+from surefoot.losses.curves import CROSS_ENTROPY, LossCurve
 from surefoot.losses.proper import CrossEntropy
 from surefoot.losses.rows import value_and_gradient
 
@@ -70,7 +70,7 @@ class LinearLoss(nn.Module):
         if self.loss.reduction == "mean":
             total = share.sum()
             share = share / torch.where(total == 0, 1.0, total)
-        curve: Curve = getattr(self.loss, "curve", CROSS_ENTROPY)
+        curve: LossCurve = getattr(self.loss, "curve", CROSS_ENTROPY)
         rows = self.rows or max(LEAST, min(CHUNK // k, -(-len(own) // PARTS)))
         return _Fused.apply(hidden.reshape(-1, d), weight, bias, index, share, curve, rows)  # type: ignore[no-any-return]
 
@@ -99,7 +99,7 @@ class _Fused(Function):
         bias: Tensor | None,
         target: Tensor,
         share: Tensor,
-        curve: Curve,
+        curve: LossCurve,
         rows: int,
     ) -> Tensor:
         wanted = ctx.needs_input_grad[:3]

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.nn.functional import logsigmoid
 
 from surefoot.core import native
-from surefoot.losses.curves import Curve, FocalCurve
+from surefoot.losses.curves import FocalCurve, LossCurve
 from surefoot.losses.gamma import Steps
 
 _TRITON = importlib.util.find_spec("triton") is not None
@@ -27,7 +27,7 @@ def _working_dtype(logits: Tensor) -> torch.dtype:
 
 
 def value_and_gradient(
-    logits: Tensor, target: Tensor, curve: Curve, in_place: bool = False
+    logits: Tensor, target: Tensor, curve: LossCurve, in_place: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the loss of each row, and its gradient in two parts: a table (n, k) and a factor a row, (n, 1).
 
@@ -67,7 +67,7 @@ class _HardCurve(Function):
     """Apply a curve to the probability of one class a row."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, one_buffer: bool) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: LossCurve, one_buffer: bool) -> Tensor:
         value, mass, scale = value_and_gradient(logits, target, curve)
         ctx.curve, ctx.one_buffer = curve, one_buffer
         if one_buffer:
@@ -94,7 +94,7 @@ class _HardOnGpu(Function):
     """The same by the kernels of `losses.gpu`."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: LossCurve) -> Tensor:
         from surefoot.losses import gpu as kernels  # noqa: PLC0415  (an extra)
 
         logits, target = logits.contiguous(), target.contiguous()
@@ -111,7 +111,7 @@ class _HardOnGpu(Function):
         return ctx.kernels.backward(logits, target, peaks, sums, scale * grad), None, None
 
 
-def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: Curve) -> Tensor:
+def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: LossCurve) -> Tensor:
     """Spell the gradient out in differentiable steps, with the same care for the mass of the others."""
     z, index = logits.double(), target.unsqueeze(1)
     is_target = torch.zeros_like(z, dtype=torch.bool).scatter_(1, index, True)
@@ -126,7 +126,7 @@ class _SoftCurve(Function):
     """Apply a curve to every class and average by a target distribution: sum_k q_k f(-log p_k)."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: LossCurve) -> Tensor:
         log_p, log_u = log_p_and_u(logits)
         value, slope = curve(log_p, log_u)
         ctx.curve = curve
@@ -173,7 +173,7 @@ def on_gpu(logits: Tensor) -> bool:
 
 
 def hard(
-    logits: Float[Tensor, "n k"], target: Int[Tensor, " n"], curve: Curve, one_buffer: bool = False
+    logits: Float[Tensor, "n k"], target: Int[Tensor, " n"], curve: LossCurve, one_buffer: bool = False
 ) -> Float[Tensor, " n"]:
     """Compute f(-log p_y) for each row; gradients to second order, or to first in a single buffer."""
     if on_gpu(logits):  # it keeps nothing but the logits, so that one buffer would save nothing
@@ -181,6 +181,6 @@ def hard(
     return _HardCurve.apply(logits, target, curve, one_buffer)  # type: ignore[no-any-return]
 
 
-def soft(logits: Float[Tensor, "n k"], target: Float[Tensor, "n k"], curve: Curve) -> Float[Tensor, " n"]:
+def soft(logits: Float[Tensor, "n k"], target: Float[Tensor, "n k"], curve: LossCurve) -> Float[Tensor, " n"]:
     """Compute sum_k q_k f(-log p_k) for each row, with gradients also for the target distribution."""
     return _SoftCurve.apply(logits, target, curve)  # type: ignore[no-any-return]

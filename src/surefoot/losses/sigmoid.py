@@ -14,7 +14,7 @@ class SigmoidFocalLoss(nn.Module):
 
     p_t is sigmoid(z) where the label is 1, else 1 - sigmoid(z). logits and targets of one shape; targets 0 or 1, or
     probabilities; -1 is unknown and adds nothing. It is the focal loss of the two classes [0, z], to its last digits:
-    the same gamma policies, and `FocalUndo` on such rows (`surefoot.core.shapes.rows_of_sigmoids`) undoes it.
+    the same gamma policies, and `InverseFocal` on such rows (`surefoot.core.shapes.rows_of_sigmoids`) undoes it.
 
     Arguments:
         gamma: a number, or a policy from `surefoot.losses.gamma`.

@@ -23,15 +23,15 @@ class Classwise(Tally):
 
     n: float
     confidence: Float[np.ndarray, "k b"]
-    hits: Float[np.ndarray, "k b"]
+    correct: Float[np.ndarray, "k b"]
 
     @staticmethod
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
         """Add up with weights."""
-        if len({t.hits.shape for t in tallies}) > 1:  # type: ignore[attr-defined]
+        if len({t.correct.shape for t in tallies}) > 1:  # type: ignore[attr-defined]
             raise InputError("tallies of different numbers of classes or bins do not add")
         n = weights @ np.array([t.n for t in tallies])  # type: ignore[attr-defined]
-        stack = np.array([(t.confidence, t.hits) for t in tallies])  # type: ignore[attr-defined]
+        stack = np.array([(t.confidence, t.correct) for t in tallies])  # type: ignore[attr-defined]
         return [Classwise(float(m), *sums) for m, sums in zip(n, np.tensordot(weights, stack, 1), strict=True)]
 
     def bounded(self, share: int) -> "Classwise":
@@ -76,12 +76,12 @@ def read_classwise_ece(tally: Classwise) -> float:
     >>> round(read_classwise_ece(observe_classwise([[0.9, 0.1], [0.6, 0.4]], [0, 1])), 6)
     0.35
     """
-    gaps = np.abs(zero_in_first(tally.confidence) - zero_in_first(tally.hits)).sum(1)
+    gaps = np.abs(zero_in_first(tally.confidence) - zero_in_first(tally.correct)).sum(1)
     return float(gaps.mean() / tally.n)
 
 
 def read_classwise_ece_parity(tally: Classwise) -> float:
     """Read classwise ECE as the focal-calibration code does: classes up to the last label seen, exact zeros dropped."""
-    classes = int(np.flatnonzero(tally.hits.sum(1)).max()) + 1
-    gaps = np.abs(tally.confidence[:classes, 1:] - tally.hits[:classes, 1:]).sum(1)
+    classes = int(np.flatnonzero(tally.correct.sum(1)).max()) + 1
+    gaps = np.abs(tally.confidence[:classes, 1:] - tally.correct[:classes, 1:]).sum(1)
     return float(gaps.mean() / tally.n)

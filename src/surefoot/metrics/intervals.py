@@ -35,7 +35,7 @@ _AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confide
 
 
 def clopper_pearson(
-    hits: np.ndarray, count: np.ndarray, level: float = LEVEL
+    correct: np.ndarray, count: np.ndarray, level: float = LEVEL
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Return the ends of the exact interval of a chance, for hits of count trials each.
 
@@ -46,8 +46,8 @@ def clopper_pearson(
     (0.929, 1.0)
     """
     tail = (1 - level) / 2
-    low = np.where(hits > 0, stats.beta.ppf(tail, np.maximum(hits, 1), count - hits + 1), 0.0)
-    return low, np.where(hits < count, stats.beta.isf(tail, hits + 1, np.maximum(count - hits, 1)), 1.0)
+    low = np.where(correct > 0, stats.beta.ppf(tail, np.maximum(correct, 1), count - correct + 1), 0.0)
+    return low, np.where(correct < count, stats.beta.isf(tail, correct + 1, np.maximum(count - correct, 1)), 1.0)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Scores(Tally):
     """Sums over rows, in float64; the last two are mean and variance of `squares` if the probabilities are true."""
 
     n: float
-    hits: float
+    correct: float
     surprise: float
     squares: float
     expected: float
@@ -42,7 +42,7 @@ def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
     -log of it is 87.3 in float32 and 708.4 in float64. A batch of a table has the table's floor instead.
 
     >>> tally = observe_scores([[0.5, 0.5], [0.0, 1.0]], [0, 1])
-    >>> tally.n, tally.hits, tally.squares, tally.expected
+    >>> tally.n, tally.correct, tally.squares, tally.expected
     (2.0, 2.0, 0.5, 0.5)
     """
     batch = scored(probs)
@@ -58,8 +58,8 @@ def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
 def observe_each(batch: Scored, labels: Labels) -> list[Scores]:
     """Tally each row alone: number, hits, surprise and squares; what those are expected to be is left out."""
     columns = (batch.top == labels, -batch.log_of(labels), _squares(batch, labels))
-    hits, surprise, squares = (column.astype(np.float64).tolist() for column in columns)
-    return [Scores(1.0, *row, 0.0, 0.0) for row in zip(hits, surprise, squares, strict=True)]
+    correct, surprise, squares = (column.astype(np.float64).tolist() for column in columns)
+    return [Scores(1.0, *row, 0.0, 0.0) for row in zip(correct, surprise, squares, strict=True)]
 
 
 def _squares(batch: Scored, labels: Labels) -> Float[np.ndarray, " n"]:
@@ -69,7 +69,7 @@ def _squares(batch: Scored, labels: Labels) -> Float[np.ndarray, " n"]:
 
 def read_accuracy(tally: Scores) -> float:
     """Read the share of rows whose largest probability is the label's (the first, among equals)."""
-    return tally.hits / tally.n
+    return tally.correct / tally.n
 
 
 def read_nll(tally: Scores) -> float:

@@ -36,7 +36,7 @@ class Ranking(Tally):
     event: Int[np.ndarray, " c"]
     cell: Float[np.ndarray, " c"]
     count: Float[np.ndarray, " c"]
-    hits: Float[np.ndarray, " c"]
+    correct: Float[np.ndarray, " c"]
     confidence: Float[np.ndarray, " c"]
 
     @staticmethod
@@ -80,7 +80,7 @@ class Ranking(Tally):
         if self.exact:
             return 0.0
         mean = self.confidence / self.count
-        rise, fall = (self.count - self.hits) * mean, self.hits * (1 - mean)
+        rise, fall = (self.count - self.correct) * mean, self.correct * (1 - mean)
         return float(np.maximum(rise, fall).max() / self.rows) * (1 + 2 / self.per_octave)
 
     @property
@@ -124,44 +124,44 @@ def _cell(order: np.ndarray, per_octave: int) -> np.ndarray:
 def observe_ranking(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     """Tally the top-label confidences of a batch, from probabilities (n, k) and labels (n,)."""
     batch = scored(probs)
-    hits = batch.top == check_labels(labels, *batch.shape)
-    return _ranked(batch.confidence, batch.order, hits)
+    correct = batch.top == check_labels(labels, *batch.shape)
+    return _ranked(batch.confidence, batch.order, correct)
 
 
-def observe_ranked_confidence(confidence: ArrayLike, hits: ArrayLike) -> Ranking:
+def observe_ranked_confidence(confidence: ArrayLike, correct: ArrayLike) -> Ranking:
     """Tally confidences (n,) and hits (n,) by value."""
-    right = check_hits(hits)
+    right = check_hits(correct)
     scores = check_confidences(confidence, len(right))
     return _ranked(scores, order_of(scores), right)
 
 
-def _ranked(scores: Confidences, order: np.ndarray, hits: np.ndarray) -> Ranking:
+def _ranked(scores: Confidences, order: np.ndarray, correct: np.ndarray) -> Ranking:
     first = order[: 2 * CAPACITY]
     if len(first) > CAPACITY and len(np.unique(first)) > CAPACITY:
-        return _in_cells(scores, order, hits)
-    return _tally(scores[None, :], order[None, :], hits[None, :], _FINE)
+        return _in_cells(scores, order, correct)
+    return _tally(scores[None, :], order[None, :], correct[None, :], _FINE)
 
 
-def _in_cells(scores: Confidences, order: np.ndarray, hits: np.ndarray) -> Ranking:
+def _in_cells(scores: Confidences, order: np.ndarray, correct: np.ndarray) -> Ranking:
     """Tally more distinct scores than are kept exactly: chunk by chunk, without sorting them."""
     most = (_OCTAVES + _DOUBLINGS) * _FINE + 1
     sums = np.zeros((3, 2 * most + 1))
     for start in range(0, len(scores), CAPACITY):
         part = slice(start, start + CAPACITY)
         cell = _cell(order[part], _FINE).astype(np.intp) + most
-        columns = (None, hits[part], scores[part].astype(np.float64))
+        columns = (None, correct[part], scores[part].astype(np.float64))
         sums += np.stack([np.bincount(cell, weights=column, minlength=2 * most + 1) for column in columns])
     kept = np.flatnonzero(sums[0])
     return Ranking(False, _FINE, np.zeros(len(kept), dtype=np.intp), kept - float(most), *sums[:, kept])
 
 
 def _tally(
-    scores: Float[np.ndarray, "e n"], order: Float[np.ndarray, "e n"], hits: Bool[np.ndarray, "e n"], per_octave: int
+    scores: Float[np.ndarray, "e n"], order: Float[np.ndarray, "e n"], correct: Bool[np.ndarray, "e n"], per_octave: int
 ) -> Ranking:
     """Tally the scores and hits of each event by value; rows tie where their numbers in the order do."""
     events, n = scores.shape
     event, cells, index = _distinct(np.repeat(np.arange(events), n), order.ravel())
-    columns = (None, hits.ravel().astype(np.float64), scores.ravel().astype(np.float64))
+    columns = (None, correct.ravel().astype(np.float64), scores.ravel().astype(np.float64))
     sums = [np.bincount(index, weights=column, minlength=len(cells)).astype(np.float64) for column in columns]
     return Ranking(True, per_octave, event, cells, *sums).bounded(1)
 
@@ -171,8 +171,8 @@ def observe_classes(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
     batch = scored(probs)
     target = check_labels(labels, *batch.shape)
     columns = np.minimum(batch.probs.T.astype(np.float64), 1.0)
-    hits = np.arange(batch.shape[1])[:, None] == target
-    return _tally(columns, batch.orders_of_classes().T, hits, _COARSE)
+    correct = np.arange(batch.shape[1])[:, None] == target
+    return _tally(columns, batch.orders_of_classes().T, correct, _COARSE)
 
 
 def observe_second(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
@@ -190,7 +190,7 @@ def observe_top(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> Ranking
 
     Reference: Gupta et al. 2021, section 3.1.
 
-    >>> observe_top([[0.5, 0.3, 0.2]], [1], 2).hits
+    >>> observe_top([[0.5, 0.3, 0.2]], [1], 2).correct
     array([1.])
     """
     batch, target, classes = _largest(probs, labels, r)
@@ -255,7 +255,7 @@ def read_ks(tally: Ranking) -> float:
 
 
 def _distance(event: Ranking) -> float:
-    return float(np.abs(np.cumsum(event.confidence - event.hits)).max())
+    return float(np.abs(np.cumsum(event.confidence - event.correct)).max())
 
 
 def read_ks_pvalue(tally: Ranking) -> float:
@@ -305,7 +305,7 @@ def read_adaptive_ece(tally: Ranking, bins: int = BINS) -> float:
     n = tally.count.sum()
     middle = np.cumsum(tally.count) - (tally.count + 1) / 2
     index = np.clip(np.ceil(middle * bins / n - 1e-9).astype(np.intp) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(index, weights=tally.confidence - tally.hits, minlength=bins)).sum() / n)
+    return float(np.abs(np.bincount(index, weights=tally.confidence - tally.correct, minlength=bins)).sum() / n)
 
 
 def read_adaptive_ece_parity(tally: Ranking, bins: int = BINS) -> float:
@@ -319,7 +319,7 @@ def read_adaptive_ece_parity(tally: Ranking, bins: int = BINS) -> float:
     edges = np.interp(np.linspace(0, n, bins + 1), np.arange(n), scores)
     index = np.searchsorted(edges, tally.confidence / tally.count, side="left")
     kept = (index > 0) & (index <= bins)
-    gap = np.bincount(index[kept], weights=(tally.confidence - tally.hits)[kept], minlength=bins + 1)
+    gap = np.bincount(index[kept], weights=(tally.confidence - tally.correct)[kept], minlength=bins + 1)
     return float(np.abs(gap).sum() / n)
 
 
@@ -334,11 +334,11 @@ def read_auroc(tally: Ranking) -> float:
     >>> read_auroc(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
     1.0
     """
-    misses = tally.count - tally.hits
-    if not misses.sum() or not tally.hits.sum():
+    misses = tally.count - tally.correct
+    if not misses.sum() or not tally.correct.sum():
         return float("nan")
     below = np.cumsum(misses) - misses / 2
-    return float(tally.hits @ below / (misses.sum() * tally.hits.sum()))
+    return float(tally.correct @ below / (misses.sum() * tally.correct.sum()))
 
 
 def too_few_to_rank(tally: Ranking, least: int = 10) -> str | None:
@@ -347,7 +347,7 @@ def too_few_to_rank(tally: Ranking, least: int = 10) -> str | None:
     >>> too_few_to_rank(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
     'too few wrong answers to tell: 1, where at least 10 are needed'
     """
-    right = int(tally.hits.sum())
+    right = int(tally.correct.sum())
     for name, number in (("wrong", int(tally.count.sum()) - right), ("right", right)):
         if number < least:
             return f"too few {name} answers to tell: {number}, where at least {least} are needed"
@@ -372,7 +372,7 @@ def read_cross_validated_ece(tally: Ranking, most: int = 100) -> float:
     best, least = 1, np.inf
     for bins in range(1, max(2, min(most, int(n // 4)) + 1)):
         index = np.clip(np.ceil(middle * bins / n - 1e-9).astype(np.intp) - 1, 0, bins - 1)
-        m, h = (np.bincount(index, weights=w, minlength=bins) for w in (tally.count, tally.hits))
+        m, h = (np.bincount(index, weights=w, minlength=bins) for w in (tally.count, tally.correct))
         others = np.maximum(m - 1, 1)
         missed = (m - h) * (h / others) ** 2 + h * (1 - (h - 1) / others) ** 2
         missed = np.where(m > 1, missed, m)  # nothing left to predict from

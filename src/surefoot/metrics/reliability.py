@@ -24,13 +24,13 @@ class Reliability(Tally):
     """For each bin (lower, upper] of the confidence: rows, hits, sum of confidences. The first is for exactly 0."""
 
     count: Float[np.ndarray, " b"]
-    hits: Float[np.ndarray, " b"]
+    correct: Float[np.ndarray, " b"]
     confidence: Float[np.ndarray, " b"]
 
     @staticmethod
     def recombine(tallies: "Sequence[Tally]", weights: Float[np.ndarray, "d m"]) -> "list[Tally]":
         """Add up with weights."""
-        stack = np.array([(t.count, t.hits, t.confidence) for t in tallies])  # type: ignore[attr-defined]
+        stack = np.array([(t.count, t.correct, t.confidence) for t in tallies])  # type: ignore[attr-defined]
         return [Reliability(*sums) for sums in np.tensordot(weights, stack, 1)]
 
     def bounded(self, share: int) -> "Reliability":
@@ -44,7 +44,7 @@ def observe_reliability(probs: ArrayLike | Scored, labels: ArrayLike, bins: int 
     return observe_confidence(batch.confidence, batch.top == check_labels(labels, *batch.shape), bins)
 
 
-def observe_confidence(confidence: ArrayLike, hits: ArrayLike, bins: int = BINS) -> Reliability:
+def observe_confidence(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
     """Tally confidences (n,) and hits (n,) by bin. Sums in float64; works in chunks, without a copy of the rows.
 
     Raises:
@@ -54,7 +54,7 @@ def observe_confidence(confidence: ArrayLike, hits: ArrayLike, bins: int = BINS)
     array([1., 1., 1.])
     """
     bins = check_bins(bins)
-    right = check_hits(hits)
+    right = check_hits(correct)
     scores = check_confidences(confidence, len(right))
     count, right_count, total = _tally(scores, right, bins).T.copy()
     return Reliability(count, right_count, total)
@@ -77,9 +77,9 @@ def _tally(scores: Confidences, right: np.ndarray, bins: int) -> Float[np.ndarra
     return np.stack([count.sum(1), count[:, 1], total.sum(1)], 1)
 
 
-def check_hits(hits: ArrayLike) -> np.ndarray:
+def check_hits(correct: ArrayLike) -> np.ndarray:
     """Return hits as a boolean array (n,), or say which row is neither 0 nor 1."""
-    array = np.asarray(hits)
+    array = np.asarray(correct)
     if array.ndim != 1:
         raise InputError(f"hits must have shape (n,), got {array.shape}")
     if array.dtype != np.bool_:
@@ -99,10 +99,10 @@ def zero_in_first(cells: np.ndarray) -> np.ndarray:
 
 def _gaps(tally: Reliability) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return share, accuracy minus confidence, and rows of the bins that are not empty; exactly 0 is in the first."""
-    count, hits, confidence = (zero_in_first(x) for x in (tally.count, tally.hits, tally.confidence))
+    count, correct, confidence = (zero_in_first(x) for x in (tally.count, tally.correct, tally.confidence))
     filled = count > 0
     count = count[filled]
-    return count / count.sum(), (hits[filled] - confidence[filled]) / count, count
+    return count / count.sum(), (correct[filled] - confidence[filled]) / count, count
 
 
 def read_ece(tally: Reliability) -> float:
@@ -135,7 +135,7 @@ def read_overconfidence(tally: Reliability) -> float:
     >>> round(read_overconfidence(observe_confidence([0.9, 0.9], [1, 0])), 6)
     0.4
     """
-    return float((tally.confidence.sum() - tally.hits.sum()) / tally.count.sum())
+    return float((tally.confidence.sum() - tally.correct.sum()) / tally.count.sum())
 
 
 def read_debiased_ece(tally: Reliability) -> float:

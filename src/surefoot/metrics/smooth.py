@@ -30,7 +30,7 @@ def read_smooth_ece(tally: Reliability) -> float:
     >>> round(read_smooth_ece(observe_confidence([0.8] * 100, [1] * 50 + [0] * 50, 4096)), 2)
     0.3
     """
-    residual = zero_in_first(tally.hits) - zero_in_first(tally.confidence)
+    residual = zero_in_first(tally.correct) - zero_in_first(tally.confidence)
     cells = len(residual)
     waves = np.asarray(dct(residual / tally.count.sum(), type=2))
     squares = (np.pi * np.arange(cells)) ** 2 / 2

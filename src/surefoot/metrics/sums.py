@@ -34,14 +34,14 @@ def _columns(tallies: Sequence[Tally], weights: np.ndarray) -> list[np.ndarray]:
 
 def ece_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
     """Read the ECE of weighted sums of `Reliability`."""
-    count, hits, confidence = _columns(tallies, weights)
-    return np.abs(hits - confidence).sum(1) / count.sum(1)
+    count, correct, confidence = _columns(tallies, weights)
+    return np.abs(correct - confidence).sum(1) / count.sum(1)
 
 
 def overconfidence_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
     """Read claimed minus right of weighted sums of `Reliability`."""
-    count, hits, confidence = (column.sum(1) for column in _columns(tallies, weights))
-    return (confidence - hits) / count
+    count, correct, confidence = (column.sum(1) for column in _columns(tallies, weights))
+    return (confidence - correct) / count
 
 
 def ks_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
@@ -50,7 +50,7 @@ def ks_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[
     if not all(part.exact for part in parts):
         parts = [part.coarse() for part in parts]
     owner = np.repeat(np.arange(len(parts)), [len(part.cell) for part in parts])
-    cell, gap = (np.concatenate(x) for x in ([p.cell for p in parts], [p.confidence - p.hits for p in parts]))
+    cell, gap = (np.concatenate(x) for x in ([p.cell for p in parts], [p.confidence - p.correct for p in parts]))
     order = np.argsort(cell, kind="stable")
     last = np.flatnonzero(np.r_[cell[order[1:]] != cell[order[:-1]], True])  # cells may be infinite: no differences
     running = np.cumsum(weights[:, owner[order]] * gap[order], axis=1)[:, last]

@@ -73,7 +73,7 @@ def shard_of(seed: int, start: int, n: int, shards: int = SHARDS) -> Int[np.ndar
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowRange:
     """Which rows of a table a batch is: `n` from number `start` on, or those of them that are `kept`."""
 
     start: int
@@ -97,7 +97,7 @@ class Sharded:
         self._shards = shards
         self._tallies: dict[int, Tally] = {}
 
-    def add(self, probs: Probs | Scored, labels: Labels, rows: Rows) -> None:
+    def add(self, probs: Probs | Scored, labels: Labels, rows: RowRange) -> None:
         """Deal a batch out to the shards."""
         if self._shards == 1:
             self._put(0, self._observe(probs, labels))
@@ -141,12 +141,12 @@ def bootstrap_weights(shards: int, draws: int = DRAWS, seed: int = 0) -> Float[n
     return np.random.default_rng(seed).multinomial(shards, np.full(shards, 1 / shards), size=draws).astype(np.float64)
 
 
-def draw_labels(probs: Probs, seed: int, times: int, rows: Rows | None = None) -> Iterator[Int[np.ndarray, " n"]]:
+def draw_labels(probs: Probs, seed: int, times: int, rows: RowRange | None = None) -> Iterator[Int[np.ndarray, " n"]]:
     """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet.
 
     What is drawn for a row depends on the seed and on its number alone.
     """
-    rows = rows or Rows(0, len(probs))
+    rows = rows or RowRange(0, len(probs))
     cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
     for draw in range(times):
         u = rows.of(uniforms([seed, 1, draw], rows.start, rows.n)) * cumulative[:, -1]
@@ -162,7 +162,7 @@ class Drawn:
             observe: [] for observe in observers
         }
 
-    def add(self, batch: Scored, rows: Rows) -> None:
+    def add(self, batch: Scored, rows: RowRange) -> None:
         """Draw labels for a batch, and tally them."""
         times = FLOOR_DRAWS if batch.shape[1] < MANY_CLASSES else MANY_CLASSES_FLOOR_DRAWS
         for draw, labels in enumerate(draw_labels(batch.probs, self._seed, times, rows)):
@@ -201,7 +201,7 @@ class Measuring:
         self._sample: Sample | None = None
         self.n, self.k = 0, 0
 
-    def add(self, probs: ArrayLike | Scored, labels: ArrayLike, rows: Rows | None = None) -> None:
+    def add(self, probs: ArrayLike | Scored, labels: ArrayLike, rows: RowRange | None = None) -> None:
         """Tally a batch of probabilities (n, k) and labels (n,), which are `rows` of the table, or the next ones.
 
         Raises:
@@ -210,7 +210,7 @@ class Measuring:
         table = scored(probs)
         target = check_labels(labels, *table.shape)
         self._check_classes(table.shape[1])
-        rows = rows or Rows(self.n, len(table))
+        rows = rows or RowRange(self.n, len(table))
         for shard in self._sharded.values():
             shard.add(table, target, rows)
         if self._drawn.tallies:

@@ -15,7 +15,7 @@ Signs = tuple[tuple[int, int, int], ...]  # (rectifier, value, 1 or -1)
 
 
 @dataclass(frozen=True, eq=False)
-class SignLeaf:
+class SplitLeaf:
     """One part of a proof by signs: of which unsafe set, under which signs, with which row, slopes and multipliers."""
 
     unsafe: int
@@ -29,7 +29,7 @@ class SignLeaf:
 class Proof:
     """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
 
-    `halvings` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers not
+    `bisections` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers not
     yet given; whatever is not cut is proven whole. `leaves` are there instead for a proof by signs.
     """
 
@@ -38,11 +38,13 @@ class Proof:
     unsafe: tuple[tuple[np.ndarray, np.ndarray], ...]
     kind: Literal["boxes", "signs"]
     thorough: bool = False  # boxes: whether parallel lines are to be tried too
-    halvings: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-    leaves: tuple[SignLeaf, ...] = ()
+    bisections: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
+    leaves: tuple[SplitLeaf, ...] = ()
     tightened: dict[int, tuple[np.ndarray, dict[int, np.ndarray]]] = field(default_factory=dict)
     places: tuple[int, ...] = ()  # the node that each unsafe set speaks of; empty: all of the output
-    cuts: tuple[np.ndarray, np.ndarray] | None = None  # rows and bounds: of the box the inputs with rows x <= bounds
+    constraints: tuple[np.ndarray, np.ndarray] | None = (
+        None  # rows and bounds: of the box the inputs with rows x <= bounds
+    )
     inside: tuple[int, ...] | None = None  # with cuts: an input (p_1 / q, ..., p_d / q) that satisfies them, q last
 
 

@@ -46,11 +46,11 @@ def _paid(a: np.ndarray, size: np.ndarray, terms: int) -> np.ndarray:
 class Checker:
     """Bounds over one network; `slopes` proposes them, and any proposal in [0, 1] is sound.
 
-    With `cuts` (rows, bounds) they speak of the inputs with rows x <= bounds alone.
+    With `constraints` (rows, bounds) they speak of the inputs with rows x <= bounds alone.
     """
 
     graph: Graph
-    cuts: tuple[np.ndarray, np.ndarray] | None = None
+    constraints: tuple[np.ndarray, np.ndarray] | None = None
     matrices: dict[int, tuple[sparse.csr_matrix, np.ndarray]] = field(default_factory=dict)
     sizes: dict[int, sparse.csr_matrix] = field(default_factory=dict)
 
@@ -239,7 +239,7 @@ class Checker:
                 carried[place] = back
         if 0 in carried:
             a, (low, high) = carried[0], boxes[0]
-            if self.cuts is not None:
+            if self.constraints is not None:
                 a, total, error = self._cut(a, total, error, low, high)
             add(np.maximum(a, 0) @ low + np.minimum(a, 0) @ high)
             error = error + _paid(a, _size(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
@@ -249,8 +249,8 @@ class Checker:
         np.ndarray, np.ndarray, np.ndarray
     ]:  # fmt: skip
         """Add y >= 0 times rows x - bounds, which is not positive for any input that counts."""
-        assert self.cuts is not None
-        rows, bounds = self.cuts
+        assert self.constraints is not None
+        rows, bounds = self.constraints
         y = _worth(a, low, high, rows, bounds)
         y = np.where(np.isfinite(y), np.maximum(y, 0.0), 0.0)  # whatever was proposed
         size, most = _size(np.maximum(np.abs(low), np.abs(high))), _size(y)

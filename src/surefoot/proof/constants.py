@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, Linear, MaxPool2d, Mul, Relu, Scale, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, ElementwiseAffine, Input, Linear, MaxPool2d, Mul, Relu, Softmax
 
 UNIT = 2.0**-51  # relative: a sum, a root and a quotient lose less than 2.5 times 2^-53
 LEAST = 1e-300  # absolute: more than a few of the smallest float64
@@ -58,4 +58,4 @@ def reading_error(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> n
 
 
 def _rounded(op: object) -> bool:
-    return isinstance(op, Linear | Scale) and bool(op.rounded)
+    return isinstance(op, Linear | ElementwiseAffine) and bool(op.rounded)

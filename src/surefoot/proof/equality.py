@@ -6,10 +6,10 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
+from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.checker import Box, Checker
 from surefoot.proof.constants import reading_error
-from surefoot.proof.forms import difference, forms_of
 from surefoot.proof.property import check_set, leaves_by_set
 from surefoot.proof.question import DIFFERENCE, check_named, check_networks, domain_digest
 from surefoot.proof.schema import check_equality_schema
@@ -42,7 +42,7 @@ def check_equal(certificate: Certificate, first: Graph, second: Graph) -> np.nda
         if not is_inside(proof):  # of no input at all anything could be shown
             raise InputError("the input that the certificate names does not satisfy its rows: the domain may be empty")
     boxes = check_units(one, first), check_units(two, second)
-    bound = difference(forms_of(first, boxes[0]), forms_of(second, boxes[1]))
+    bound = difference(affine_forms_of(first, boxes[0]), affine_forms_of(second, boxes[1]))
     bound = bound + reading_error(first, boxes[0]) + reading_error(second, boxes[1])
     if not np.isfinite(bound).all():
         raise InputError("the certificate does not show that the networks agree")
@@ -50,13 +50,17 @@ def check_equal(certificate: Certificate, first: Graph, second: Graph) -> np.nda
 
 
 def _domain(proof: Proof) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return proof.lower, proof.upper, np.zeros((0, 1)) if proof.cuts is None else np.column_stack(proof.cuts)
+    return (
+        proof.lower,
+        proof.upper,
+        np.zeros((0, 1)) if proof.constraints is None else np.column_stack(proof.constraints),
+    )
 
 
 def is_inside(proof: Proof) -> bool:
     """Whether the input that a proof names lies in its box and satisfies its rows, in exact arithmetic."""
-    if proof.cuts is None or proof.inside is None:
-        return proof.cuts is None  # a box that is not empty needs no input to show it
+    if proof.constraints is None or proof.inside is None:
+        return proof.constraints is None  # a box that is not empty needs no input to show it
     *x, q = proof.inside
     in_box = all(
         Fraction(low) * q <= p <= Fraction(high) * q
@@ -64,7 +68,7 @@ def is_inside(proof: Proof) -> bool:
     )
     return in_box and all(
         sum((Fraction(w) * p for w, p in zip(row, x, strict=True) if w), Fraction(0)) <= Fraction(bound) * q
-        for row, bound in zip(proof.cuts[0].tolist(), proof.cuts[1].tolist(), strict=True)
+        for row, bound in zip(proof.constraints[0].tolist(), proof.constraints[1].tolist(), strict=True)
     )
 
 
@@ -74,7 +78,7 @@ def check_units(proof: Proof, graph: Graph) -> list[Box]:
     Raises:
         InputError: a set that is not proven.
     """
-    checker, leaves = Checker(graph, proof.cuts), leaves_by_set(proof)
+    checker, leaves = Checker(graph, proof.constraints), leaves_by_set(proof)
 
     def decide(at: int, boxes: list[Box]) -> None:
         for number in [n for n, place in enumerate(proof.places) if place == at]:

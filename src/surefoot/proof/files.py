@@ -20,7 +20,7 @@ import numpy as np
 
 from surefoot.core.errors import FileError
 from surefoot.core.files import whole_file, write_text
-from surefoot.proof.certificate import Certificate, Proof, SignLeaf
+from surefoot.proof.certificate import Certificate, Proof, SplitLeaf
 
 FORMATS = {"surefoot certificate 1": 1, "surefoot certificate 2": 2}
 LARGEST_TEXT = 2**28  # bytes of JSON: parsed, they take some twenty times as many
@@ -228,14 +228,14 @@ class _Reader:
     def named(self, held: Any) -> dict[int, np.ndarray]:
         return {at: self.take(name) for at, name in self.by_node(held, "slopes or multipliers").items()}
 
-    def leaf(self, held: Any) -> SignLeaf:
+    def leaf(self, held: Any) -> SplitLeaf:
         _keys(held, {"unsafe", "row", "signs", "slopes", "multipliers"}, "a leaf")
         signs = []
         for sign in _list(held["signs"], "signs"):
             place, value, side = (_whole(x, "a sign") for x in _list(sign, "a sign", 3))
             signs.append((place, value, side))
         unsafe, row = _whole(held["unsafe"], "an unsafe set"), _whole(held["row"], "a row")
-        return SignLeaf(unsafe, row, tuple(signs), self.named(held["slopes"]), self.named(held["multipliers"]))
+        return SplitLeaf(unsafe, row, tuple(signs), self.named(held["slopes"]), self.named(held["multipliers"]))
 
 
 # Writing
@@ -266,13 +266,15 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
         entry["unsafe"] = [
             [keep(f"{p}/weights/{i}", w), keep(f"{p}/bounds/{i}", b)] for i, (w, b) in enumerate(proof.unsafe)
         ]
-        entry["halvings"] = [keep(f"{p}/halvings/{i}", h) for i, h in enumerate(proof.halvings)]
+        entry["halvings"] = [keep(f"{p}/halvings/{i}", h) for i, h in enumerate(proof.bisections)]
         entry["tightened"] = {
             str(at): [keep(f"{p}/which/{at}", which), kept(f"{p}/slopes/{at}", slopes)]
             for at, (which, slopes) in proof.tightened.items()
         }
-        if proof.cuts is not None:
-            entry["cuts"] = [keep(f"{p}/{name}", end) for name, end in zip(("rows", "cut"), proof.cuts, strict=True)]
+        if proof.constraints is not None:
+            entry["cuts"] = [
+                keep(f"{p}/{name}", end) for name, end in zip(("rows", "cut"), proof.constraints, strict=True)
+            ]
             entry["inside"] = proof.inside
         entry["leaves"] = [
             {

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Node
-from surefoot.graph.ops import Conv2d, Linear, Reshape, Scale, Take
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear, Reshape
 
 
 def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix, np.ndarray]:
@@ -21,13 +21,13 @@ def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix
             weight = op.weight.double().numpy()
             matrix = sparse.kron(sparse.identity(size_in // weight.shape[1]), sparse.csr_matrix(weight))
             bias = bias if op.offset is None else bias + op.offset.double().numpy()
-        case Scale():
+        case ElementwiseAffine():
             diagonal = np.broadcast_to(op.scale.double().numpy(), node.shape).ravel()
             matrix = sparse.diags(diagonal)
             bias = bias if op.shift is None else bias + op.shift.double().numpy()
         case Reshape():
             matrix = sparse.identity(size_in)
-        case Take():
+        case Gather():
             index = op.index.numpy().ravel()
             kept = np.nonzero(index >= 0)[0]
             matrix = sparse.csr_matrix((np.ones(len(kept)), (kept, index[kept])), (size_out, size_in))

@@ -7,7 +7,7 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.proof.certificate import Certificate, Proof, SignLeaf, Signs
+from surefoot.proof.certificate import Certificate, Proof, Signs, SplitLeaf
 from surefoot.proof.checker import Box, Checker
 from surefoot.proof.question import Question, check_named, claims_of, property_digest, region_digest
 from surefoot.proof.schema import check_property_schema
@@ -40,7 +40,7 @@ def _check_proof(proof: Proof, checker: Checker) -> float:
 
 def parts_of(proof: Proof) -> int:
     """Count the parts that a proof divides its question into."""
-    return len(proof.leaves) if proof.kind == "signs" else len(proof.halvings[0]) + 1
+    return len(proof.leaves) if proof.kind == "signs" else len(proof.bisections[0]) + 1
 
 
 # Proofs by boxes
@@ -61,11 +61,11 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 
     Halving number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier halving, or is the whole.
     """
-    cuts: dict[int, tuple[int, int, float]] = {}
-    for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.halvings), strict=True)):
+    constraints: dict[int, tuple[int, int, float]] = {}
+    for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.bisections), strict=True)):
         if number > 2 * i:
             raise InputError(f"the certificate halves box {number}, which is not there yet")
-        cuts[number] = (i, axis, place)
+        constraints[number] = (i, axis, place)
     lower, upper = proof.lower.copy(), proof.upper.copy()
     todo: list[tuple[int, int, float, float]] = [(0, 0, float(lower[0]), float(upper[0]))]
     while todo:
@@ -73,10 +73,10 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         lower[axis], upper[axis] = low, high
         if number < 0:  # back to what it was
             continue
-        if number not in cuts:
+        if number not in constraints:
             yield number, lower.copy(), upper.copy()
             continue
-        i, axis, place = cuts[number]
+        i, axis, place = constraints[number]
         low, high = float(lower[axis]), float(upper[axis])
         if not low <= place <= high:
             raise InputError(f"the certificate halves box {number} at {place}, which is not between {low} and {high}")
@@ -110,16 +110,16 @@ def _check_signs(proof: Proof, checker: Checker) -> float:
     return min(check_set(proof, checker, boxes, number, out, leaves[number]) for number in range(len(proof.unsafe)))
 
 
-def leaves_by_set(proof: Proof) -> dict[int, list[SignLeaf]]:
+def leaves_by_set(proof: Proof) -> dict[int, list[SplitLeaf]]:
     """Return the leaves of each unsafe set; none for one that has none."""
-    leaves: dict[int, list[SignLeaf]] = defaultdict(list)
+    leaves: dict[int, list[SplitLeaf]] = defaultdict(list)
     for leaf in proof.leaves:
         leaves[leaf.unsafe].append(leaf)
     return leaves
 
 
 def check_set(
-    proof: Proof, checker: Checker, boxes: list[Box], number: int, target: int, leaves: list[SignLeaf]
+    proof: Proof, checker: Checker, boxes: list[Box], number: int, target: int, leaves: list[SplitLeaf]
 ) -> float:
     """Check that the values of a node miss one unsafe set, part by part; return the least margin, above 0.
 

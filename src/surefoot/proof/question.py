@@ -17,7 +17,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate, Proof
 
@@ -25,8 +25,8 @@ Unsafe: TypeAlias = tuple[
     np.ndarray, np.ndarray
 ]  # weights (r, k) and bounds (r,): the outputs y with weights y <= bounds
 Region: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
-Rows: TypeAlias = frozenset[tuple[float, ...]]  # of one unsafe set, each row with its bound
-Claims: TypeAlias = dict[Region, frozenset[Rows]]
+RowSet: TypeAlias = frozenset[tuple[float, ...]]  # of one unsafe set, each row with its bound
+Claims: TypeAlias = dict[Region, frozenset[RowSet]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Question:
 
 def checked_graph(graph: Graph) -> Graph:
     """Return the graph that certificates speak of: flat logits, in float64, max pooling written with rectifiers."""
-    return pools_as_rectifiers(flat_output(logits_of(graph)).to(torch.float64))
+    return pools_as_relus(flat_output(logits_of(graph)).to(torch.float64))
 
 
 def claims_of(questions: Iterable[Question | Proof]) -> Claims:
@@ -103,7 +103,7 @@ def region_digest(claims: Claims) -> str:
 def domain_digest(proof: Proof) -> str:
     """Return the SHA-256 of the domain over which two networks are compared: a box, and rows that cut it."""
     digest = _Digest("domain")
-    for array in (proof.lower, proof.upper, *(proof.cuts or ())):
+    for array in (proof.lower, proof.upper, *(proof.constraints or ())):
         digest.array(array)
     return digest.hex()
 

@@ -13,7 +13,7 @@ import numpy as np
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Mul, Relu
-from surefoot.proof.certificate import Certificate, Proof, SignLeaf
+from surefoot.proof.certificate import Certificate, Proof, SplitLeaf
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LONGEST = 10_000  # bits of a whole number
@@ -67,7 +67,7 @@ def check_property_schema(certificate: Certificate, graph: Graph) -> None:
     for number, proof in enumerate(certificate.proofs):
         if type(proof) is not Proof:
             raise fail(f"proof {number} is none")
-        if proof.cuts is not None or proof.inside is not None:
+        if proof.constraints is not None or proof.inside is not None:
             raise InputError("the certificate speaks of a part of a box: it is no proof of a property")
         if proof.places != ():
             raise InputError("the certificate speaks of inner nodes: it is no proof of a property")
@@ -118,9 +118,9 @@ class _Fit:
 
     def __post_init__(self) -> None:
         self.values = [int(np.prod(node.shape)) for node in self.graph.nodes]
-        self.rectifiers = [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
+        self.relus = [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
         self.bent = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-        self.linear = {self.graph.nodes[at].inputs[0] for at in self.rectifiers}  # what enters a rectifier
+        self.linear = {self.graph.nodes[at].inputs[0] for at in self.relus}  # what enters a rectifier
 
     def fail(self, what: str) -> InputError:
         return fail(f"{self.where}, {what}")
@@ -128,20 +128,20 @@ class _Fit:
     def check(self, proof: Proof) -> None:
         if proof.kind not in ("boxes", "signs") or type(proof.thorough) is not bool:
             raise self.fail(f"its kind {proof.kind!r} or thoroughness {proof.thorough!r} is unknown")
-        if len(proof.halvings) != 3:
-            raise self.fail(f"{len(proof.halvings)} arrays of halvings; 3 are needed")
-        halvings = len(proof.halvings[0]) if np.ndim(proof.halvings[0]) else 0
-        self.sizes = {"d": self.values[0], "b": 2 * halvings + 1}
+        if len(proof.bisections) != 3:
+            raise self.fail(f"{len(proof.bisections)} arrays of halvings; 3 are needed")
+        bisections = len(proof.bisections[0]) if np.ndim(proof.bisections[0]) else 0
+        self.sizes = {"d": self.values[0], "b": 2 * bisections + 1}
         self.array("lower", proof.lower)
         self.array("upper", proof.upper)
         if not (proof.lower <= proof.upper).all():
             raise self.fail("a lower bound of the region is above its upper bound: it is empty")
-        self.array("boxes that are halved", proof.halvings[0])
-        self.array("axes", proof.halvings[1])
-        self.array("places of halving", proof.halvings[2])
+        self.array("boxes that are halved", proof.bisections[0])
+        self.array("axes", proof.bisections[1])
+        self.array("places of halving", proof.bisections[2])
         if proof.kind == "boxes" and (proof.leaves or proof.tightened):
             raise self.fail("a proof by boxes has no leaves and no slopes")
-        if proof.kind == "signs" and (halvings or proof.thorough):
+        if proof.kind == "signs" and (bisections or proof.thorough):
             raise self.fail("a proof by signs halves no box")
         self._check_cuts(proof)
         self._check_unsafe(proof)
@@ -152,14 +152,14 @@ class _Fit:
             self._check_leaf(proof, leaf, number)
 
     def _check_cuts(self, proof: Proof) -> None:
-        if proof.cuts is None:
+        if proof.constraints is None:
             if proof.inside is not None:
                 raise self.fail("an input is named that satisfies rows, and no rows")
             return
-        if len(proof.cuts) != 2:
+        if len(proof.constraints) != 2:
             raise self.fail("rows that cut the region need bounds")
-        self.array("rows that cut", proof.cuts[0])
-        self.array("bounds that cut", proof.cuts[1])
+        self.array("rows that cut", proof.constraints[0])
+        self.array("bounds that cut", proof.constraints[1])
         if proof.inside is None:
             raise InputError("the certificate names no input that satisfies its rows: make it anew")
         if type(proof.inside) is not tuple or len(proof.inside) != self.sizes["d"] + 1:
@@ -199,8 +199,8 @@ class _Fit:
             self.sizes["w2"] = 2 * self.sizes["w"]
             self.proposals("slopes to tighten with", pair[1], at)
 
-    def _check_leaf(self, proof: Proof, leaf: SignLeaf, number: int) -> None:
-        if type(leaf) is not SignLeaf or type(leaf.signs) is not tuple:
+    def _check_leaf(self, proof: Proof, leaf: SplitLeaf, number: int) -> None:
+        if type(leaf) is not SplitLeaf or type(leaf.signs) is not tuple:
             raise self.fail(f"leaf {number} is none")
         self.number(f"the unsafe set of leaf {number}", leaf.unsafe, range(len(proof.unsafe)))
         self.number(f"the row of leaf {number}", leaf.row, range(len(proof.unsafe[leaf.unsafe][1])))
@@ -210,7 +210,7 @@ class _Fit:
             if type(sign) is not tuple or len(sign) != 3:
                 raise self.fail(f"a sign of leaf {number} is not (rectifier, value, sign)")
             place, value, side = sign
-            self.number(f"a rectifier of leaf {number}", place, self.rectifiers)
+            self.number(f"a rectifier of leaf {number}", place, self.relus)
             self.number(f"a value of leaf {number}", value, range(self.values[place]))
             self.number(f"a sign of leaf {number}", side, (1, -1))
             if place >= last:
@@ -224,7 +224,7 @@ class _Fit:
     def proposals(self, name: str, held: object, before: int) -> None:
         """Check arrays that are named by the rectifiers before a node."""
         for place, array in self.mapping(name, held).items():
-            self.number(f"the rectifier of {name}", place, [at for at in self.rectifiers if at < before])
+            self.number(f"the rectifier of {name}", place, [at for at in self.relus if at < before])
             self.sizes["m"] = self.values[place]
             self.array(name, array)
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, LOST, gamma, magnitude
 from surefoot.graph.graph import Graph, Node, fold
-from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Linear, Mul, Reshape, Scale, Take
-from surefoot.reach.boxes import Box, size_of
+from surefoot.graph.ops import Add, Affine, Concat, Conv2d, ElementwiseAffine, Gather, Linear, Mul, Reshape
+from surefoot.reach.ibp import Box, size_of
 
 MOST = 1024  # factors
 
@@ -83,7 +83,7 @@ def _forward(node: Node, given: Sequence[Spread]) -> Spread:
     """Carry derivatives (n, *shape) through one affine operation, a sum, or a concatenation."""
     op, (x, r) = node.op, given[0]
     if isinstance(op, Affine):
-        unit = gamma(op.terms, DOUBLE) if not isinstance(op, Take | Reshape) else 0.0
+        unit = gamma(op.terms, DOUBLE) if not isinstance(op, Gather | Reshape) else 0.0
         return op.linear(x), op.absolute(magnitude(r) + unit * magnitude(x)) * (1 + unit)
     if isinstance(op, Add):
         y, s = given[1]
@@ -110,7 +110,7 @@ def _of_affine(op: Affine, x: Spread, given: tuple[int, ...]) -> Spread:
     wide = op
     if isinstance(op, Linear | Conv2d):
         wide = replace(op, weight=magnitude(op.weight))
-    elif isinstance(op, Scale):
+    elif isinstance(op, ElementwiseAffine):
         wide = replace(op, scale=magnitude(op.scale))
     return op.adjoint(middle, given), wide.adjoint(magnitude(radius) + unit * magnitude(middle), given) * (1 + unit)
 

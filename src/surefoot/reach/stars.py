@@ -18,8 +18,8 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, REAL, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
-from surefoot.reach.boxes import Box
-from surefoot.sets.form import Form
+from surefoot.reach.ibp import Box
+from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 
 Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
@@ -32,7 +32,7 @@ class Star:
     With an image's shape it is the paper's ImageStar. Immutable.
     """
 
-    form: Form
+    form: AffineForm
     predicate: Predicate
 
     @property
@@ -60,13 +60,15 @@ class Star:
 class Count:
     """What a walk cost."""
 
-    programs: int = 0  # linear programs solved
-    spared: int = 0  # values whose sign no program was needed for
+    lps_solved: int = 0  # linear programs solved
+    lps_avoided: int = 0  # values whose sign no program was needed for
     variables: int = 0  # new variables
 
     def __add__(self, other: "Count") -> "Count":
         """Add them up."""
-        return Count(self.programs + other.programs, self.spared + other.spared, self.variables + other.variables)
+        return Count(
+            self.lps_solved + other.lps_solved, self.lps_avoided + other.lps_avoided, self.variables + other.variables
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class State:
     """A walk in the middle: the forms still needed, by node, over one predicate; `at` comes next."""
 
     at: int
-    forms: Mapping[int, Form]
+    forms: Mapping[int, AffineForm]
     predicate: Predicate
     count: Count = field(default_factory=Count)
     seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a rectifier, by node
@@ -95,14 +97,14 @@ def approximate(
     graph: Graph,
     state: State,
     rule: Rule = "triangle",
-    programs: bool = True,
+    lps_solved: bool = True,
     known: Mapping[int, Box] | None = None,
     relaxed: float = 0.0,
     arithmetic: Arithmetic = REAL,
 ) -> State:
     """Walk to the output, one star all the way.
 
-    `programs`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
+    `lps_solved`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
     with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
 
     Property: sound; not complete.
@@ -112,9 +114,9 @@ def approximate(
         node = graph.nodes[state.at]
         match node.op:
             case Relu():
-                state = _relu(graph, state, rule, programs, known, relaxed)
+                state = _relu(graph, state, rule, lps_solved, known, relaxed)
             case MaxPool2d():
-                state = _pool(graph, state, rule, programs)
+                state = _pool(graph, state, rule, lps_solved)
             case Mul():
                 state = _product(graph, state, arithmetic)
             case _:
@@ -148,7 +150,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
         case Concat():
             variables = max(form.variables for form in forms)
             joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
-            form = Form(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
+            form = AffineForm(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
         case Relu() | MaxPool2d() | Mul() | Softmax() | Input():
             raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not walked here")
         case _:
@@ -156,7 +158,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
     return _after(graph, state, form, state.predicate)
 
 
-def _after(graph: Graph, state: State, form: Form, predicate: Predicate, count: Count | None = None) -> State:
+def _after(graph: Graph, state: State, form: AffineForm, predicate: Predicate, count: Count | None = None) -> State:
     """Step on, and let go of forms that nobody needs any more."""
     forms = {**state.forms, state.at: form}
     needed = {i for node in graph.nodes[state.at + 1 :] for i in node.inputs}
@@ -168,7 +170,7 @@ def _after(graph: Graph, state: State, form: Form, predicate: Predicate, count: 
 
 
 def _relu(
-    graph: Graph, state: State, rule: Rule, programs: bool, known: Mapping[int, Box] | None, relaxed: float
+    graph: Graph, state: State, rule: Rule, lps_solved: bool, known: Mapping[int, Box] | None, relaxed: float
 ) -> State:
     node = graph.nodes[state.at]
     form = state.forms[node.inputs[0]]
@@ -182,7 +184,7 @@ def _relu(
         low[i], high[i] = (low[i].clamp(min=0), high[i]) if sign > 0 else (low[i], high[i].clamp(max=0))
     open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     solved = 0
-    if programs and len(open_) and len(state.predicate.bounds):
+    if lps_solved and len(open_) and len(state.predicate.bounds):
         solved = _tighten(form, state.predicate, low, high, open_, relaxed)
         open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     error = form.error.flatten()
@@ -194,7 +196,9 @@ def _relu(
     return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(open_)))
 
 
-def _tighten(form: Form, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float) -> int:
+def _tighten(
+    form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float
+) -> int:
     """Bound open values by linear programs on the star that enters the layer; return how many programs that took."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
@@ -210,8 +214,14 @@ def _tighten(form: Form, predicate: Predicate, low: Tensor, high: Tensor, open_:
 
 
 def _rectified(
-    form: Form, predicate: Predicate, off: Tensor, open_: np.ndarray, low: np.ndarray, high: np.ndarray, rule: Rule
-) -> tuple[Form, Predicate]:
+    form: AffineForm,
+    predicate: Predicate,
+    off: Tensor,
+    open_: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    rule: Rule,
+) -> tuple[AffineForm, Predicate]:
     """Apply max(x, 0): values that are off become 0, certain ones stay, open ones are relaxed by the rule."""
     m, n, places = predicate.variables, len(open_), torch.from_numpy(open_)
     rising = high / (high - low)
@@ -225,9 +235,9 @@ def _rectified(
         size = magnitude(offsets) + magnitude(rows) @ predicate.reach + half
         form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(4 * DOUBLE * size))
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
-    cuts = _triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
+    constraints = _triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
-    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*cuts)
+    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*constraints)
 
 
 def _triangle(
@@ -255,13 +265,13 @@ def _triangle(
     return sparse.csr_matrix(sparse.vstack([above, below])), np.concatenate([above_bounds, below_bounds])
 
 
-def _pool(graph: Graph, state: State, rule: Rule, programs: bool) -> State:
+def _pool(graph: Graph, state: State, rule: Rule, lps_solved: bool) -> State:
     node = graph.nodes[state.at]
     op = node.op
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
     windows = _Windows.of(op, form, predicate)
-    solved = _drop_losers(form, predicate, windows) if programs and len(windows.open) else 0
+    solved = _drop_losers(form, predicate, windows) if lps_solved and len(windows.open) else 0
     open_ = windows.open
     n, m = len(open_), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
@@ -297,7 +307,7 @@ class _Windows:
     error: Tensor  # (w,) by how much the winner's form may miss the true maximum
 
     @staticmethod
-    def of(op: MaxPool2d, form: Form, predicate: Predicate) -> "_Windows":
+    def of(op: MaxPool2d, form: AffineForm, predicate: Predicate) -> "_Windows":
         members = op.windows(tuple(form.centre.shape))
         low, high = (t.flatten() for t in form.box(predicate))
         place, padding = members.clamp(min=0), members < 0
@@ -325,7 +335,7 @@ class _Windows:
         return self.members[torch.arange(len(self.best)), self.best]
 
 
-def _drop_losers(form: Form, predicate: Predicate, windows: _Windows) -> int:
+def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> int:
     """Strike out candidates that a program on the difference shows never to exceed the best one; count the programs."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
@@ -384,7 +394,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
-    out = Form(stacked[0], stacked[1:], torch.from_numpy(error * (1 + 1e-9)).reshape(node.shape))
+    out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(error * (1 + 1e-9)).reshape(node.shape))
     return _after(graph, state, out, predicate, Count(variables=n))
 
 
@@ -466,7 +476,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     error = form.error.flatten()
     silent = (torch.from_numpy(high) + error <= 0).reshape(node.shape)
     mask = torch.from_numpy(off).reshape(node.shape)
-    kept = Form(
+    kept = AffineForm(
         torch.where(mask, 0.0, form.centre),
         torch.where(mask, 0.0, form.generators),
         torch.where(silent, 0.0, form.error),  # a form that is not positive can stand for a value that is
@@ -512,5 +522,5 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
     size = form.size(predicate).flatten()
     spare = torch.where(windows.members < 0, 0.0, 16 * DOUBLE * size[windows.members.clamp(min=0)]).max(1).values
     stacked = form.stacked(predicate.variables).flatten(1)[:, windows.winner].reshape(-1, *node.shape)
-    out = Form(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
+    out = AffineForm(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
     return [_after(graph, state, out, predicate, count)]

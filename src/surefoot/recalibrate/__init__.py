@@ -8,8 +8,8 @@ from surefoot.recalibrate.auto import Auto as Auto
 from surefoot.recalibrate.auto import Choice as Choice
 from surefoot.recalibrate.auto import Identity as Identity
 from surefoot.recalibrate.auto import choose as choose
-from surefoot.recalibrate.base import AffineMap as AffineMap
-from surefoot.recalibrate.base import Recalibrator as Recalibrator
+from surefoot.recalibrate.base import AffineCalibrator as AffineCalibrator
+from surefoot.recalibrate.base import Calibrator as Calibrator
 from surefoot.recalibrate.binary import BBQ as BBQ
 from surefoot.recalibrate.binary import Beta as Beta
 from surefoot.recalibrate.binary import BinaryCalibrator as BinaryCalibrator
@@ -19,8 +19,8 @@ from surefoot.recalibrate.binary import Platt as Platt
 from surefoot.recalibrate.binary import ScalingBinning as ScalingBinning
 from surefoot.recalibrate.binary import VennAbers as VennAbers
 from surefoot.recalibrate.catalog import BINARY as BINARY
-from surefoot.recalibrate.catalog import RECALIBRATORS as RECALIBRATORS
-from surefoot.recalibrate.catalog import find_recalibrator as find_recalibrator
+from surefoot.recalibrate.catalog import CALIBRATORS as CALIBRATORS
+from surefoot.recalibrate.catalog import find_calibrator as find_calibrator
 from surefoot.recalibrate.classifier import RecalibratedClassifier as RecalibratedClassifier
 from surefoot.recalibrate.conformal import CONFORMAL as CONFORMAL
 from surefoot.recalibrate.conformal import AdaptiveSets as AdaptiveSets
@@ -29,10 +29,10 @@ from surefoot.recalibrate.conformal import RegularizedSets as RegularizedSets
 from surefoot.recalibrate.conformal import SplitConformal as SplitConformal
 from surefoot.recalibrate.decomposition import Decomposition as Decomposition
 from surefoot.recalibrate.decomposition import decompose as decompose
-from surefoot.recalibrate.files import load_recalibrator as load_recalibrator
-from surefoot.recalibrate.files import save_recalibrator as save_recalibrator
-from surefoot.recalibrate.focal import FocalUndo as FocalUndo
-from surefoot.recalibrate.focal import FocalUndoTemperature as FocalUndoTemperature
+from surefoot.recalibrate.files import load_calibrator as load_calibrator
+from surefoot.recalibrate.files import save_calibrator as save_calibrator
+from surefoot.recalibrate.focal import InverseFocal as InverseFocal
+from surefoot.recalibrate.focal import InverseFocalTemperature as InverseFocalTemperature
 from surefoot.recalibrate.priors import estimate_priors as estimate_priors
 from surefoot.recalibrate.priors import with_priors as with_priors
 from surefoot.recalibrate.reductions import OneVsRest as OneVsRest

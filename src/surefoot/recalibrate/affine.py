@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
-from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.masks import UNDERFLOW, possible, refuse_absent
 from surefoot.recalibrate.steps import LogSoftmax, affine
 from surefoot.recalibrate.temperature import TemperatureScaling, absent_below, prior_weight
@@ -144,7 +144,7 @@ def _check_penalty(name: str, value: float | None) -> None:
         raise InputError(f"{name} must be a positive finite number, got {value!r}")
 
 
-class VectorScaling(Recalibrator):
+class VectorScaling(Calibrator):
     """Give every class its own scale and shift: p = softmax(w * z + b).
 
     Fitted by penalised likelihood around the best temperature: `l2` is the precision of a normal prior on the relative
@@ -169,7 +169,7 @@ class VectorScaling(Recalibrator):
         """False: a shift can lift one class over another."""
         return False
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         _check_penalty("l2", self.l2)
         logits, labels = possible(logits, labels)
         if not len(labels):
@@ -244,7 +244,7 @@ def _fifth(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     return next(folds.split(labels, strata))
 
 
-class MatrixScaling(Recalibrator):
+class MatrixScaling(Calibrator):
     """Mix the classes' logits: p = softmax(W z + b), with off-diagonal and intercept regularisation (MS-ODIR).
 
     Minimises mean NLL + off_diagonal / (k (k - 1)) sum_{i != j} W_ij^2 + intercept / k sum b_i^2. What is not given is
@@ -274,14 +274,14 @@ class MatrixScaling(Recalibrator):
         """False: classes are mixed."""
         return False
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         rows = _unit_scale(logits, labels)
         refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return affine(weight, bias)
 
 
-class DirichletCalibration(Recalibrator):
+class DirichletCalibration(Calibrator):
     """Map log probabilities: p = softmax(W log softmax(z) + b), with off-diagonal and intercept regularisation.
 
     What a classifier's outputs call for if they are Dirichlet distributed within each class. Penalties as in
@@ -310,14 +310,14 @@ class DirichletCalibration(Recalibrator):
         """False: classes are mixed."""
         return False
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
         refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         weight, bias, self.off_diagonal_, self.intercept_ = _odir(rows, self.off_diagonal, self.intercept)
         return (LogSoftmax(), *affine(weight, bias))
 
 
-class StructuredMatrixScaling(Recalibrator):
+class StructuredMatrixScaling(Calibrator):
     """Matrix scaling whose freedom grows with the evidence: p = softmax(W log softmax(z) + b).
 
     Scales, mixing weights and shifts each have a normal prior around the best temperature. The variance of each prior
@@ -346,7 +346,7 @@ class StructuredMatrixScaling(Recalibrator):
         """False: classes are mixed."""
         return False
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         rows = _unit_scale(logits, labels, row_log_sums(logits))
         refuse_absent(logits, absent_below(logits, labels, 1 / rows.scale), type(self).__name__)
         k = rows.k

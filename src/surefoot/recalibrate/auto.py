@@ -13,7 +13,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits
 from surefoot.recalibrate.affine import StructuredMatrixScaling, VectorScaling
-from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.binary import Isotonic
 from surefoot.recalibrate.masks import one_sided
 from surefoot.recalibrate.reductions import OneVsRest, TopLabel
@@ -25,7 +25,7 @@ _FOLDS = 5
 _LARGE = 300  # classes from which a matrix is not tried
 
 
-class Identity(Recalibrator):
+class Identity(Calibrator):
     """Leave the probabilities as they are: p = softmax(z).
 
     >>> Identity().fit([[2.0, 2.0]], [0]).predict_proba([[2.0, 2.0]])
@@ -39,12 +39,12 @@ class Identity(Recalibrator):
         """True: nothing changes."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         return (Softmax(),)
 
 
 # From the simplest on: where two are as good, the earlier is taken.
-LADDER: dict[str, Callable[[], Recalibrator]] = {
+LADDER: dict[str, Callable[[], Calibrator]] = {
     "none": Identity,
     "temperature": TemperatureScaling,
     "temperature-ensemble": EnsembleTemperatureScaling,
@@ -73,7 +73,7 @@ class Choice:
 
 
 def choose(
-    ladder: Mapping[str, Callable[[], Recalibrator]], logits: Logits, labels: Labels,
+    ladder: Mapping[str, Callable[[], Calibrator]], logits: Logits, labels: Labels,
     by: Literal["nll", "brier"] = "nll", seed: int = 0,
 ) -> Choice:  # fmt: skip
     """Cross-fit each map over five folds; take the first within one standard error of the best.
@@ -121,7 +121,7 @@ def _reason(chosen: str, best: str, means: dict[str, float], errors: dict[str, f
     return f"{words} (as it is: {means['none']:.4f})." if "none" in means else f"{words}."
 
 
-def _by_row(make: Callable[[], Recalibrator], logits: Logits, labels: Labels, score: str, seed: int) -> np.ndarray:
+def _by_row(make: Callable[[], Calibrator], logits: Logits, labels: Labels, score: str, seed: int) -> np.ndarray:
     """Compute the score of each row under a map that was learnt on other rows."""
     found = np.empty(len(labels))
     for train, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
@@ -137,7 +137,7 @@ def score_rows(batch: Scored, labels: Labels, score: str) -> Float[np.ndarray, "
     return (batch.probs**2).sum(1) - 2 * batch.probs[np.arange(len(labels)), labels] + 1
 
 
-class Auto(Recalibrator):
+class Auto(Calibrator):
     """Try a ladder of maps, and take the simplest that is as good as the best on rows it has not seen.
 
     The ladder: none, temperature, temperature ensemble, spline, vector, structured matrix (below 300 classes),
@@ -170,7 +170,7 @@ class Auto(Recalibrator):
         """Whether the chosen map does; before `fit`, False: it depends on the rows."""
         return hasattr(self, "method_") and LADDER[self.method_]().keeps_accuracy
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         ladder = {n: make for n, make in LADDER.items() if n != "structured" or logits.shape[1] < _LARGE}
         untold = one_sided(logits, labels)
         if untold:
@@ -191,4 +191,4 @@ class Auto(Recalibrator):
             self.method_, made = "none", Identity().fit(logits, labels)
             self.why_ += f" Learnt on all rows it makes them worse ({before:.4f} to {after:.4f}), so none is taken."
         self.at_bound_ = made.at_bound_
-        return made.map_
+        return made.steps_

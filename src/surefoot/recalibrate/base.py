@@ -15,28 +15,28 @@ from surefoot.core.numerics import log_softmax
 from surefoot.core.precision import stored_probs, without_zeros, zeros_of
 from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
-from surefoot.recalibrate.checks import check_map
+from surefoot.recalibrate.checks import check_steps
 from surefoot.recalibrate.log_probs import log_scores, scored_by
 from surefoot.recalibrate.masks import finite, mixes, one_sided, refuse_absent, refuse_lifted
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
 
-R = TypeVar("R", bound="Recalibrator")
-Map: TypeAlias = tuple[Step, ...]
+R = TypeVar("R", bound="Calibrator")
+Steps: TypeAlias = tuple[Step, ...]
 _LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, are no numbers
 
 
 @dataclass(frozen=True)
-class AffineMap:
+class AffineCalibrator:
     """The map z -> weight z + bias of logits; a softmax follows. What can be appended to a deployed network."""
 
     weight: Float[np.ndarray, "k k"]
     bias: Float[np.ndarray, " k"]
 
 
-class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
+class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     """A map from logits to probabilities, learnt on held-out data.
 
-    Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `map_`: steps that are applied, written
+    Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `steps_`: steps that are applied, written
     to a file and translated to ONNX without this class.
 
     A logit of -inf is a class that the row cannot have; so is one that is far below the others by any other number,
@@ -47,7 +47,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
     n_classes_: int
     n_features_in_: int
     classes_: np.ndarray
-    map_: Map
+    steps_: Steps
     at_bound_: bool
 
     _learns = True  # whether rows decide on the map at all
@@ -84,16 +84,16 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
             if self._by_likelihood:
                 steps = _no_worse(steps, logits, labels)
         self.at_bound_ = bool(self.at_bound_ or (self._learns and one_sided(given, labels)))
-        return self.set_map(steps, table.shape[1])
+        return self.set_steps(steps, table.shape[1])
 
     @final
-    def set_map(self: R, steps: Map, classes: int) -> R:
+    def set_steps(self: R, steps: Steps, classes: int) -> R:
         """Take a map that was learnt before, of so many classes.
 
         Raises:
-            InputError: not a list of steps from logits to probabilities (`checks.check_map`).
+            InputError: not a list of steps from logits to probabilities (`checks.check_steps`).
         """
-        self.map_ = check_map(steps, classes)
+        self.steps_ = check_steps(steps, classes)
         self.n_classes_ = self.n_features_in_ = classes
         self.classes_ = np.arange(classes)
         return self
@@ -109,7 +109,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         """
         rows, _ = self._checked(logits)
         stored = self._as_stored(logits)
-        return apply(self.map_, rows) if stored is None else stored.astype(np.float64)
+        return apply(self.steps_, rows) if stored is None else stored.astype(np.float64)
 
     @final
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
@@ -118,11 +118,11 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         -inf where a map gives a probability of 0. Raises as `predict_proba`.
         """
         rows, _ = self._checked(logits)
-        logs = log_scores(self.map_, rows)
+        logs = log_scores(self.steps_, rows)
         if logs is not None:
             return log_softmax(logs)
         with np.errstate(divide="ignore"):
-            return np.log(apply(self.map_, rows))
+            return np.log(apply(self.steps_, rows))
 
     @final
     def predict_scored(self, logits: ArrayLike) -> Scored:
@@ -132,22 +132,22 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         """
         rows, floor = self._checked(logits)
         stored = self._as_stored(logits)
-        return scored_by(self.map_, rows, floor) if stored is None else Scored.of_probs(stored, floor)
+        return scored_by(self.steps_, rows, floor) if stored is None else Scored.of_probs(stored, floor)
 
     def _as_stored(self, logits: ArrayLike) -> Probs | None:
         """Return stored probabilities as they are where the map does nothing: a last digit can change a bin."""
-        return stored_probs(logits) if len(self.map_) == 1 and isinstance(self.map_[0], Softmax) else None
+        return stored_probs(logits) if len(self.steps_) == 1 and isinstance(self.steps_[0], Softmax) else None
 
     def _checked(self, logits: ArrayLike) -> tuple[Logits, float | None]:
         """Return logits that the map may be applied to, and what a stored 0 counts as."""
         check_is_fitted(self, "map_")
-        plain, floor = _as_taken(self.map_, logits)
+        plain, floor = _as_taken(self.steps_, logits)
         table = check_logits(plain)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
-        if mixes(self.map_):
+        if mixes(self.steps_):
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
-        refuse_lifted(self.map_, table)
+        refuse_lifted(self.steps_, table)
         return table, floor
 
     @final
@@ -156,13 +156,13 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         return self.predict_proba(logits).argmax(1)
 
     @final
-    def as_affine(self) -> AffineMap | None:
+    def as_affine(self) -> AffineCalibrator | None:
         """Return the fitted map as an affine one before the softmax, or None where it is not."""
         check_is_fitted(self, "map_")
-        if not (len(self.map_) == 2 and isinstance(self.map_[0], Affine) and isinstance(self.map_[1], Softmax)):
+        if not (len(self.steps_) == 2 and isinstance(self.steps_[0], Affine) and isinstance(self.steps_[1], Softmax)):
             return None
-        weight, k = self.map_[0].weight, self.n_classes_
-        return AffineMap(weight if weight.ndim == 2 else np.eye(k) * weight, np.zeros(k) + self.map_[0].bias)
+        weight, k = self.steps_[0].weight, self.n_classes_
+        return AffineCalibrator(weight if weight.ndim == 2 else np.eye(k) * weight, np.zeros(k) + self.steps_[0].bias)
 
     @property
     @abstractmethod
@@ -170,7 +170,7 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         """Whether the most probable class is always that of the logits."""
 
     @abstractmethod
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         """Learn from checked arrays; numbers worth reading may be set as attributes that end in `_`."""
 
     def __sklearn_tags__(self) -> Any:
@@ -180,20 +180,20 @@ class Recalibrator(ClassifierMixin, BaseEstimator, ABC):
         return tags
 
 
-def _as_taken(steps: Map, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
+def _as_taken(steps: Steps, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
     """Return plain logits as a map takes them: a stored 0 is -inf, or where the map mixes classes the floor's."""
     return (zeros_of(logits)[0], None) if mixes(steps) else without_zeros(logits)
 
 
-def _no_worse(steps: Map, logits: ArrayLike, labels: Labels) -> Map:
+def _no_worse(steps: Steps, logits: ArrayLike, labels: Labels) -> Steps:
     """Return steps, or where they raise the NLL of the rows they were learnt on, the temperature's, or the softmax."""
     from surefoot.recalibrate.temperature import TemperatureScaling  # noqa: PLC0415  (it imports this module)
 
-    def nll(candidate: Map) -> float:
+    def nll(candidate: Steps) -> float:
         try:
             plain, floor = _as_taken(candidate, logits)
             table = check_logits(plain)
-            rows = scored_by(check_map(candidate, table.shape[1]), table, floor)
+            rows = scored_by(check_steps(candidate, table.shape[1]), table, floor)
             return float(-rows.log_of(labels).mean())
         except InputError:  # numbers that are none
             return float("inf")
@@ -201,5 +201,5 @@ def _no_worse(steps: Map, logits: ArrayLike, labels: Labels) -> Map:
     most = nll((Softmax(),)) * (1 + 1e-9) + 1e-12
     if nll(steps) <= most:
         return steps
-    temperature = TemperatureScaling().fit(logits, labels).map_
+    temperature = TemperatureScaling().fit(logits, labels).steps_
     return temperature if nll(temperature) <= most else (Softmax(),)

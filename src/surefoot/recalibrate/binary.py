@@ -13,7 +13,7 @@ from scipy.special import betaln, expit, logit
 
 from surefoot.core.errors import InputError
 from surefoot.core.types import Confidences
-from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
+from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 
 Hits = Bool[np.ndarray, " n"]
 _LEAST = 2.0**-53
@@ -27,22 +27,22 @@ class Blocks:
 
     score: Float[np.ndarray, " m"]
     count: Float[np.ndarray, " m"]
-    hits: Float[np.ndarray, " m"]
+    correct: Float[np.ndarray, " m"]
 
 
-def blocks_of(score: Confidences, hits: Hits) -> Blocks:
+def blocks_of(score: Confidences, correct: Hits) -> Blocks:
     """Group rows by score, so that nothing depends on the order of rows that tie.
 
     Scores that differ by rounding alone tie, too: the same logits in another order of classes, or in another runtime,
     give another last digit, and an edge between the two would be drawn by chance.
 
-    >>> blocks_of(np.array([0.9, 0.2, 0.9]), np.array([True, False, False])).hits
+    >>> blocks_of(np.array([0.9, 0.2, 0.9]), np.array([True, False, False])).correct
     array([0., 1.])
     """
     order = np.argsort(score)  # not stable, but faster: rows that tie become one
     ordered = score[order].astype(np.float64)
     first = np.flatnonzero(np.r_[True, ordered[1:] > ordered[:-1] * (1 + _ROUNDING)])
-    right = np.add.reduceat(hits[order].astype(np.float64), first)
+    right = np.add.reduceat(correct[order].astype(np.float64), first)
     return Blocks(ordered[first], np.diff(np.r_[first, len(score)]).astype(np.float64), right)
 
 
@@ -55,7 +55,7 @@ class BinaryCalibrator(ABC):
     """Learns a curve from scores and hits. Settings only: what is learnt is the curve."""
 
     @abstractmethod
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn from scores (n,) in [0, 1] and hits (n,), n >= 1."""
 
     @property
@@ -96,8 +96,8 @@ def _logistic(
 
 def _least_errors(blocks: Blocks) -> float:
     """Count the rows that the best threshold has on the wrong side: hits up to it, misses above."""
-    misses = blocks.count - blocks.hits
-    return float((np.r_[0.0, np.cumsum(blocks.hits)] + misses.sum() - np.r_[0.0, np.cumsum(misses)]).min())
+    misses = blocks.count - blocks.correct
+    return float((np.r_[0.0, np.cumsum(blocks.correct)] + misses.sum() - np.r_[0.0, np.cumsum(misses)]).min())
 
 
 def _clipped(score: np.ndarray) -> np.ndarray:
@@ -115,17 +115,17 @@ class Platt(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve; a is at least 0."""
-        blocks = blocks_of(score, hits)
-        right, wrong = hits.sum(), len(hits) - hits.sum()
+        blocks = blocks_of(score, correct)
+        right, wrong = correct.sum(), len(correct) - correct.sum()
         high, low = (right + 1) / (right + 2), 1 / (wrong + 2)
-        target = (blocks.hits * high + (blocks.count - blocks.hits) * low) / blocks.count
+        target = (blocks.correct * high + (blocks.count - blocks.correct) * low) / blocks.count
         z = logit(_clipped(blocks.score))
         a, b = _logistic(np.stack([z, np.ones_like(z)], 1), target, blocks.count, 1e-6)
         if a < 0:
             a, b = 0.0, float(logit(target @ blocks.count / blocks.count.sum()))
-        return LogOdds(float(a), float(a), float(b))
+        return LogOddsCurve(float(a), float(a), float(b))
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,14 @@ class Beta(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
-        blocks = blocks_of(score, hits)
+        blocks = blocks_of(score, correct)
         s = _clipped(blocks.score)
         columns = [np.log(s), -np.log1p(-s)]
-        target = blocks.hits / blocks.count
+        target = blocks.correct / blocks.count
         ridge = max(_WEAK, len(score) * float(np.exp(-_least_errors(blocks))))
-        best, least = LogOdds(0.0, 0.0, 0.0), np.inf
+        best, least = LogOddsCurve(0.0, 0.0, 0.0), np.inf
         for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)
             identity = np.r_[np.ones(len(used)), 0.0]
@@ -164,18 +164,18 @@ class Beta(BinaryCalibrator):
             z = design @ [*found, shift]
             value = float(blocks.count @ (np.logaddexp(0, z) - target * z))
             if value < least:
-                best, least = LogOdds(slopes[0], slopes[1], float(shift)), value
+                best, least = LogOddsCurve(slopes[0], slopes[1], float(shift)), value
             if len(used) == 2:
                 break
         return best
 
 
-def _shares(count: np.ndarray, hits: np.ndarray, pseudo_rows: float) -> np.ndarray:
+def _shares(count: np.ndarray, correct: np.ndarray, pseudo_rows: float) -> np.ndarray:
     """Compute shares of hits, each bin with so many rows more that hit as often as all rows together."""
     if not (isinstance(pseudo_rows, int | float) and pseudo_rows >= 0):
         raise InputError(f"pseudo_rows must be a number of at least 0, got {pseudo_rows!r}")
-    base = (hits.sum() + 0.5) / (count.sum() + 1)
-    return (hits + pseudo_rows * base) / np.maximum(count + pseudo_rows, 1e-300)
+    base = (correct.sum() + 0.5) / (count.sum() + 1)
+    return (correct + pseudo_rows * base) / np.maximum(count + pseudo_rows, 1e-300)
 
 
 @dataclass(frozen=True)
@@ -193,15 +193,15 @@ class Isotonic(BinaryCalibrator):
 
     pseudo_rows: float = 1.0
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
-        blocks = blocks_of(score, hits)
-        found = isotonic_regression(blocks.hits / blocks.count, weights=blocks.count)
+        blocks = blocks_of(score, correct)
+        found = isotonic_regression(blocks.correct / blocks.count, weights=blocks.count)
         first, sizes = found.blocks[:-1], np.diff(found.blocks)
-        count, right = np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.hits, first)
+        count, right = np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.correct, first)
         y = np.repeat(isotonic_regression(_shares(count, right, self.pseudo_rows), weights=count).x, sizes)
         corner = np.r_[True, (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:]), True][: len(y)]
-        return Line(blocks.score[corner], y[corner])
+        return PiecewiseLinear(blocks.score[corner], y[corner])
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,8 @@ class Histogram(BinaryCalibrator):
     Property: within every bin calibrated up to sqrt(log(2 / a) / (2 n_b)) with confidence 1 - a. Can tie scores.
     Reference: Zadrozny and Elkan 2001; Gupta and Ramdas 2021 (distribution-free, uniform mass).
 
-    >>> score, hits = np.array([0.1, 0.2, 0.7, 0.8]), np.array([False, True, True, True])
-    >>> Histogram(2, pseudo_rows=0).fit(score, hits)(np.array([0.0, 0.9]))
+    >>> score, correct = np.array([0.1, 0.2, 0.7, 0.8]), np.array([False, True, True, True])
+    >>> Histogram(2, pseudo_rows=0).fit(score, correct)(np.array([0.0, 0.9]))
     array([0.5, 1. ])
     """
 
@@ -222,18 +222,18 @@ class Histogram(BinaryCalibrator):
     equal_mass: bool = True
     pseudo_rows: float = 1.0
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
         _check_bins(self.bins)
-        blocks = blocks_of(score, hits)
+        blocks = blocks_of(score, correct)
         if not self.equal_mass:
             edges = np.arange(1, self.bins) / self.bins
             at = np.searchsorted(edges, blocks.score, side="left")
-            count, right = (np.bincount(at, weights=w, minlength=self.bins) for w in (blocks.count, blocks.hits))
+            count, right = (np.bincount(at, weights=w, minlength=self.bins) for w in (blocks.count, blocks.correct))
             middle = (np.arange(self.bins) + 0.5) / self.bins
-            return Stairs(edges, np.where(count > 0, _shares(count, right, self.pseudo_rows), middle))
+            return StepFunction(edges, np.where(count > 0, _shares(count, right, self.pseudo_rows), middle))
         edges, count, right = mass_bins(blocks, self.bins)
-        return Stairs(edges, _shares(count, right, self.pseudo_rows))
+        return StepFunction(edges, _shares(count, right, self.pseudo_rows))
 
     @property
     def rises(self) -> bool:
@@ -247,7 +247,7 @@ def mass_bins(blocks: Blocks, bins: int) -> tuple[np.ndarray, np.ndarray, np.nda
     at = np.minimum((middle * bins / blocks.count.sum()).astype(np.intp), bins - 1)
     first = np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
     edges = between(blocks.score[first[1:] - 1], blocks.score[first[1:]])
-    return edges, np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.hits, first)
+    return edges, np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.correct, first)
 
 
 def _check_bins(bins: int) -> None:
@@ -268,9 +268,9 @@ class BBQ(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
-        blocks = blocks_of(score, hits)
+        blocks = blocks_of(score, correct)
         root = len(score) ** (1 / 3)
         sizes = range(max(1, int(root / 10)), max(2, int(np.ceil(10 * root)) + 1))
         models, evidence = [], []
@@ -283,13 +283,13 @@ class BBQ(BinaryCalibrator):
             m = np.clip((np.r_[0.0, edges] + np.r_[edges, 1.0]) / 2, 1e-3, 1 - 1e-3)
             alpha, beta = 2 * m / b, 2 * (1 - m) / b
             evidence.append(float((betaln(alpha + right, beta + count - right) - betaln(alpha, beta)).sum()))
-            models.append(Stairs(edges, (alpha + right) / (alpha + beta + count)))
+            models.append(StepFunction(edges, (alpha + right) / (alpha + beta + count)))
         share = np.exp(np.array(evidence) - max(evidence))
         kept = [(model, w) for model, w in zip(models, share, strict=True) if w > 1e-3]
         edges = np.unique(np.concatenate([model.edges for model, _ in kept]))
         probes = np.r_[edges, 1.0] if not len(edges) or edges[-1] < 1 else np.r_[edges, 2.0]
         values = sum(w * model(probes) for model, w in kept) / sum(w for _, w in kept)
-        return Stairs(edges, np.asarray(values))
+        return StepFunction(edges, np.asarray(values))
 
     @property
     def rises(self) -> bool:
@@ -312,13 +312,13 @@ class ScalingBinning(BinaryCalibrator):
 
     bins: int = 15
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
         _check_bins(self.bins)
-        blocks = blocks_of(score, hits)
-        scaled = Blocks(blocks.score, blocks.count, blocks.count * Platt().fit(score, hits)(blocks.score))
+        blocks = blocks_of(score, correct)
+        scaled = Blocks(blocks.score, blocks.count, blocks.count * Platt().fit(score, correct)(blocks.score))
         edges, count, mass = mass_bins(scaled, self.bins)
-        return Stairs(edges, mass / count)
+        return StepFunction(edges, mass / count)
 
 
 @dataclass(frozen=True)
@@ -334,9 +334,9 @@ class VennAbers(BinaryCalibrator):
     array([0.333, 0.5  , 0.667])
     """
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
-        lower, upper, blocks = self.interval(score, hits)
+        lower, upper, blocks = self.interval(score, correct)
         # p0 holds from a score up to the next, p1 from the one before up to the score: at a score both are its own,
         # between two they are of the two. "At" has the width of rounding: softmax is not the same to the last digit
         # everywhere.
@@ -346,25 +346,25 @@ class VennAbers(BinaryCalibrator):
         p1 = np.r_[np.stack([upper[:-1], upper[:-1]], 1).ravel(), upper[-1]]
         values = p1 / (1 - p0 + p1)
         kept = edges > np.maximum.accumulate(np.r_[-1.0, edges[:-1]])
-        return Stairs(edges[kept], np.r_[values[:-1][kept], values[-1]])
+        return StepFunction(edges[kept], np.r_[values[:-1][kept], values[-1]])
 
     @staticmethod
-    def interval(score: Confidences, hits: Hits) -> tuple[np.ndarray, np.ndarray, Blocks]:
+    def interval(score: Confidences, correct: Hits) -> tuple[np.ndarray, np.ndarray, Blocks]:
         """Compute p0 for scores in [x_i, x_{i+1}) and p1 for (x_i, x_{i+1}], i = 0..m, over the distinct scores x."""
-        blocks = blocks_of(score, hits)
-        p1 = np.r_[_with_a_hit(blocks.count, blocks.hits), 1.0]
-        mirrored = _with_a_hit(blocks.count[::-1], (blocks.count - blocks.hits)[::-1])
+        blocks = blocks_of(score, correct)
+        p1 = np.r_[_with_a_hit(blocks.count, blocks.correct), 1.0]
+        mirrored = _with_a_hit(blocks.count[::-1], (blocks.count - blocks.correct)[::-1])
         return np.r_[0.0, 1 - mirrored[::-1]], p1, blocks
 
 
-def _with_a_hit(count: np.ndarray, hits: np.ndarray) -> np.ndarray:
+def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Compute, for every block, its isotonic value when one more hit is put in front of it.
 
     On the diagram of cumulated counts and hits the added hit is the first step of what is left; its value is the slope
     of the greatest convex minorant there. The corners are kept on a stack while the step moves to the right.
     """
-    m, x, y = len(count), [-1.0, 0.0, *np.cumsum(count).tolist()], [-1.0, 0.0, *np.cumsum(hits).tolist()]
-    wide, high = count.tolist(), hits.tolist()
+    m, x, y = len(count), [-1.0, 0.0, *np.cumsum(count).tolist()], [-1.0, 0.0, *np.cumsum(correct).tolist()]
+    wide, high = count.tolist(), correct.tolist()
 
     def above(px: float, py: float, i: tuple[float, float], j: tuple[float, float]) -> bool:
         """Whether the point p lies on or above the line through i and j."""

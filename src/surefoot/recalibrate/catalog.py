@@ -6,7 +6,7 @@ from functools import partial
 from surefoot.core.catalog import look_up
 from surefoot.recalibrate.affine import DirichletCalibration, MatrixScaling, StructuredMatrixScaling, VectorScaling
 from surefoot.recalibrate.auto import Auto, Identity
-from surefoot.recalibrate.base import Recalibrator
+from surefoot.recalibrate.base import Calibrator
 from surefoot.recalibrate.binary import (
     BBQ,
     Beta,
@@ -17,7 +17,7 @@ from surefoot.recalibrate.binary import (
     ScalingBinning,
     VennAbers,
 )
-from surefoot.recalibrate.focal import FocalUndo, FocalUndoTemperature
+from surefoot.recalibrate.focal import InverseFocal, InverseFocalTemperature
 from surefoot.recalibrate.reductions import OneVsRest, TopLabel
 from surefoot.recalibrate.spline import Spline
 from surefoot.recalibrate.temperature import (
@@ -38,7 +38,7 @@ BINARY: dict[str, type[BinaryCalibrator]] = {
     "spline": Spline,
 }
 
-RECALIBRATORS: dict[str, Callable[..., Recalibrator]] = {
+CALIBRATORS: dict[str, Callable[..., Calibrator]] = {
     "auto": Auto,
     "none": Identity,
     "temperature": TemperatureScaling,
@@ -46,8 +46,8 @@ RECALIBRATORS: dict[str, Callable[..., Recalibrator]] = {
     "temperature-grid-nll": partial(GridTemperatureScaling, "nll"),
     "temperature-ensemble": EnsembleTemperatureScaling,
     "temperature-parameterized": ParameterizedTemperatureScaling,
-    "focal-undo": FocalUndo,
-    "focal-undo-temperature": FocalUndoTemperature,
+    "focal-undo": InverseFocal,
+    "focal-undo-temperature": InverseFocalTemperature,
     "vector": VectorScaling,
     "matrix": MatrixScaling,
     "dirichlet": DirichletCalibration,
@@ -73,10 +73,10 @@ RECALIBRATORS: dict[str, Callable[..., Recalibrator]] = {
 }
 
 
-def find_recalibrator(name: str) -> Callable[..., Recalibrator]:
+def find_calibrator(name: str) -> Callable[..., Calibrator]:
     """Return what makes the recalibrator of that name.
 
     Raises:
         InputError: there is no such recalibrator; the message lists those there are.
     """
-    return look_up(RECALIBRATORS, "recalibrator", name)
+    return look_up(CALIBRATORS, "recalibrator", name)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.curves import Curve
+from surefoot.recalibrate.curves import CalibrationCurve
 from surefoot.recalibrate.steps import (
     LEAST_TEMPERATURE,
     STEPS,
@@ -13,7 +13,7 @@ from surefoot.recalibrate.steps import (
     Affine,
     Curves,
     Domain,
-    FocalUndo,
+    InverseFocal,
     Mix,
     Reweigh,
     RowTemperature,
@@ -25,7 +25,7 @@ from surefoot.recalibrate.steps import (
 ROUNDING = 1e-12  # by which learnt values may leave [0, 1], and weights sum to more than 1
 
 
-def check_map(steps: tuple[Step, ...], classes: int, given: Domain = Domain.LOGITS) -> tuple[Step, ...]:
+def check_steps(steps: tuple[Step, ...], classes: int, given: Domain = Domain.LOGITS) -> tuple[Step, ...]:
     """Return steps that lead from rows of a domain to probabilities, whatever the row; or say why they do not.
 
     Every step must take what the one before gives, and its numbers must keep what it gives in its domain: shapes of so
@@ -37,7 +37,7 @@ def check_map(steps: tuple[Step, ...], classes: int, given: Domain = Domain.LOGI
         InputError: not such a list; the message says which step, what is wrong, and what is allowed.
 
     >>> from surefoot.recalibrate.steps import Softmax
-    >>> check_map((Softmax(), Softmax()), 3)
+    >>> check_steps((Softmax(), Softmax()), 3)
     Traceback (most recent call last):
     surefoot.core.errors.InputError: step 2 of 2 (softmax) takes logits, and is given probabilities; ...
     """
@@ -70,7 +70,7 @@ def _reach(steps: tuple[Step, ...], largest: float) -> float:
                 case Affine():
                     rows = np.abs(step.weight).sum(1) if step.weight.ndim == 2 else np.abs(step.weight)
                     largest = float(np.max(rows * largest + np.abs(step.bias)))
-                case FocalUndo():
+                case InverseFocal():
                     largest = float((2 * largest + 100.0) * (1 + step.gammas.max()))
                 case RowTemperature():
                     hidden = float((np.abs(step.w1).sum(1) * 2 * largest + np.abs(step.b1)).max())
@@ -114,7 +114,7 @@ def _fault(step: Step, k: int) -> str | None:  # noqa: PLR0911  (one case a step
     match step:
         case Affine():
             return _shape(step.weight, "weight", (), (k,), (k, k)) or _shape(step.bias, "bias", (), (k,))
-        case FocalUndo():
+        case InverseFocal():
             return _fault_of_undo(step)
         case RowTemperature():
             return _fault_of_row_temperature(step, k)
@@ -153,7 +153,7 @@ def _negative(value: np.ndarray, name: str, more: str) -> str | None:
     return f"{name} must be at least 0, {more}; got {value.min():g} to {value.max():g}"
 
 
-def _fault_of_undo(step: FocalUndo) -> str | None:
+def _fault_of_undo(step: InverseFocal) -> str | None:
     size = np.shape(step.thresholds)[:1] or (0,)
     fault = _shape(step.thresholds, "thresholds", size) or _shape(step.gammas, "gammas", (size[0] + 1,))
     if fault is not None:
@@ -175,7 +175,7 @@ def _fault_of_row_temperature(step: RowTemperature, k: int) -> str | None:
 
 
 def _fault_of_curves(curves: Any, k: int) -> str | None:
-    if not isinstance(curves, tuple | list) or not all(isinstance(curve, Curve) for curve in curves):
+    if not isinstance(curves, tuple | list) or not all(isinstance(curve, CalibrationCurve) for curve in curves):
         return f"curves must be a tuple of curves, got {curves!r:.60}"
     if len(curves) not in (1, k):
         return f"curves must be one for all classes, or one for each of the {k}; got {len(curves)}"

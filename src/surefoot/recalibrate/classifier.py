@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
 
 from surefoot.core.precision import floor_of, log_probs, resolution
 from surefoot.core.types import Logits, Probs
-from surefoot.recalibrate.base import Recalibrator
+from surefoot.recalibrate.base import Calibrator
 from surefoot.recalibrate.temperature import TemperatureScaling
 
 
@@ -34,12 +34,12 @@ class RecalibratedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
 
     classes_: np.ndarray
     estimator_: Any
-    recalibrator_: Recalibrator
+    recalibrator_: Calibrator
     floor_: float | None
 
-    def __init__(self, estimator: Any, recalibrator: Recalibrator | None = None, cv: Any = 5) -> None:
+    def __init__(self, estimator: Any, calibrator: Calibrator | None = None, cv: Any = 5) -> None:
         self.estimator = estimator
-        self.recalibrator = recalibrator
+        self.calibrator = calibrator
         self.cv = cv
 
     def fit(self, X: Any, y: Any) -> "RecalibratedClassifier":
@@ -63,7 +63,7 @@ class RecalibratedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self.estimator_ = copy.fit(X, target)
         probs = method == "predict_proba"
         self.floor_ = floor_of(resolution(held_out), held_out.dtype) if probs else None
-        repair: Any = clone(TemperatureScaling() if self.recalibrator is None else self.recalibrator)
+        repair: Any = clone(TemperatureScaling() if self.calibrator is None else self.calibrator)
         self.recalibrator_ = repair.fit(_as_logits(held_out, self.floor_), labels)
         if hasattr(self.estimator_, "n_features_in_"):
             self.n_features_in_ = self.estimator_.n_features_in_

@@ -1,6 +1,6 @@
 """Curves: fitted maps of one score in [0, 1] to another. Values that a few lines of any language can apply.
 
-A curve's `range` must lie in [0, 1] for a map to take it (`checks.check_map`).
+A curve's `range` must lie in [0, 1] for a map to take it (`checks.check_steps`).
 """
 
 from dataclasses import dataclass, fields
@@ -15,10 +15,10 @@ _LEAST = 2.0**-53  # scores nearer to 0 or 1 than float64 can tell from 1 count 
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class PiecewiseLinear:
     """Linear between the points (x, y), constant beyond the first and the last; x increases strictly.
 
-    >>> Line(np.array([0.2, 0.6]), np.array([0.0, 1.0]))(np.array([0.1, 0.5, 0.9])).round(3)
+    >>> PiecewiseLinear(np.array([0.2, 0.6]), np.array([0.0, 1.0]))(np.array([0.1, 0.5, 0.9])).round(3)
     array([0.  , 0.75, 1.  ])
     """
 
@@ -55,10 +55,10 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Stairs:
+class StepFunction:
     """Constant between edges: values[i] for edges[i-1] < score <= edges[i]; one more value than edges.
 
-    >>> Stairs(np.array([0.5]), np.array([0.1, 0.8]))(np.array([0.5, 0.6]))
+    >>> StepFunction(np.array([0.5]), np.array([0.1, 0.8]))(np.array([0.5, 0.6]))
     array([0.1, 0.8])
     """
 
@@ -82,12 +82,12 @@ class Stairs:
 
 
 @dataclass(frozen=True, eq=False)
-class LogOdds:
+class LogOddsCurve:
     """sigmoid(a log s - b log(1 - s) + c): Platt's curve where a = b, else the beta curve.
 
     Scores nearer to 0 or 1 than 2^-53 count as that.
 
-    >>> LogOdds(1.0, 1.0, 0.0)(np.array([0.25, 0.75]))
+    >>> LogOddsCurve(1.0, 1.0, 0.0)(np.array([0.25, 0.75]))
     array([0.25, 0.75])
     """
 
@@ -110,13 +110,17 @@ class LogOdds:
         return _sigmoid(self.a * np.log(s) - self.b * np.log1p(-s) + self.c)
 
 
-Curve: TypeAlias = Line | Stairs | LogOdds
-CURVES: dict[str, type[Line] | type[Stairs] | type[LogOdds]] = {"line": Line, "stairs": Stairs, "log-odds": LogOdds}
+CalibrationCurve: TypeAlias = PiecewiseLinear | StepFunction | LogOddsCurve
+CURVES: dict[str, type[PiecewiseLinear] | type[StepFunction] | type[LogOddsCurve]] = {
+    "line": PiecewiseLinear,
+    "stairs": StepFunction,
+    "log-odds": LogOddsCurve,
+}
 
 
-def identity() -> Line:
+def identity() -> PiecewiseLinear:
     """Return the curve that changes nothing."""
-    return Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    return PiecewiseLinear(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

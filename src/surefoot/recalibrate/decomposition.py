@@ -8,7 +8,7 @@ from surefoot.core.checks import check_labels, check_logits
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike
 from surefoot.recalibrate.auto import LADDER, choose
-from surefoot.recalibrate.base import Recalibrator
+from surefoot.recalibrate.base import Calibrator
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Decomposition:
 
 def decompose(
     logits: ArrayLike, y: ArrayLike, by: Literal["nll", "brier"] = "nll",
-    ladder: Mapping[str, Callable[[], Recalibrator]] = LADDER, seed: int = 0,
+    ladder: Mapping[str, Callable[[], Calibrator]] = LADDER, seed: int = 0,
 ) -> Decomposition:  # fmt: skip
     """Split a proper score into refinement and calibration, by the least score that a map of the ladder reaches.
 

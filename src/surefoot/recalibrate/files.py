@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import read_json, write_json
-from surefoot.recalibrate.base import Recalibrator
+from surefoot.recalibrate.base import Calibrator
 from surefoot.recalibrate.binary import BinaryCalibrator
-from surefoot.recalibrate.catalog import BINARY, RECALIBRATORS
-from surefoot.recalibrate.curves import CURVES, Curve
+from surefoot.recalibrate.catalog import BINARY, CALIBRATORS
+from surefoot.recalibrate.curves import CURVES, CalibrationCurve
 from surefoot.recalibrate.focal import undo
 from surefoot.recalibrate.steps import STEPS, Softmax, Step, affine, scaling, to_plain
 
@@ -22,7 +22,7 @@ VERSION = 2
 _KNOWN_ELSEWHERE = {"map_", "n_classes_", "n_features_in_", "classes_"}
 
 
-def save_recalibrator(recalibrator: Recalibrator, path: Path | str) -> None:
+def save_calibrator(calibrator: Calibrator, path: Path | str) -> None:
     """Write the map (its steps), and by which recalibrator with which settings it was learnt.
 
     The schema is in docs/guide/recalibrating.md.
@@ -30,46 +30,46 @@ def save_recalibrator(recalibrator: Recalibrator, path: Path | str) -> None:
     Raises:
         NotFittedError: there is nothing learnt to write.
     """
-    check_is_fitted(recalibrator, "map_")
-    learnt = {n: v for n, v in vars(recalibrator).items() if n.endswith("_") and n not in _KNOWN_ELSEWHERE}
+    check_is_fitted(calibrator, "map_")
+    learnt = {n: v for n, v in vars(calibrator).items() if n.endswith("_") and n not in _KNOWN_ELSEWHERE}
     record = {
         "format": FORMAT,
         "version": VERSION,
-        "name": type(recalibrator).__name__,
-        "settings": {name: _plain(value) for name, value in recalibrator.get_params(deep=False).items()},
+        "name": type(calibrator).__name__,
+        "settings": {name: _plain(value) for name, value in calibrator.get_params(deep=False).items()},
         "learnt": {name: _plain(value) for name, value in learnt.items()},
-        "classes": recalibrator.n_classes_,
-        "steps": to_plain(recalibrator.map_),
+        "classes": calibrator.n_classes_,
+        "steps": to_plain(calibrator.steps_),
     }
     write_json(path, record)
 
 
-def load_recalibrator(path: Path | str) -> Recalibrator:
-    """Read what `save_recalibrator` wrote, in this version or the first.
+def load_calibrator(path: Path | str) -> Calibrator:
+    """Read what `save_calibrator` wrote, in this version or the first.
 
     Raises:
         FileError: the file is missing, not of this format, of a newer version, or damaged; or its steps do not lead
-            from logits to probabilities (`checks.check_map`).
+            from logits to probabilities (`checks.check_steps`).
     """
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise FileError(f"{path} is not a recalibrator file (no 'format': '{FORMAT}' in it)")
     if record.get("version") not in (1, VERSION):
         raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
-    classes = {type(make()).__name__: type(make()) for make in RECALIBRATORS.values()}
+    classes = {type(make()).__name__: type(make()) for make in CALIBRATORS.values()}
     if not isinstance(record.get("name"), str) or record["name"] not in classes:
         raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
     try:
         record = _from_first(record) if record["version"] == 1 else record
-        recalibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})
-        recalibrator.set_map(steps_from_plain(record["steps"]), record["classes"])
+        calibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})
+        calibrator.set_steps(steps_from_plain(record["steps"]), record["classes"])
         for key, value in record["learnt"].items():
             if not (key.isidentifier() and key.endswith("_") and not key.startswith("_")) or key in _KNOWN_ELSEWHERE:
                 raise ValueError(f"{key!r} is not a learnt value")
-            setattr(recalibrator, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
+            setattr(calibrator, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         raise FileError(f"{path} is damaged: {_reason(error)}") from error
-    return recalibrator
+    return calibrator
 
 
 def _reason(error: Exception) -> str:
@@ -80,7 +80,7 @@ def _from_first(record: dict[str, Any]) -> dict[str, Any]:
     """Write a record of version 1, which held what was learnt and no steps, as one of this version."""
     settings, learnt = record["settings"], dict(record["learnt"])
     made: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
-    if record["name"].startswith("FocalUndo"):
+    if record["name"].startswith("InverseFocal"):
         made = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *made)
     if "weight_" in learnt:  # vector and matrix scaling
         made = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
@@ -107,7 +107,7 @@ def _setting(value: Any) -> Any:
 
 
 def steps_from_plain(value: Any) -> tuple[Step, ...]:
-    """Read the list of steps that `to_plain` wrote. Whether it is a legal map is `check_map`'s affair.
+    """Read the list of steps that `to_plain` wrote. Whether it is a legal map is `check_steps`'s affair.
 
     Raises:
         InputError: it is damaged; the message says which step, and what a step of that name holds.
@@ -137,7 +137,7 @@ def _read(value: Any, word: str, kinds: dict[str, Any], where: str) -> Any:
         raise InputError(f"{where}: {error}") from error
 
 
-def _read_curves(value: Any, where: str) -> tuple[Curve, ...]:
+def _read_curves(value: Any, where: str) -> tuple[CalibrationCurve, ...]:
     if not isinstance(value, list):
         raise InputError(f"{where} must be a list of curves, got {_short(value)}")
     return tuple(_read(v, "curve", CURVES, f"{where}, curve {i}") for i, v in enumerate(value, 1))

@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
-from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.checks import check_reach
-from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
+from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     ABOVE,
     FAR,
@@ -27,7 +27,7 @@ from surefoot.recalibrate.steps import (
     TOP_SCORES,
     Affine,
     Curves,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -128,10 +128,10 @@ class _Writer:
         return self.node("Unsqueeze", values, self.integers(1))
 
 
-def _curve(w: _Writer, curve: Curve, x: str) -> str:
+def _curve(w: _Writer, curve: CalibrationCurve, x: str) -> str:
     """Apply a curve to a column (n, 1)."""
     match curve:
-        case Line():
+        case PiecewiseLinear():
             if len(curve.x) == 1:
                 return w.node("Add", w.node("Mul", x, 0.0), float(curve.y[0]))
             inner = w.below(x, curve.x[1:-1], strictly=False)
@@ -141,9 +141,9 @@ def _curve(w: _Writer, curve: Curve, x: str) -> str:
             share = w.node("Div", w.node("Sub", inside, x0), width)  # a slope may be larger than a float64 can be
             y = w.node("Add", y0, w.node("Mul", share, rise))
             return w.node("Max", w.node("Min", y, 1.0), 0.0)
-        case Stairs():
+        case StepFunction():
             return w.pick(curve.values.clip(0.0, 1.0), w.below(x, curve.edges, strictly=True))
-        case LogOdds():
+        case LogOddsCurve():
             s = w.node("Max", w.node("Min", x, 1 - _LEAST), _LEAST)
             left = w.node("Mul", w.node("Log", s), curve.a)
             right = w.node("Mul", w.log1p(w.node("Neg", s)), curve.b)
@@ -162,7 +162,7 @@ def _step(w: _Writer, step: Step, x: str) -> str:  # noqa: PLR0911  (one case a 
             return w.node("Softmax", x, axis=1)  # one operation, which `surefoot verify` and others know
         case LogSoftmax():
             return w.log_sums(x)[0]
-        case FocalUndo():
+        case InverseFocal():
             return _focal_undo(w, step, x)
         case RowTemperature():
             return _row_temperature(w, step, x)
@@ -189,7 +189,7 @@ def _shares(w: _Writer, x: str) -> str:
     return w.node("Where", some, w.node("Div", x, w.node("Where", some, total, 1.0)), 1.0 / w.k)
 
 
-def _focal_undo(w: _Writer, step: FocalUndo, x: str) -> str:
+def _focal_undo(w: _Writer, step: InverseFocal, x: str) -> str:
     log_p, log_u, _ = w.log_sums(x)
     log_u = w.node("Max", log_u, -FAR)
     exponent: str | float = float(step.gammas[0])
@@ -251,13 +251,13 @@ def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
     return w.node("Add", shares, w.node("Mul", mask, kept))
 
 
-def _steps(w: _Writer, steps: Map, x: str) -> str:
+def _steps(w: _Writer, steps: Steps, x: str) -> str:
     for step in steps:
         x = _step(w, step, x)
     return x
 
 
-def map_to_onnx(recalibrator: Recalibrator, dtype: int = TensorProto.FLOAT) -> onnx.ModelProto:
+def calibrator_to_onnx(calibrator: Calibrator, dtype: int = TensorProto.FLOAT) -> onnx.ModelProto:
     """Return a graph from `logits` (n, k) to `probs` (n, k, float32).
 
     Property: equals `predict_proba` to float32's rounding (tested against ONNX Runtime).
@@ -266,11 +266,11 @@ def map_to_onnx(recalibrator: Recalibrator, dtype: int = TensorProto.FLOAT) -> o
         NotFittedError: there is nothing learnt to write.
         InputError: a map that could make more of float32 logits than a float64 can hold.
     """
-    check_is_fitted(recalibrator, "map_")
-    check_reach(recalibrator.map_, float(np.finfo(np.float32).max))
-    k = recalibrator.n_classes_
+    check_is_fitted(calibrator, "map_")
+    check_reach(calibrator.steps_, float(np.finfo(np.float32).max))
+    k = calibrator.n_classes_
     w = _Writer(k)
-    result = _steps(w, recalibrator.map_, w.node("Cast", "logits", to=TensorProto.DOUBLE))
+    result = _steps(w, calibrator.steps_, w.node("Cast", "logits", to=TensorProto.DOUBLE))
     w.nodes.append(helper.make_node("Cast", [result], ["probs"], to=TensorProto.FLOAT))
     graph = helper.make_graph(
         w.nodes, "surefoot_map",
@@ -282,7 +282,7 @@ def map_to_onnx(recalibrator: Recalibrator, dtype: int = TensorProto.FLOAT) -> o
 
 
 def model_to_onnx(
-    model: "torch.nn.Module | onnx.ModelProto | Path | str", recalibrator: Recalibrator,
+    model: "torch.nn.Module | onnx.ModelProto | Path | str", calibrator: Calibrator,
     example: torch.Tensor | None = None,
 ) -> onnx.ModelProto:  # fmt: skip
     """Return one graph from the network's input to calibrated `probs` (`probs_1`, ... where that name is taken).
@@ -296,7 +296,7 @@ def model_to_onnx(
         InputError: no example for a PyTorch network, a graph with another output than logits (n, k), or one that ONNX
             Runtime, where it is installed, does not load.
     """
-    check_is_fitted(recalibrator, "map_")
+    check_is_fitted(calibrator, "map_")
     if isinstance(model, torch.nn.Module):
         if example is None:
             raise InputError("exporting a PyTorch network needs an example input: example=torch.zeros(1, ...)")
@@ -309,7 +309,7 @@ def model_to_onnx(
     last = next((node.op_type for node in network.graph.node if output.name in node.output), "")
     if last in ("Softmax", "LogSoftmax"):
         raise InputError(f"the network ends in a {last}, and the map takes logits: cut it off, or export up to there")
-    k = recalibrator.n_classes_
+    k = calibrator.n_classes_
     shape = [d.dim_value for d in output.type.tensor_type.shape.dim]
     if len(shape) != 2 or shape[1] not in (0, k):
         raise InputError(f"the network's output has shape {shape}, the map was fitted on logits (n, {k})")
@@ -322,7 +322,7 @@ def model_to_onnx(
     while any(name.startswith(prefix) for name in taken):
         prefix = f"surefoot_{prefix}"
     combined = onnx.compose.merge_models(
-        network, _same_opset(map_to_onnx(recalibrator, output.type.tensor_type.elem_type), network),
+        network, _same_opset(calibrator_to_onnx(calibrator, output.type.tensor_type.elem_type), network),
         io_map=[(output.name, "logits")], prefix1="", prefix2=prefix,
     )  # fmt: skip
     for node in combined.graph.node:

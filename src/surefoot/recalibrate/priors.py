@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 from surefoot.core.checks import check_probs
 from surefoot.core.errors import InputError
 from surefoot.core.types import ArrayLike
-from surefoot.recalibrate.base import Recalibrator
+from surefoot.recalibrate.base import Calibrator
 from surefoot.recalibrate.steps import Reweigh
 
-R = TypeVar("R", bound=Recalibrator)
+R = TypeVar("R", bound=Calibrator)
 Priors = Float[np.ndarray, " k"]
 
 
@@ -56,7 +56,7 @@ def estimate_priors(probs: ArrayLike, trained: ArrayLike, tolerance: float = 1e-
     return shares
 
 
-def with_priors(recalibrator: R, trained: ArrayLike, new: ArrayLike) -> R:
+def with_priors(calibrator: R, trained: ArrayLike, new: ArrayLike) -> R:
     """Return a fitted recalibrator for other priors: p_j proportional to p_j new_j / trained_j.
 
     Property: exact where only the priors differ and the recalibrated probabilities are the true ones.
@@ -70,9 +70,9 @@ def with_priors(recalibrator: R, trained: ArrayLike, new: ArrayLike) -> R:
     >>> with_priors(fitted, [0.5, 0.5], [0.8, 0.2]).predict_proba([[2.0, 2.0]])
     array([[0.8, 0.2]])
     """
-    check_is_fitted(recalibrator, "map_")
-    k = recalibrator.n_classes_
+    check_is_fitted(calibrator, "map_")
+    k = calibrator.n_classes_
     factors = _check_priors(new, k, "the new priors") / _check_priors(
         trained, k, "the trained priors", np.finfo(float).tiny
     )
-    return copy(recalibrator).set_map((*recalibrator.map_, Reweigh(factors)), k)
+    return copy(calibrator).set_steps((*calibrator.steps_, Reweigh(factors)), k)

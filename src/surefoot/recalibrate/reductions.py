@@ -4,9 +4,9 @@ import numpy as np
 
 from surefoot.core.numerics import row_log_sums, top_scores
 from surefoot.core.types import Labels, Logits
-from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.binary import BinaryCalibrator, Histogram, Isotonic
-from surefoot.recalibrate.curves import Curve, Line
+from surefoot.recalibrate.curves import CalibrationCurve, PiecewiseLinear
 from surefoot.recalibrate.steps import Affine, Curves, Normalise, Softmax, TopCurve
 from surefoot.recalibrate.temperature import TemperatureScaling
 
@@ -15,7 +15,7 @@ _FEW = 10  # wrong rows below which nothing is learnt from them
 _ENOUGH = 100  # rows from which a class gets a top-label curve of its own
 
 
-def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Map, float]:
+def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Steps, float]:
     """Return the step that divides by the best temperature, if one is wanted, and its factor."""
     if not temperature:
         return (), 1.0
@@ -23,16 +23,20 @@ def _before(temperature: bool, logits: Logits, labels: Labels) -> tuple[Map, flo
     return (Affine(np.array(scale), np.array(0.0)),), scale
 
 
-def _both(hits: np.ndarray) -> bool:
-    return bool(hits.any() and not hits.all())
+def _both(correct: np.ndarray) -> bool:
+    return bool(correct.any() and not correct.all())
 
 
-def _fit(calibrator: BinaryCalibrator, score: np.ndarray, hits: np.ndarray) -> Curve:
+def _fit(calibrator: BinaryCalibrator, score: np.ndarray, correct: np.ndarray) -> CalibrationCurve:
     """Learn a curve; scores stay as they are where there are hits alone, or misses alone: nothing bounds a curve."""
-    return calibrator.fit(score, hits) if _both(hits) else Line(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    return (
+        calibrator.fit(score, correct)
+        if _both(correct)
+        else PiecewiseLinear(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    )
 
 
-class OneVsRest(Recalibrator):
+class OneVsRest(Calibrator):
     """Recalibrate every class's probability by a binary calibrator of its own, then divide by the sum.
 
     The calibrator is isotonic if none is given. With `temperature`, the logits are first divided by the best one (for
@@ -55,11 +59,11 @@ class OneVsRest(Recalibrator):
         """False: each class has a curve of its own."""
         return False
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         first, scale = _before(self.temperature, logits, labels)
         sums = row_log_sums(logits, scale)
         calibrator = Isotonic() if self.calibrator is None else self.calibrator
-        curves: list[Curve] = []
+        curves: list[CalibrationCurve] = []
         for start in range(0, logits.shape[1], _COLUMNS):
             some = np.multiply(logits[:, start : start + _COLUMNS].T, scale, dtype=np.float64)
             some -= sums
@@ -68,7 +72,7 @@ class OneVsRest(Recalibrator):
         return (*first, Softmax(), Curves(tuple(curves)), Normalise())
 
 
-class TopLabel(Recalibrator):
+class TopLabel(Calibrator):
     """Recalibrate the largest probability against whether it is right; the others share the rest as before.
 
     How the others share what is left matters in the rows that are wrong: with `fit_rest` the others' odds are raised to
@@ -102,17 +106,19 @@ class TopLabel(Recalibrator):
         """True: the new confidence is at least what keeps the class on top."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         score, top = top_scores(logits)
-        hits = top == labels
-        power = _power_of_rest(logits[~hits], labels[~hits], top[~hits]) if self.fit_rest else np.array(1.0)
+        correct = top == labels
+        power = _power_of_rest(logits[~correct], labels[~correct], top[~correct]) if self.fit_rest else np.array(1.0)
         calibrator = Histogram() if self.calibrator is None else self.calibrator
-        shared = _fit(calibrator, score, hits)
+        shared = _fit(calibrator, score, correct)
         if not self.per_class:
             return (Softmax(), TopCurve((shared,), power))
         enough = max(_ENOUGH, getattr(calibrator, "least_rows", 0))
         own = [top == j for j in range(logits.shape[1])]
-        fitted = [calibrator.fit(score[o], hits[o]) if o.sum() >= enough and _both(hits[o]) else shared for o in own]
+        fitted = [
+            calibrator.fit(score[o], correct[o]) if o.sum() >= enough and _both(correct[o]) else shared for o in own
+        ]
         return (Softmax(), TopCurve(tuple(fitted), power))
 
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold
 from surefoot.core.errors import InputError
 from surefoot.core.types import Confidences
 from surefoot.recalibrate.binary import BinaryCalibrator, Blocks, Hits, blocks_of
-from surefoot.recalibrate.curves import Curve, Line
+from surefoot.recalibrate.curves import CalibrationCurve, PiecewiseLinear
 
 _GROUPS = 2048  # points of the cumulated difference that the spline is fitted to
 _BREAKPOINTS = 256
@@ -69,8 +69,8 @@ class Spline(BinaryCalibrator):
     Reference: Gupta et al. 2021, section 4; the interpolation, the pinned origin, ties and monotony as above are ours.
 
     >>> s = np.linspace(0.001, 0.999, 1000)
-    >>> hits = np.random.default_rng(0).random(1000) < s**2
-    >>> bool(abs(Spline().fit(s, hits)(np.array([0.5]))[0] - 0.25) < 0.05)
+    >>> correct = np.random.default_rng(0).random(1000) < s**2
+    >>> bool(abs(Spline().fit(s, correct)(np.array([0.5]))[0] - 0.25) < 0.05)
     True
     """
 
@@ -78,7 +78,7 @@ class Spline(BinaryCalibrator):
     clock: Literal["rows", "deviation"] = "rows"
     least_rows: int = 200
 
-    def fit(self, score: Confidences, hits: Hits) -> Curve:
+    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
         if self.clock not in ("rows", "deviation"):
             raise InputError(f"clock must be 'rows' or 'deviation', got {self.clock!r}")
@@ -90,32 +90,32 @@ class Spline(BinaryCalibrator):
                 f"a spline needs at least {self.least_rows} rows to learn from, got {len(score)}: with fewer its slope "
                 f"is mostly noise; use a temperature, or gather more held-out rows"
             )
-        knots = _choose(score, hits, self.clock) if self.knots == "cv" else int(self.knots)
-        return _fit(blocks_of(score, hits), knots, self.clock)
+        knots = _choose(score, correct, self.clock) if self.knots == "cv" else int(self.knots)
+        return _fit(blocks_of(score, correct), knots, self.clock)
 
 
-def _choose(score: Confidences, hits: Hits, clock: str) -> int:
+def _choose(score: Confidences, correct: Hits, clock: str) -> int:
     """Choose the number of knots by the Brier score of held-out fifths."""
     folds = list(KFold(5, shuffle=True, random_state=0).split(score))
 
     def held_out(knots: int) -> float:
         total = 0.0
         for train, held in folds:
-            curve = _fit(blocks_of(score[train], hits[train]), knots, clock)
-            total += float(((curve(score[held]) - hits[held]) ** 2).sum())
+            curve = _fit(blocks_of(score[train], correct[train]), knots, clock)
+            total += float(((curve(score[held]) - correct[held]) ** 2).sum())
         return total
 
     return min(_CANDIDATES, key=held_out)
 
 
-def _fit(blocks: Blocks, knots: int, clock: str) -> Line:
+def _fit(blocks: Blocks, knots: int, clock: str) -> PiecewiseLinear:
     n = blocks.count.sum()
     atom = blocks.count >= max(50.0, n / 50)
-    rest = Blocks(blocks.score[~atom], blocks.count[~atom], blocks.hits[~atom])
+    rest = Blocks(blocks.score[~atom], blocks.count[~atom], blocks.correct[~atom])
     parts = [_smooth(rest, knots, clock)] if len(rest.score) else []
     if atom.any():
         at = blocks.score[atom]
-        share = blocks.hits[atom] / blocks.count[atom]
+        share = blocks.correct[atom] / blocks.count[atom]
         if parts:  # the smooth part jumps to the atom and back
             sides = np.concatenate([np.nextafter(at, -1), np.nextafter(at, 2)])
             parts.append((sides, np.interp(sides, *parts[0][:2]), np.full(len(sides), 1e-9)))
@@ -124,12 +124,12 @@ def _fit(blocks: Blocks, knots: int, clock: str) -> Line:
     x, first = np.unique(x, return_index=True)
     monotone = isotonic_regression(y[first], weights=weight[first]).x
     # nothing becomes impossible or certain: neither the score nor its complement shrinks below a hundredth
-    return Line(x, np.clip(monotone, 0.01 * x, 1 - 0.01 * (1 - x)))
+    return PiecewiseLinear(x, np.clip(monotone, 0.01 * x, 1 - 0.01 * (1 - x)))
 
 
 def _smooth(blocks: Blocks, knots: int, clock: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit the spline; return scores, their recalibrated values and their rows, a few hundred of each."""
-    gap = blocks.hits - blocks.count * blocks.score
+    gap = blocks.correct - blocks.count * blocks.score
     pace = blocks.count * _pace(blocks.score, clock)
     first = _grouped(blocks.count, _GROUPS)
     end, total = np.cumsum(np.add.reduceat(pace, first)), np.cumsum(np.add.reduceat(gap, first))
@@ -164,14 +164,14 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
     return np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
 
 
-def reference_spline(score: Confidences, hits: Hits, knots: int = 6) -> Line:
+def reference_spline(score: Confidences, correct: Hits, knots: int = 6) -> PiecewiseLinear:
     """Fit the map as the paper's code does, faults included, for parity with published numbers.
 
     Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the
     weights of the interpolation are swapped: the curve is a sawtooth. Cut to [0, 1]; not monotone.
     """
     order = np.argsort(score, kind="stable")
-    s, y = score[order].astype(np.float64), hits[order].astype(np.float64)
+    s, y = score[order].astype(np.float64), correct[order].astype(np.float64)
     n = len(s)
     t = np.linspace(0, 1, n)
     basis = natural_basis(t, knots)
@@ -185,4 +185,4 @@ def reference_spline(score: Confidences, hits: Hits, knots: int = 6) -> Line:
     x = np.concatenate([s, above, below])
     swapped = np.concatenate([value, value[1:], value[:-1]])
     x, first = np.unique(x, return_index=True)
-    return Line(x, swapped[first])
+    return PiecewiseLinear(x, swapped[first])

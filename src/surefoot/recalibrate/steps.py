@@ -3,7 +3,7 @@
 Every recalibrator, whatever it learns, leaves a list of these. So there is one way to apply a map, one file format
 (docs/guide/recalibrating.md has the schema), and one translation to ONNX, whatever the number of recalibrators.
 
-A step takes rows (n, k) and gives rows (n, k), in float64, and says of which `Domain` they are. `checks.check_map` says
+A step takes rows (n, k) and gives rows (n, k), in float64, and says of which `Domain` they are. `checks.check_steps` says
 whether a list of steps leads from logits to probabilities.
 """
 
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_probs_and_complements, log_softmax, softmax
 from surefoot.core.types import Logits, Probs
-from surefoot.recalibrate.curves import CURVES, Curve
+from surefoot.recalibrate.curves import CURVES, CalibrationCurve
 
 Rows: TypeAlias = Float[np.ndarray, "n k"]
 TOP_SCORES = 10  # the largest logits that `RowTemperature` looks at
@@ -84,7 +84,7 @@ class LogSoftmax:
 
 
 @dataclass(frozen=True, eq=False)
-class FocalUndo:
+class InverseFocal:
     """log v - log g(v), v = softmax(z), g(v) = (1 - v)^gamma (1 - gamma v log v / (1 - v)).
 
     gamma is gammas[i] for thresholds[i-1] <= v < thresholds[i].
@@ -144,7 +144,7 @@ class Curves:
     takes: ClassVar[Domain] = Domain.SCORES
     gives: ClassVar[Domain] = Domain.SCORES
 
-    curves: tuple[Curve, ...]
+    curves: tuple[CalibrationCurve, ...]
 
     def __call__(self, rows: Rows) -> Rows:
         """Apply each curve to its column."""
@@ -168,7 +168,7 @@ class TopCurve:
     takes: ClassVar[Domain] = Domain.SCORES
     gives: ClassVar[Domain] = Domain.PROBABILITIES
 
-    curves: tuple[Curve, ...]
+    curves: tuple[CalibrationCurve, ...]
     power: np.ndarray
 
     def __call__(self, rows: Rows) -> Rows:
@@ -254,13 +254,13 @@ class Mix:
 
 
 Step: TypeAlias = Union[  # noqa: UP007  (a forward reference inside)
-    Affine, Softmax, LogSoftmax, FocalUndo, RowTemperature, Curves, TopCurve, Normalise, Reweigh, Mix
+    Affine, Softmax, LogSoftmax, InverseFocal, RowTemperature, Curves, TopCurve, Normalise, Reweigh, Mix
 ]
 STEPS: dict[str, type] = {
     "affine": Affine,
     "softmax": Softmax,
     "log-softmax": LogSoftmax,
-    "focal-undo": FocalUndo,
+    "focal-undo": InverseFocal,
     "row-temperature": RowTemperature,
     "curves": Curves,
     "top-curve": TopCurve,
@@ -314,7 +314,7 @@ def _keeps_top(step: "Step") -> bool:
     match step:
         case Affine():
             return not step.weight.ndim and bool(step.weight > 0) and bool(np.ptp(step.bias) == 0)
-        case FocalUndo():
+        case InverseFocal():
             return bool(np.ptp(step.gammas) == 0)
         case Reweigh():
             return bool(np.ptp(step.factors) == 0)
@@ -336,7 +336,7 @@ def affine(weight: np.ndarray | float, bias: np.ndarray | float = 0.0) -> tuple[
     return Affine(np.asarray(weight, dtype=np.float64), np.asarray(bias, dtype=np.float64)), Softmax()
 
 
-def name_of(value: "Step | Curve") -> str:
+def name_of(value: "Step | CalibrationCurve") -> str:
     """Return what files call a step or a curve."""
     return _NAMES[type(value)]
 

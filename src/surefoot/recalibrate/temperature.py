@@ -13,7 +13,7 @@ from surefoot.core.bins import bin_index
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
-from surefoot.recalibrate.base import Map, Recalibrator
+from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.masks import UNDERFLOW, possible, refuse_absent
 from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
 
@@ -145,7 +145,7 @@ def scale_of(logits: Logits) -> float:
     return float(np.median(gaps)) if len(gaps) else 0.0
 
 
-class TemperatureScaling(Recalibrator):
+class TemperatureScaling(Calibrator):
     """Divide all logits by one temperature, the one of least negative log-likelihood.
 
     p = softmax(z / T), T = argmin mean NLL.
@@ -173,7 +173,7 @@ class TemperatureScaling(Recalibrator):
         """True: the order of classes does not change."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         table = logits if logits.dtype.itemsize >= 4 else logits.astype(np.float32)
         table, labels = possible(table, labels)
         scale = scale_of(table) if len(table) else 0.0
@@ -190,7 +190,7 @@ class TemperatureScaling(Recalibrator):
         return scaling(self.temperature_)
 
 
-class GridTemperatureScaling(Recalibrator):
+class GridTemperatureScaling(Calibrator):
     """Choose the temperature from the paper's grid, 0.1 to 10.0 in steps of 0.1, by ECE-15 or NLL.
 
     For parity with published tables: ties go to the lowest T, the grid is accumulated in floating point as there. Only
@@ -215,7 +215,7 @@ class GridTemperatureScaling(Recalibrator):
         """True: the order of classes does not change."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         if self.objective not in ("ece", "nll"):
             raise InputError(f"objective must be 'ece' or 'nll', got {self.objective!r}")
         if self.objective == "nll":
@@ -235,7 +235,7 @@ class GridTemperatureScaling(Recalibrator):
         return scaling(self.temperature_)
 
 
-class EnsembleTemperatureScaling(Recalibrator):
+class EnsembleTemperatureScaling(Calibrator):
     """Mix the probabilities after a temperature, as they are, and uniform: p = w1 softmax(z/T) + w2 softmax(z) + w3/k.
 
     T by least NLL first, then the weights, at least 0 with sum 1, by least NLL (convex).
@@ -258,7 +258,7 @@ class EnsembleTemperatureScaling(Recalibrator):
         """True: the order of classes does not change."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         self.temperature_ = TemperatureScaling().fit(logits, labels).temperature_
         k = logits.shape[1]
         parts = [_own(logits, labels, scale) for scale in (1 / self.temperature_, 1.0)]
@@ -291,7 +291,7 @@ def _mixture(log_own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
         return weights if np.log(own @ weights).sum() >= np.log(own @ alone).sum() else alone
 
 
-class ParameterizedTemperatureScaling(Recalibrator):
+class ParameterizedTemperatureScaling(Calibrator):
     """Give every row a temperature of its own, computed by a small network from its ten largest logits.
 
     Two hidden layers of five, as published; fitted by NLL with L-BFGS from the best single temperature, with a ridge of
@@ -318,7 +318,7 @@ class ParameterizedTemperatureScaling(Recalibrator):
         """True: a row is divided by one number."""
         return True
 
-    def _learn(self, logits: Logits, labels: Labels) -> Map:
+    def _learn(self, logits: Logits, labels: Labels) -> Steps:
         temperature = TemperatureScaling().fit(logits, labels).temperature_
         refuse_absent(logits, absent_below(logits, labels, temperature), type(self).__name__)
         ridge = self.l2 + len(labels) * prior_weight(logits, labels)

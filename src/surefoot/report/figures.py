@@ -3,13 +3,13 @@
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from surefoot.evaluate.evaluation import Curve
+from surefoot.evaluate.evaluation import ReliabilityCurve
 from surefoot.evaluate.training_log import TrainingLog
 
 BEFORE, AFTER, _GREY = "#d1495b", "#2a7fba", "#8a8f98"
 
 
-def figure_of(curve: Curve, title: str, colour: str) -> go.Figure:
+def figure_of(curve: ReliabilityCurve, title: str, colour: str) -> go.Figure:
     """Draw a reliability diagram with the histogram of confidences below it. Bars of few rows are pale."""
     figure = make_subplots(rows=2, cols=1, row_heights=[0.74, 0.26], vertical_spacing=0.05, shared_xaxes=True)
     _reliability(figure, curve, colour)
@@ -26,17 +26,17 @@ def figure_of(curve: Curve, title: str, colour: str) -> go.Figure:
     return figure
 
 
-def _places(curve: Curve) -> tuple[list[float], list[float]]:
+def _places(curve: ReliabilityCurve) -> tuple[list[float], list[float]]:
     centres = [(low + high) / 2 for low, high in zip(curve.lower, curve.upper, strict=True)]
     widths = [high - low for low, high in zip(curve.lower, curve.upper, strict=True)]
     return centres, widths
 
 
-def _paleness(curve: Curve) -> list[float]:
+def _paleness(curve: ReliabilityCurve) -> list[float]:
     return [0.2 + 0.6 * min(1.0, count / 30) for count in curve.count]
 
 
-def _reliability(figure: go.Figure, curve: Curve, colour: str) -> None:
+def _reliability(figure: go.Figure, curve: ReliabilityCurve, colour: str) -> None:
     diagonal = go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": _GREY}, hoverinfo="skip")
     figure.add_trace(diagonal, row=1, col=1)
     centres, widths = _places(curve)
@@ -73,7 +73,7 @@ def _reliability(figure: go.Figure, curve: Curve, colour: str) -> None:
     figure.add_trace(points, row=1, col=1)
 
 
-def _histogram(figure: go.Figure, curve: Curve, colour: str) -> None:
+def _histogram(figure: go.Figure, curve: ReliabilityCurve, colour: str) -> None:
     centres, widths = _places(curve)
     hover = "%{y:,} rows<extra></extra>"
     bars = go.Bar(

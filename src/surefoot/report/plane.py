@@ -7,20 +7,20 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
-from surefoot.compress.pieces import Piece, Polygon
+from surefoot.compress.linear_regions import LinearRegion, Polygon
 from surefoot.report.page import html_of, render
 
 
-def cells_of(pieces: Sequence[Piece]) -> list[Polygon]:
+def cells_of(linear_regions: Sequence[LinearRegion]) -> list[Polygon]:
     """Return the polygons of pieces of a plane."""
-    return [piece.cell for piece in pieces if isinstance(piece.cell, Polygon)]
+    return [piece.cell for piece in linear_regions if isinstance(piece.cell, Polygon)]
 
 
-def plane(pieces: Sequence[Piece]) -> go.Figure:
+def plane(linear_regions: Sequence[LinearRegion]) -> go.Figure:
     """Draw each piece as a polygon, in the colour of the largest output in its middle."""
     figure = go.Figure()
     answers: dict[int, tuple[list[float | None], list[float | None]]] = {}
-    for piece, cell in zip(pieces, cells_of(pieces), strict=True):
+    for piece, cell in zip(linear_regions, cells_of(linear_regions), strict=True):
         answer = int(piece(cell.corners.mean(0)[None])[0].argmax())
         x, y = answers.setdefault(answer, ([], []))
         for corner in (*cell.corners, cell.corners[0]):
@@ -54,12 +54,12 @@ def plane(pieces: Sequence[Piece]) -> go.Figure:
     return figure
 
 
-def write_regions_page(path: Path | str, title: str, pieces: Sequence[Piece]) -> None:
+def write_regions_page(path: Path | str, title: str, linear_regions: Sequence[LinearRegion]) -> None:
     """Write the page of the linear pieces that a plane cuts."""
-    areas = np.array([cell.area for cell in cells_of(pieces)])
+    areas = np.array([cell.area for cell in cells_of(linear_regions)])
     sentence = (
-        f"{len(pieces)} pieces. The network is one affine map on each; half of the plane is in the largest "
+        f"{len(linear_regions)} pieces. The network is one affine map on each; half of the plane is in the largest "
         f"{int(np.searchsorted(np.cumsum(np.sort(areas)[::-1]), areas.sum() / 2)) + 1}."
     )
-    results = {"title": title, "pieces": len(pieces), "areas": areas.tolist()}
-    render(path, "regions.html", title, results, sentence=sentence, figure=html_of(plane(pieces), "plane"))
+    results = {"title": title, "pieces": len(linear_regions), "areas": areas.tolist()}
+    render(path, "regions.html", title, results, sentence=sentence, figure=html_of(plane(linear_regions), "plane"))

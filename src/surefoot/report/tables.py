@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison, Row, Value
+from surefoot.evaluate.comparison import COLUMNS, STAGES, ColumnValue, Comparison, Row
 from surefoot.evaluate.measuring import Group
 from surefoot.metrics import METRICS, Reading
 
@@ -111,7 +111,7 @@ def _scale(column: str) -> tuple[int, int]:
     return (100, 2) if column in _IN_PERCENT else (1, 3)
 
 
-def format_value(column: str, value: Value) -> str:
+def format_value(column: str, value: ColumnValue) -> str:
     """Format a mean with half its interval."""
     scale, digits = _scale(column)
     return _plus_minus(scale * value.mean, scale * value.half_width, digits)

@@ -16,7 +16,20 @@ from surefoot.core.rounding import FLOAT32
 from surefoot.graph.graph import Graph, Node, apply, evaluate, fold
 from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
-from surefoot.graph.ops import Add, Affine, Concat, Conv2d, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Conv2d,
+    Gather,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Softmax,
+)
 from surefoot.spec.runtime import Runner, runner_of_onnx
 
 LARGE = 10**9  # products and values of one evaluation: from here on two inputs are tried, in float32
@@ -168,7 +181,7 @@ def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         largest = torch.maximum(largest, y.reshape(len(y), -1).abs().amax(1))
         x, error = values[0]
         match node.op:
-            case Take() | Reshape() | MaxPool2d():
+            case Gather() | Reshape() | MaxPool2d():
                 return y, apply(node.op, [error])
             case Relu():  # what stays below 0 errs by nothing
                 return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))

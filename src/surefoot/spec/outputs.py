@@ -104,7 +104,7 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
         )
     if not found.sets:
         return None
-    return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.cuts)
+    return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.constraints)
 
 
 def widened_for_float32(found: OfLogits, classes: int) -> tuple[Unsafe, ...] | None:

@@ -30,7 +30,7 @@ def _flat(image: np.ndarray) -> np.ndarray:
     return flat
 
 
-def ball(image: np.ndarray, radius: float, low: float, high: float) -> Region:
+def linf_ball(image: np.ndarray, radius: float, low: float, high: float) -> Region:
     """Every pixel by up to `radius`, clipped to the valid range [low, high].
 
     Raises:

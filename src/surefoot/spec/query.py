@@ -75,7 +75,7 @@ class Unsafe:
 class Query:
     """Is there an input in the box [lower, upper] (flat) whose output lies in one of the unsafe polytopes?
 
-    `cuts` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those inputs
+    `constraints` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those inputs
     for which no float64 holds them: the box is rounded outward there.
 
     Raises:
@@ -85,7 +85,7 @@ class Query:
     lower: Float[np.ndarray, " d"]
     upper: Float[np.ndarray, " d"]
     unsafe: tuple[Unsafe, ...]
-    cuts: tuple[np.ndarray, np.ndarray] | None = None
+    constraints: tuple[np.ndarray, np.ndarray] | None = None
     exact: Exact = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,8 +99,8 @@ class Query:
         if np.any(self.lower > self.upper):
             at = int(np.argmax(self.lower > self.upper))
             raise InputError(f"the region is empty: input {at} from {self.lower[at]:g} to {self.upper[at]:g}")
-        if self.cuts is not None and self.cuts[0].shape != (len(self.cuts[1]), len(self.lower)):
-            raise InputError(f"cuts of shape {self.cuts[0].shape} do not fit {len(self.lower)} inputs")
+        if self.constraints is not None and self.constraints[0].shape != (len(self.constraints[1]), len(self.lower)):
+            raise InputError(f"cuts of shape {self.constraints[0].shape} do not fit {len(self.lower)} inputs")
         if not self.unsafe:
             raise InputError("nothing is unsafe: every network has such a property")
 
@@ -115,9 +115,9 @@ class Query:
             if not self.lower[at] < x[at] < self.upper[at]:  # strictly inside of the rounded box is inside
                 value = Fraction(float(x[at]))
                 outside.append(max(low - value, value - high))
-        if self.cuts is not None:
+        if self.constraints is not None:
             used = [Fraction(v) for v in x.tolist()]
-            for row, bound in zip(*self.cuts, strict=True):
+            for row, bound in zip(*self.constraints, strict=True):
                 excess = sum((Fraction(float(row[i])) * used[i] for i in np.flatnonzero(row)), Fraction(0))
                 excess -= Fraction(float(bound))
                 if excess > 0:

@@ -75,8 +75,8 @@ class Replay:
         y = self.run(x)
         finite = np.asarray(np.isfinite(y).all(1))
         slack = np.where(finite, self.query.slack(np.where(finite[:, None], y, 0.0)), np.inf)
-        hits = [self._hit(x[i], y[i]) for i in slack.argsort() if slack[i] < np.inf and self.query.broken_by(y[i])]
-        return min((hit for hit in hits if hit is not None), key=lambda hit: hit.distance, default=None)
+        correct = [self._hit(x[i], y[i]) for i in slack.argsort() if slack[i] < np.inf and self.query.broken_by(y[i])]
+        return min((hit for hit in correct if hit is not None), key=lambda hit: hit.distance, default=None)
 
     def _hit(self, x: np.ndarray, y: np.ndarray) -> Hit | None:
         """Measure how far an input lies outside: more than a unit in the last place is no counterexample."""

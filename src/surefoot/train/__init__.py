@@ -8,7 +8,7 @@ from surefoot.train.fit import predict as predict
 from surefoot.train.fit import predictions_of as predictions_of
 from surefoot.train.logged import Calibration as Calibration
 from surefoot.train.logged import calibration_metrics as calibration_metrics
-from surefoot.train.matrix import Cell as Cell
+from surefoot.train.matrix import Run as Run
 from surefoot.train.matrix import cells as cells
 from surefoot.train.matrix import results_by_loss as results_by_loss
 from surefoot.train.matrix import run_cell as run_cell

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from surefoot.data import Part
 
-Box: TypeAlias = tuple[Tensor, Tensor]
+InputRange: TypeAlias = tuple[Tensor, Tensor]
 SPARE = 1e-6  # of the width: what rounding may add
 
 
-def box_of(part: Part) -> Box | None:
+def box_of(part: Part) -> InputRange | None:
     """Return the least and greatest inputs of a part: of each feature of vectors, of each channel of images.
 
     None for inputs that are no numbers: words, trees.
@@ -25,7 +25,7 @@ def box_of(part: Part) -> Box | None:
     return x.amin(others).double().reshape(shape), x.amax(others).double().reshape(shape)
 
 
-def outside(part: Part, box: Box | None) -> np.ndarray:
+def outside(part: Part, box: InputRange | None) -> np.ndarray:
     """Say which rows of a part have a value outside of a box, or that is no number; none where there is no box."""
     if box is None or not isinstance(part.x, Tensor):
         return np.zeros(len(part), dtype=bool)

@@ -10,7 +10,7 @@ import torch
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
 from surefoot.metrics import METRICS, Reading, measure
-from surefoot.recalibrate import TemperatureScaling, save_recalibrator
+from surefoot.recalibrate import TemperatureScaling, save_calibrator
 
 NAMES = ("accuracy", "nll", "ece", "ks")
 
@@ -65,7 +65,7 @@ class CalibrationCallback(L.Callback):
         made = TemperatureScaling().fit(*self._held())
         self.temperature = float(made.temperature_)
         if self.map_file is not None and trainer.is_global_zero:
-            save_recalibrator(made, self.map_file)
+            save_calibrator(made, self.map_file)
 
     def _held(self) -> tuple[np.ndarray, np.ndarray]:
         return np.concatenate([z for z, _ in self._rows]), np.concatenate([y for _, y in self._rows])

@@ -27,7 +27,7 @@ _SCHEMA = "surefoot.run/1"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One run: everything that decides its result."""
 
     data: str
@@ -53,7 +53,7 @@ def cells(
     *,
     folder: Path | str | None = None,
     train_rows: int | None = None,
-) -> list[Cell]:
+) -> list[Run]:
     """List the cells of a matrix; unknown names and unreadable data are refused before anything is trained."""
     for model in models:
         find_model(model)
@@ -62,10 +62,10 @@ def cells(
     for name in data:
         load_data(name, 0, folder, train_rows)
     where = None if folder is None else str(folder)
-    return [Cell(d, m, loss, recipe, s, where, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
+    return [Run(d, m, loss, recipe, s, where, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
 
 
-def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
+def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
     """Train one cell in `folder`, or finish it, or return what it left if it is finished.
 
     Leaves `run.json` (what it is), `model.safetensors`, `predictions.parquet` (validation and test); the data's own
@@ -102,7 +102,7 @@ def run_cell(cell: Cell, folder: Path | str, trainer: Mapping[str, Any] | None =
     return predictions
 
 
-def results_by_loss(runs: Mapping[Cell, Predictions]) -> dict[str, list[Predictions]]:
+def results_by_loss(runs: Mapping[Run, Predictions]) -> dict[str, list[Predictions]]:
     """Group the predictions of a matrix by loss, in the order of the cells."""
     found: dict[str, list[Predictions]] = {}
     for cell, predictions in runs.items():
@@ -110,7 +110,7 @@ def results_by_loss(runs: Mapping[Cell, Predictions]) -> dict[str, list[Predicti
     return found
 
 
-def _as_json(cell: Cell) -> dict[str, Any]:
+def _as_json(cell: Run) -> dict[str, Any]:
     settings = asdict(cell)
     unused = [k for k in ("l1", "adversarial") if not settings["recipe"][k]]  # runs from before these were there go on
     recipe = {k: v for k, v in settings["recipe"].items() if k not in unused}
@@ -119,12 +119,12 @@ def _as_json(cell: Cell) -> dict[str, Any]:
 
 
 def run_matrix(
-    matrix: Sequence[Cell],
+    matrix: Sequence[Run],
     folder: Path | str,
     jobs: int = 1,
-    done: Callable[[Cell], None] | None = None,
+    done: Callable[[Run], None] | None = None,
     cluster: str | None = None,
-) -> dict[Cell, Predictions]:
+) -> dict[Run, Predictions]:
     """Run cells, `jobs` at a time, each on one thread when there are several; call `done` as each one ends.
 
     Arguments:
@@ -137,7 +137,7 @@ def run_matrix(
     found = {}
     with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
-        results: Iterator[tuple[Cell, Predictions]] = run(tasks)  # type: ignore[assignment]
+        results: Iterator[tuple[Run, Predictions]] = run(tasks)  # type: ignore[assignment]
         for cell, predictions in results:
             found[cell] = predictions
             if done is not None:
@@ -145,7 +145,7 @@ def run_matrix(
     return {cell: found[cell] for cell in matrix}
 
 
-def _in_worker(cell: Cell, folder: Path, trainer: Mapping[str, Any], alone: bool) -> tuple[Cell, Predictions]:
+def _in_worker(cell: Run, folder: Path, trainer: Mapping[str, Any], alone: bool) -> tuple[Run, Predictions]:
     if not alone:
         torch.set_num_threads(1)
     return cell, run_cell(cell, folder, trainer)

@@ -127,9 +127,12 @@ class Classifier(L.LightningModule):
 
     def _report(self, part: str) -> None:
         sums: Any = self.all_gather(self._sums.pop(part))
-        n, nll, entropy, hits, right, wrong = sums.reshape(-1, 6).sum(0).float()
-        values = {"error": 1 - hits / n, "nll": nll / n, "entropy": entropy / n}
-        values |= {"confidence_right": right / hits.clamp(min=1), "confidence_wrong": wrong / (n - hits).clamp(min=1)}
+        n, nll, entropy, correct, right, wrong = sums.reshape(-1, 6).sum(0).float()
+        values = {"error": 1 - correct / n, "nll": nll / n, "entropy": entropy / n}
+        values |= {
+            "confidence_right": right / correct.clamp(min=1),
+            "confidence_wrong": wrong / (n - correct).clamp(min=1),
+        }
         shown = ("error", "nll") if part == "val" else ()
         for name, value in values.items():
             self.log(f"{part}_{name}", value, prog_bar=name in shown)

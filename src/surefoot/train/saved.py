@@ -13,7 +13,7 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
 from surefoot.models import find_model
 from surefoot.models.tree_lstm import TreeLSTM
-from surefoot.train.box import Box
+from surefoot.train.box import InputRange
 
 _FORMAT = "surefoot model 2"  # 1 was PyTorch's own format, without a version in it; it is still read
 _ENDS = ("surefoot.box.lower", "surefoot.box.upper")
@@ -25,7 +25,7 @@ def save_model(
     shape: tuple[int, ...],
     classes: int,
     path: Path | str,
-    box: Box | None = None,
+    box: InputRange | None = None,
 ) -> None:
     """Write a network's weights with what is needed to rebuild it by name, and the box of inputs it is meant for.
 
@@ -48,7 +48,7 @@ def load_model(path: Path | str) -> nn.Module:
     return _load(path)[0]
 
 
-def load_box(path: Path | str) -> Box | None:
+def load_box(path: Path | str) -> InputRange | None:
     """Read the box of inputs that a saved network is meant for; None where the file names none.
 
     Raises:
@@ -72,7 +72,7 @@ def load_model_with_example(path: Path | str) -> tuple[nn.Module, Tensor]:
     return model, torch.zeros(2, *shape)
 
 
-def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...], Box | None]:
+def _load(path: Path | str) -> tuple[nn.Module, tuple[int, ...], InputRange | None]:
     path = Path(path)
     if not path.exists():
         raise FileError(f"cannot read {path}: there is no such file")

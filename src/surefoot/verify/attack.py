@@ -8,7 +8,7 @@ from torch import Tensor
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.boxes import size_of
+from surefoot.reach.ibp import size_of
 from surefoot.spec.query import Query
 
 MOST_VALUES = 2**26  # of all nodes for all inputs that are tried at once

@@ -13,15 +13,15 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
-from surefoot.reach.ascent import ascend, default_choice
-from surefoot.reach.backward import Trace, lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
-from surefoot.recalibrate import Recalibrator
+from surefoot.reach.alpha_crown import default_choice, optimize_slopes
+from surefoot.reach.crown import Trace, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box
+from surefoot.recalibrate import Calibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
 from surefoot.spec.perturbations import Region
 from surefoot.spec.query import Unsafe
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
-from surefoot.verify.run import Network, ask
+from surefoot.verify.run import Network, region_to_query
 
 CUTS = 8  # planes for the upper end, at most
 ASCENT = 20
@@ -53,7 +53,7 @@ class Certified:
         return float((least**2).sum()), min(float((ends.max(0) ** 2).sum()), 2.0)  # of two points of the simplex
 
 
-def certify(network: Network, region: Region, recalibrator: Recalibrator | None = None) -> Certified:
+def certify(network: Network, region: Region, calibrator: Calibrator | None = None) -> Certified:
     """Bound the recalibrated probabilities of every class over a region.
 
     The map's first affine step (temperature, vector, matrix) is appended to the network, so that it is bounded whole;
@@ -66,11 +66,11 @@ def certify(network: Network, region: Region, recalibrator: Recalibrator | None 
     Reference: Wei et al. 2023 (arXiv 2303.01713) for the bounds on softmax; deterministic, where Emde et al. 2024
     (arXiv 2405.13922) and Kumar et al. 2020 (arXiv 2009.08061) smooth by noise.
     """
-    steps: tuple[Step, ...] = (Softmax(),) if recalibrator is None else recalibrator.map_
+    steps: tuple[Step, ...] = (Softmax(),) if calibrator is None else calibrator.steps_
     k = network.outputs
-    if recalibrator is not None and recalibrator.n_classes_ != k:
-        raise InputError(f"the map is of {recalibrator.n_classes_} classes; the network has {k}")
-    there, query = ask(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
+    if calibrator is not None and calibrator.n_classes_ != k:
+        raise InputError(f"the map is of {calibrator.n_classes_} classes; the network has {k}")
+    there, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
     graph = there.pooled
     if isinstance(steps[0], Affine):
         graph, steps = _appended(graph, steps[0]), steps[1:]
@@ -109,7 +109,7 @@ class _Bounds:
         shape = (1, *graph.input_shape)
         region = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
         self.graph, self.out = graph, len(graph.nodes) - 1
-        self.double = relax(graph, region, REAL, tighten_by_substitution)
+        self.double = relax(graph, region, REAL, tighten_by_crown)
         self.single = self.double.to(torch.float32)
         self.centre = evaluate(graph, (region.lower + region.upper) / 2)[0].numpy()
         self.corners: list[Tensor] = []
@@ -117,7 +117,7 @@ class _Bounds:
     def lower(self, rows: np.ndarray) -> np.ndarray:
         given = torch.from_numpy(rows).unsqueeze(0)
         start = default_choice(self.single, self.out, len(rows))
-        choice, _ = ascend(self.single, self.out, given.float(), start, {}, ASCENT)
+        choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ASCENT)
         trace = Trace()
         found = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
         if trace.input is not None:

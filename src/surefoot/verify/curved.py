@@ -24,9 +24,9 @@ from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import DOUBLE, FLOAT32, LOST, REAL, gamma, magnitude
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.backward import lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
+from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
 
 AT_ONCE = 32
@@ -113,7 +113,7 @@ def prove_by_curvature(
 def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:
     """Bound by how much any float32 evaluation of row_n · output can differ over box n."""
     shape = (len(low), *graph.input_shape)
-    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, corners=False)
+    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
     return deployed_gap(graph, made.boxes, made.errors, rows.reshape(len(low), 1, *graph.output_shape))[:, 0]
 
 
@@ -157,7 +157,7 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
     ends = (torch.nextafter(centre - radius, -centre.new_tensor(torch.inf)),
             torch.nextafter(centre + radius, centre.new_tensor(torch.inf)))  # fmt: skip
     region = Box(ends[0].reshape(shape), ends[1].reshape(shape))  # all that y stands for, which is a little more
-    relaxation = relax(graph, region, REAL, tighten_by_substitution, corners=False)
+    relaxation = relax(graph, region, REAL, tighten_by_crown, multi_neuron=False)
     boxes = relaxation.boxes
     given = rows.reshape(n, 1, *graph.output_shape)
     middle, spread = curvature(graph, boxes, factors, given)
@@ -238,7 +238,7 @@ def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor
     x = (centre + radius * at).reshape(n, *graph.input_shape)
     # the point is c + r y', not what it was rounded to
     spare = 4 * DOUBLE * magnitude(centre.abs() + radius).reshape(x.shape)
-    boxes = relax(graph, Box(x - spare, x + spare), REAL, corners=False).boxes
+    boxes = relax(graph, Box(x - spare, x + spare), REAL, multi_neuron=False).boxes
     rows = given.flatten(2)[:, 0]
     low, high = boxes[-1].lower.flatten(1), boxes[-1].upper.flatten(1)
     size = (magnitude(rows) * boxes[-1].magnitude.flatten(1)).sum(1)

@@ -14,14 +14,14 @@ from scipy.special import expit, logit, logsumexp
 
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
-from surefoot.recalibrate.checks import check_map
-from surefoot.recalibrate.curves import Curve, Line, LogOdds, Stairs
+from surefoot.recalibrate.checks import check_steps
+from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     ABOVE,
     Affine,
     Curves,
     Domain,
-    FocalUndo,
+    InverseFocal,
     LogSoftmax,
     Mix,
     Normalise,
@@ -33,7 +33,7 @@ from surefoot.recalibrate.steps import (
 )
 
 _SPARE = 1e-12  # more than any of these formulas loses in float64, absolutely or relatively
-_LEAST = 2.0**-53  # scores nearer to 0 or 1 than this count as this far away (`LogOdds`)
+_LEAST = 2.0**-53  # scores nearer to 0 or 1 than this count as this far away (`LogOddsCurve`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,37 +51,37 @@ class ProbabilityBox:
     upper: Float[np.ndarray, " k"]
 
 
-Known: TypeAlias = Differences | ProbabilityBox
+Enclosed: TypeAlias = Differences | ProbabilityBox
 
 
-def enclose(steps: tuple[Step, ...], known: Known) -> ProbabilityBox:
+def enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
     """Bound the probabilities that a map's steps give, from what is known of logits, or of probabilities.
 
     Property: sound. Ends are attained for a softmax of one class's differences, and for monotone curves of them.
 
     Raises:
-        InputError: steps that are no map of what is given (`check_map`), a temperature that depends on the row, or an
+        InputError: steps that are no map of what is given (`check_steps`), a temperature that depends on the row, or an
             affine map of several weights: append it to the network, where it is bounded whole.
     """
     is_logits = isinstance(known, Differences)
     k = len(known.upper)
-    check_map(steps, k, Domain.LOGITS if is_logits else Domain.PROBABILITIES)
+    check_steps(steps, k, Domain.LOGITS if is_logits else Domain.PROBABILITIES)
     with np.errstate(all="ignore"):
         return _enclose(steps, _cleared(known.upper) if isinstance(known, Differences) else known)
 
 
-def _enclose(steps: tuple[Step, ...], known: Known) -> ProbabilityBox:
+def _enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
     for step in steps:
         known = _through(step, known)
-    assert isinstance(known, ProbabilityBox)  # checked by `check_map`
+    assert isinstance(known, ProbabilityBox)  # checked by `check_steps`
     return known
 
 
-def _through(step: Step, known: Known) -> Known:
+def _through(step: Step, known: Enclosed) -> Enclosed:
     return _of_logits(step, known) if isinstance(known, Differences) else _of_scores(step, known)
 
 
-def _of_logits(step: Step, known: Differences) -> Known:
+def _of_logits(step: Step, known: Differences) -> Enclosed:
     match step:
         case Affine():
             return _scaled(step, known)
@@ -89,14 +89,14 @@ def _of_logits(step: Step, known: Differences) -> Known:
             return _softmax(known)
         case LogSoftmax():
             return known
-        case FocalUndo():
+        case InverseFocal():
             return _undone(step, known)
         case RowTemperature():
             raise InputError("a temperature that depends on the row has no certified bounds; take another map")
         case Mix():
             return _mixed(step, known)
         case Curves() | TopCurve() | Normalise() | Reweigh():
-            raise AssertionError(step)  # refused by `check_map`
+            raise AssertionError(step)  # refused by `check_steps`
         case _:
             assert_never(step)
 
@@ -115,13 +115,13 @@ def _of_scores(step: Step, box: ProbabilityBox) -> ProbabilityBox:
             return _shares(ProbabilityBox(box.lower * factors, box.upper * factors))
         case Mix():
             return _mixed(step, box)
-        case Affine() | Softmax() | LogSoftmax() | FocalUndo() | RowTemperature():
-            raise AssertionError(step)  # refused by `check_map`
+        case Affine() | Softmax() | LogSoftmax() | InverseFocal() | RowTemperature():
+            raise AssertionError(step)  # refused by `check_steps`
         case _:
             assert_never(step)
 
 
-def _mixed(step: Mix, known: Known) -> ProbabilityBox:
+def _mixed(step: Mix, known: Enclosed) -> ProbabilityBox:
     parts = [_enclose(part, known) for part in step.parts]
     rest = max(1.0 - step.weights.sum(), 0.0) / len(known.upper)
     low = sum(w * p.lower for w, p in zip(step.weights, parts, strict=True)) + rest
@@ -160,7 +160,7 @@ def _softmax(known: Differences) -> ProbabilityBox:
     return _out(low * (1 - _SPARE), high * (1 + _SPARE))
 
 
-def _undone(step: FocalUndo, known: Differences) -> Differences:
+def _undone(step: InverseFocal, known: Differences) -> Differences:
     """Bound log v - log g(v), which rises with v but where gamma changes, at the ends of each part with one gamma.
 
     v is kept as t = log v - log(1 - v), which tells apart what is near 0 and near 1: -t is a log-sum of differences.
@@ -169,10 +169,10 @@ def _undone(step: FocalUndo, known: Differences) -> Differences:
     others = ~np.eye(k, dtype=bool)
     from_below = -np.asarray(logsumexp(np.where(others, known.upper, -np.inf), axis=0))
     from_above = -np.asarray(logsumexp(np.where(others, -known.upper, -np.inf), axis=1))
-    cuts = np.r_[-np.inf, logit(step.thresholds), np.inf]
+    constraints = np.r_[-np.inf, logit(step.thresholds), np.inf]
     low, high = np.full(k, np.inf), np.full(k, -np.inf)
-    for gamma, first, last in zip(step.gammas, cuts[:-1], cuts[1:], strict=True):
-        one = FocalUndo(np.array([gamma]), np.zeros(0))
+    for gamma, first, last in zip(step.gammas, constraints[:-1], constraints[1:], strict=True):
+        one = InverseFocal(np.array([gamma]), np.zeros(0))
         a, b = (np.clip(t, first, last) for t in (from_below, from_above))
         here = (_let_out(from_below, -1) <= _let_out(np.array(last), 1)) & (
             _let_out(from_above, 1) >= _let_out(np.array(first), -1)
@@ -186,7 +186,7 @@ def _let_out(x: np.ndarray, sign: float) -> np.ndarray:
     return np.where(np.isfinite(x), x + sign * _SPARE * (1 + np.abs(x)), x)
 
 
-def _undone_at(step: FocalUndo, t: np.ndarray) -> np.ndarray:
+def _undone_at(step: InverseFocal, t: np.ndarray) -> np.ndarray:
     """Compute log v - log g(v) of v = sigmoid(t)."""
     values = step(np.stack([np.clip(t, -1e300, 1e300), np.zeros_like(t)], 1))[:, 0]
     return np.where(np.isfinite(t), values, np.sign(t) * np.inf)
@@ -196,26 +196,26 @@ def _pairs(box: ProbabilityBox) -> list[tuple[float, float]]:
     return list(zip(box.lower.tolist(), box.upper.tolist(), strict=True))
 
 
-def _each(curves: tuple[Curve, ...], box: ProbabilityBox) -> tuple[Curve, ...]:
+def _each(curves: tuple[CalibrationCurve, ...], box: ProbabilityBox) -> tuple[CalibrationCurve, ...]:
     return curves * len(box.lower) if len(curves) == 1 else curves
 
 
-def _curve(curve: Curve, a: float, b: float) -> tuple[float, float]:
+def _curve(curve: CalibrationCurve, a: float, b: float) -> tuple[float, float]:
     """Bound a curve over [a, b]: its ends, and every corner between them."""
     match curve:
-        case Line():
+        case PiecewiseLinear():
             values = curve(np.concatenate([[a, b], curve.x[(curve.x > a) & (curve.x < b)]]))
-        case Stairs():
+        case StepFunction():
             first, last = np.searchsorted(curve.edges, [a, b], side="left")
             values = curve.values[first : last + 1]
-        case LogOdds():
+        case LogOddsCurve():
             return _log_odds(curve, a, b)
         case _:
             assert_never(curve)
     return float(values.min()) - _SPARE, float(values.max()) + _SPARE
 
 
-def _log_odds(curve: LogOdds, a: float, b: float) -> tuple[float, float]:
+def _log_odds(curve: LogOddsCurve, a: float, b: float) -> tuple[float, float]:
     """Bound sigmoid(a log s - b log(1 - s) + c): it turns where a / s + b / (1 - s) = 0, if signs differ."""
     turn = 1 / (1 - curve.b / curve.a) if curve.a and curve.b and (curve.a > 0) != (curve.b > 0) else -1.0
     s = np.array([a, b, turn] if a < turn < b else [a, b]).clip(_LEAST, 1 - _LEAST)

@@ -19,7 +19,7 @@ from surefoot.graph.onnx_file import digest_of
 from surefoot.spec.opening import open_onnx
 from surefoot.spec.perturbations import Region
 from surefoot.spec.query import Holds, Unknown, Verdict, Violated, robustness
-from surefoot.verify.run import Method, Network, ask, verify
+from surefoot.verify.run import Method, Network, region_to_query, verify
 
 
 def open_network(path: Path | str, output: str | None = None) -> Network:
@@ -67,7 +67,7 @@ def verify_image(settings: Settings, region: Region, label: int, network: Networ
     network = network or open_network(settings.network, settings.output)
     classes = network.outputs
     placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
-    there, query = ask(network, region, placeholder)
+    there, query = region_to_query(network, region, placeholder)
     verdict = verify(there, query, settings.seconds, settings.method, settings.seed)
     answer = {"label": label} | plain(verdict)
     if isinstance(verdict, Violated) and there.moved is not None:  # it was found as a place along directions

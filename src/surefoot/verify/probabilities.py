@@ -17,8 +17,8 @@ from torch import Tensor
 from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.backward import Relaxation, lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box
+from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box
 from surefoot.spec.outputs import Conditions, Threshold
 from surefoot.spec.query import Query, Unsafe
 
@@ -29,7 +29,7 @@ _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of the
 _AT_ONCE = 64
 _NARROW = 1e-9  # of the region's width: no box is halved further
 
-Rows = tuple[np.ndarray, np.ndarray]  # (b, k) and (b,): rows z <= bounds, one row a box
+HalfSpace = tuple[np.ndarray, np.ndarray]  # (b, k) and (b,): rows z <= bounds, one row a box
 
 
 def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[Unsafe, ...]:
@@ -136,7 +136,7 @@ class _Spans:
     def over(graph: Graph, low: Tensor, high: Tensor, sets: Sequence[Conditions]) -> "_Spans":
         shape = (-1, *graph.input_shape)
         box = Box(low.reshape(shape), high.reshape(shape))
-        relaxation = relax(graph, box, REAL, tighten_by_substitution)
+        relaxation = relax(graph, box, REAL, tighten_by_crown)
         made = _Spans(relaxation, evaluate(graph, (box.lower + box.upper) / 2).numpy())
         for j in {t.output for conditions in sets for t in conditions.thresholds}:
             rows = made.others(j)
@@ -155,7 +155,7 @@ class _Spans:
         given = torch.from_numpy(np.broadcast_to(rows, (len(self.centres), *rows.shape[-2:])).copy())
         return lower_bounds(self.relaxation, len(self.relaxation.graph.nodes) - 1, given).numpy()
 
-    def rows(self, threshold: Threshold, every: bool = False) -> list[Rows]:
+    def rows(self, threshold: Threshold, every: bool = False) -> list[HalfSpace]:
         """Return rows that hold wherever a threshold does, box by box; `every`: more than the best few."""
         j, level = threshold.output, threshold.level
         low, high = self.known[j]

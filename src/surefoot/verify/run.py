@@ -16,14 +16,14 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.proof.certificate import Proof
-from surefoot.reach.ascent import Tightened, tighten_by_ascent
-from surefoot.reach.backward import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_substitution
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.exact import above
 from surefoot.spec.outputs import comparisons_of_logits, of_logits, widened_for_float32
@@ -32,11 +32,11 @@ from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Hit, Replay
 from surefoot.spec.runtime import Runner, runner_of_graph
 from surefoot.verify.attack import descend, sample
-from surefoot.verify.branch import Outcome, Part, bound_again, kept_slopes, sign_leaves, split_signs
 from surefoot.verify.curved import LARGEST, is_treated, prove_by_curvature
-from surefoot.verify.divide import AxisBy, Effort, Plan, Rows, divide
-from surefoot.verify.finish import ASCENT, Finisher, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.input_splitting import AxisBy, Effort, Frontier, OutputConstraints, divide
 from surefoot.verify.probabilities import halved, polytopes
+from surefoot.verify.relu_splitting import Outcome, Subproblem, bound_again, kept_slopes, split_leaves, split_relus
 from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
 
 Method = Literal[
@@ -49,7 +49,7 @@ FEW_VALUES = 2000  # of rectifiers, pools and products
 SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 SAMPLING = 0.05  # of the work, at most
-GLANCING = 0.3  # likewise of an attack, and of a zonotope
+QUICK_PGD = 0.3  # likewise of an attack, and of a zonotope
 TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
 SAMPLES = 200_000  # where inputs are few
 
@@ -74,7 +74,7 @@ class Network:
         single = logits.to(torch.float32)
         double = logits.to(torch.float64)
         whole = graph.to(torch.float64)
-        return Network(pools_as_rectifiers(double), double, single, whole, run or runner_of_graph(graph), float32)
+        return Network(pools_as_relus(double), double, single, whole, run or runner_of_graph(graph), float32)
 
     @property
     def link(self) -> Link:
@@ -134,10 +134,10 @@ class Network:
         return math.prod(self.graph.output_shape)
 
 
-def ask(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[Network, Query]:
+def region_to_query(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[Network, Query]:
     """Give the network and the query that answer whether a region holds an input with an unsafe output."""
-    cuts = None if region.rows is None or region.bounds is None else (region.rows, region.bounds)
-    query = Query(region.lower, region.upper, unsafe, cuts)
+    constraints = None if region.rows is None or region.bounds is None else (region.rows, region.bounds)
+    query = Query(region.lower, region.upper, unsafe, constraints)
     if region.centre is None or region.directions is None:
         return network, query
     return network.along(region.centre, region.directions), query
@@ -268,7 +268,7 @@ class _Run:
         self.proven: Holds | None = None
         self.asked = asked or query  # of the network's own outputs; `query` is of its logits
         self.replay = Replay(self.asked, network.run, network.off)
-        self.rows = Rows(query)
+        self.rows = OutputConstraints(query)
         self.hit: Hit | None = None
         self.best = -math.inf
         self.seen: State | None = None
@@ -315,7 +315,7 @@ class _Run:
     def attack(self, restarts: int, steps: int) -> Verdict | None:
         if self.replay.impossible:
             return None
-        some = self.deadline.share(GLANCING)
+        some = self.deadline.share(QUICK_PGD)
         found = some.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
         if found is not None:
             self.candidate(found.double(), near=self.asked is self.query)
@@ -326,7 +326,7 @@ class _Run:
         """The network up to what was asked about, in float32."""
         return self.network.single if self.asked is self.query else flat_output(self.network.whole).to(torch.float32)
 
-    def glance(self) -> Verdict | None:
+    def quick_pgd(self) -> Verdict | None:
         """Most that can be violated is in a few steps from the middle."""
         return self.attack(1, 6)
 
@@ -347,18 +347,18 @@ class _Run:
 
     def stages(self) -> list[Stage]:
         if any(not len(unsafe.bounds) for unsafe in self.query.unsafe):  # every output is unsafe: any input will do
-            return [self.glance]
+            return [self.quick_pgd]
         free = int((self.query.upper > self.query.lower).sum())
         nodes = self.network.graph.nodes
         values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | MaxPool2d | Mul))
         few = free <= FEW_INPUTS and values <= FEW_VALUES  # dividing bounds every value of every box
         match self.method:
             case "auto":
-                first = [self.glance]
+                first = [self.quick_pgd]
                 if free <= MANY_INPUTS and not self.prove:  # a certificate says nothing of zonotopes
                     first.append(self.zonotope)
                 first.append(self.attack_thoroughly)
-                if few and self.cuts is None:  # halves of boxes know nothing of rows that cut them
+                if few and self.constraints is None:  # halves of boxes know nothing of rows that cut them
                     half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
                     once, *more = self.dividing()
                     few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.1)]  # deep networks, few parts
@@ -369,32 +369,32 @@ class _Run:
                 if treated:
                     return [*first, self.substitution, self.curved]
                 # signs are split until none is open; what is left then, and products, is for linear programs
-                last = partial(self.walked, "triangle", programs=True) if self.has_products else self.exact
-                if self.cuts is not None:  # the corners that splitting tries mostly lie outside of the rows
+                last = partial(self.walked, "triangle", lps_solved=True) if self.has_products else self.exact
+                if self.constraints is not None:  # the corners that splitting tries mostly lie outside of the rows
                     return [*first, self.substitution, lambda: self.split(share=0.5), last]
                 return [*first, self.substitution, self.split, last]
             case "substitution":
-                return [self.glance, self.substitution]
+                return [self.quick_pgd, self.substitution]
             case "curvature":
                 if not is_treated(self.network.graph):
                     raise InputError(f"curvature is for polynomials of at most {LARGEST} inputs, degree 2 or more")
-                return [self.glance, self.curved]
+                return [self.quick_pgd, self.curved]
             case "ascent":
-                return [self.glance, lambda: self.split(most_parts=len(self.query.unsafe))]
+                return [self.quick_pgd, lambda: self.split(most_parts=len(self.query.unsafe))]
             case "split":
-                return [self.glance, self.split]
+                return [self.quick_pgd, self.split]
             case "divide":
-                return [self.glance, *self.dividing()]
+                return [self.quick_pgd, *self.dividing()]
             case "exact":
-                return [self.glance, self.exact]
+                return [self.quick_pgd, self.exact]
             case "star":
-                return [self.glance, lambda: self.walked("triangle", programs=True)]
+                return [self.quick_pgd, lambda: self.walked("triangle", lps_solved=True)]
             case "zonotope":
-                return [self.glance, lambda: self.walked("zonotope", programs=False)]
+                return [self.quick_pgd, lambda: self.walked("zonotope", lps_solved=False)]
             case "polytope":
-                return [self.glance, lambda: self.walked("polytope", programs=True)]
+                return [self.quick_pgd, lambda: self.walked("polytope", lps_solved=True)]
             case _:  # relaxed
-                return [self.glance, lambda: self.walked("triangle", programs=True, relaxed=1.0)]
+                return [self.quick_pgd, lambda: self.walked("triangle", lps_solved=True, relaxed=1.0)]
 
     def dividing(self) -> list[Stage]:
         """Both ways to choose an axis: one is often a hundred times better than the other, and which is not known."""
@@ -432,11 +432,11 @@ class _Run:
         """Walk a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
         star = star_of_box(self.query, graph.input_shape)
-        state = approximate(graph, begin(star), "zonotope", programs=False, arithmetic=arithmetic)
+        state = approximate(graph, begin(star), "zonotope", lps_solved=False, arithmetic=arithmetic)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
-        reached = self.deadline.share(GLANCING).run(lambda: self.reached(REAL))
+        reached = self.deadline.share(QUICK_PGD).run(lambda: self.reached(REAL))
         if reached is None:
             return None
         margin, self.seen = reached
@@ -446,8 +446,8 @@ class _Run:
     def substituted(self, arithmetic: Arithmetic, state: State | None) -> float:
         graph = self.network.pooled
         known = None if state is None else state.seen
-        tighten = partial(tighten_by_substitution, until=self.tightening())
-        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, cuts=self.cuts))
+        tighten = partial(tighten_by_crown, until=self.tightening())
+        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints))
 
     def tightening(self, share: float = 1.0) -> Deadline:
         """Return until when boxes may be tightened: of the work a share, of the wall's time not all."""
@@ -473,9 +473,9 @@ class _Run:
         finish = None
         if axis_by == "trial" and not self.prove:
             task = Task(self.network.graph, self.query, *self.for_signs())
-            finish = Finisher(task, until, self.jobs)
+            finish = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
-        plan = Plan(axis_by, effort, self.prove, finish, grace=grace)
+        plan = Frontier(axis_by, effort, self.prove, finish, grace=grace)
         found = divide(graph, self.query, REAL, until, self.candidate, plan)
         if self.hit is not None:
             return self.violated("divide")
@@ -483,9 +483,9 @@ class _Run:
         if not found.proven or found.leaves is None:
             return None
         proof = None
-        if self.prove and found.halvings is not None:
+        if self.prove and found.bisections is not None:
             proof = Proof(
-                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.halvings
+                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.bisections
             )
         leaves_, parts = found.leaves, found.parts + (finish.parts if finish else 0)
 
@@ -497,11 +497,11 @@ class _Run:
         return self.holds(found.margin, "divide", deployed, proof, parts=parts)
 
     @property
-    def cuts(self) -> tuple[Tensor, Tensor] | None:
+    def constraints(self) -> tuple[Tensor, Tensor] | None:
         """The rows that cut the region; certificates of properties speak of all of the box."""
-        if self.prove or self.query.cuts is None:
+        if self.prove or self.query.constraints is None:
             return None
-        return torch.from_numpy(self.query.cuts[0]), torch.from_numpy(self.query.cuts[1])
+        return torch.from_numpy(self.query.constraints[0]), torch.from_numpy(self.query.constraints[1])
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
@@ -511,9 +511,9 @@ class _Run:
         tightened: Tightened = {}
         until = self.deadline.share(share)
         graph, query = self.for_signs()
-        tighten = tighten_by_ascent(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
-        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove, cuts=self.cuts)
-        found = split_signs(relaxation, query, until, self.candidate, most_parts)
+        tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
+        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove, constraints=self.constraints)
+        found = split_relus(relaxation, query, until, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
         self.best = max(self.best, found.margin)
@@ -530,11 +530,11 @@ class _Run:
             return self.network.graph, self.query
         sets = [(torch.from_numpy(u.weights), torch.from_numpy(u.bounds)) for u in self.query.unsafe]
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
-        return pools_as_rectifiers(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
+        return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
     def _proof_by_signs(self, found: Outcome, tightened: Tightened) -> Proof:
         leaves = tuple(
-            leaf for part in found.leaves for leaf in sign_leaves([part], part.unsafe, found.rows[part.unsafe])
+            leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe, found.rows[part.unsafe])
         )
         lower, upper = self.query.lower, self.query.upper
         return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
@@ -550,12 +550,12 @@ class _Run:
             return None
         return Holds(found.margin, "curvature", found.deployed, self.details(parts=found.parts))
 
-    def walked(self, rule: Rule, programs: bool, relaxed: float = 0.0) -> Verdict | None:
+    def walked(self, rule: Rule, lps_solved: bool, relaxed: float = 0.0) -> Verdict | None:
         star = star_of_box(self.query, self.network.pooled.input_shape)
-        found = over_approximate(self.network.pooled, star, self.query, rule, programs, relaxed)
+        found = over_approximate(self.network.pooled, star, self.query, rule, lps_solved, relaxed)
         self.best = max(self.best, found.slack)
         if found.slack > 0:
-            details = self.details(programs=found.count.programs, spared=found.count.spared)
+            details = self.details(lps_solved=found.count.lps_solved, lps_avoided=found.count.lps_avoided)
             return Holds(found.slack, self.method, False, details)
         if found.input is not None:
             self.candidate(found.input.flatten()[None])
@@ -573,13 +573,15 @@ class _Run:
                         return self.violated("exact")
         except TimeoutError:
             return None
-        details = self.details(leaves=walked.leaves, pruned=walked.pruned, programs=walked.programs)
+        details = self.details(leaves=walked.leaves, pruned=walked.pruned, lps_solved=walked.lps_solved)
         if not walked.margin > 0:
             self.best = walked.margin
             self.broken = True
             return None
         return Holds(walked.margin, "exact", False, details)
 
-    def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Part, ...]) -> bool:
-        deployed = relax(graph, region, FLOAT32, tighten_by_ascent(ASCENT, self.tightening()), cuts=self.cuts)
+    def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
+        deployed = relax(
+            graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
+        )
         return bound_again(deployed, query, leaves) > 0

@@ -12,8 +12,8 @@ from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
-from surefoot.reach.backward import lower_bounds, relax, tighten_all, tighten_by_substitution
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.crown import lower_bounds, relax, tighten_all, tighten_by_crown
+from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.verify.attack import approach
@@ -86,7 +86,7 @@ def answer_all(
     why = ["time is up"]
 
     def search() -> None:
-        plain = network.link == "identity" and all(q.cuts is None and q.has_exact_weights for q in queries)
+        plain = network.link == "identity" and all(q.constraints is None and q.has_exact_weights for q in queries)
         if len(queries) > FEW and method == "auto" and plain:
             deadline.share(TOGETHER).run(lambda: _together(network, answers, prove))
         todo = [] if answers.violated else answers.open
@@ -150,7 +150,7 @@ class _Stack:
         Property: sound.
         """
         shape = (-1, *graph.input_shape)
-        tighten = tighten_all if prove else tighten_by_substitution
+        tighten = tighten_all if prove else tighten_by_crown
         region = Box(self.low.reshape(shape), self.high.reshape(shape))
         made = relax(graph, region, arithmetic, tighten, corners=not prove)
         rows = lower_bounds(made, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape))

@@ -12,7 +12,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, LOST, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
-from surefoot.sets.form import Form
+from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.spec.query import Query, Unsafe
 
@@ -30,7 +30,7 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
     centre = query.lower / 2 + query.upper / 2
     radius = np.maximum(query.upper - centre, centre - query.lower)[free] * (1 + 2 * DOUBLE)
     size = magnitude(np.maximum(np.abs(query.lower), np.abs(query.upper)))
-    form = Form(
+    form = AffineForm(
         torch.from_numpy(centre).reshape(shape),
         torch.zeros(0, *shape, dtype=torch.float64),
         torch.from_numpy(4 * DOUBLE * size).reshape(shape),
@@ -38,8 +38,8 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
         torch.from_numpy(radius),
     )
     predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
-    if query.cuts is not None:
-        rows, bounds = query.cuts
+    if query.constraints is not None:
+        rows, bounds = query.constraints
         spare = 16 * (len(centre) + 8) * DOUBLE * (magnitude(rows) @ size + np.abs(bounds))
         predicate = predicate.cut(rows[:, free] * radius, bounds - rows @ centre + spare)
         _must_not_be_empty(predicate)
@@ -99,7 +99,7 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
         # two rows alone are a sound answer too, and the better one where the elastic program went wrong
         alone = Solver(predicate)
         found = max(found, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
-    point = solver.witnesses[-1][: predicate.variables] if solver.witnesses else None
+    point = solver.sample_inputs[-1][: predicate.variables] if solver.sample_inputs else None
     return float(found), point
 
 
@@ -114,10 +114,10 @@ class Approximated:
 
 
 def over_approximate(
-    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", programs: bool = True, relaxed: float = 0.0
+    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", lps_solved: bool = True, relaxed: float = 0.0
 ) -> Approximated:
     """Walk one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
-    state = approximate(graph, begin(star), rule, programs, relaxed=relaxed)
+    state = approximate(graph, begin(star), rule, lps_solved, relaxed=relaxed)
     slack, where = _nearest(state.star, query)
     candidate = None if where is None else star.member(where[: star.form.variables])
     return Approximated(state.star, slack, candidate, state.count)
@@ -146,7 +146,7 @@ class Walked:
 
     leaves: int = 0
     pruned: int = 0
-    programs: int = 0
+    lps_solved: int = 0
     margin: float = np.inf  # the least slack of all branches that were pruned and all leaves
 
 
@@ -165,7 +165,7 @@ def leaves(
             raise TimeoutError
         if not prune:
             return False
-        reached = approximate(graph, state, "zonotope", programs=False)
+        reached = approximate(graph, state, "zonotope", lps_solved=False)
         slack = least(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
         if slack > 0:
             walked.pruned += 1
@@ -175,7 +175,7 @@ def leaves(
     for state in exact(graph, begin(star), proven):
         slack, where = _nearest(state.star, query)
         inputs = Star(star.form, state.predicate)
-        walked.programs += state.count.programs
+        walked.lps_solved += state.count.lps_solved
         walked.leaves += 1
         walked.margin = least([walked.margin, slack])
         yield Leaf(state.star, inputs, slack, None if where is None else inputs.member(where))

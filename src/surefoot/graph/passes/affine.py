@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from surefoot.graph.graph import Graph, GraphBuilder, Node
-from surefoot.graph.ops import Affine, Conv2d, Linear, Op, Reshape, Scale, Take
+from surefoot.graph.ops import Affine, Conv2d, ElementwiseAffine, Gather, Linear, Op, Reshape
 
 
 def fused(graph: Graph) -> Graph:
@@ -47,11 +47,11 @@ def _once(graph: Graph) -> Graph:
 
 def _does_nothing(node: Node, graph: Graph) -> bool:
     op, given = node.op, graph.nodes[node.inputs[0]].shape
-    if isinstance(op, Scale):
+    if isinstance(op, ElementwiseAffine):
         return bool((op.scale == 1).all()) and (op.shift is None or not bool(op.shift.any()))
     if isinstance(op, Reshape):
         return op.target == given
-    if isinstance(op, Take):
+    if isinstance(op, Gather):
         return node.shape == given and bool((op.index.flatten() == torch.arange(op.index.numel())).all())
     return False
 
@@ -61,31 +61,31 @@ def _joined(first: Node, then: Node) -> Op | None:
     match first.op, then.op:
         case Reshape(), Reshape():
             return then.op
-        case Take() as a, Reshape() as b:
-            return Take(a.index.reshape(b.target))
-        case Take() as a, Take() as b:
+        case Gather() as a, Reshape() as b:
+            return Gather(a.index.reshape(b.target))
+        case Gather() as a, Gather() as b:
             flat = torch.cat([a.index.flatten(), torch.tensor([-1])])  # -1 takes the last: nothing
-            return Take(flat[b.index])
-        case Scale() as a, Scale() as b:
-            return Scale(b.scale * a.scale, _sum(None if a.shift is None else b.scale * a.shift, b.shift))
+            return Gather(flat[b.index])
+        case ElementwiseAffine() as a, ElementwiseAffine() as b:
+            return ElementwiseAffine(b.scale * a.scale, _sum(None if a.shift is None else b.scale * a.shift, b.shift))
         case Linear() as a, Linear() as b if (
             b.weight.shape[0] * a.weight.shape[1] <= a.weight.numel() + b.weight.numel()
         ):
             return Linear(b.weight @ a.weight, _sum(None if a.offset is None else b.weight @ a.offset, b.offset))
-        case Linear() as a, Scale() as b if _per_row(b, a.weight.shape[0]):
+        case Linear() as a, ElementwiseAffine() as b if _per_row(b, a.weight.shape[0]):
             scale = torch.broadcast_to(b.scale.flatten(), (a.weight.shape[0],))
             shift = None if b.shift is None else torch.broadcast_to(b.shift.flatten(), scale.shape)
             return Linear(scale[:, None] * a.weight, _sum(None if a.offset is None else scale * a.offset, shift))
-        case Scale() as a, Linear() as b if _per_row(a, b.weight.shape[1]):
+        case ElementwiseAffine() as a, Linear() as b if _per_row(a, b.weight.shape[1]):
             scale = torch.broadcast_to(a.scale.flatten(), (b.weight.shape[1],))
             shift = None if a.shift is None else b.weight @ torch.broadcast_to(a.shift.flatten(), scale.shape)
             return Linear(b.weight * scale, _sum(shift, b.offset))
-        case Conv2d() as a, Scale() as b if _per_channel(b):
+        case Conv2d() as a, ElementwiseAffine() as b if _per_channel(b):
             scale = _channels(b.scale, a.weight.shape[0])
             shift = None if b.shift is None else _channels(b.shift, a.weight.shape[0])
             offset = _sum(None if a.offset is None else scale * a.offset, shift)
             return Conv2d(scale[:, None, None, None] * a.weight, offset, a.stride, a.padding, a.dilation, a.groups)
-        case Scale() as a, Conv2d() as b if (
+        case ElementwiseAffine() as a, Conv2d() as b if (
             b.groups == 1 and _per_channel(a) and (a.shift is None or not any(b.padding))
         ):
             scale = _channels(a.scale, b.weight.shape[1])
@@ -102,16 +102,16 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-def _constants(op: Scale) -> list[Tensor]:
+def _constants(op: ElementwiseAffine) -> list[Tensor]:
     return [op.scale] if op.shift is None else [op.scale, cast(Tensor, op.shift)]
 
 
-def _per_row(op: Scale, width: int) -> bool:
+def _per_row(op: ElementwiseAffine, width: int) -> bool:
     """Whether each element of the last axis has one factor, whatever stands before."""
     return all(c.numel() == 1 or (c.numel() == width and c.shape[-1] == width) for c in _constants(op))
 
 
-def _per_channel(op: Scale) -> bool:
+def _per_channel(op: ElementwiseAffine) -> bool:
     return all(c.numel() == 1 or (c.dim() >= 3 and c.shape[-1] == c.shape[-2] == 1) for c in _constants(op))
 
 

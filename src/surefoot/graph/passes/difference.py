@@ -4,7 +4,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Scale
+from surefoot.graph.ops import Add, ElementwiseAffine
 
 
 def difference_of(first: Graph, second: Graph) -> Graph:
@@ -25,5 +25,5 @@ def difference_of(first: Graph, second: Graph) -> Graph:
         for at, node in enumerate(graph.nodes[1:], 1):
             places[at] = builder.add(node.op, *(places[i] for i in node.inputs), name=f"{name}.{node.name}")
         ends.append(places[len(graph.nodes) - 1])
-    negative = builder.add(Scale(torch.tensor(-1.0, dtype=torch.float64)), ends[1], name="negative")
+    negative = builder.add(ElementwiseAffine(torch.tensor(-1.0, dtype=torch.float64)), ends[1], name="negative")
     return builder.build(builder.add(Add(), ends[0], negative, name="difference"))

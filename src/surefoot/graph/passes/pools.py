@@ -3,10 +3,10 @@
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder, Node
-from surefoot.graph.ops import Add, Concat, MaxPool2d, Relu, Reshape, Scale, Take
+from surefoot.graph.ops import Add, Concat, ElementwiseAffine, Gather, MaxPool2d, Relu, Reshape
 
 
-def pools_as_rectifiers(graph: Graph) -> Graph:
+def pools_as_relus(graph: Graph) -> Graph:
     """Replace every max pooling: the same function in real arithmetic, and all that bounds need to know is a rectifier.
 
     Padding never wins: its places are filled by repeating an element of the same window.
@@ -29,17 +29,17 @@ def _tournament(builder: GraphBuilder, op: MaxPool2d, image: int, node: Node) ->
     source = image
     while len(players) > 1:
         half = len(players) // 2
-        first = builder.add(Take(players[:half].contiguous()), source)
-        second = builder.add(Take(players[half : 2 * half].contiguous()), source)
-        minus = builder.add(Scale(torch.tensor([[-1.0]], dtype=torch.float64)), first)
+        first = builder.add(Gather(players[:half].contiguous()), source)
+        second = builder.add(Gather(players[half : 2 * half].contiguous()), source)
+        minus = builder.add(ElementwiseAffine(torch.tensor([[-1.0]], dtype=torch.float64)), first)
         ahead = builder.add(Relu(), builder.add(Add(), second, minus))
         winners = builder.add(Add(), first, ahead)
         if len(players) % 2:  # one goes through without a match
-            through = builder.add(Take(players[-1:].contiguous()), source)
+            through = builder.add(Gather(players[-1:].contiguous()), source)
             winners = builder.add(Concat(0), winners, through)
         source = winners
         count, windows_count = builder.nodes[winners].shape
         players = torch.arange(count * windows_count).reshape(count, windows_count)
     if source == image:  # windows of one element
-        return builder.add(Take(players[0].reshape(node.shape).contiguous()), image, name=node.name)
+        return builder.add(Gather(players[0].reshape(node.shape).contiguous()), image, name=node.name)
     return builder.add(Reshape(node.shape), source, name=node.name)

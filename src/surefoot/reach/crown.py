@@ -20,10 +20,10 @@ from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, SINGLE, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
-from surefoot.reach.boxes import Box, error_of, magnitude_of, size_of, step
-from surefoot.reach.corners import Corners, corners_of, shares_inputs
-from surefoot.reach.cuts import multipliers_of_cuts
+from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.reach.ibp import Box, error_of, magnitude_of, size_of, step
+from surefoot.reach.input_constraints import multipliers_of_constraints
+from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
 
 LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
 NEGLIGIBLE = 1e-4
@@ -40,8 +40,10 @@ class Relaxation:
     boxes: list[Box]
     errors: list[Tensor | None]
     sizes: list[Tensor | None]  # |W| |x| + |b|, what our own rounding is relative to
-    corners: dict[int, Corners] = field(default_factory=dict)  # of rectifiers of few inputs
-    cuts: tuple[Tensor, Tensor] | None = None  # rows (r, d) and bounds (r,): inputs are those with rows x <= bounds
+    multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of rectifiers of few inputs
+    constraints: tuple[Tensor, Tensor] | None = (
+        None  # rows (r, d) and bounds (r,): inputs are those with rows x <= bounds
+    )
 
     @property
     def unit(self) -> float:
@@ -55,20 +57,22 @@ class Relaxation:
             return None if x is None else x.to(dtype)
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
-        corners = {at: x.to(dtype) for at, x in self.corners.items()}
-        cuts = None if self.cuts is None else (self.cuts[0].to(dtype), self.cuts[1].to(dtype))
+        multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
+        constraints = (
+            None if self.constraints is None else (self.constraints[0].to(dtype), self.constraints[1].to(dtype))
+        )
         errors, sizes = ([moved(x) for x in some] for some in (self.errors, self.sizes))
-        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, corners, cuts)
+        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, constraints)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
         """Return it over parts of its regions."""
         return replace(self, boxes=boxes)
 
-    def rectifiers(self) -> list[int]:
+    def relus(self) -> list[int]:
         """Return the places of the rectifiers."""
         return [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
 
-    def undecided(self, at: int) -> Tensor:
+    def unstable(self, at: int) -> Tensor:
         """Return which of the values (b, *shape) entering a rectifier have no certain sign."""
         box = self.boxes[self.graph.nodes[at].inputs[0]]
         return (box.lower < 0) & (box.upper > 0)
@@ -82,12 +86,12 @@ class Choice:
     """What a bound may choose freely, by rectifier, (b or 1, s or 1, *shape) each.
 
     `slopes` in [0, 1] of lines below (default: the smaller area); `multipliers` of decided signs, positive for values
-    known to be >= 0, negative for <= 0; `tangents` in [0, 1], slopes of lines above (default: the triangle's).
+    known to be >= 0, negative for <= 0; `upper_slopes` in [0, 1], slopes of lines above (default: the triangle's).
     """
 
     slopes: Mapping[int, Tensor] = field(default_factory=dict)
     multipliers: Mapping[int, Tensor] = field(default_factory=dict)
-    tangents: Mapping[int, Tensor] = field(default_factory=dict)
+    upper_slopes: Mapping[int, Tensor] = field(default_factory=dict)
 
     def to(self, dtype: torch.dtype) -> "Choice":
         """Return it in another type."""
@@ -95,8 +99,8 @@ class Choice:
 
     @property
     def parts(self) -> tuple[Mapping[int, Tensor], Mapping[int, Tensor], Mapping[int, Tensor]]:
-        """Slopes, multipliers, tangents."""
-        return self.slopes, self.multipliers, self.tangents
+        """Slopes, multipliers, upper_slopes."""
+        return self.slopes, self.multipliers, self.upper_slopes
 
 
 @dataclass(eq=False)
@@ -113,21 +117,23 @@ def relax(
     arithmetic: Arithmetic,
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
-    corners: bool = True,
-    cuts: tuple[Tensor, Tensor] | None = None,
+    multi_neuron: bool = True,
+    constraints: tuple[Tensor, Tensor] | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
-    `cuts` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of them.
+    `constraints` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of them.
     `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
-    `corners`: rectifiers of few inputs are relaxed together (`reach.corners`).
+    `multi_neuron`: rectifiers of few inputs are relaxed together (`reach.multi_neuron`).
     """
-    if cuts is not None:
-        kept = cuts[1] < math.inf  # the others cut nothing
-        cuts = cuts[0].double()[kept], cuts[1].double()[kept]
-    made = Relaxation(graph, [region], [None], [None], cuts=cuts)
+    if constraints is not None:
+        kept = constraints[1] < math.inf  # the others cut nothing
+        constraints = constraints[0].double()[kept], constraints[1].double()[kept]
+    made = Relaxation(graph, [region], [None], [None], constraints=constraints)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-    simple = {0} if cuts is None else set()  # nodes whose box is exact already: one affine operation after the input
+    simple = (
+        {0} if constraints is None else set()
+    )  # nodes whose box is exact already: one affine operation after the input
     for at, node in enumerate(graph.nodes[1:], 1):
         tick()
         inputs = [made.boxes[i] for i in node.inputs]
@@ -139,22 +145,22 @@ def relax(
         made.sizes.append(_size(node.op, inputs))
         made.boxes.append(box)
         exact = isinstance(node.op, Affine) and node.inputs[0] in simple
-        if exact and isinstance(node.op, Take | Reshape):
+        if exact and isinstance(node.op, Gather | Reshape):
             simple.add(at)
         if tighten is not None and at in matters and not exact:
             made.boxes[at] = tighten(made, at, box)
-        if corners and isinstance(node.op, Relu) and shares_inputs(graph, at):
+        if multi_neuron and isinstance(node.op, Relu) and shares_inputs(graph, at):
             entering = graph.nodes[node.inputs[0]]
             size = made.sizes[node.inputs[0]]
             if isinstance(entering.op, Affine) and size is not None:
                 given = made.boxes[entering.inputs[0]]
-                made.corners[at] = corners_of(entering.op, given, size, made.errors[node.inputs[0]])
+                made.multi_neuron[at] = multi_neuron_of(entering.op, given, size, made.errors[node.inputs[0]])
     return made
 
 
 def _size(op: object, inputs: list[Box]) -> Tensor | None:
     match op:
-        case Take() | Reshape() | Relu() | Concat() | MaxPool2d():
+        case Gather() | Reshape() | Relu() | Concat() | MaxPool2d():
             return None
         case Affine():
             return magnitude_of(op, inputs[0])
@@ -270,22 +276,22 @@ class _Pass:
     def through_relu(self, at: int, a: Tensor, x: Box, own: float) -> None:
         """Take the line below for what is positive, a line above for what is negative."""
         low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
-        undecided = (low < 0) & (high > 0)
+        unstable = (low < 0) & (high > 0)
         decided = (low >= 0).to(a.dtype)
-        width = torch.where(undecided, high - low, 1.0)
+        width = torch.where(unstable, high - low, 1.0)
         below = self.choice.slopes.get(at)
-        below = torch.where(undecided, (high > -low).to(a.dtype) if below is None else below, decided)
-        above = self.choice.tangents.get(at)
-        above = torch.where(undecided, high / width if above is None else above, decided)
+        below = torch.where(unstable, (high > -low).to(a.dtype) if below is None else below, decided)
+        above = self.choice.upper_slopes.get(at)
+        above = torch.where(unstable, high / width if above is None else above, decided)
         negative = a.clamp(max=0)
         back = a.clamp(min=0) * below + negative * above
         # the line of slope s above meets the rectifier at an end: relu(z) - s z is at most -s l or (1 - s) u
-        constant = negative * torch.where(undecided, torch.maximum(-above * low, (1 - above) * high), 0.0)
-        corners = self.relaxation.corners.get(at)
-        if corners is None:
+        constant = negative * torch.where(unstable, torch.maximum(-above * low, (1 - above) * high), 0.0)
+        multi_neuron = self.relaxation.multi_neuron.get(at)
+        if multi_neuron is None:
             self.collect(_sums(constant))
         else:
-            together = corners.least(torch.where(undecided, negative, 0.0), above, self.rounded)
+            together = multi_neuron.least(torch.where(unstable, negative, 0.0), above, self.rounded)
             self.collect(_sums(torch.maximum(together, constant.sum(2))))
         self.pay(a, own * x.magnitude)
         if self.trace is not None:
@@ -302,8 +308,8 @@ class _Pass:
         a = self.coefficients.get(0)
         if a is not None:
             box = self.relaxation.boxes[0]
-            if self.relaxation.cuts is not None:
-                a = self.cut(a, box, *self.relaxation.cuts)
+            if self.relaxation.constraints is not None:
+                a = self.cut(a, box, *self.relaxation.constraints)
             self.collect(self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper))
             self.pay(a, gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit) * box.magnitude)
             if self.trace is not None:
@@ -315,7 +321,7 @@ class _Pass:
     def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
         """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""
         low, high = box.lower.flatten(1), box.upper.flatten(1)
-        y = multipliers_of_cuts(a.detach().flatten(2), low, high, rows, bounds)
+        y = multipliers_of_constraints(a.detach().flatten(2), low, high, rows, bounds)
         added = y @ rows
         self.total = self.total - y @ bounds
         if self.rounded:
@@ -334,7 +340,7 @@ def _sums(constant: Tensor) -> Tensor:
 def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
     """Take the element with the best lower bound from below, and from above where it alone can win; else a constant.
 
-    Tighter planes above come from writing the pool with rectifiers first (`pools_as_rectifiers`).
+    Tighter planes above come from writing the pool with rectifiers first (`pools_as_relus`).
     """
     windows = op.windows(tuple(x.lower.shape[1:]))
     place, padding = windows.clamp(min=0), windows < 0
@@ -374,7 +380,7 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
     return a.clamp(min=0) * r + a.clamp(max=0) * v
 
 
-def tighten_by_substitution(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
+def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
     """Bound each value whose sign is not certain, in any region, by back-substitution: both ends.
 
     When `until` is over, what is left keeps the box that it has.
@@ -407,7 +413,7 @@ def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
 def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
     """Return u / (u - l) for each rectifier before the target: the line below parallel to that above."""
     slopes = {}
-    for at in relaxation.rectifiers():
+    for at in relaxation.relus():
         if at < target:
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
             slopes[at] = (x.upper / (x.upper - x.lower).clamp(min=1e-300)).clamp(0, 1).unsqueeze(1)

@@ -1,6 +1,6 @@
 """Split on the signs of rectifiers until every part is proven: complete, given time.
 
-A part is a list of decided signs. Its bound is the dual ascent of `reach.ascent`, with a multiplier for each decided
+A part is a list of decided signs. Its bound is the dual ascent of `reach.alpha_crown`, with a multiplier for each decided
 sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounded pass in float64.
 """
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
-from surefoot.proof.certificate import SignLeaf
-from surefoot.reach.ascent import Tightened, ascend, default_choice
-from surefoot.reach.backward import Choice, Relaxation, Trace, lower_bounds
-from surefoot.reach.boxes import Box
+from surefoot.proof.certificate import SplitLeaf
+from surefoot.reach.alpha_crown import Tightened, default_choice, optimize_slopes
+from surefoot.reach.crown import Choice, Relaxation, Trace, lower_bounds
+from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query
 
 ITERATIONS = 20
@@ -26,7 +26,7 @@ CANDIDATES = 12  # rectifiers that are tried before one is chosen
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subproblem:
     """Some of the region: an unsafe set, the signs decided so far, and where its ascent may start."""
 
     unsafe: int
@@ -44,11 +44,11 @@ class Outcome:
     margin: float
     candidate: Tensor | None
     parts: int
-    leaves: tuple[Part, ...] = ()
+    leaves: tuple[Subproblem, ...] = ()
     rows: tuple[int, ...] = ()  # of each unsafe set, the row that was shown to be missed
 
 
-def split_signs(
+def split_relus(
     relaxation: Relaxation,
     query: Query,
     seconds: float | Deadline,
@@ -60,21 +60,21 @@ def split_signs(
     return _Search(relaxation, query, replay).run(Deadline.of(seconds), most_parts, unsafe)
 
 
-def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Part]) -> float:
+def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Subproblem]) -> float:
     """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
     search = _Search(relaxation, query, lambda _: None)
     found = torch.cat([search.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
     return float(found.min())  # not a number, if one is not
 
 
-def sign_leaves(parts: Sequence[Part], unsafe: int, row: int = 0) -> list[SignLeaf]:
+def split_leaves(parts: Sequence[Subproblem], unsafe: int, row: int = 0) -> list[SplitLeaf]:
     """Write parts as a certificate has them."""
 
     def flat(x: Tensor) -> np.ndarray:
         return x.flatten().numpy()
 
     return [
-        SignLeaf(
+        SplitLeaf(
             unsafe,
             row,
             part.signs,
@@ -98,7 +98,7 @@ class _Search:
         self.double = relaxation
         self.single = relaxation.to(torch.float32)
         self.out = len(relaxation.graph.nodes) - 1
-        self.places = [at for at in relaxation.rectifiers() if bool(relaxation.undecided(at).any())]
+        self.places = [at for at in relaxation.relus() if bool(relaxation.unstable(at).any())]
         self.query = query
         self.replay = replay
         self.rows, self.offsets = self._best_rows()
@@ -120,9 +120,9 @@ class _Search:
     def run(self, deadline: Deadline, most_parts: int, unsafe: Sequence[int] | None) -> Outcome:
         number = itertools.count()
         wanted = range(len(self.query.unsafe)) if unsafe is None else unsafe
-        todo: list[tuple[float, int, Part]] = []
-        leaves: list[Part] = []
-        fresh = [Part(i) for i in wanted]
+        todo: list[tuple[float, int, Subproblem]] = []
+        leaves: list[Subproblem] = []
+        fresh = [Subproblem(i) for i in wanted]
         worst_leaf = np.inf
         while fresh or todo:
             if fresh:
@@ -147,7 +147,7 @@ class _Search:
 
     # a batch of parts
 
-    def _boxes(self, parts: Sequence[Part], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
+    def _boxes(self, parts: Sequence[Subproblem], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
         """Apply the decided signs to the boxes; return them as a mask too."""
         boxes = list(relaxation.boxes)
         signs: dict[int, Tensor] = {}
@@ -173,7 +173,7 @@ class _Search:
             )
         return relaxation.over(boxes), signs
 
-    def _start(self, parts: Sequence[Part], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
+    def _start(self, parts: Sequence[Subproblem], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
         default = default_choice(boxes, self.out, 1)
 
         def own(which: int, at: int) -> Tensor:
@@ -194,11 +194,11 @@ class _Search:
         return Choice(
             {at: own(0, at) for at in self.places},
             {at: multiplier(at, mask) for at, mask in signs.items() if bool(mask.any())},
-            {at: own(2, at) for at in self.places if at in default.tangents},
+            {at: own(2, at) for at in self.places if at in default.upper_slopes},
         )
 
-    def _bound(self, parts: list[Part]) -> tuple[list[Part], Tensor | None]:
-        done: list[Part] = []
+    def _bound(self, parts: list[Subproblem]) -> tuple[list[Subproblem], Tensor | None]:
+        done: list[Subproblem] = []
         for begin in range(0, len(parts), AT_ONCE):
             some = parts[begin : begin + AT_ONCE]
             self.parts += len(some)
@@ -206,7 +206,7 @@ class _Search:
             rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
             single, signs = self._boxes(some, self.single)
             # the offset is part of what must be positive
-            choice, _best = ascend(
+            choice, _best = optimize_slopes(
                 single,
                 self.out,
                 rows.float(),
@@ -230,7 +230,7 @@ class _Search:
             done[-len(some) :] = self._scored(done[-len(some) :], double, trace)
         return done, None
 
-    def rounded(self, parts: Sequence[Part]) -> tuple[Tensor, Relaxation, Trace]:
+    def rounded(self, parts: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:
         """Bound parts in float64, rounded outward, with the slopes and multipliers that they carry: the proof."""
         which = torch.tensor([part.unsafe for part in parts])
         rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
@@ -240,21 +240,21 @@ class _Search:
         bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0] - offsets
         return bounds - 4e-16 * offsets.abs(), double, trace
 
-    def _scored(self, parts: list[Part], double: Relaxation, trace: Trace) -> list[Part]:
+    def _scored(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
         """Remember for each part which rectifiers lose most: coefficient times the triangle's height."""
         if not self.places:  # linear over the whole region: nothing to split
             return parts
         scores = []
         for at in self.places:
             x = double.boxes[double.graph.nodes[at].inputs[0]]
-            undecided = (x.lower < 0) & (x.upper > 0)
-            height = torch.where(undecided, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
+            unstable = (x.lower < 0) & (x.upper > 0)
+            height = torch.where(unstable, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
             a = trace.entering.get(at)
             if a is None:
                 a = torch.zeros(len(parts), 1, *x.lower.shape[1:], dtype=height.dtype)
             a = a[:, 0]
             loss = (a.clamp(max=0).abs() + 0.3 * a.clamp(min=0)) * height
-            loss = torch.where(undecided, loss + 1e-12 * height, 0.0)
+            loss = torch.where(unstable, loss + 1e-12 * height, 0.0)
             scores.append(loss.flatten(1).expand(len(parts), -1))
         table = torch.cat(scores, 1)
         sizes = [s.shape[1] for s in scores]
@@ -270,9 +270,9 @@ class _Search:
             parts[i] = replace(part, options=tuple(options))
         return parts
 
-    def _split(self, parts: list[Part]) -> list[Part]:
+    def _split(self, parts: list[Subproblem]) -> list[Subproblem]:
         """Of each part's options take the one whose worse half is bounded best without ascent; give both halves."""
-        trial: list[Part] = []
+        trial: list[Subproblem] = []
         owners: list[tuple[int, tuple[int, int]]] = []
         for i, part in enumerate(parts):
             for place, value in part.options:
@@ -288,7 +288,7 @@ class _Search:
                 best[i] = (worth, j)
         return [trial[2 * j + k] for _, j in best.values() for k in (0, 1)]
 
-    def _quick(self, parts: list[Part]) -> Tensor:
+    def _quick(self, parts: list[Subproblem]) -> Tensor:
         found = []
         for begin in range(0, len(parts), 4 * AT_ONCE):
             some = parts[begin : begin + 4 * AT_ONCE]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fuzz.polynomials import moved
 from random_polynomials import build, coefficients, plan
 from surefoot.compress import field
-from surefoot.compress.field import (
+from surefoot.compress.finite_field import (
     LARGE,
     PRIMES,
     WRONG,
@@ -28,7 +28,7 @@ from surefoot.compress.field import (
 )
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Linear, Mul, Relu, Scale
+from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.models import MODELS, PolynomialNet
 
@@ -92,7 +92,7 @@ def test_who_knows_primes_and_points_can_deceive_and_nobody_does(monkeypatch: py
     """The product of x - r over the points that will be asked passes for 0, whatever the draws, if they are fixed."""
     ones = torch.ones(1, 1).double()
     zero = GraphBuilder((1,))
-    zero.add(Scale(0 * ones[0]), zero.add(Mul(), 0, 0))
+    zero.add(ElementwiseAffine(0 * ones[0]), zero.add(Mul(), 0, 0))
     drawn = [(draw_prime(), 0) for _ in range(64)]
     drawn = [(p, int(draw_point(1, p)[0])) for p, _ in drawn]
     made = GraphBuilder((1,))
@@ -186,10 +186,10 @@ def test_the_same_polynomial_written_otherwise() -> None:
     """(x + 1)^2 and x^2 + 2x + 1, which no float arithmetic finds equal everywhere."""
     one = torch.ones(1).double()
     square = GraphBuilder((1,))
-    more = square.add(Scale(one, one), 0)
+    more = square.add(ElementwiseAffine(one, one), 0)
     square.add(Mul(), more, more)
     spread = GraphBuilder((1,))
-    spread.add(Add(), spread.add(Mul(), 0, 0), spread.add(Scale(2 * one, one), 0))
+    spread.add(Add(), spread.add(Mul(), 0, 0), spread.add(ElementwiseAffine(2 * one, one), 0))
     assert same_polynomial(square.build(), spread.build()).same
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-import surefoot.sets.form as forms
-from surefoot.sets.form import Form
+import surefoot.sets.affine_form as forms
+from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
 
 SHAPE = (2, 3, 4)
 
 
-def some_form(seed: int, dense: int = 2, units: int = 5) -> Form:
+def some_form(seed: int, dense: int = 2, units: int = 5) -> AffineForm:
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -21,15 +21,15 @@ def some_form(seed: int, dense: int = 2, units: int = 5) -> Form:
     places = torch.randint(24, (units,), generator=generator)  # two may share a place
     # a centre whose numbers do not lie in order in memory, as a transposition leaves it
     centre = normal(4, 3, 2).permute(2, 1, 0)
-    return Form(centre, normal(dense, *SHAPE), normal(*SHAPE).abs() * 1e-9, places, normal(units))
+    return AffineForm(centre, normal(dense, *SHAPE), normal(*SHAPE).abs() * 1e-9, places, normal(units))
 
 
-def box_of(form: Form, seed: int) -> Predicate:
+def box_of(form: AffineForm, seed: int) -> Predicate:
     ends = np.sort(np.random.default_rng(seed).normal(size=(2, form.variables)), axis=0)
     return Predicate.box(ends[0], ends[1])
 
 
-def same(a: Form, b: Form) -> None:
+def same(a: AffineForm, b: AffineForm) -> None:
     a, b = a.dense(), b.dense()
     variables = max(a.variables, b.variables)
     torch.testing.assert_close(a.stacked(variables), b.stacked(variables), rtol=1e-12, atol=1e-12)

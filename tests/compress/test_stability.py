@@ -7,7 +7,7 @@ from scipy.optimize import LinearConstraint, milp
 
 from planted import dense
 from surefoot.compress.equal import equal
-from surefoot.compress.stable import Cuts, inside, stability
+from surefoot.compress.stability import LinearConstraints, inside, stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -16,7 +16,7 @@ from surefoot.graph.ops import Linear, Relu
 BIG = 1e3
 
 
-def programs(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
+def lps_solved(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
     """Find the least and the largest value of each rectifier's input over [0, 1]^d, where rows x <= bounds.
 
     One program each: h >= g, h <= g + M (1 - z), h <= M z for every unit before it.
@@ -60,18 +60,18 @@ def programs(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[f
     return found
 
 
-def judged(graph: Graph, cuts: Cuts | None) -> None:
+def judged(graph: Graph, constraints: LinearConstraints | None) -> None:
     d = graph.input_shape[0]
-    rows, bounds = (np.zeros((0, d)), np.zeros(0)) if cuts is None else (cuts.rows, cuts.bounds)
+    rows, bounds = (np.zeros((0, d)), np.zeros(0)) if constraints is None else (constraints.rows, constraints.bounds)
     low, high = torch.zeros(d).double(), torch.ones(d).double()
-    found = stability(graph, low, high, 5.0, cuts=cuts)
+    found = stability(graph, low, high, 5.0, constraints=constraints)
     signs = np.concatenate([found.signs[at].numpy() for at in sorted(found.signs)])
-    for sign, (least, most) in zip(signs, programs(graph, rows, bounds), strict=True):
+    for sign, (least, most) in zip(signs, lps_solved(graph, rows, bounds), strict=True):
         if sign > 0:
             assert least >= -1e-5
         elif sign < 0:
             assert most <= 1e-5
-        elif cuts is None:  # complete: neither means that both signs are met
+        elif constraints is None:  # complete: neither means that both signs are met
             assert least < 1e-5
             assert most > -1e-5
 
@@ -85,34 +85,34 @@ def test_signs_agree_with_mixed_integer_programs(seed: int) -> None:
 def test_signs_on_a_cut_domain_agree_with_mixed_integer_programs(seed: int) -> None:
     graph = dense(seed, ("inactive",), (6, 5), 4)
     low, high = torch.zeros(4).double(), torch.ones(4).double()
-    cuts = Cuts.of(np.array([[1.0, 1, 1, 1], [-1.0, -1, -1, -1]]), np.array([1.2, -0.8]), low, high)
-    judged(graph, cuts)
+    constraints = LinearConstraints.of(np.array([[1.0, 1, 1, 1], [-1.0, -1, -1, -1]]), np.array([1.2, -0.8]), low, high)
+    judged(graph, constraints)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_cut_domain_has_more_stable_units_and_the_smaller_network_is_equal_on_it(seed: int) -> None:
     graph = dense(seed, (), (14, 10), 5)
     low, high = torch.zeros(5).double(), torch.ones(5).double()
-    cuts = Cuts.of(np.array([[1.0] * 5]), np.array([0.6]), low, high)
-    whole, part = compress(graph, low, high), compress(graph, low, high, cuts=cuts)
+    constraints = LinearConstraints.of(np.array([[1.0] * 5]), np.array([0.6]), low, high)
+    whole, part = compress(graph, low, high), compress(graph, low, high, constraints=constraints)
     stable = [sum(made.stability.counts()[:2]) for made in (whole, part)]
     assert stable[1] >= stable[0]
     assert part.graph.parameters() <= whole.graph.parameters()
-    x = inside(low, high, 4000, cuts=cuts)
+    x = inside(low, high, 4000, constraints=constraints)
     assert bool((x.sum(1) <= 0.6 + 1e-9).all())
     assert bool((x >= 0).all() & (x <= 1).all())
     gap = (evaluate(graph, x) - evaluate(part.graph, x)).abs().max()
     assert gap < 1e-9
-    found = equal(graph, part.graph, low, high, cuts=cuts)
+    found = equal(graph, part.graph, low, high, constraints=constraints)
     assert float(gap) <= found.largest < 1e-6
     assert found.input.sum() <= 0.6 + 1e-9
 
 
 def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
     low, high = torch.zeros(3).double(), torch.ones(3).double()
-    cuts = Cuts.of(np.array([[1.0, 0, 0], [0, -1.0, 0]]), np.array([0.5, -0.25]), low, high)
+    constraints = LinearConstraints.of(np.array([[1.0, 0, 0], [0, -1.0, 0]]), np.array([0.5, -0.25]), low, high)
     x = torch.rand(500, 3, dtype=torch.float64)
-    pulled = cuts.pulled(x)
+    pulled = constraints.pulled(x)
     assert bool((pulled[:, 0] <= 0.5 + 1e-12).all() & (pulled[:, 1] >= 0.25 - 1e-12).all())
     own = (x[:, 0] <= 0.5) & (x[:, 1] >= 0.25)
     torch.testing.assert_close(pulled[own], x[own], rtol=1e-8, atol=1e-8)
@@ -120,8 +120,8 @@ def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
 
 def test_a_plane_is_a_domain_though_it_has_no_inside() -> None:
     low, high = torch.zeros(3).double(), torch.ones(3).double()
-    cuts = Cuts.of(np.array([[1.0, 1, 1], [-1.0, -1, -1]]), np.array([1.0, -1.0]), low, high)
-    assert cuts.middle.sum() == pytest.approx(1, abs=1e-6)
+    constraints = LinearConstraints.of(np.array([[1.0, 1, 1], [-1.0, -1, -1]]), np.array([1.0, -1.0]), low, high)
+    assert constraints.middle.sum() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_plane_is_a_domain_though_it_has_no_inside() -> None:
 )
 def test_mistakes(rows: list[list[float]], bounds: list[float], why: str) -> None:
     with pytest.raises(InputError, match=why):
-        Cuts.of(np.array(rows), np.array(bounds), torch.zeros(2).double(), torch.ones(2).double())
+        LinearConstraints.of(np.array(rows), np.array(bounds), torch.zeros(2).double(), torch.ones(2).double())
 
 
 def beside(first: Graph, second: Graph) -> Graph:
@@ -162,7 +162,7 @@ def test_mixed_integer_programs_find_no_difference_between_a_network_and_its_sma
     small = compress(graph, low, high, rewrites=rewrites).graph
     assert sum(isinstance(n.op, Relu) for n in small.nodes) == 2, "as many layers, for this judge"
     assert small.parameters() < graph.parameters()
-    for least, most in programs(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
+    for least, most in lps_solved(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
         assert least >= -1e-5
         assert most <= 1e-5
 
@@ -176,7 +176,7 @@ def test_the_judge_itself_is_right() -> None:
             before = evaluate(Graph(graph.nodes[:at]), x)
             values += list(zip(before.amin(0).tolist(), before.amax(0).tolist(), strict=True))
     for (least, most), (seen_least, seen_most) in zip(
-        programs(graph, np.zeros((0, 3)), np.zeros(0)), values, strict=True
+        lps_solved(graph, np.zeros((0, 3)), np.zeros(0)), values, strict=True
     ):
         assert least <= seen_least + 1e-6
         assert most >= seen_most - 1e-6

@@ -14,29 +14,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.compress.checkpoint import Journal, covers
 from surefoot.compress.exact_input import exact_input
-from surefoot.compress.journal import Journal, covers
-from surefoot.compress.pieces import SOLVED, Polytope
+from surefoot.compress.linear_regions import SOLVED, Polytope
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
 from surefoot.proof.certificate import Proof
-from surefoot.reach.ascent import Tightened, tighten_by_ascent
-from surefoot.reach.backward import Relaxation, relax
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.crown import Relaxation, relax
+from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.branch import Part, bound_again, kept_slopes, sign_leaves, split_signs
+from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes, split_leaves, split_relus
 
-WITNESSES = 4000
+SAMPLE_INPUTS = 4000
 ASCENT = 20
 MOST_VALUES = 2**25  # of all nodes, for the witnesses that are evaluated at once
 SEARCHING = 0.5  # of the work that is left: what one layer's searches may take of a limit
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
+class LinearConstraints:
     """Linear rows that a domain is cut by, rows x <= bounds over flat inputs x, and an input that satisfies them."""
 
     rows: np.ndarray  # (r, d)
@@ -44,7 +44,7 @@ class Cuts:
     middle: np.ndarray  # (d,)
 
     @staticmethod
-    def of(rows: np.ndarray, bounds: np.ndarray, lower: Tensor, upper: Tensor) -> "Cuts":
+    def of(rows: np.ndarray, bounds: np.ndarray, lower: Tensor, upper: Tensor) -> "LinearConstraints":
         """Look for an input that satisfies the rows, as far inside as there is one.
 
         Raises:
@@ -62,7 +62,7 @@ class Cuts:
             cell = cell.with_row(np.append(bound, -row))
         if cell.radius < -SOLVED:
             raise InputError("the domain is empty: no input of the box satisfies its rows")
-        return Cuts(rows, bounds, cell.inside.clip(cell.lower, cell.upper))
+        return LinearConstraints(rows, bounds, cell.inside.clip(cell.lower, cell.upper))
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:
@@ -84,7 +84,7 @@ class Domain(NamedTuple):
 
     lower: Tensor
     upper: Tensor
-    cuts: Cuts | None = None
+    constraints: LinearConstraints | None = None
 
 
 class Patience(NamedTuple):
@@ -114,8 +114,8 @@ class Stability:
     open: int = 0  # units that its time did not suffice for
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     tightened: Tightened = field(default_factory=dict, repr=False)
-    decided: list[tuple[int, np.ndarray, tuple[Part, ...]]] = field(default_factory=list, repr=False)
-    cuts: Cuts | None = field(default=None, repr=False)
+    decided: list[tuple[int, np.ndarray, tuple[Subproblem, ...]]] = field(default_factory=list, repr=False)
+    constraints: LinearConstraints | None = field(default=None, repr=False)
     journal: Journal | None = field(default=None, repr=False)
 
     def proof(self) -> Proof:
@@ -124,11 +124,11 @@ class Stability:
         Raises:
             InputError: rows that cut the domain, and no input that satisfies them exactly was met.
         """
-        leaves = tuple(leaf for n, (_, _, parts) in enumerate(self.decided) for leaf in sign_leaves(parts, n))
+        leaves = tuple(leaf for n, (_, _, parts) in enumerate(self.decided) for leaf in split_leaves(parts, n))
         lower, upper = (end.flatten().numpy() for end in (self.boxes[0].lower, self.boxes[0].upper))
         inside = None
-        if self.cuts is not None:
-            inside = exact_input(self.cuts.rows, self.cuts.bounds, lower, upper, self.cuts.middle)
+        if self.constraints is not None:
+            inside = exact_input(self.constraints.rows, self.constraints.bounds, lower, upper, self.constraints.middle)
             if inside is None:
                 raise InputError(
                     "no input was met that satisfies the rows of the domain exactly, as a certificate must name one: "
@@ -142,7 +142,7 @@ class Stability:
             leaves=leaves,
             tightened=kept_slopes(self.tightened),
             places=tuple(at for at, _, _ in self.decided),
-            cuts=None if self.cuts is None else (self.cuts.rows, self.cuts.bounds),
+            constraints=None if self.constraints is None else (self.constraints.rows, self.constraints.bounds),
             inside=inside,
         )
 
@@ -151,7 +151,7 @@ class Stability:
         every = torch.cat([s.flatten() for s in self.signs.values()]) if self.signs else torch.zeros(0)
         return int((every > 0).sum()), int((every < 0).sum()), int((every == 0).sum())
 
-    def undecided(self) -> int:
+    def unstable(self) -> int:
         """Count rectifiers that were neither proven to be of one sign, nor met with both."""
         count = 0
         for at, signs in self.signs.items():
@@ -169,16 +169,16 @@ def stability(
     lower: Tensor,
     upper: Tensor,
     seconds: float | Patience = 2.0,
-    witnesses: Tensor | None = None,
+    sample_inputs: Tensor | None = None,
     seed: int = 0,
-    cuts: Cuts | None = None,
+    constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Stability:
     """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
 
     With a limit in `seconds`, what is not tightened and searched by then keeps the boxes that intervals give.
 
-    `witnesses` (n, *input) are inputs of the domain that are worth trying, such as data. With `cuts` the domain is
+    `sample_inputs` (n, *input) are inputs of the domain that are worth trying, such as data. With `constraints` the domain is
     what they leave of the box, for bounds and searches alike. A `journal` keeps what searches found.
 
     Property: sound; a sign is only ever 0 where it could not be shown.
@@ -192,9 +192,9 @@ def stability(
         raise InputError("the domain must be a bounded box, lower <= upper")
     graph = graph.to(torch.float64)
     patience = Patience.of(seconds)
-    seen = _seen(graph, lower, upper, witnesses, seed, cuts, patience.until)
-    found = Stability(graph, [], {}, seen=seen, cuts=cuts, journal=journal)
-    by_ascent = tighten_by_ascent(ASCENT, patience.until, record=found.tightened)
+    seen = _seen(graph, lower, upper, sample_inputs, seed, constraints, patience.until)
+    found = Stability(graph, [], {}, seen=seen, constraints=constraints, journal=journal)
+    by_ascent = tighten_by_alpha_crown(ASCENT, patience.until, record=found.tightened)
 
     def tighten(made: Relaxation, at: int, box: Box) -> Box:
         if patience.until.is_over():
@@ -206,37 +206,46 @@ def stability(
         return _searched(found, made, at, box, patience) if searchable else box
 
     region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
-    relaxation = relax(graph, region, REAL, tighten, corners=False, cuts=None if cuts is None else cuts.tensors)
+    relaxation = relax(
+        graph,
+        region,
+        REAL,
+        tighten,
+        multi_neuron=False,
+        constraints=None if constraints is None else constraints.tensors,
+    )
     found.boxes = relaxation.boxes
-    for at in relaxation.rectifiers():
+    for at in relaxation.relus():
         box = relaxation.boxes[graph.nodes[at].inputs[0]]
         found.signs[at] = (box.lower[0] >= 0).int() - ((box.upper[0] <= 0) & (box.lower[0] < 0)).int()
     return found
 
 
-def inside(lower: Tensor, upper: Tensor, count: int, seed: int = 0, cuts: Cuts | None = None) -> Tensor:
+def inside(
+    lower: Tensor, upper: Tensor, count: int, seed: int = 0, constraints: LinearConstraints | None = None
+) -> Tensor:
     """Return so many inputs of a box, cut or not: some from anywhere, some from its corners, some between."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(count, *lower.shape, generator=generator, dtype=torch.float64)
     sharp = torch.rand(count, *(1 for _ in lower.shape), generator=generator, dtype=torch.float64)
     x = lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (upper - lower)
-    return x if cuts is None else cuts.pulled(x)
+    return x if constraints is None else constraints.pulled(x)
 
 
 def _seen(
     graph: Graph,
     lower: Tensor,
     upper: Tensor,
-    witnesses: Tensor | None,
+    sample_inputs: Tensor | None,
     seed: int,
-    cuts: Cuts | None,
+    constraints: LinearConstraints | None,
     until: Deadline,
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """Evaluate inputs of the domain; of each node that enters a rectifier keep the least and largest values met."""
-    x = inside(lower, upper, WITNESSES, seed)
-    if witnesses is not None:
-        x = torch.cat([x, witnesses.double().reshape(-1, *graph.input_shape).clamp(lower, upper)])
-    x = x if cuts is None else cuts.pulled(x)
+    x = inside(lower, upper, SAMPLE_INPUTS, seed)
+    if sample_inputs is not None:
+        x = torch.cat([x, sample_inputs.double().reshape(-1, *graph.input_shape).clamp(lower, upper)])
+    x = x if constraints is None else constraints.pulled(x)
     entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
     seen: dict[int, tuple[Tensor, Tensor]] = {}
     for some in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
@@ -291,10 +300,10 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
     region = made.boxes[0]
     query = Query(region.lower.flatten().numpy(), region.upper.flatten().numpy(), (Unsafe(row, np.zeros(1)),))
     errors, sizes = made.errors[: at + 1], made.sizes[: at + 1]
-    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.corners, made.cuts)
+    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.corners, made.constraints)
 
     def refuted(x: Tensor) -> Tensor | None:
-        x = x if found.cuts is None else found.cuts.pulled(x.reshape(len(x), -1))
+        x = x if found.constraints is None else found.constraints.pulled(x.reshape(len(x), -1))
         values = fold(graph, x.reshape(-1, *graph.input_shape), lambda node, inputs: apply(node.op, inputs))[-1]
         least, most = found.seen[at]
         found.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))
@@ -312,7 +321,7 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
             return False
     search = patience.until.at_most(patience.each)
     begin = search.clock.work()
-    outcome = split_signs(prefix, query, search, refuted)
+    outcome = split_relus(prefix, query, search, refuted)
     if found.journal is not None and key is not None:
         spent = search.clock.work() - begin if search.is_late() else patience.each  # the limit may have cut it short
         found.journal.write(key, outcome.leaves if outcome.proven else (), spent)

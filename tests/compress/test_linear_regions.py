@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from planted import convolutional, dense
-from surefoot.compress.pieces import Polygon, piece_at, pieces, plane_pieces
+from surefoot.compress.linear_regions import Polygon, linear_region_at, linear_regions, plane_linear_regions
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
-from surefoot.compress.stable import stability
+from surefoot.compress.stability import stability
 from surefoot.compress.two_layers import share_exact, two_layers
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
@@ -23,7 +23,7 @@ def box(d: int, size: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_piece_is_the_network_on_its_region(seed: int, make: object) -> None:
     graph = make(seed)  # type: ignore[operator]
     x = torch.rand(graph.input_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    piece = piece_at(graph, x)
+    piece = linear_region_at(graph, x)
     near = x + 1e-3 * torch.randn(200, *x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     flat = near.flatten(1).numpy()
     inside = piece.holds(flat)
@@ -35,7 +35,7 @@ def test_a_piece_is_the_network_on_its_region(seed: int, make: object) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
     graph, (low, high) = dense(seed, ("active",) if seed % 2 else (), (6, 5), 2), box(2)
-    found = pieces(graph, low, high)
+    found = linear_regions(graph, low, high)
     x = np.random.default_rng(seed).uniform(-2, 2, size=(3000, 2))
     y = evaluate(graph, torch.from_numpy(x)).numpy()
     held = np.stack([piece.holds(x) for piece in found])
@@ -51,8 +51,8 @@ def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_linear_programs_and_polygons_count_the_same(seed: int) -> None:
     graph, (low, high) = dense(seed, (), (7, 6), 2), box(2)
-    polygons = plane_pieces(graph, low, torch.tensor([4.0, 0.0]), torch.tensor([0.0, 4.0]))
-    assert len(polygons) == len(pieces(graph, low, high))
+    polygons = plane_linear_regions(graph, low, torch.tensor([4.0, 0.0]), torch.tensor([0.0, 4.0]))
+    assert len(polygons) == len(linear_regions(graph, low, high))
     cells = [p.cell for p in polygons if isinstance(p.cell, Polygon)]
     assert sum(cell.area for cell in cells) == pytest.approx(1)
     for piece, cell in zip(polygons, cells, strict=True):
@@ -64,7 +64,7 @@ def test_linear_programs_and_polygons_count_the_same(seed: int) -> None:
 def test_the_border_of_a_plane_is_a_segment() -> None:
     graph = dense(3, (), (12, 9), 5)
     a, b, c = torch.rand(3, 5, dtype=torch.float64)
-    polygons = plane_pieces(graph, a, b - a, c - a)
+    polygons = plane_linear_regions(graph, a, b - a, c - a)
     lengths = []
     for piece in polygons:
         assert isinstance(piece.cell, Polygon)
@@ -81,23 +81,23 @@ def test_skips_and_fixed_inputs() -> None:
     first = builder.add(Relu(), builder.add(Linear(torch.tensor([[1.0, 0.0], [1.0, 1.0]]).double()), 0))
     builder.add(Linear(torch.ones(1, 2).double()), builder.add(Add(), first, 0))
     graph = builder.build()
-    assert len(pieces(graph, *box(2))) == 4
-    assert len(pieces(graph, torch.tensor([-2.0, 0.0]).double(), torch.tensor([2.0, 0.0]).double())) == 2
+    assert len(linear_regions(graph, *box(2))) == 4
+    assert len(linear_regions(graph, torch.tensor([-2.0, 0.0]).double(), torch.tensor([2.0, 0.0]).double())) == 2
     assert layer_counts(stability(graph, *box(2))) is None
 
 
 def test_mistakes() -> None:
     graph = dense(0, (), (6, 6), 2)
     with pytest.raises(InputError, match="more than 3 regions"):
-        pieces(graph, *box(2), most=3)
+        linear_regions(graph, *box(2), most=3)
     with pytest.raises(InputError, match="box of inputs"):
-        pieces(graph, *reversed(box(2)))
+        linear_regions(graph, *reversed(box(2)))
     with pytest.raises(InputError, match="shape"):
-        piece_at(graph, torch.zeros(3))
+        linear_region_at(graph, torch.zeros(3))
     builder = GraphBuilder((2,))
     builder.add(Mul(), 0, 0)
     with pytest.raises(InputError, match="not piecewise linear"):
-        pieces(builder.build(), *box(2))
+        linear_regions(builder.build(), *box(2))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -8,19 +8,19 @@ import torch
 from scipy.optimize import linprog
 
 from networks import random_network
-from surefoot.compress.stable import Cuts, inside
+from surefoot.compress.stability import LinearConstraints, inside
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Linear
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.certificate import Proof
 from surefoot.proof.checker import Checker
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
-from surefoot.reach.ascent import tighten_by_ascent
-from surefoot.reach.backward import Relaxation, lower_bounds, relax
-from surefoot.reach.boxes import Box
+from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.crown import Relaxation, lower_bounds, relax
+from surefoot.reach.ibp import Box
 
 
 def linear(d: int) -> Graph:
@@ -47,7 +47,7 @@ def test_bounds_of_linear_functions_against_linear_programs(seed: int) -> None:
         rows, matrix, bounds = 2, np.concatenate([matrix[:1], -matrix[:1]]), np.array([bounds[0], -bounds[0]])
     a = np.random.default_rng(seed + 999).normal(size=(4, d)) * (seed % 4 > 0)
     region = Box(low.unsqueeze(0), high.unsqueeze(0))
-    made = relax(linear(d), region, REAL, cuts=(torch.tensor(matrix), torch.tensor(bounds)))
+    made = relax(linear(d), region, REAL, constraints=(torch.tensor(matrix), torch.tensor(bounds)))
     found = lower_bounds(made, 1, torch.tensor(a).unsqueeze(0))[0].numpy()
     checker = Checker(linear(d), (matrix, bounds))
     checked = checker.bound(1, a, checker.boxes(low.numpy(), high.numpy()))
@@ -65,14 +65,16 @@ def test_bounds_of_linear_functions_against_linear_programs(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_every_value_of_an_input_that_counts_is_in_its_box(seed: int) -> None:
-    graph = pools_as_rectifiers(random_network(seed))
+    graph = pools_as_relus(random_network(seed))
     d = int(np.prod(graph.input_shape))
     low, high, matrix, bounds = domain(seed, d, 1 + seed % 3)
     low, high = low.reshape(graph.input_shape), high.reshape(graph.input_shape)
-    cuts = Cuts.of(matrix, bounds, low, high)
+    constraints = LinearConstraints.of(matrix, bounds, low, high)
     region, rows = Box(low.unsqueeze(0), high.unsqueeze(0)), (torch.tensor(matrix), torch.tensor(bounds))
-    whole, cut = (relax(graph, region, REAL, tighten_by_ascent(10), cuts=c, corners=False) for c in (None, rows))
-    x = inside(low, high, 2000, seed, cuts)
+    whole, cut = (
+        relax(graph, region, REAL, tighten_by_alpha_crown(10), constraints=c, multi_neuron=False) for c in (None, rows)
+    )
+    x = inside(low, high, 2000, seed, constraints)
     assert ((x.flatten(1).numpy() @ matrix.T) <= bounds + 1e-9).all()
     values = fold(graph, x, lambda node, inputs: apply(node.op, inputs))
     for value, box in zip(values, cut.boxes, strict=True):
@@ -83,7 +85,7 @@ def test_every_value_of_an_input_that_counts_is_in_its_box(seed: int) -> None:
 
 def width(made: Relaxation) -> float:
     """Widths of what enters rectifiers; where ascent takes other turns one box may be wider than without cuts."""
-    places = {made.graph.nodes[at].inputs[0] for at in made.rectifiers()}
+    places = {made.graph.nodes[at].inputs[0] for at in made.relus()}
     return float(sum((made.boxes[at].upper - made.boxes[at].lower).sum() for at in places))
 
 
@@ -93,6 +95,6 @@ def test_a_part_of_a_box_proves_no_property() -> None:
     whole = Proof(low, high, unsafe, "boxes")
     asked = [Question(low, high, unsafe)]
     assert check_property(certificate_of_property(graph, (whole,)), graph, asked) > 0
-    part = replace(whole, cuts=(np.array([[1.0]]), np.array([0.5])))
+    part = replace(whole, constraints=(np.array([[1.0]]), np.array([0.5])))
     with pytest.raises(InputError, match="part of a box"):
         check_property(certificate_of_property(graph, (part,)), graph, asked)

@@ -15,7 +15,7 @@ AT_ONCE = 2**21  # numbers of generators that are worked on together: a limit of
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class AffineForm:
     """x = centre + sum_i a_i generators[i] + sum_j a_(m+j) sizes[j] at places[j] + e, |e| <= error, for any shape.
 
     Shared variables keep their places, so forms of two branches add generator by generator; missing ones are 0.
@@ -36,37 +36,39 @@ class Form:
         """How many variables it speaks of."""
         return len(self.generators) + len(self.places)
 
-    def padded(self, variables: int) -> "Form":
+    def padded(self, variables: int) -> "AffineForm":
         """Return the same form over so many variables."""
         missing = variables - self.variables
         places = torch.cat([self.places, self.places.new_zeros(missing)])
-        return Form(
+        return AffineForm(
             self.centre, self.generators, self.error, places, torch.cat([self.sizes, self.sizes.new_zeros(missing)])
         )
 
-    def with_units(self, places: Tensor, sizes: Tensor, variables: int) -> "Form":
+    def with_units(self, places: Tensor, sizes: Tensor, variables: int) -> "AffineForm":
         """Add a variable for each place, after the first `variables`."""
         own = self.padded(variables)
         return replace(self, places=torch.cat([own.places, places]), sizes=torch.cat([own.sizes, sizes]))
 
-    def scaled(self, factor: Tensor, error: Tensor) -> "Form":
+    def scaled(self, factor: Tensor, error: Tensor) -> "AffineForm":
         """Multiply each value by a factor (any shape); the error is given."""
         flat, shaped = factor.flatten(), factor.reshape(self.centre.shape)
         sizes = self.sizes * flat[self.places]
-        return Form(self.centre * shaped, self.generators * shaped, error.reshape(shaped.shape), self.places, sizes)
+        return AffineForm(
+            self.centre * shaped, self.generators * shaped, error.reshape(shaped.shape), self.places, sizes
+        )
 
-    def shifted(self, places: Tensor, by: Tensor, error: Tensor) -> "Form":
+    def shifted(self, places: Tensor, by: Tensor, error: Tensor) -> "AffineForm":
         """Add to the centre, and to the error, at some places (w,) of the flat image, each named once."""
         shape = self.centre.shape
         centre = self.centre.flatten().index_add(0, places, by).reshape(shape)
         return replace(self, centre=centre, error=self.error.flatten().index_add(0, places, error).reshape(shape))
 
-    def reshaped(self, shape: tuple[int, ...]) -> "Form":
+    def reshaped(self, shape: tuple[int, ...]) -> "AffineForm":
         """Give the values another shape, in the same order."""
         centre, error = self.centre.reshape(shape), self.error.reshape(shape)
-        return Form(centre, self.generators.reshape(-1, *shape), error, self.places, self.sizes)
+        return AffineForm(centre, self.generators.reshape(-1, *shape), error, self.places, self.sizes)
 
-    def gathered(self, which: Tensor, keep: Tensor, error: Tensor) -> "Form":
+    def gathered(self, which: Tensor, keep: Tensor, error: Tensor) -> "AffineForm":
         """Take the values of some places, (w,) in the flat image, and 0 where `keep` (w,) is not; flat."""
         own = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
         target = torch.full((self.centre.numel(),), -1, dtype=torch.long)
@@ -75,13 +77,13 @@ class Form:
         centre = torch.where(keep, own.centre.flatten()[which], 0.0)
         generators = own.generators.flatten(1)[:, which]
         generators[:, ~keep] = 0.0
-        return Form(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, own.sizes))
+        return AffineForm(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, own.sizes))
 
-    def dense(self) -> "Form":
+    def dense(self) -> "AffineForm":
         """Return the same form with every generator written out."""
         if not len(self.places):
             return self
-        return Form(self.centre, self.stacked(self.variables)[1:], self.error)
+        return AffineForm(self.centre, self.stacked(self.variables)[1:], self.error)
 
     def _units(self, begin: int, end: int) -> Tensor:
         some = self.places[begin:end]
@@ -133,7 +135,7 @@ class Form:
         bias: Tensor | None,
         relative: float,
         predicate: Predicate,
-    ) -> "Form":
+    ) -> "AffineForm":
         """Map by W x + b; `relative` bounds the rounding of one output relative to |W| |x| + |b|. Exact otherwise."""
         moved = self._moved(linear)
         size = self.size(predicate)
@@ -146,7 +148,7 @@ class Form:
         if bias is not None:
             centre = centre + bias
             spread = spread + 2 * relative * magnitude(bias)
-        return Form(centre, moved[1:], spread * (1 + 1e-9))
+        return AffineForm(centre, moved[1:], spread * (1 + 1e-9))
 
     def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
         if (1 + self.variables) * self.centre.numel() <= AT_ONCE:
@@ -165,12 +167,12 @@ class Form:
             moved[1 + m + begin : 1 + m + begin + len(some)] = linear(some)
         return moved
 
-    def plus(self, other: "Form", predicate: Predicate) -> "Form":
+    def plus(self, other: "AffineForm", predicate: Predicate) -> "AffineForm":
         """Add a form over the same variables."""
         variables = max(self.variables, other.variables)
         total = self.stacked(variables) + other.stacked(variables)
         error = self.error + other.error + 2 * DOUBLE * (self.size(predicate) + other.size(predicate))
-        return Form(total[0], total[1:], error * (1 + 1e-9))
+        return AffineForm(total[0], total[1:], error * (1 + 1e-9))
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the centre (n,) and all generators (variables, n)."""

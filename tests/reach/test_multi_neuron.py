@@ -10,10 +10,10 @@ from torch import Tensor
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
-from surefoot.reach.ascent import ascend, default_choice
-from surefoot.reach.backward import Choice, Relaxation, lower_bounds, relax
-from surefoot.reach.boxes import Box
-from surefoot.reach.corners import shares_inputs
+from surefoot.reach.alpha_crown import default_choice, optimize_slopes
+from surefoot.reach.crown import Choice, Relaxation, lower_bounds, relax
+from surefoot.reach.ibp import Box
+from surefoot.reach.multi_neuron import shares_inputs
 
 
 def random(seed: int) -> torch.Generator:
@@ -58,13 +58,13 @@ def test_bounds_hold_at_every_point_and_are_no_looser(seed: int, arithmetic: Ari
     rows = torch.cat([torch.eye(3), -torch.eye(3), torch.ones(1, 3)]).double().expand(2, -1, -1)
     out = len(graph.nodes) - 1
     together, apart = (relax(graph, box, arithmetic, corners=corners) for corners in (True, False))
-    assert list(together.corners) == [at for at in together.rectifiers() if shares_inputs(graph, at)]
+    assert list(together.corners) == [at for at in together.relus() if shares_inputs(graph, at)]
     assert together.corners
     assert not apart.corners
     plain = bounds(together, rows)
     assert bool((plain >= bounds(apart, rows) - 1e-9 * (1 + plain.abs())).all())
-    tangents = {at: torch.rand_like(x) for at, x in default_choice(together, out, 7).tangents.items()}
-    chosen, best = ascend(together, out, rows, default_choice(together, out, 7), {}, 10)
+    upper_slopes = {at: torch.rand_like(x) for at, x in default_choice(together, out, 7).upper_slopes.items()}
+    chosen, best = optimize_slopes(together, out, rows, default_choice(together, out, 7), {}, 10)
     assert bool((best >= plain - 1e-9).all())
     x = box.lower + torch.rand(500, *box.lower.shape, generator=random(seed), dtype=torch.float64) * (
         box.upper - box.lower
@@ -75,7 +75,7 @@ def test_bounds_hold_at_every_point_and_are_no_looser(seed: int, arithmetic: Ari
     for part in range(2):
         inputs = x[:, part].float() if arithmetic is FLOAT32 else x[:, part]
         y = evaluate(network, inputs).double() @ rows[0].T
-        for choice in (None, Choice({}, {}, tangents), chosen):
+        for choice in (None, Choice({}, {}, upper_slopes), chosen):
             found = bounds(together, rows, choice)[part]
             assert bool((y.min(0).values >= found - (1e-12 if arithmetic is REAL else 0)).all())
 
@@ -93,8 +93,8 @@ def test_the_bound_of_a_concave_sum_is_its_least_value(seed: int) -> None:
         for bits in itertools.product([False, True], repeat=3)
     )
     together = relax(graph, box, REAL)
-    _, best = ascend(together, 3, torch.ones(1, 1, 1).double(), default_choice(together, 3, 1), {}, 300)
-    apart = float(bounds(relax(graph, box, REAL, corners=False), torch.ones(1, 1, 1).double()))
+    _, best = optimize_slopes(together, 3, torch.ones(1, 1, 1).double(), default_choice(together, 3, 1), {}, 300)
+    apart = float(bounds(relax(graph, box, REAL, multi_neuron=False), torch.ones(1, 1, 1).double()))
     assert truth >= float(best) - 1e-9
     assert truth - float(best) <= 0.02 * (truth - apart) + 1e-9
 
@@ -105,9 +105,9 @@ def test_decided_signs_are_kept(seed: int) -> None:
     graph = dense(seed)
     box = region(graph, seed, 1)
     together = relax(graph, box, REAL)
-    at = together.rectifiers()[0]
+    at = together.relus()[0]
     entering = together.boxes[graph.nodes[at].inputs[0]]
-    value = int(together.undecided(at)[0].float().argmax())
+    value = int(together.unstable(at)[0].float().argmax())
     x = box.lower + torch.rand(4000, 3, generator=random(seed), dtype=torch.float64) * (box.upper - box.lower)
     z = graph.nodes[1].op(x)[:, value]  # type: ignore[operator]
     rows = torch.eye(3).double().unsqueeze(0)
@@ -122,11 +122,11 @@ def test_decided_signs_are_kept(seed: int) -> None:
         part = together.over(cut)
         start = default_choice(part, len(graph.nodes) - 1, 3)
         multipliers = {at: torch.full((1, 1, 8), 0.1, dtype=torch.float64) * mask.abs()}
-        choice, _ = ascend(
+        choice, _ = optimize_slopes(
             part,
             len(graph.nodes) - 1,
             rows,
-            Choice(start.slopes, {at: x.expand(1, 3, 8) for at, x in multipliers.items()}, start.tangents),
+            Choice(start.slopes, {at: x.expand(1, 3, 8) for at, x in multipliers.items()}, start.upper_slopes),
             {at: mask.unsqueeze(1)},
             20,
         )

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from planted import dense
-from surefoot.compress.stable import inside
+from surefoot.compress.stability import inside
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
 from surefoot.proof import forms
+from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.checker import Checker
-from surefoot.proof.forms import difference, forms_of
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -21,7 +21,7 @@ def test_no_difference_passes_the_bound(seed: int) -> None:
     second = dense(seed + seed % 2, ("active", "proportional"), (5, 4), 3).to(torch.float16).to(torch.float64)
     low = rng.uniform(0, 0.5, 3)
     high = low + rng.uniform(0, 0.5, 3)
-    bound = difference(*(forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
+    bound = difference(*(affine_forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
     x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
     met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
     assert (met <= bound).all()
@@ -30,9 +30,9 @@ def test_no_difference_passes_the_bound(seed: int) -> None:
 def test_boxes_that_are_no_numbers_show_nothing() -> None:
     graph = dense(1, (), (4,), 2)
     boxes = Checker(graph).boxes(np.zeros(2), np.ones(2))
-    one = forms_of(graph, boxes)
+    one = affine_forms_of(graph, boxes)
     boxes[1] = (np.full(4, np.nan), np.full(4, np.nan))
-    assert not np.isfinite(difference(one, forms_of(graph, boxes))).all()
+    assert not np.isfinite(difference(one, affine_forms_of(graph, boxes))).all()
 
 
 def test_what_has_no_form_or_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +41,13 @@ def test_what_has_no_form_or_is_too_large_is_refused(monkeypatch: pytest.MonkeyP
     graph = builder.build()
     boxes = [(np.zeros(2), np.ones(2))] * 3
     with pytest.raises(InputError, match="Mul has no affine form"):
-        forms_of(graph, boxes)
+        affine_forms_of(graph, boxes)
     monkeypatch.setattr(forms, "LARGEST", 3)
     with pytest.raises(InputError, match="too many"):
-        forms_of(graph, boxes)
+        affine_forms_of(graph, boxes)
     monkeypatch.undo()
     graphs = [(dense(1, (), (4,), 2), 2), (dense(1), 5)]
-    one, two = (forms_of(g, Checker(g).boxes(np.zeros(n), np.ones(n))) for g, n in graphs)
+    one, two = (affine_forms_of(g, Checker(g).boxes(np.zeros(n), np.ones(n))) for g, n in graphs)
     with pytest.raises(InputError, match="cannot be equal"):
         difference(one, two)
 
@@ -81,8 +81,8 @@ def test_branches_are_read_in_any_order(seed: int) -> None:
     first = residual(seed)
     second = first.to(torch.float16).to(torch.float64)
     low, high = -np.ones(2), np.ones(2)
-    bound = difference(*(forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
+    bound = difference(*(affine_forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
     x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
     met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
     assert (met <= bound).all()
-    assert (difference(*[forms_of(first, Checker(first).boxes(low, high))] * 2) < 1e-9).all()
+    assert (difference(*[affine_forms_of(first, Checker(first).boxes(low, high))] * 2) < 1e-9).all()

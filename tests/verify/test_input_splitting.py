@@ -13,8 +13,8 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.attack import sample
-from surefoot.verify.divide import Plan, Rows, _Progress, bound_sets, divide
-from surefoot.verify.finish import Finisher, Task, finish_box
+from surefoot.verify.fallback import FallbackSolver, Task, finish_box
+from surefoot.verify.input_splitting import Frontier, OutputConstraints, _Progress, bound_sets, divide
 from surefoot.verify.run import Network, _Run
 
 
@@ -30,8 +30,8 @@ def test_sets_are_bounded_soundly_and_no_worse_than_by_their_best_row(seed: int,
     graph = random_network(seed)
     query = asked(graph, seed)
     low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
-    together, _ = bound_sets(graph, low, high, Rows(query), REAL, effort)  # type: ignore[arg-type]
-    alone, _ = bound_sets(graph, low, high, Rows(query), REAL, effort, certifiable=True)  # type: ignore[arg-type]
+    together, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort)  # type: ignore[arg-type]
+    alone, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort, certifiable=True)  # type: ignore[arg-type]
     assert bool((together >= alone - 1e-9 * (1 + alone.abs())).all())
     y = evaluate(graph, samples(query.lower, query.upper, graph, 300, seed)).numpy()
     least = np.array([unsafe.slack(y).min() for unsafe in query.unsafe])
@@ -128,7 +128,7 @@ def folded(seed: int) -> Graph:
 
 def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small boxes, with a margin that is a twentieth of the range of values there."""
-    monkeypatch.setattr("surefoot.verify.finish.QUICK_PARTS", 1)
+    monkeypatch.setattr("surefoot.verify.fallback.QUICK_PARTS", 1)
     finished = split = 0
     for seed in range(12):
         graph = folded(seed)
@@ -140,7 +140,7 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
         query = replace(query, unsafe=moved)
         run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
-        finish = Finisher(Task(graph, query, *run.for_signs()), Deadline.of(60.0))
+        finish = FallbackSolver(Task(graph, query, *run.for_signs()), Deadline.of(60.0))
         bounds, _ = finish(torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None])
         margin = float(bounds)
         more = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed + 1)).numpy()
@@ -153,7 +153,7 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
 
 
 def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), lower=-np.ones(3), upper=np.ones(3))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
@@ -163,7 +163,7 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
         boxes.append(torch.stack([low, high]))
         return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
-    found = divide(graph, hopeless, REAL, 20, lambda _: None, Plan(finish=finish))
+    found = divide(graph, hopeless, REAL, 20, lambda _: None, Frontier(finish=finish))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
@@ -171,11 +171,11 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
     def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
 
-    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Plan(finish=no_number)).proven
+    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Frontier(finish=no_number)).proven
 
 
 def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.divide.FINISH_FROM", 0)
+    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), lower=-np.ones(3), upper=np.ones(3))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
@@ -186,7 +186,7 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     def replay(x: torch.Tensor) -> torch.Tensor | None:
         return x[0] if bool((x == 0.125).all()) else None
 
-    found = divide(graph, hopeless, REAL, 20, replay, Plan(finish=suspicious))
+    found = divide(graph, hopeless, REAL, 20, replay, Frontier(finish=suspicious))
     assert not found.proven
     assert found.counterexample is not None
 
@@ -201,7 +201,7 @@ def test_two_processes_finish_what_one_does() -> None:
     task = Task(graph, query, *run.for_signs())
     low = torch.tensor([[-0.3, -0.3, -0.3], [0.0, -0.3, -0.3]]).double()
     high = torch.tensor([[0.0, 0.3, 0.3], [0.3, 0.3, 0.3]]).double()
-    alone, together = (Finisher(task, Deadline.of(60.0), jobs) for jobs in (1, 2))
+    alone, together = (FallbackSolver(task, Deadline.of(60.0), jobs) for jobs in (1, 2))
     assert torch.equal(alone(low, high)[0], together(low, high)[0])
     assert bool((together(low, high)[0] > 0).all())
     assert together.holds_in_float32()

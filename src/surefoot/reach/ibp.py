@@ -12,7 +12,7 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Node, apply
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax, Take
+from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Box:
 def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tensor | None:
     """Bound what the deployed arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
     match node.op:
-        case Take() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
+        case Gather() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
             return None
         case Affine():
             relative, absolute = arithmetic.error(node.op.terms)
@@ -70,7 +70,7 @@ def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
     """
     op = node.op
     match op:
-        case Take() | Reshape():
+        case Gather() | Reshape():
             box = Box(op(inputs[0].lower), op(inputs[0].upper))
         case Affine():
             (x,) = inputs

@@ -22,7 +22,7 @@ TWIN = 1e-9  # of its size: a rectifier nearer than this to a multiple of anothe
 
 
 @dataclass(eq=False)
-class Forms:
+class AffineForms:
     """The forms of a network's outputs, and its atoms: rows over (1, inputs, atoms of earlier rows).
 
     `reach` is the largest magnitude of each column over the domain, `error` how far a form may be from what it stands
@@ -39,7 +39,7 @@ class Forms:
 
 
 @np.errstate(all="ignore")
-def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
+def affine_forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> AffineForms:
     """Resolve a graph over boxes (lower, upper) of all its nodes, flat.
 
     Raises:
@@ -85,7 +85,7 @@ def forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> Forms:
                 raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no affine form")
         values.append((form, error))
     form, error = values[-1]
-    return Forms(inputs, _wide(form, reach), error, atoms, atom_errors, np.array(reach), depths)
+    return AffineForms(inputs, _wide(form, reach), error, atoms, atom_errors, np.array(reach), depths)
 
 
 def _rectified(
@@ -151,7 +151,7 @@ def _wide(form: np.ndarray, reach: list[float]) -> np.ndarray:
 
 
 @np.errstate(all="ignore")
-def difference(first: Forms, second: Forms) -> np.ndarray:
+def difference(first: AffineForms, second: AffineForms) -> np.ndarray:
     """Bound |f_k(x) - g_k(x)| of each output over the domain.
 
     Property: sound, in real arithmetic.
@@ -167,7 +167,7 @@ def difference(first: Forms, second: Forms) -> np.ndarray:
     return np.minimum(_translated(first, second), _translated(second, first))
 
 
-def _translated(first: Forms, second: Forms) -> np.ndarray:
+def _translated(first: AffineForms, second: AffineForms) -> np.ndarray:
     """Write the second over the atoms of the first.
 
     Every atom relu(t) of the second, l <= t <= u, is replaced by what loses least: a multiple a relu(s) of an atom of

@@ -16,7 +16,7 @@ from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax
-from surefoot.graph.passes.pools import pools_as_rectifiers
+from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.sets.predicate import Predicate, Solver
 
@@ -26,7 +26,7 @@ UNKNOWN = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class LinearRegion:
     """An activation region and what the network is on it.
 
     For x with rows x >= -offsets, the output is weight x + offset, exactly; each row is one rectifier's input, times
@@ -111,9 +111,9 @@ class Polytope:
         goal = np.zeros(len(self.lower) + 1)
         goal[-1] = -1.0
         solver.minimum(goal)
-        if not solver.witnesses:
+        if not solver.sample_inputs:
             raise InputError("a linear program of a region was not solved")
-        found = solver.witnesses[-1]
+        found = solver.sample_inputs[-1]
         return Polytope(self.lower, self.upper, rows, found[:-1], float(found[-1]))
 
     def sides(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ class Polygon:
         return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def piece_at(graph: Graph, x: Tensor) -> Piece:
+def linear_region_at(graph: Graph, x: Tensor) -> LinearRegion:
     """Return the piece around one input (of the input's shape): the network there, exactly, and how far that goes.
 
     Property: exact in real arithmetic.
@@ -192,7 +192,7 @@ def piece_at(graph: Graph, x: Tensor) -> Piece:
     return next(_walk(graph, Point(x.double().flatten().numpy())))
 
 
-def pieces(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> list[Piece]:
+def linear_regions(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> list[LinearRegion]:
     """Return every activation region of a box that is wider than 1e-7, the solver's tolerance. For small networks.
 
     Raises:
@@ -200,27 +200,29 @@ def pieces(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> li
 
     Reference: Serra et al. 2018 count them by one mixed-integer program each; this walk by linear programs.
     """
-    return list(each_piece(graph, lower, upper, most))
+    return list(each_linear_region(graph, lower, upper, most))
 
 
-def each_piece(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> Iterator[Piece]:
-    """Give the pieces of `pieces` as they are met.
+def each_linear_region(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> Iterator[LinearRegion]:
+    """Give the pieces of `linear_regions` as they are met.
 
     Raises:
-        InputError: as `pieces`.
+        InputError: as `linear_regions`.
     """
     if lower.shape != graph.input_shape or upper.shape != graph.input_shape or bool((lower > upper).any()):
         raise InputError(f"a box of inputs {graph.input_shape} is needed, lower <= upper")
     return _all(graph, Polytope.box(lower.double().flatten().numpy(), upper.double().flatten().numpy()), most)
 
 
-def plane_pieces(graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: int = 100_000) -> list[Piece]:
+def plane_linear_regions(
+    graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: int = 100_000
+) -> list[LinearRegion]:
     """Return the pieces that the parallelogram origin + u right + v up, 0 <= u, v <= 1, cuts; inputs are (u, v).
 
     Each piece's cell is a polygon. Exact up to rounding in float64.
 
     Raises:
-        InputError: as `pieces`.
+        InputError: as `linear_regions`.
     """
     if not origin.shape == right.shape == up.shape == graph.input_shape:
         raise InputError(f"three points of shape {graph.input_shape} are needed")
@@ -230,16 +232,16 @@ def plane_pieces(graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: 
     return list(_all(plane, Polygon(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])), most))
 
 
-def _all(graph: Graph, cell: Cell, most: int) -> Iterator[Piece]:
+def _all(graph: Graph, cell: Cell, most: int) -> Iterator[LinearRegion]:
     for number, piece in enumerate(_walk(graph, cell), 1):
         if number > most:
             raise InputError(f"there are more than {most} regions; a smaller network or domain can be counted")
         yield piece
 
 
-def _walk(graph: Graph, cell: Cell) -> Iterator[Piece]:
+def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
     """Walk depth first; values are (1 + d, *shape): the constant, then what each input adds."""
-    graph = pools_as_rectifiers(graph.to(torch.float64))
+    graph = pools_as_relus(graph.to(torch.float64))
     d = int(np.prod(graph.input_shape))
     start = torch.cat([torch.zeros(1, d), torch.eye(d)]).double().reshape(1 + d, *graph.input_shape)
     last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
@@ -283,4 +285,4 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[Piece]:
             at += 1
         else:
             end = values[len(graph.nodes) - 1].flatten(1).T.numpy()
-            yield Piece(end[:, 1:], end[:, 0], rows[:, 1:], rows[:, 0], signs, cell)
+            yield LinearRegion(end[:, 1:], end[:, 0], rows[:, 1:], rows[:, 0], signs, cell)

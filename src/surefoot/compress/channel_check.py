@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surefoot.compress.channels import Match, channels_of, combined, elements, is_depthwise, is_plain
+from surefoot.compress.channels import ChannelMap, channels_of, combined, elements, is_depthwise, is_plain
 from surefoot.core.rounding import DOUBLE, gamma, magnitude
 from surefoot.graph.graph import Graph, Node, apply
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Reshape, Scale, Take
-from surefoot.reach.boxes import Box
+from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Relu, Reshape
+from surefoot.reach.ibp import Box
 
 
-def matched_difference(
-    first: Graph, second: Graph, matches: Sequence[Match], boxes: Sequence[Box], others: Sequence[Box]
+def mapped_difference(
+    first: Graph, second: Graph, matches: Sequence[ChannelMap], boxes: Sequence[Box], others: Sequence[Box]
 ) -> np.ndarray:
     """Bound |first - second| for each output, flat, over the domain that `boxes` and `others`, of all nodes, are of.
 
@@ -49,7 +49,7 @@ def matched_difference(
     return gaps[-1].flatten().numpy()
 
 
-def _whole(match: Match) -> bool:
+def _whole(match: ChannelMap) -> bool:
     return bool((match.to == torch.arange(len(match.to))).all() and (match.ratio == 1).all())
 
 
@@ -59,7 +59,7 @@ class _Side:
 
     node: Node
     other: Node
-    match: Match
+    match: ChannelMap
     size: Tensor  # (1, *shape)
     kept: Tensor  # (1, *other shape)
 
@@ -95,7 +95,7 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
     match own.node.op:
         case Linear() | Conv2d():
             return _affine(own, given[0], gaps[0])
-        case Take() | Reshape():
+        case Gather() | Reshape():
             return _taken(own, given[0], gaps[0])
         case Concat() as op:
             starts = np.cumsum([0, *(channels_of(side.other) for side in given)]).tolist()
@@ -110,7 +110,7 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
         return infinite
     off = [own.column(magnitude(side.ratio - own.ratio)) * side.seen for side in given]
     match own.node.op:
-        case Scale():
+        case ElementwiseAffine():
             return _scaled(own, given[0], gaps[0])
         case Relu() | MaxPool2d():
             return torch.where(own.column(own.ratio < 0), torch.inf, apply(own.node.op, [gaps[0] + off[0]]))
@@ -131,8 +131,8 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
 
 def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
     op, small = own.node.op, own.other.op
-    assert isinstance(op, Scale)
-    assert isinstance(small, Scale)
+    assert isinstance(op, ElementwiseAffine)
+    assert isinstance(small, ElementwiseAffine)
 
     def constants(x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         nothing = torch.zeros(1, dtype=torch.float64)
@@ -151,8 +151,8 @@ def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
 def _taken(own: _Side, given: _Side, gap: Tensor) -> Tensor:
     """Compare which element each element is, in both networks."""
     op, small, shape = own.node.op, own.other.op, own.node.shape
-    assert isinstance(op, Take | Reshape)
-    assert isinstance(small, Take | Reshape)
+    assert isinstance(op, Gather | Reshape)
+    assert isinstance(small, Gather | Reshape)
     if not given.node.shape:
         return torch.full_like(own.size, torch.inf)
     mine = torch.from_numpy(elements(op, given.node.shape, shape))

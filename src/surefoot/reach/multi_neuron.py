@@ -17,13 +17,13 @@ from torch import Tensor
 from surefoot.core.rounding import LEAST, gamma
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Affine, Conv2d, Linear
-from surefoot.reach.boxes import Box
+from surefoot.reach.ibp import Box
 
 MOST_INPUTS = 5  # 32 corners
 
 
 @dataclass(frozen=True, eq=False)
-class Corners:
+class MultiNeuron:
     """What enters a rectifier, (b, corners, *shape), and how far each value may lie from the true one, (b, *shape).
 
     The values along the first axis of the shape are functions of the same inputs.
@@ -32,17 +32,19 @@ class Corners:
     values: Tensor
     error: Tensor
 
-    def to(self, dtype: torch.dtype) -> "Corners":
+    def to(self, dtype: torch.dtype) -> "MultiNeuron":
         """Return it in another type."""
-        return Corners(self.values.to(dtype), self.error.to(dtype))
+        return MultiNeuron(self.values.to(dtype), self.error.to(dtype))
 
-    def least(self, negative: Tensor, tangents: Tensor, rounded: bool) -> Tensor:
+    def least(self, negative: Tensor, upper_slopes: Tensor, rounded: bool) -> Tensor:
         """Bound sum_c a_c (relu(z_c) - b_c z_c) from below: a <= 0 and b in [0, 1], (b, s, *shape), to (b, s, *rest).
 
-        Property: sound, for whatever `tangents`.
+        Property: sound, for whatever `upper_slopes`.
         """
         z = self.values
-        a, slanted, z = (t.flatten(3) if t.dim() > 3 else t.unsqueeze(3) for t in (negative, negative * tangents, z))
+        a, slanted, z = (
+            t.flatten(3) if t.dim() > 3 else t.unsqueeze(3) for t in (negative, negative * upper_slopes, z)
+        )
         a, slanted = a.permute(0, 3, 1, 2), slanted.permute(0, 3, 1, 2)  # (b, place, s, c)
         z = z.permute(0, 3, 2, 1)  # (b, place, c, corner)
         found = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
@@ -64,7 +66,7 @@ def shares_inputs(graph: Graph, at: int) -> bool:
     )
 
 
-def corners_of(op: Affine, given: Box, own: Tensor, deployed: Tensor | None) -> Corners:
+def multi_neuron_of(op: Affine, given: Box, own: Tensor, deployed: Tensor | None) -> MultiNeuron:
     """Evaluate a narrow operation at the corners of its inputs' box.
 
     `own` is |W| |x| + |b|, which our rounding is relative to; `deployed` what the deployed arithmetic adds.
@@ -77,4 +79,4 @@ def corners_of(op: Affine, given: Box, own: Tensor, deployed: Tensor | None) -> 
         upper, lower = replace(op, weight=weight * mask, offset=None), replace(op, weight=weight * (1 - mask))
         ends.append(upper(given.upper) + lower(given.lower))
     error = gamma(2 * op.terms + 2, torch.finfo(weight.dtype).eps / 2) * own
-    return Corners(torch.stack(ends, 1), error if deployed is None else error + deployed)
+    return MultiNeuron(torch.stack(ends, 1), error if deployed is None else error + deployed)

@@ -11,7 +11,7 @@ from torch import Tensor
 from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, gamma, magnitude
 from surefoot.graph.graph import Graph
-from surefoot.reach.backward import (
+from surefoot.reach.crown import (
     Choice,
     Relaxation,
     Tighten,
@@ -20,10 +20,10 @@ from surefoot.reach.backward import (
     parallel_slopes,
     relax,
     tighten_all,
-    tighten_by_substitution,
+    tighten_by_crown,
     tighten_thoroughly,
 )
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
 
 AT_ONCE = 256
@@ -34,7 +34,7 @@ AxisBy = Literal["slope", "trial"]
 Effort = Literal["open", "all", "thorough"]
 Finish = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # boxes to bounds, and inputs that may break the property
 _TIGHTEN: dict[Effort, Tighten] = {
-    "open": tighten_by_substitution,
+    "open": tighten_by_crown,
     "all": tighten_all,
     "thorough": tighten_thoroughly,
 }
@@ -49,10 +49,10 @@ class Divided:
     counterexample: Tensor | None
     parts: int
     leaves: tuple[Tensor, Tensor] | None = None
-    halvings: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # which box, along which axis, where
+    bisections: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # which box, along which axis, where
 
 
-class Rows:
+class OutputConstraints:
     """The rows of all unsafe sets one after another, and whose each is."""
 
     def __init__(self, query: Query) -> None:
@@ -107,7 +107,7 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
 
 
 @dataclass(frozen=True)
-class Plan:
+class Frontier:
     """How to divide.
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
@@ -192,15 +192,15 @@ def divide(
     arithmetic: Arithmetic,
     seconds: float | Deadline,
     replay: Callable[[Tensor], Tensor | None],
-    plan: Plan = Plan(),
+    plan: Frontier = Frontier(),
 ) -> Divided:
     """Halve boxes until each is proven or one holds a counterexample."""
-    rows = Rows(query)
+    rows = OutputConstraints(query)
     low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
     number = torch.zeros(1, dtype=torch.long)  # of each box, in the order in which halving made them
     made = 1
     proven: list[tuple[Tensor, Tensor]] = []
-    halvings: list[tuple[Tensor, Tensor, Tensor]] = []
+    bisections: list[tuple[Tensor, Tensor, Tensor]] = []
     margin, parts, deadline = torch.inf, 0, Deadline.of(seconds)
     batch = _Batch(SHARE * deadline.work_left, deadline.clock.work)
     progress = _Progress(high[0] - low[0], deadline, plan.grace)
@@ -243,23 +243,24 @@ def divide(
         left, right, middle, splits = _halved(lo, hi, axis)
         if not bool(splits.all()):  # no number is left between
             return Divided(False, float(sets.min()), None, parts)
-        halvings.append((own, axis, middle))
+        bisections.append((own, axis, middle))
         first = made + 2 * torch.arange(len(lo))
         made += 2 * len(lo)
         low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
         number = torch.cat([number, first, first + 1])
-    return Divided(True, margin, None, parts, *_gathered(proven, halvings, len(query.lower)))
+    return Divided(True, margin, None, parts, *_gathered(proven, bisections, len(query.lower)))
 
 
 def _gathered(
-    proven: list[tuple[Tensor, Tensor]], halvings: list[tuple[Tensor, Tensor, Tensor]], inputs: int
+    proven: list[tuple[Tensor, Tensor]], bisections: list[tuple[Tensor, Tensor, Tensor]], inputs: int
 ) -> tuple[tuple[Tensor, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]:
     none = torch.zeros(0, inputs, dtype=torch.float64)
     leaves = (torch.cat([none, *(lo for lo, _ in proven)]), torch.cat([none, *(hi for _, hi in proven)]))
-    cuts = tuple(
-        torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in halvings)]).numpy() for i in range(3)
+    constraints = tuple(
+        torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in bisections)]).numpy()
+        for i in range(3)
     )
-    return leaves, (cuts[0].astype(int), cuts[1].astype(int), cuts[2])
+    return leaves, (constraints[0].astype(int), constraints[1].astype(int), constraints[2])
 
 
 def _finished(
@@ -280,7 +281,13 @@ def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Te
 
 
 def _best_axis(
-    graph: Graph, low: Tensor, high: Tensor, rows: Rows, arithmetic: Arithmetic, certifiable: bool, until: Deadline
+    graph: Graph,
+    low: Tensor,
+    high: Tensor,
+    rows: OutputConstraints,
+    arithmetic: Arithmetic,
+    certifiable: bool,
+    until: Deadline,
 ) -> Tensor:
     """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets.
 
@@ -302,7 +309,7 @@ def bound_sets(
     graph: Graph,
     low: Tensor,
     high: Tensor,
-    rows: Rows,
+    rows: OutputConstraints,
     arithmetic: Arithmetic,
     effort: Effort = "open",
     certifiable: bool = False,

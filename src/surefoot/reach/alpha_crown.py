@@ -12,17 +12,17 @@ from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.reach.adam import Adam
-from surefoot.reach.backward import (
+from surefoot.reach.crown import (
     LARGEST_ROWS,
     Choice,
     Relaxation,
     Tighten,
     both_ends,
     lower_bounds,
-    tighten_by_substitution,
+    tighten_by_crown,
     worth_tightening,
 )
-from surefoot.reach.boxes import Box, size_of
+from surefoot.reach.ibp import Box, size_of
 
 RATE = 0.25
 TANGENT_RATE = 0.05  # they start where triangles alone are best, and need not go far
@@ -31,19 +31,19 @@ FADE = 0.96  # of the rate, a step
 
 def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
     """Return the slopes with the smaller areas, one for each row, and the triangles' tangents where they matter."""
-    slopes, tangents = {}, {}
-    for at in relaxation.rectifiers():
+    slopes, upper_slopes = {}, {}
+    for at in relaxation.relus():
         if at <= target:  # the target may be a ReLU itself
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
             wide = (-1, rows, *x.lower.shape[1:])
             slopes[at] = (x.upper > -x.lower).to(x.lower.dtype).unsqueeze(1).expand(wide)
-            if at in relaxation.corners:
-                width = torch.where(relaxation.undecided(at), x.upper - x.lower, 1.0)
-                tangents[at] = (x.upper / width).clamp(0, 1).unsqueeze(1).expand(wide)
-    return Choice(slopes, {}, tangents)
+            if at in relaxation.multi_neuron:
+                width = torch.where(relaxation.unstable(at), x.upper - x.lower, 1.0)
+                upper_slopes[at] = (x.upper / width).clamp(0, 1).unsqueeze(1).expand(wide)
+    return Choice(slopes, {}, upper_slopes)
 
 
-def ascend(
+def optimize_slopes(
     relaxation: Relaxation,
     target: int,
     rows: Tensor,
@@ -57,7 +57,7 @@ def ascend(
     Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.
     """
     free = [{at: x.detach().clone().requires_grad_() for at, x in part.items()} for part in start.parts]
-    slopes, sizes, tangents = free
+    slopes, sizes, upper_slopes = free
     with torch.no_grad():
         for x in sizes.values():
             x.abs_()
@@ -67,10 +67,10 @@ def ascend(
     if not variables:
         return start, lower_bounds(relaxation, target, rows, rounded=False)
     lines = [*slopes.values(), *sizes.values()]
-    optimiser = Adam([(lines, RATE), ([*tangents.values()], TANGENT_RATE)])
+    optimiser = Adam([(lines, RATE), ([*upper_slopes.values()], TANGENT_RATE)])
     for turn in range(iterations + 1):
         tick()
-        now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, tangents)
+        now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, upper_slopes)
         bounds = lower_bounds(relaxation, target, rows, now, rounded=False)
         with torch.no_grad():
             better = bounds > best
@@ -84,7 +84,7 @@ def ascend(
         torch.where(best > enough, 0.0, bounds).sum().neg().backward()
         optimiser.step(FADE**turn)
         with torch.no_grad():
-            for x in (*slopes.values(), *tangents.values()):
+            for x in (*slopes.values(), *upper_slopes.values()):
                 x.clamp_(0, 1)
             for x in sizes.values():
                 x.clamp_(min=0)
@@ -109,7 +109,7 @@ def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]
     record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
 
 
-def tighten_by_ascent(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:
+def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:
     """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
 
     When `until` is over, what is left keeps the box that it has. `record` is given the
@@ -120,7 +120,7 @@ def tighten_by_ascent(iterations: int, until: Deadline = NEVER, record: "Tighten
         first = worth_tightening(box)
         if not len(first):
             return box
-        before, box = box, tighten_by_substitution(relaxation, at, box, until)  # that alone decides most, in one pass
+        before, box = box, tighten_by_crown(relaxation, at, box, until)  # that alone decides most, in one pass
         open_ = worth_tightening(box)
         if record is not None:
             decided = first[~torch.isin(first, open_)]
@@ -140,7 +140,7 @@ def tighten_by_ascent(iterations: int, until: Deadline = NEVER, record: "Tighten
                 break
             rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
             start = default_choice(single, at, rows.shape[1])
-            choice, _ = ascend(single, at, rows.float(), start, {}, iterations)
+            choice, _ = optimize_slopes(single, at, rows.float(), start, {}, iterations)
             short = choice.to(torch.float16)
             found = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:

@@ -9,18 +9,18 @@ import torch
 from networks import random_box, random_network, samples
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.passes.pools import pools_as_rectifiers
-from surefoot.reach.ascent import tighten_by_ascent
-from surefoot.reach.backward import relax
-from surefoot.reach.boxes import Box
+from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.crown import relax
+from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import branch
-from surefoot.verify.branch import Part, split_signs
-from surefoot.verify.divide import divide
+from surefoot.verify.input_splitting import divide
+from surefoot.verify.relu_splitting import Subproblem, split_relus
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
-    graph = pools_as_rectifiers(random_network(seed))
+    graph = pools_as_relus(random_network(seed))
     lower, upper = random_box(graph, seed)
     rows = np.random.default_rng(seed).normal(size=(1, 3))
     y = evaluate(graph, samples(lower, upper, graph, 200, seed)).numpy() @ rows.T
@@ -40,8 +40,8 @@ def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
     """A part all of whose signs are decided, and that is not proven, must not vanish."""
     monkeypatch.setattr(branch, "ITERATIONS", iterations)
     query, box, graph = violated(seed, shares)
-    made = relax(graph, box, REAL, tighten_by_ascent(2))
-    found = split_signs(made, query, 1.0, lambda _: None)
+    made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
+    found = split_relus(made, query, 1.0, lambda _: None)
     assert not found.proven
     assert not divide(graph, query, REAL, 0.1, lambda _: None).proven
 
@@ -49,16 +49,16 @@ def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
 def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two open parts one has all signs decided: the other's proof must not pass for that of both."""
     query, box, graph = violated(0, (0.02,))
-    made = relax(graph, box, REAL, tighten_by_ascent(2))
+    made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
 
-    def bound(self: object, parts: list[Part]) -> tuple[list[Part], None]:
+    def bound(self: object, parts: list[Subproblem]) -> tuple[list[Subproblem], None]:
         if len(parts) == 1:
-            return [Part(0, bound=-1.0, options=((1, 0),))], None
+            return [Subproblem(0, bound=-1.0, options=((1, 0),))], None
         return [replace(parts[0], bound=-0.5, options=()), replace(parts[1], bound=-0.5, options=((1, 1),))], None
 
-    def split(self: object, parts: list[Part]) -> list[Part]:
-        return [Part(0, ((1, 0, 1),)), Part(0, ((1, 0, -1),))] if len(parts) == 1 else []
+    def split(self: object, parts: list[Subproblem]) -> list[Subproblem]:
+        return [Subproblem(0, ((1, 0, 1),)), Subproblem(0, ((1, 0, -1),))] if len(parts) == 1 else []
 
     monkeypatch.setattr(branch._Search, "_bound", bound)
     monkeypatch.setattr(branch._Search, "_split", split)
-    assert not split_signs(made, query, 5.0, lambda _: None).proven
+    assert not split_relus(made, query, 5.0, lambda _: None).proven

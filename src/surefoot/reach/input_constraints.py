@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def multipliers_of_cuts(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+def multipliers_of_constraints(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
     """Choose y >= 0, (b, s, r), so that the least value of (a + y rows) x - y bounds over the box is large.
 
     For one row exactly: the slope in y falls by |row_j| (high_j - low_j) where the sign of a coefficient changes, so

@@ -17,8 +17,8 @@ from surefoot.core.deadline import uninterrupted
 from surefoot.core.errors import FileError
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
-from surefoot.reach.backward import Choice, Relaxation
-from surefoot.verify.branch import Part
+from surefoot.reach.crown import Choice, Relaxation
+from surefoot.verify.relu_splitting import Subproblem
 
 _OWN = re.compile(r"(?:[0-9a-f]{32}|\.[0-9a-f]{32}\.[a-z0-9_]+)\.npz")  # whole ones, and what a run that ended left
 
@@ -42,11 +42,11 @@ class Journal:
             for value in (getattr(node.op, held.name) for held in fields(node.op)):
                 found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
             found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
-        for end in made.cuts or ():
+        for end in made.constraints or ():
             found.update(end.numpy().tobytes())
         return found.hexdigest()[:32]
 
-    def write(self, key: str, parts: tuple[Part, ...], seconds: float) -> None:
+    def write(self, key: str, parts: tuple[Subproblem, ...], seconds: float) -> None:
         """Keep what a search found: the parts of a proof, or none within so many seconds."""
         arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds), "parts": np.array(len(parts))}
         for number, part in enumerate(parts):
@@ -57,7 +57,7 @@ class Journal:
         with uninterrupted(), whole_file(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
-    def read(self, key: str) -> tuple[tuple[Part, ...], float] | None:
+    def read(self, key: str) -> tuple[tuple[Subproblem, ...], float] | None:
         """Return the parts of a proof, or no parts and for how many seconds it was looked for; None if it was not."""
         try:
             with open_npz(self.folder / f"{key}.npz") as held:
@@ -70,7 +70,7 @@ class Journal:
                     if words[0] == str(number) and len(words) == 3:
                         choices[words[1]][int(words[2])] = torch.from_numpy(x)
                 signs = tuple((int(a), int(b), int(c)) for a, b, c in arrays[f"{number} signs"])
-                parts.append(Part(0, signs, Choice(**choices)))
+                parts.append(Subproblem(0, signs, Choice(**choices)))
             return tuple(parts), float(arrays["seconds"])
         except Exception:  # whatever a damaged file raises: it is searched again
             return None
@@ -98,7 +98,7 @@ class Journal:
                 raise FileError(f"{self.folder} holds {file.name}, which no journal wrote: move it, or write elsewhere")
 
 
-def covers(parts: tuple[Part, ...], graph: Graph) -> bool:
+def covers(parts: tuple[Subproblem, ...], graph: Graph) -> bool:
     """Say whether every combination of signs is in a part: halves of halves of the whole, and no unit twice in one.
 
     Parts are the leaves of a tree. Their shares 2^-depth add to 1, and any two differ in the sign of a unit that both

@@ -10,12 +10,12 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.core.threads import in_processes
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.ascent import tighten_by_ascent
-from surefoot.reach.backward import relax
-from surefoot.reach.boxes import Box
+from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.crown import relax
+from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query
-from surefoot.verify.branch import Part, bound_again, split_signs
-from surefoot.verify.divide import AT_ONCE, Effort, Plan, Rows, bound_sets, divide
+from surefoot.verify.input_splitting import AT_ONCE, Effort, Frontier, OutputConstraints, bound_sets, divide
+from surefoot.verify.relu_splitting import Subproblem, bound_again, split_relus
 
 ASCENT = 20
 QUICK_PARTS = 32  # of a box: halvings before signs are split
@@ -34,13 +34,13 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class Fallback:
     """A bound of the margin over one box (minus infinity: not to be had in few parts), and what showed it."""
 
     margin: float = -math.inf
     parts: int = 0
     halved: tuple[Tensor, Tensor] | None = None  # boxes that halving proved,
-    signed: tuple[Part, ...] = ()  # or parts of the box by signs
+    signed: tuple[Subproblem, ...] = ()  # or parts of the box by signs
     suspects: Tensor | None = None  # inputs (n, d) that seem to be counterexamples, to be replayed
 
 
@@ -53,7 +53,7 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
     return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
 
 
-def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Finished:
+def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Fallback:
     """Prove one box by a few halvings, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
@@ -68,32 +68,32 @@ def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Finish
         return torch.cat(suspects)[:SUSPECTS] if suspects else None
 
     if until.is_over():
-        return Finished()
+        return Fallback()
     query = replace(task.query, lower=low.numpy(), upper=high.numpy())
-    quick = divide(task.graph, query, REAL, until, suspect, Plan(most_parts=QUICK_PARTS))
+    quick = divide(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
     if quick.proven and quick.leaves is not None:
-        return Finished(quick.margin, quick.parts, halved=quick.leaves)
+        return Fallback(quick.margin, quick.parts, halved=quick.leaves)
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
-    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_ascent(ASCENT, until))
-    found = split_signs(relaxation, asked, until, suspect, SIGN_PARTS)
+    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
+    found = split_relus(relaxation, asked, until, suspect, SIGN_PARTS)
     parts = quick.parts + found.parts
     if not found.proven:
-        return Finished(parts=parts, suspects=met())
-    return Finished(found.margin, parts, signed=found.leaves)
+        return Fallback(parts=parts, suspects=met())
+    return Fallback(found.margin, parts, signed=found.leaves)
 
 
-def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Finished, until: Deadline) -> bool:
+def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Fallback, until: Deadline) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
     if found.halved is not None:
         return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
-    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_ascent(ASCENT, until))
+    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
     return bound_again(deployed, asked, found.signed) > 0
 
 
 def boxes_hold_in_float32(graph: Graph, query: Query, low: Tensor, high: Tensor, effort: Effort) -> bool:
     """Whether every box (n, d) misses all that is unsafe for any float32 evaluation, by substitution alone."""
-    rows = Rows(query)
+    rows = OutputConstraints(query)
     for i in range(0, len(low), AT_ONCE):
         sets, _ = bound_sets(graph, low[i : i + AT_ONCE], high[i : i + AT_ONCE], rows, FLOAT32, effort)
         if not bool((sets > 0).all()):
@@ -107,20 +107,20 @@ def _box(task: Task, low: Tensor, high: Tensor) -> Box:
 
 
 @dataclass(eq=False)
-class Finisher:
+class FallbackSolver:
     """Finish boxes, in so many processes; keep what showed each."""
 
     task: Task
     until: Deadline
     jobs: int = 1
     parts: int = 0
-    done: list[tuple[Tensor, Tensor, Finished]] = field(default_factory=list)
+    done: list[tuple[Tensor, Tensor, Fallback]] = field(default_factory=list)
 
     def __call__(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
-        found = [one or Finished() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
+        found = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
         self.parts += sum(one.parts for one in found)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in found], dtype=torch.float64)

@@ -7,18 +7,18 @@ import torch
 
 from planted import hard
 from surefoot.compress import stable
-from surefoot.compress.journal import Journal, covers
-from surefoot.compress.stable import Stability, stability
+from surefoot.compress.checkpoint import Journal, covers
+from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
-from surefoot.reach.backward import Choice
-from surefoot.verify.branch import Part
+from surefoot.reach.crown import Choice
+from surefoot.verify.relu_splitting import Subproblem
 
 ENDS = torch.zeros(3).double(), torch.ones(3).double()
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[Stability, int]:
     count = 0
-    split = stable.split_signs
+    split = stable.split_relus
 
     def counted(*arguments: object) -> object:
         nonlocal count
@@ -61,7 +61,7 @@ def test_a_forged_proof_is_not_believed(tmp_path: Path, monkeypatch: pytest.Monk
     for key in keys:
         found = journal.read(key)
         assert found is not None
-        journal.write(key, (*found[0][:-1], Part(0, ((2, 0, 1),), Choice())), 5.0)
+        journal.write(key, (*found[0][:-1], Subproblem(0, ((2, 0, 1),), Choice())), 5.0)
     plain, searches = searched(monkeypatch, None)
     forged, again = searched(monkeypatch, journal)
     assert forged.counts() == plain.counts()
@@ -71,8 +71,8 @@ def test_a_forged_proof_is_not_believed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_covers() -> None:
     graph = hard()
 
-    def parts(*signs: tuple[tuple[int, int, int], ...]) -> tuple[Part, ...]:
-        return tuple(Part(0, s) for s in signs)
+    def parts(*signs: tuple[tuple[int, int, int], ...]) -> tuple[Subproblem, ...]:
+        return tuple(Subproblem(0, s) for s in signs)
 
     assert covers(parts(()), graph)
     assert covers(parts(((2, 0, 1),), ((2, 0, -1),)), graph)
