@@ -100,7 +100,7 @@ def train(
 
 
 def dense(layers: list[tuple[Tensor, Tensor]]) -> Graph:
-    """Build a dense network of weights and offsets, rectifiers between."""
+    """Build a dense network of weights and offsets, ReLUs between."""
     builder, last = GraphBuilder((layers[0][0].shape[1],)), 0
     for i, (weight, offset) in enumerate(layers):
         last = builder.add(Linear(weight.double(), offset.double()), last)
@@ -438,7 +438,7 @@ def _million_words() -> list[str]:
     lines = [
         "\n## A million inputs through ONNX Runtime\n",
         "Digits, seed 0, float32: how many inputs, the largest change of a logit, how many answers changed. *Borders*:",
-        "where a rectifier changes its sign. *Attacks*: test images moved by 0.1 to where the loss is larger.",
+        "where a ReLU changes its sign. *Attacks*: test images moved by 0.1 to where the loss is larger.",
         "Command: `python results/compress.py million`.\n",
         "| network | l1 | parameters removed | " + " | ".join(kinds) + " |",
         "|" + "---|" * (3 + len(kinds)),

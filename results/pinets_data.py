@@ -245,7 +245,7 @@ def frechet(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def generation(data: Path) -> None:
-    """Adversarial training with hinge losses against one discriminator of rectifiers; the classifier is frozen."""
+    """Adversarial training with hinge losses against one discriminator of ReLUs; the classifier is frozen."""
     for name, folder in (("digits", None), ("mnist", data / "images" / "mnist")):
         made = load_data(name, 0, folder)
         x, y = made.train.x[:12000].float(), made.train.y[:12000]
@@ -385,7 +385,7 @@ def page() -> None:
     every = kept()
     lines = [
         "# Polynomial networks on other data\n",
-        "Beside a linear (affine) network and one of rectifiers. Mean and standard deviation over seeds (other",
+        "Beside a linear (affine) network and one of ReLUs. Mean and standard deviation over seeds (other",
         "initialisation; faces: other people too), CPU seconds of one core for one seed.\n",
     ]
     for part, (title, columns, words) in TABLES.items():

@@ -1,4 +1,4 @@
-"""Fit every recalibrator on half of each real table, measure it on the other, twenty times; write recalibration.md.
+"""Fit every calibrator on half of each real table, measure it on the other, twenty times; write recalibration.md.
 
     python results/recalibration.py --data ../shared/data --jobs 2
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def one_split(path: Path, seed: int) -> dict[str, dict]:
-    """Measure every map on one random half, learnt on the other; None where a map refuses so few rows."""
+    """Measure every calibrator on one random half, learnt on the other; None where a calibrator refuses so few rows."""
     table = load_predictions(path)
     order = np.random.default_rng(seed).permutation(table.n)
     fitted, judged = table.rows(order[: table.n // 2]), table.rows(order[table.n // 2 :])
@@ -81,7 +81,7 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
 
 
 def column(splits: Sequence[dict], name: str, what: str) -> np.ndarray:
-    """Return a column of a map over the splits."""
+    """Return a column of a calibrator over the splits."""
     return np.array([s[name][what] for s in splits])
 
 
@@ -89,9 +89,9 @@ def page(found: dict[str, dict], jobs: int) -> str:
     """Write it all down."""
     minutes = sum(record["seconds"] for record in found.values()) / 60
     parts = [
-        "# Every map on every real table",
+        "# Every calibrator on every real table",
         f"`python results/recalibration.py --data ../shared/data`: {len(found)} tables of real models' outputs, "
-        f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all maps; "
+        f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all; "
         f"{jobs} process(es) on {processor()}, {minutes:.0f} minutes by the clock.",
         "A number is the mean over the divisions; the floor is the mean ECE of a perfectly calibrated model with the "
         "same probabilities; the share is of divisions in which the KS test rejects at 5% (calibrated: about 5%). "
@@ -105,7 +105,7 @@ def page(found: dict[str, dict], jobs: int) -> str:
 
 
 def summary(found: dict[str, dict]) -> str:
-    """Compare each map with the temperature, and with doing nothing, over the tables."""
+    """Compare each calibrator with the temperature, and with doing nothing, over the tables."""
     heads = (
         "map", "NLL against none", "NLL against temperature", "tables: better / worse than temperature",
         "ECE over floor, points", "KS rejects", "s a fit",
@@ -138,7 +138,7 @@ def summary(found: dict[str, dict]) -> str:
 
 def section(splits: Sequence[dict]) -> str:
     """Lay one table out."""
-    lines = ["| map | " + " | ".join(TITLES) + " |", "|" + "---|" * (len(TITLES) + 1)]
+    lines = ["| calibrator | " + " | ".join(TITLES) + " |", "|" + "---|" * (len(TITLES) + 1)]
     for name in CALIBRATORS:
         if "refused" in splits[0][name]:
             lines.append(f"| {name} | refused: too few rows | | | | |")

@@ -241,7 +241,7 @@ FORGERIES: dict[str, Forge] = {
     "a row from the end": _only([], row=-1),
     "a row that is not there": _only([], row=7),
     "a set from the end": _only([], unsafe=-1),
-    "a node that is no rectifier": _only([[0, 0, 1]], [[0, 0, -1]], slopes={"0": "0/lower"}),
+    "a node that is no ReLU": _only([[0, 0, 1]], [[0, 0, -1]], slopes={"0": "0/lower"}),
     "multipliers without a number": _each_multiplier(lambda m: np.full_like(m, np.nan)),
     "infinite multipliers": _each_multiplier(lambda m: np.full_like(m, np.inf)),
     "huge multipliers": _each_multiplier(lambda m: np.full_like(m, 1e30)),

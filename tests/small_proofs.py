@@ -10,7 +10,7 @@ from surefoot.proof.question import Question, certificate_of_property
 
 
 def distance() -> Graph:
-    """Make |x - 1/2|, as the sum of two rectifiers."""
+    """Make |x - 1/2|, as the sum of two ReLUs."""
     builder = GraphBuilder((1,))
     sides = builder.add(Linear(torch.tensor([[1.0], [-1.0]]).double(), torch.tensor([-0.5, 0.5]).double()), 0)
     builder.add(Linear(torch.ones((1, 2)).double()), builder.add(Relu(), sides))
@@ -30,7 +30,7 @@ def by_boxes(bound: float, *bisections: tuple[int, int, float]) -> Proof:
 
 
 def leaf(*signs: tuple[int, int, int], row: int = 0, unsafe: int = 0) -> SplitLeaf:
-    """Make a part of a proof by signs; the rectifier is node 2."""
+    """Make a part of a proof by signs; the ReLU is node 2."""
     return SplitLeaf(unsafe, row, signs, {}, {})
 
 

@@ -47,7 +47,7 @@ def panels(*titles: str) -> tuple[Figure, list[Axes]]:
 
 
 def dense(*layers: tuple[list[list[float]], list[float]]) -> Graph:
-    """Build a dense network with rectifiers between its layers."""
+    """Build a dense network with ReLUs between its layers."""
     builder, last = GraphBuilder((len(layers[0][0][0]),)), 0
     for i, (weight, offset) in enumerate(layers):
         last = builder.add(Linear(torch.tensor(weight).double(), torch.tensor(offset).double()), last)
@@ -82,7 +82,7 @@ def losses() -> Figure:
 
 def recalibration() -> Figure:
     """Draw the cumulative curves whose gap is the KS error, and the spline's repair."""
-    figure, (left, right) = panels("KS error: the largest gap of two sums", "The spline's map, and the truth")
+    figure, (left, right) = panels("KS error: the largest gap of two sums", "The spline's calibrator, and the truth")
     rng = np.random.default_rng(0)
     score = np.sort(rng.beta(6, 1.5, 3000))
     truth = score**2
@@ -106,8 +106,8 @@ def recalibration() -> Figure:
 
 
 def stars() -> Figure:
-    """Draw the triangle that encloses a rectifier, and the outputs of a small network: exact, and enclosed."""
-    figure, (left, right) = panels("A rectifier that is open, −1 ≤ x ≤ 2", "Two outputs over a box of inputs")
+    """Draw the triangle that encloses a ReLU, and the outputs of a small network: exact, and enclosed."""
+    figure, (left, right) = panels("A ReLU that is open, −1 ≤ x ≤ 2", "Two outputs over a box of inputs")
     left.fill([-1, 0, 2], [0, 0, 2], color=BLUE, alpha=0.2, linewidth=0, label="the triangle")
     left.plot([-1, 0, 2], [0, 0, 2], color=BLUE, label="relu(x)")
     left.plot([-1, 2], [-0.5, 1], color=RED, linewidth=1, label="a line below, slope ½")

@@ -41,7 +41,7 @@ def test_models_on_the_same_rows(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [([], "one table needs --methods"), (["--methods", "none"], "at least two tables"),
-     (["--methods", "none,magic"], "no recalibrator is called 'magic'"),
+     (["--methods", "none,magic"], "no calibrator is called 'magic'"),
      (["--methods", "none,temperature", "--metrics", "accuracy"], "cannot be compared")],
 )  # fmt: skip
 def test_mistakes(capsys, tmp_path, arguments, said):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fuzz.polynomials import moved
 from random_polynomials import build, coefficients, plan
-from surefoot.compress import field
+from surefoot.compress import finite_field
 from surefoot.compress.finite_field import (
     LARGE,
     PRIMES,
@@ -101,8 +101,8 @@ def test_who_knows_primes_and_points_can_deceive_and_nobody_does(monkeypatch: py
         last = made.add(Mul(), last, made.add(Linear(ones, torch.tensor([-float(r)], dtype=torch.float64)), 0))
     with monkeypatch.context() as fixed:
         primes, points = (iter([pair[i] for pair in drawn]) for i in (0, 1))
-        fixed.setattr(field, "draw_prime", lambda: next(primes))
-        fixed.setattr(field, "draw_point", lambda size, prime: np.array([next(points)]))
+        fixed.setattr(finite_field, "draw_prime", lambda: next(primes))
+        fixed.setattr(finite_field, "draw_point", lambda size, prime: np.array([next(points)]))
         assert same_polynomial(zero.build(), made.build()).same
     assert same_polynomial(zero.build(), made.build()).same is False
 

@@ -1,4 +1,4 @@
-"""Signs of rectifiers against an independent judge, mixed-integer programs by SciPy; and domains cut by rows."""
+"""Signs of ReLUs against an independent judge, mixed-integer programs by SciPy; and domains cut by rows."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ BIG = 1e3
 
 
 def lps_solved(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
-    """Find the least and the largest value of each rectifier's input over [0, 1]^d, where rows x <= bounds.
+    """Find the least and the largest value of each ReLU's input over [0, 1]^d, where rows x <= bounds.
 
     One program each: h >= g, h <= g + M (1 - z), h <= M z for every unit before it.
     """

@@ -1,4 +1,4 @@
-"""The map that is recommended is the one that heals, and none where nothing is ill."""
+"""The calibrator that is recommended is the one that heals, and none where nothing is ill."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Random legal maps, breakpoints where rows pass, over boxes of logits: applied, by ONNX Runtime and enclosed they must
-agree (bounds at corners and ties too), stay in the simplex and survive their file; illegal ones must be refused.
+"""Random legal calibrators, breakpoints where rows pass, over boxes of logits: applied, in ONNX Runtime and
+enclosed they must agree (bounds at corners and ties too), stay in the simplex and survive their file; illegal ones not.
 """
 
 import json
@@ -26,17 +26,17 @@ from surefoot.verify.run import Network
 
 CASES = 5_000
 BEFORE = (
-    "947 of 5,000: 543 of 1,250 illegal files accepted, 230 maps left the simplex, 107 differed in ONNX Runtime, "
+    "947 of 5,000: 543 of 1,250 illegal files accepted, 230 calibrators left the simplex, 107 differed in ONNX, "
     "34 were outside proven bounds, 18 changed a class that was certified to stay; the others were tracebacks"
 )
 
 NOISE = 1e-13  # what rounding may do to a value between two steps
 MODERATE = 1e3  # logits up to here are enclosed without any tolerance
-REFUSED = ("certified bounds", "must be the map's first step", "float64")
+REFUSED = ("certified bounds", "must be the calibrator's first step", "float64")
 
 
 def attack(seed: int, count: int) -> Attack:
-    """Draw maps and boxes; compare all who apply a map, point by point."""
+    """Draw calibrators and boxes; compare all who apply a calibrator, point by point."""
     rng, met = np.random.default_rng(seed), Attack()
     with tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
         path = Path(folder) / "map.json"
@@ -54,7 +54,7 @@ def attack(seed: int, count: int) -> Attack:
 def _illegal(rng: np.random.Generator, path: Path, met: Attack) -> None:
     k = int(rng.integers(2, 5))
     what, steps = illegal(rng, k)
-    head = {"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}}
+    head = {"format": "surefoot calibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}}
     path.write_text(json.dumps(head | {"classes": k, "steps": steps}))
     try:
         load_calibrator(path)
@@ -121,7 +121,7 @@ def _file(fitted: Calibrator, path: Path, z: np.ndarray, p: np.ndarray) -> list[
     except (FileError, ValueError) as error:
         return [f"its file is refused: {error}"]
     same = json.dumps(to_plain(again.steps_)) == json.dumps(to_plain(fitted.steps_))
-    return [] if same and np.array_equal(apply(again.steps_, z), p) else ["another map after its file"]
+    return [] if same and np.array_equal(apply(again.steps_, z), p) else ["another calibrator after its file"]
 
 
 def _runtime(rng: np.random.Generator, fitted: Calibrator, z: np.ndarray) -> list[str]:
@@ -178,7 +178,7 @@ def _gain(steps: Steps) -> float:
 
 
 def _certified(rng: np.random.Generator, met: Attack) -> None:
-    """Certify a map behind a small network; its breakpoints lie where the region's points pass."""
+    """Certify a calibrator behind a small network; its breakpoints lie where the region's points pass."""
     k = int(rng.choice([2, 3, 4]))
     builder = GraphBuilder((2,))
     hidden = builder.add(Relu(), builder.add(Linear(_normal(rng, 5, 2), _normal(rng, 5)), 0))

@@ -1,9 +1,10 @@
 """Tables that arithmetic loses: huge and tiny margins, masks written in five ways, stored zeros, no error at all.
 NLL, the order of confidences, T and what fits do to their own rows are judged at 50 digits and by SciPy.
 
-Kinds, in turn: `margins` (readings of a file against mpmath, with and without a map), `masks` (every recalibrator and
-reading is the same whatever stands for an absent class), `worse` (no likelihood fit raises the NLL of its own rows),
-`zeros` (one floor in measure and in maps, also for a part), `certain` (no error among the rows that are learnt on).
+Kinds, in turn: `margins` (readings of a file against mpmath, with and without a calibrator), `masks` (every calibrator
+and reading is the same whatever stands for an absent class), `worse` (no likelihood fit raises the NLL of its own
+rows), `zeros` (one floor in measure and in calibrators, also for a part), `certain` (no error among the rows that are
+learnt on).
 """
 
 import tempfile
@@ -173,7 +174,7 @@ def _is_best(logits: np.ndarray, labels: np.ndarray, temperature: float) -> list
 
 
 def masks(rng: np.random.Generator, folder: Path) -> list[str]:
-    """Write an absent class in five ways: every map and reading is the same."""
+    """Write an absent class in five ways: every calibrator and reading is the same."""
     n, k = int(rng.choice([12, 60, 250])), int(rng.choice([3, 5]))
     base = rng.normal(size=(n, k)) * rng.choice([1.0, 3.0])
     absent = rng.random((n, k)) < rng.choice([0.1, 0.4])
@@ -235,7 +236,7 @@ def _same_maps(name: str, encodings: list[np.ndarray], labels: np.ndarray) -> li
 
 
 def worse(rng: np.random.Generator, folder: Path) -> list[str]:
-    """Fit every likelihood map: the NLL of the rows that it was fitted on does not rise."""
+    """Fit every likelihood calibrator: the NLL of the rows that it was fitted on does not rise."""
     logits, labels = table(rng)
     if rng.random() < 0.3:
         labels = rng.integers(logits.shape[1], size=len(labels))
@@ -257,7 +258,7 @@ def worse(rng: np.random.Generator, folder: Path) -> list[str]:
 
 
 def zeros(rng: np.random.Generator, folder: Path) -> list[str]:
-    """Store probabilities with zeros: one floor, whether a map is between or not, for parts and groups, in any file."""
+    """Store probabilities with zeros: one floor, with a calibrator or without, for parts and groups, in any file."""
     n, k = int(rng.choice([20, 100])), int(rng.choice([2, 3, 10]))
     p = rng.dirichlet(np.full(k, 0.3), size=n)
     decimals = int(rng.choice([1, 2, 4, 6, 99]))
@@ -293,7 +294,7 @@ def zeros(rng: np.random.Generator, folder: Path) -> list[str]:
             faults.append(f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, right {want!r}")
         if not same(mapped, plain, 1e-6, 1e-7):
             faults.append(
-                f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, by an idle map {mapped!r}"
+                f"{kind} {p.dtype} {decimals} decimals, part {part}: NLL {plain!r}, by an idle calibrator {mapped!r}"
             )
     loaded = load_predictions(path).part("test")
     own = loaded.logits()[np.arange(loaded.n), loaded.labels]
@@ -313,7 +314,7 @@ def _least(p: np.ndarray, decimals: int, kind: str) -> float:
 
 
 def certain(rng: np.random.Generator, folder: Path) -> list[str]:
-    """Learn on rows without an error: every map stays within reason on rows with errors."""
+    """Learn on rows without an error: every calibrator stays within reason on rows with errors."""
     k = int(rng.choice([2, 3, 5]))
     n = int(rng.choice([6, 20, 100, 400]))
     scale = rng.choice([0.5, 2.0, 6.0])
@@ -335,7 +336,7 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
         if name == "focal-undo-temperature":  # the undo itself makes a model surer, by as much as its user says
             undone = CALIBRATORS["focal-undo"]().fit(logits, held).predict_proba(tested)
             before = max(before, float(-np.log(np.maximum(undone, 1e-300))[np.arange(300), labels].mean()))
-        # what n rows without an error, and a row more, can tell; else a map leaves logits about as they are
+        # what n rows without an error, and a row more, can tell; else a calibrator leaves logits about as they are
         if after > 2 * before + 2 * np.log(n) or temperature < 0.1:
             faults.append(f"{name}, {n} rows, {k} classes: T {temperature:.3g}, test NLL {before:.3g} to {after:.3g}")
         if name == "temperature" and not made.at_bound_:  # type: ignore[attr-defined]

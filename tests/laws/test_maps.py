@@ -1,4 +1,4 @@
-"""Whoever applies a legal map says the same, and none takes an illegal one."""
+"""Whoever applies a legal calibrator says the same, and none takes an illegal one."""
 
 import numpy as np
 import pytest

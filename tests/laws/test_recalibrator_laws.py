@@ -1,4 +1,4 @@
-"""The laws of every recalibrator in the catalogue."""
+"""The laws of every calibrator in the catalogue."""
 
 import contextlib
 import json
@@ -63,7 +63,8 @@ def focused(z):
     return np.log(focal_optimum(softmax(z)))
 
 
-# What each map is made to heal, and what share of the error it may leave on 6,000 rows. The others: logits times three.
+# What each calibrator is made to heal, and what share of the error it may leave on 6,000 rows. Others:
+# logits times three.
 DISTORTIONS = {
     "focal-undo": (focused, 1e-8),  # exact, not fitted
     "focal-undo-temperature": (focused, 0.2),
@@ -84,7 +85,9 @@ def test_heals_the_distortion_it_is_made_for(name):
     truth, distorted = softmax(logits), distort(logits)
     healed = CALIBRATORS[name]().fit(distorted, labels).predict_proba(distorted)
     at = np.arange(len(labels)), truth.argmax(1)
-    here = at if name == "spline" or name.startswith("top-") else slice(None)  # what a map of the top label heals
+    here = (
+        at if name == "spline" or name.startswith("top-") else slice(None)
+    )  # what a calibrator of the top label heals
     before, after = np.abs(softmax(distorted) - truth)[here].mean(), np.abs(healed - truth)[here].mean()
     assert after < share * before
 

@@ -101,7 +101,7 @@ def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: Rule | None) ->
     begun = begin(star_of_box(query, graph.input_shape))
     walks = [approximate(graph, begun, rule)] if rule else list(islice(exact(graph, begun), MOST))
     if len(walks) == MOST:
-        return [-math.inf] * len(rows)  # where signs are lost every rectifier splits: no walk to the end
+        return [-math.inf] * len(rows)  # where signs are lost every ReLU splits: no walk to the end
     return [min(slack_of(state.star, Unsafe(row.numpy()[None], np.zeros(1)))[0] for state in walks) for row in rows]
 
 
@@ -116,7 +116,7 @@ def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
 
 WAYS: dict[str, Callable[[Graph, Query, torch.Tensor], list[float]]] = {
     "boxes and substitution": lambda g, q, r: substituted(g, q, r, None, False),
-    "pools as rectifiers": lambda g, q, r: substituted(g, q, r, tighten_by_crown, True),
+    "pools as ReLUs": lambda g, q, r: substituted(g, q, r, tighten_by_crown, True),
     "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_alpha_crown(4), True),
     "triangle": lambda g, q, r: walked(g, q, r, "triangle"),
     "zonotope": lambda g, q, r: walked(g, q, r, "zonotope"),

@@ -14,7 +14,7 @@ from surefoot.metrics.uncertainty import RowRange, Sharded, total
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
-@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 50), (49, 50), (50, 50), (700, 1000)])
+@pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (0, 50), (49, 50), (50, 50), (700, 1000)])
 def test_exact_interval_is_scipys(correct, n, level):
     expected = binomtest(correct, n).proportion_ci(level, "exact")
     assert clopper_pearson(np.array(correct), np.array(n), level) == pytest.approx((expected.low, expected.high))

@@ -138,7 +138,7 @@ def test_what_is_no_polynomial_is_named() -> None:
 
 
 class Bends(nn.Module):
-    """A rectifier that no submodule shows."""
+    """A ReLU that no submodule shows."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Bend."""

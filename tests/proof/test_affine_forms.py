@@ -9,7 +9,7 @@ from surefoot.compress.stability import inside
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
-from surefoot.proof import forms
+from surefoot.proof import affine_forms
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.checker import Checker
 
@@ -42,7 +42,7 @@ def test_what_has_no_form_or_is_too_large_is_refused(monkeypatch: pytest.MonkeyP
     boxes = [(np.zeros(2), np.ones(2))] * 3
     with pytest.raises(InputError, match="Mul has no affine form"):
         affine_forms_of(graph, boxes)
-    monkeypatch.setattr(forms, "LARGEST", 3)
+    monkeypatch.setattr(affine_forms, "LARGEST", 3)
     with pytest.raises(InputError, match="too many"):
         affine_forms_of(graph, boxes)
     monkeypatch.undo()

@@ -77,7 +77,7 @@ def test_what_is_rounded_away_in_a_long_sum_is_paid_for(steps: int) -> None:
 
 
 def test_what_passes_the_largest_number_is_refused() -> None:
-    """The width of what enters the rectifier is infinite, and its triangle would be flat."""
+    """The width of what enters the ReLU is infinite, and its triangle would be flat."""
     for size in (1.2e308, 1e301, np.inf):
         builder = GraphBuilder((1,))
         builder.add(Relu(), builder.add(Linear(torch.tensor([[size]], dtype=torch.float64)), 0))

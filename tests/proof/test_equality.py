@@ -50,7 +50,7 @@ def changed(cut: Certificate, pair: tuple[Graph, Graph], **changes: object) -> C
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"cuts": (np.ones((1, 3)), np.array([-1.0]))}, "may be empty"),
+        ({"constraints": (np.ones((1, 3)), np.array([-1.0]))}, "may be empty"),
         ({"inside": (1, 1, 1, 1)}, "may be empty"),
         ({"inside": (-1, 0, 0, 1)}, "may be empty"),
         ({"inside": (0, 0, 0, 0)}, "malformed"),
@@ -59,7 +59,7 @@ def changed(cut: Certificate, pair: tuple[Graph, Graph], **changes: object) -> C
         ({"inside": (0.0, 0, 0, 1)}, "malformed"),
         ({"inside": (2**20_000, 0, 0, 1)}, "malformed"),
         ({"inside": None}, "make it anew"),
-        ({"cuts": None}, "malformed"),
+        ({"constraints": None}, "malformed"),
         ({"unsafe": ((np.ones((1, 3)), np.zeros(1)),), "places": ()}, "1 unsafe sets at 0 nodes"),
         ({"upper": np.full(3, -1.0)}, "empty"),
     ],

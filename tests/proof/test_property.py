@@ -45,7 +45,7 @@ def test_honest_proofs_are_accepted() -> None:
         (by_signs(-0.1, leaf((2, 0, 1)), leaf((2, 1, -1))), "different"),
         (by_signs(-0.1, leaf(), leaf((2, 1, -1))), "lies in another"),
         (by_signs(-0.1, leaf((2, -1, 1)), leaf((2, -1, -1))), "a value"),
-        (by_signs(-0.1, leaf((1, 0, 1)), leaf((1, 0, -1))), "a rectifier"),
+        (by_signs(-0.1, leaf((1, 0, 1)), leaf((1, 0, -1))), "a ReLU"),
         (by_signs(-0.1, leaf((2, 0, True)), leaf((2, 0, -1))), "a sign"),
         (by_signs(-0.1, leaf((2, 0, 1), (2, 0, -1)), leaf((2, 0, -1))), "twice"),
         (by_signs(-0.1, leaf(row=-1)), "row"),

@@ -84,7 +84,7 @@ def test_every_value_of_an_input_that_counts_is_in_its_box(seed: int) -> None:
 
 
 def width(made: Relaxation) -> float:
-    """Widths of what enters rectifiers; where ascent takes other turns one box may be wider than without cuts."""
+    """Widths of what enters ReLUs; where ascent takes other turns one box may be wider than without cuts."""
     places = {made.graph.nodes[at].inputs[0] for at in made.relus()}
     return float(sum((made.boxes[at].upper - made.boxes[at].lower).sum() for at in places))
 

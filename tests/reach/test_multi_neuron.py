@@ -1,4 +1,4 @@
-"""Rectifiers of few inputs taken together: sound for any tangents, never looser than triangles, exact where concave."""
+"""ReLUs of few inputs taken together: sound for any tangents, never looser than triangles, exact where concave."""
 
 import itertools
 
@@ -57,10 +57,10 @@ def test_bounds_hold_at_every_point_and_are_no_looser(seed: int, arithmetic: Ari
     box = region(graph, seed)
     rows = torch.cat([torch.eye(3), -torch.eye(3), torch.ones(1, 3)]).double().expand(2, -1, -1)
     out = len(graph.nodes) - 1
-    together, apart = (relax(graph, box, arithmetic, corners=corners) for corners in (True, False))
-    assert list(together.corners) == [at for at in together.relus() if shares_inputs(graph, at)]
-    assert together.corners
-    assert not apart.corners
+    together, apart = (relax(graph, box, arithmetic, multi_neuron=multi) for multi in (True, False))
+    assert list(together.multi_neuron) == [at for at in together.relus() if shares_inputs(graph, at)]
+    assert together.multi_neuron
+    assert not apart.multi_neuron
     plain = bounds(together, rows)
     assert bool((plain >= bounds(apart, rows) - 1e-9 * (1 + plain.abs())).all())
     upper_slopes = {at: torch.rand_like(x) for at, x in default_choice(together, out, 7).upper_slopes.items()}

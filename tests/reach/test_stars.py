@@ -13,7 +13,7 @@ from surefoot.verify.stars import slack_of, star_of_box
 
 @pytest.mark.parametrize("rule", ["triangle", "zonotope", "polytope", "exact"])
 def test_a_form_of_zero_stands_for_a_value_above(rule: Rule) -> None:
-    """1 + 1e-30 - 1 is computed as 0, and not positive; what it stands for passes the rectifier, and a weight."""
+    """1 + 1e-30 - 1 is computed as 0, and not positive; what it stands for passes the ReLU, and a weight."""
     builder = GraphBuilder((3,))
     builder.add(Linear(torch.tensor([[1.0, 1e-30, -1.0]], dtype=torch.float64)), 0)
     builder.add(ElementwiseAffine(torch.tensor([1e30], dtype=torch.float64)), builder.add(Relu(), 1))

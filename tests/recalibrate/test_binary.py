@@ -39,7 +39,7 @@ def test_values_are_probabilities_that_rise_as_claimed_and_order_of_rows_is_noth
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(
-    ("score", "hits"),
+    ("score", "correct"),
     [
         ([0.5], [True]), ([0.0], [False]), ([1.0] * 5, [True] * 5), ([1.0] * 5, [False] * 5),
         ([0.0, 1.0], [True, False]),

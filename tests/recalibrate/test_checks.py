@@ -1,4 +1,4 @@
-"""The door of maps: what is legal passes, and what is not is refused by place, fault and remedy."""
+"""The door of calibrators: what is legal passes, and what is not is refused by place, fault and remedy."""
 
 from dataclasses import fields
 
@@ -59,7 +59,7 @@ def test_legal_lists_pass_as_they_are(steps: tuple[Step, ...]) -> None:
         ((Softmax(), ONE, Softmax()), r"step 2 of 3 \(affine\) takes logits, and is given probabilities; what takes"),
         ((LogSoftmax(), Curves((LINE,))), r"step 2 of 2 \(curves\) takes scores, and is given log-probabilities"),
         ((Softmax(), Curves((LINE,))), r"this one ends in scores"),
-        ((mix((Softmax(),), (ONE,)),), r"step 1 of 1 \(mix\), part 2: a map must end in probabilities"),
+        ((mix((Softmax(),), (ONE,)),), r"step 1 of 1 \(mix\), part 2: a calibrator must end in probabilities"),
         ((mix((Softmax(), Softmax())),), r"step 1 of 1 \(mix\), part 1: step 2 of 2 \(softmax\) takes logits"),
         ((Mix(np.array([-0.5, 1.5]), ((Softmax(),),) * 2),), r"weights must be at least 0, with a sum of at most 1"),
         ((Softmax(), Reweigh(np.array([-1.0, 1.0, 1.0]))), r"factors must be at least 0, not all 0; got -1 to 1"),
@@ -114,13 +114,11 @@ def test_maps_that_would_leave_float64_are_told() -> None:
 @pytest.mark.parametrize("name", ["[]", "{}", '"x"', "1" * 5000, "[" * 100_000])
 def test_files_that_hold_something_else_are_refused_in_a_line(name: str, tmp_path) -> None:
     path = tmp_path / "map.json"
-    head = (
-        '{"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}'
-    )
+    head = '{"format": "surefoot calibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}'
     for text in (
         name,
         f'{head}, "classes": 3, "steps": {name}}}',
-        f'{{"format": "surefoot recalibrator", "name": {name}',
+        f'{{"format": "surefoot calibrator", "name": {name}',
     ):
         path.write_text(text)
         with pytest.raises(FileError) as raised:

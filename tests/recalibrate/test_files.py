@@ -14,7 +14,7 @@ Z = np.array([[2.0, 0.0, -1.0], [0.1, 0.2, 0.3]])
 
 
 def first(path: Path, name: str, settings: dict[str, object], **learnt: object) -> Path:
-    record = {"format": "surefoot recalibrator", "version": 1, "name": name, "settings": settings}
+    record = {"format": "surefoot calibrator", "version": 1, "name": name, "settings": settings}
     path.write_text(json.dumps(record | {"learnt": {"n_classes_": 3, **learnt}}))
     return path
 

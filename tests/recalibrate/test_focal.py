@@ -1,4 +1,4 @@
-"""The undo map against 50 digits, and its bad settings."""
+"""The undo calibrator against 50 digits, and its bad settings."""
 
 import mpmath
 import numpy as np

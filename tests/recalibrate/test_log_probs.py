@@ -1,4 +1,4 @@
-"""Logarithms of what maps give."""
+"""Logarithms of what calibrators give."""
 
 import mpmath
 import numpy as np

@@ -1,4 +1,4 @@
-"""Graphs of maps: ONNX Runtime is the judge."""
+"""Graphs of calibrators: ONNX Runtime is the judge."""
 
 import numpy as np
 import pytest
@@ -75,10 +75,10 @@ def test_what_cannot_be_joined_is_refused(tmp_path):
     fitted = TemperatureScaling().fit(logits, labels)
     with pytest.raises(InputError, match="needs an example input"):
         model_to_onnx(torch.nn.Linear(3, 5), fitted)
-    with pytest.raises(InputError, match=r"output has shape \[.*7\], the map was fitted on logits \(n, 5\)"):
+    with pytest.raises(InputError, match=r"output has shape \[.*7\], the calibrator was fitted on logits \(n, 5\)"):
         model_to_onnx(torch.nn.Linear(3, 7), fitted, torch.zeros(2, 3))
     network = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Softmax(1))
-    with pytest.raises(InputError, match="ends in a Softmax, and the map takes logits"):
+    with pytest.raises(InputError, match="ends in a Softmax, and the calibrator takes logits"):
         model_to_onnx(network, fitted, torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"as \.onnx"):
         save_onnx(calibrator_to_onnx(fitted), tmp_path / "map.txt")

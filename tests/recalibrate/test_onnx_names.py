@@ -1,4 +1,4 @@
-"""Networks whose names collide with the map's, or that no runtime loads."""
+"""Networks whose names collide with the calibrator's, or that no runtime loads."""
 
 import pytest
 from onnx import TensorProto, helper

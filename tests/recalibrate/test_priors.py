@@ -27,7 +27,7 @@ def test_new_priors_give_the_true_posterior_and_are_found_without_labels(tmp_pat
     fitted = Identity().fit(here[:5], [0, 1, 2, 0, 1])
     moved = with_priors(fitted, HERE, THERE)
     assert np.allclose(moved.predict_proba(here), softmax(likelihood + np.log(THERE)), atol=1e-12)
-    assert np.array_equal(fitted.predict_proba(here), softmax(here))  # the first map is as it was
+    assert np.array_equal(fitted.predict_proba(here), softmax(here))  # the first calibrator is as it was
     found = estimate_priors(fitted.predict_proba(here), HERE)
     assert np.abs(found - THERE).max() < 0.02
     save_calibrator(moved, tmp_path / "map.json")

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of estimators, and recalibrators behind its classifiers."""
+"""scikit-learn's own checks of estimators, and calibrators behind its classifiers."""
 
 import warnings
 
@@ -87,7 +87,7 @@ def test_the_classifier_passes_every_check(classifier):
 
 @pytest.mark.parametrize("load", [load_digits, load_breast_cancer])
 @pytest.mark.parametrize("estimator", [GaussianNB(), RandomForestClassifier(50, random_state=0), LinearSVC()])
-@pytest.mark.parametrize("recalibrator", [TemperatureScaling(), OneVsRest(Beta()), TopLabel(Spline(least_rows=100))])
+@pytest.mark.parametrize("calibrator", [TemperatureScaling(), OneVsRest(Beta()), TopLabel(Spline(least_rows=100))])
 def test_it_repairs_any_classifier(load, estimator, calibrator):
     features, y = load(return_X_y=True)
     names = np.array([f"class {i}" for i in range(10)])[y]
@@ -108,7 +108,7 @@ def test_it_lives_in_pipelines_and_searches():
     chain = make_pipeline(StandardScaler(), RecalibratedClassifier(LogisticRegression()))
     assert cross_val_score(chain, features, y, scoring="neg_log_loss", cv=3).mean() > -0.12
     search = GridSearchCV(
-        RecalibratedClassifier(GaussianNB()), {"recalibrator": [TemperatureScaling(), OneVsRest(Beta())]},
+        RecalibratedClassifier(GaussianNB()), {"calibrator": [TemperatureScaling(), OneVsRest(Beta())]},
         scoring="neg_log_loss", cv=3,
     ).fit(features, y)  # fmt: skip
-    assert search.best_params_["recalibrator"] is not None
+    assert search.best_params_["calibrator"] is not None

@@ -1,4 +1,4 @@
-"""The spline: its basis is SciPy's natural spline, its map better than isotonic, atoms and ties as they should be."""
+"""The spline: its basis is SciPy's natural spline, the fit better than isotonic, atoms and ties as they should be."""
 
 import numpy as np
 import pytest

@@ -54,9 +54,7 @@ def test_masked_and_extreme_logits_have_probabilities(steps: tuple[Step, ...], k
 
 def test_logits_beyond_float64_are_refused_and_named() -> None:
     for steps in (affine(1e300), affine(np.full((3, 3), 1e300)), (Mix(np.ones(1), (affine(1e300),)),)):
-        with pytest.raises(
-            InputError, match=r"step 1 of the map \(affine\) makes .* of row 1: .* larger than a float64"
-        ):
+        with pytest.raises(InputError, match=r"step 1 \(affine\) makes .* of row 1: .* larger than a float64"):
             apply(steps, np.array([[1.0, 2.0, 3.0], [1e10, 0.0, -1e10]]))
     assert apply(affine(1e300), np.array([[2.0, 1.0]])).tolist() == [[1.0, 0.0]]
     with pytest.raises(InputError, match="makes nan"):

@@ -1,4 +1,4 @@
-"""Rows that bound no map: without an error, or with one class left; and what a map may not do to them."""
+"""Rows that bound no calibrator: without an error, or with one class left; and what a calibrator may not do to them."""
 
 import numpy as np
 import pytest

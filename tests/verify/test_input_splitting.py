@@ -102,7 +102,7 @@ def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
 
 @pytest.mark.parametrize("channels", [1, 8])
 def test_a_wide_network_is_not_divided_however_few_inputs_are_free(channels: int) -> None:
-    """Bounding all its values for every half takes minutes, past any limit of time; splitting signs does not."""
+    """Bounding all its values for every half takes minutes, past any limit of time; ReLU splitting does not."""
     builder, generator = GraphBuilder((1, 16, 16)), torch.Generator().manual_seed(0)
     weight = torch.randn(channels, 1, 3, 3, generator=generator, dtype=torch.float64)
     last = builder.add(Relu(), builder.add(Conv2d(weight, None, (1, 1), (1, 1, 1, 1)), 0))
@@ -115,7 +115,7 @@ def test_a_wide_network_is_not_divided_however_few_inputs_are_free(channels: int
 
 
 def folded(seed: int) -> Graph:
-    """Two layers of rectifiers over three inputs: bounds need many halvings."""
+    """Two layers of ReLUs over three inputs: bounds need many halvings."""
     generator = torch.Generator().manual_seed(seed)
     builder = GraphBuilder((3,))
     last = 0

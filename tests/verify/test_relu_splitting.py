@@ -14,7 +14,7 @@ from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify import branch
+from surefoot.verify import relu_splitting
 from surefoot.verify.input_splitting import divide
 from surefoot.verify.relu_splitting import Subproblem, split_relus
 
@@ -38,7 +38,7 @@ def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
     seed: int, shares: tuple[float, ...], iterations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part all of whose signs are decided, and that is not proven, must not vanish."""
-    monkeypatch.setattr(branch, "ITERATIONS", iterations)
+    monkeypatch.setattr(relu_splitting, "ITERATIONS", iterations)
     query, box, graph = violated(seed, shares)
     made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
     found = split_relus(made, query, 1.0, lambda _: None)
@@ -59,6 +59,6 @@ def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPat
     def split(self: object, parts: list[Subproblem]) -> list[Subproblem]:
         return [Subproblem(0, ((1, 0, 1),)), Subproblem(0, ((1, 0, -1),))] if len(parts) == 1 else []
 
-    monkeypatch.setattr(branch._Search, "_bound", bound)
-    monkeypatch.setattr(branch._Search, "_split", split)
+    monkeypatch.setattr(relu_splitting._Search, "_bound", bound)
+    monkeypatch.setattr(relu_splitting._Search, "_split", split)
     assert not split_relus(made, query, 5.0, lambda _: None).proven

@@ -34,7 +34,7 @@ def command(
     ] = None,
     calibration: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="With --images: an .npz to learn the map on. Default: a random half of the images."),
+        typer.Option(help="With --images: an .npz to learn the calibrator on. Default: a random half of the images."),
     ] = None,
     eps: Annotated[str, typer.Option(help="Radii of certificates, as shares of the range of values.")] = "0,1/64,1/32",
     valid: Annotated[

@@ -32,7 +32,7 @@ def command(
     eps: Annotated[str, typer.Option(help="Radii between commas, such as 0,1/255,2/255.")],
     map_file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--map", help="A map that `surefoot recalibrate` wrote. Default: the softmax alone."),
+        typer.Option("--map", help="A calibrator that `surefoot recalibrate` wrote. Default: the softmax alone."),
     ] = None,
     valid: Annotated[str, typer.Option("--range", help="The valid range of values, before any normalisation.")] = "0,1",
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Certify confidence: bounds that hold for every input within a radius, after the map.
 
-    The map takes logits: where the network ends in a softmax, those before it.
+    The calibrator takes logits: where the network ends in a softmax, those before it.
 
     Example: surefoot certify net.onnx --images test.npz --eps 0,1/255,2/255 --map map.json --page certified.html
     """

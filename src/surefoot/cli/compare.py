@@ -34,7 +34,7 @@ def command(
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
     keep: Keep = None,
-    method: Annotated[str, typer.Option(help=f"The map: {', '.join(CALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The calibrator: {', '.join(CALIBRATORS)}.")] = "temperature",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     cluster: Cluster = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),

@@ -91,7 +91,7 @@ def patience_of(limit: float) -> Patience:
 
 
 def read_domain(text: str, shape: tuple[int, ...]) -> Box:
-    """Read a box of inputs of a shape, and the rows that cut it, if there are any.
+    """Read a box of inputs of a shape, and the its linear input constraints, if there are any.
 
     Raises:
         InputError: neither two numbers, lower first, nor a file with arrays of that many values.

@@ -1,4 +1,4 @@
-"""`surefoot contrast`: which of several maps or models is better on the same rows, and whether that can be told."""
+"""`surefoot contrast`: which of several calibrators or models is better on the same rows, if any."""
 
 import json
 import sys
@@ -31,11 +31,11 @@ def command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Tell maps or models apart on the same rows.
+    """Tell calibrators or models apart on the same rows.
 
     Every pair is compared by a paired bootstrap of the rows and one row more (errors that were not seen may occur);
     p-values are adjusted for the number of pairs (Holm). With one table,
-    its maps are learnt on the `validation` part (or a random half) and compared on the other. Several tables are
+    its calibrators are learnt on the `validation` part (or a random half) and compared on the other. Several tables are
     compared as they are, on their `test` parts if they have them.
 
     Example: surefoot contrast mine.parquet --methods none,temperature,spline,auto

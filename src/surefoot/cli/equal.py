@@ -44,7 +44,9 @@ def command(
     ] = None,
     steps_: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--map", help="A fitted map: bound calibrated confidences too, anywhere or at the --images."),
+        typer.Option(
+            "--map", help="A fitted calibrator: bound calibrated confidences too, anywhere or at the --images."
+        ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045

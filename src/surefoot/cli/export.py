@@ -1,4 +1,4 @@
-"""`surefoot export`: a network and its map as one ONNX file with calibrated probabilities out."""
+"""`surefoot export`: a network and its calibrator as one ONNX file with calibrated probabilities out."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -17,15 +17,15 @@ def command(
     ],
     map_file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--map", help="A map that `surefoot recalibrate` wrote. Default: the softmax alone."),
+        typer.Option("--map", help="A calibrator that `surefoot recalibrate` wrote. Default: the softmax alone."),
     ] = None,
     classes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=2, help="How many classes there are, where neither map nor graph says."),
+        typer.Option(min=2, help="How many classes there are, where neither calibrator nor graph says."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the graph.")] = Path("calibrated.onnx"),
 ) -> None:
-    """Put a map behind a network: one ONNX file, from the network's input to calibrated `probs`.
+    """Put a calibrator behind a network: one ONNX file, from the network's input to calibrated `probs`.
 
     Any ONNX runtime computes what `surefoot` would, to float32's rounding, without Python.
 

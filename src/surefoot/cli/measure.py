@@ -32,7 +32,7 @@ def command(
     ] = "standard",
     calibrator: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--map", help="Apply this map first (a file that `surefoot recalibrate` wrote)."),
+        typer.Option("--map", help="Apply this calibrator first (a file that `surefoot recalibrate` wrote)."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave intervals and noise floors out.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that read pieces of a Parquet table.")] = 1,

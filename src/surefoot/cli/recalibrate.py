@@ -1,4 +1,4 @@
-"""`surefoot recalibrate`: learn a map on held-out rows, keep it, apply it."""
+"""`surefoot recalibrate`: learn a calibrator on held-out rows, keep it, apply it."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the map.")] = Path("map.json"),
     apply_to: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--apply", help="Predictions to apply the map to; default: the table itself."),
+        typer.Option("--apply", help="Predictions to apply the calibrator to; default: the table itself."),
     ] = None,
     predictions: Annotated[
         Optional[Path],  # noqa: UP045
@@ -38,18 +38,18 @@ def command(
     ] = None,
     onnx: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Write the map as an ONNX graph, too: from `logits` to `probs`."),
+        typer.Option(help="Write the calibrator as an ONNX graph, too: from `logits` to `probs`."),
     ] = None,
     labels: LabelsPath = None,
     scores: Scores = None,
     as_json: Json = False,
 ) -> None:
-    """Learn a map that repairs confidence; write it, and apply it.
+    """Learn a calibrator that repairs confidence; write it, and apply it.
 
-    The map is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the network
-    was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it, `surefoot
-    export` puts it behind a network. `--method auto` tries a ladder of maps on held-out fifths, and takes the simplest
-    that is as good as the best.
+    The calibrator is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the
+    network was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it,
+    `surefoot export` puts it behind a network. `--method auto` tries a ladder of calibrators on held-out fifths, and
+    takes the simplest that is as good as the best.
 
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
@@ -58,10 +58,10 @@ def command(
     source = load_predictions(table, labels, scores)
     held_out = source.part("validation") if source.split is not None else source
     if gamma is not None and not method.startswith("focal-undo"):
-        raise InputError(f"--gamma belongs to the focal-undo maps, not to {method!r}")
+        raise InputError(f"--gamma belongs to the focal-undo calibrators, not to {method!r}")
     make = find_calibrator(method)
     calibrator = (make() if gamma is None else make(gamma=gamma)).fit(held_out.logits(), held_out.labels)
-    if predictions is not None:  # before the map is written: both or neither
+    if predictions is not None:  # before the calibrator is written: both or neither
         target = source if apply_to is None else load_predictions(apply_to, labels, scores)
         repaired = calibrator.predict_proba(target.logits())
         about = target.provenance | {"recalibrator": method}

@@ -21,10 +21,10 @@ def command(
     calibration: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="Predictions to learn the map on. Default: the table's `validation` part, or a random half of it."
+            help="Predictions to learn the calibrator on. Default: the table's `validation` part, or a random half."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"The map: {', '.join(CALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The calibrator: {', '.join(CALIBRATORS)}.")] = "temperature",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("report.html"),
     title: Annotated[Optional[str], typer.Option(help="The page's title; default: the table's name.")] = None,  # noqa: UP045
     labels: LabelsPath = None,
@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Measure, recalibrate, and write one HTML page that says what to do.
 
-    For a model trained anywhere: a table of logits (or probabilities) and labels is enough. The map is learnt on one
-    part of the rows and judged on the other.
+    For a model trained anywhere: a table of logits (or probabilities) and labels is enough. The calibrator is learnt on
+    one part of the rows and judged on the other.
 
     Example: surefoot report mine.parquet -o report.html
     """

@@ -31,7 +31,7 @@ def command(
     adversarial: Annotated[
         float, typer.Option(min=0, help="Train on the worst inputs within this distance: for `verify`.")
     ] = 0.0,
-    method: Annotated[str, typer.Option(help=f"The map to learn: {', '.join(CALIBRATORS)}.")] = "temperature",
+    method: Annotated[str, typer.Option(help=f"The calibrator to learn: {', '.join(CALIBRATORS)}.")] = "temperature",
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path("runs/train"),
     accelerator: Annotated[str, typer.Option(help="As lightning.Trainer's.")] = "auto",
@@ -43,7 +43,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train one network with one loss, and learn the map that repairs its confidence.
+    """Train one network with one loss, and learn the calibrator that repairs its confidence.
 
     Leaves in the folder: `predictions.parquet` (validation and test part, for `measure`, `recalibrate`, `report`),
     `model.safetensors` (for `predict`), `map.json` (for `measure --map`), `run.json`, `log/metrics.csv` (for
@@ -73,7 +73,7 @@ def command(
         print(json.dumps({"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}))
         return
     print(f"{loss} on {cell.data}, {test.n:,} test rows: {_shown(before)}; after {method}: {_shown(after)}.")
-    print(f"Predictions: {files['predictions']}. Map: {files['map']}.")
+    print(f"Predictions: {files['predictions']}. Calibrator: {files['map']}.")
 
 
 def _shown(readings: dict[str, Reading]) -> str:

@@ -1,4 +1,4 @@
-"""What a difference of logits can do to calibrated confidences, after any map that has bounds."""
+"""What a difference of logits can do to calibrated confidences, after any calibrator that has bounds."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ SPARE = 1e-12
 def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
     """Bound the change of any calibrated probability, for every input, where logits change by at most `bound` (k,).
 
-    |W| bound is that of the map's logits, and tanh(eps / 2) that of a softmax. None for maps that are more than affine:
-    where they jump, the smallest change can matter; `at` bounds them input by input.
+    |W| bound is that of the calibrator's logits, and tanh(eps / 2) that of a softmax. None for calibrators that are
+    more than affine: where they jump, the smallest change can matter; `at` bounds them input by input.
 
     Property: sound.
     """
@@ -35,11 +35,11 @@ def at(calibrator: Calibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndar
     Property: sound, for logits that change by at most `bound` (k,).
 
     Raises:
-        InputError: a map of another number of classes, or one without bounds.
+        InputError: a calibrator of another number of classes, or one without bounds.
     """
     k = logits.shape[1]
     if calibrator.n_classes_ != k:
-        raise InputError(f"the map is of {calibrator.n_classes_} classes; the network has {k}")
+        raise InputError(f"the calibrator is of {calibrator.n_classes_} classes; the network has {k}")
     now, steps, weight = apply(calibrator.steps_, logits), calibrator.steps_, np.eye(k)
     size = np.abs(logits)
     if isinstance(steps[0], Affine):  # several weights mix what is known of each logit

@@ -1,6 +1,6 @@
 """Channels that go from the whole network at once: convolutions' channels, dense units, and rank components alike.
 
-Sums, products and rectifiers pair the channels of what they read, so these stay or go together, also across residual
+Sums, products and ReLUs pair the channels of what they read, so these stay or go together, also across residual
 sums and through the factors of a polynomial's product. A set of channels goes where all of it is 0 over the domain or
 read by nothing, and is merged into another where all of it is proportional to that.
 """

@@ -51,7 +51,7 @@ class Journal:
         arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds), "parts": np.array(len(parts))}
         for number, part in enumerate(parts):
             arrays[f"{number} signs"] = np.array(part.signs, dtype=np.int64).reshape(-1, 3)
-            for kind, values in zip(("slopes", "multipliers", "tangents"), part.choice.parts, strict=True):
+            for kind, values in zip(("slopes", "multipliers", "upper_slopes"), part.choice.parts, strict=True):
                 for at, x in values.items():
                     arrays[f"{number} {kind} {at}"] = x.numpy()
         with uninterrupted(), whole_file(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
@@ -64,7 +64,7 @@ class Journal:
                 arrays = {name: held[name] for name in held.files}
             parts = []
             for number in range(int(arrays["parts"])):
-                choices: dict[str, dict[int, torch.Tensor]] = {"slopes": {}, "multipliers": {}, "tangents": {}}
+                choices: dict[str, dict[int, torch.Tensor]] = {"slopes": {}, "multipliers": {}, "upper_slopes": {}}
                 for name, x in arrays.items():
                     words = name.split()
                     if words[0] == str(number) and len(words) == 3:

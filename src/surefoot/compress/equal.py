@@ -195,7 +195,7 @@ class _Search:
         )
 
     def by_bounds(self) -> None:
-        """Bound the outputs of the difference's graph by back-substitution with slopes from dual ascent."""
+        """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
         region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
         constraints = None if self.constraints is None else self.constraints.tensors

@@ -70,13 +70,13 @@ class Report:
     confidence_met: float
     log: list[str] = field(default_factory=list)
     late: bool = False  # time was up before all of it was done
-    unstable: int = 0  # of the open units: those of which it is not known whether they are stable
+    unstable: int = 0  # of the unstable neurons: those of which it is not known whether they are stable
 
     @property
     def sentence(self) -> str:
         """Say it."""
         if self.units[0] == 0:
-            return "The network has no rectifier and no product: nothing to remove."
+            return "The network has no ReLU and no product: nothing to remove."
         if self.units[0] == self.units[1] and self.late:
             return "Nothing changed: time was up before anything smaller was proven to be the same."
         if self.units[0] == self.units[1]:
@@ -156,7 +156,7 @@ def compress_file(
     graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
-            "a certificate of compression speaks of rectifiers: a network with products has none. Leave it out; "
+            "a certificate of compression speaks of ReLUs: a network with products has none. Leave it out; "
             "`surefoot equal` decides whether two polynomials are the same"
         )
     if constraints is not None and clip:
@@ -231,7 +231,8 @@ def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadl
     whole, path = given
     first, second = checked_graph(whole), checked_graph(open_onnx(out).graph)
     one, two = (
-        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.sample_inputs, constraints=constraints,
+        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.sample_inputs,
+        constraints=constraints,
                   journal=work.journal).proof()
         for g, part in ((first, 0.4), (second, 0.6))
     )  # fmt: skip

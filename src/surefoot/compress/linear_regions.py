@@ -1,6 +1,6 @@
 """The linear pieces of a network: the one around an input, all over a box, and those that a plane cuts.
 
-One walk for all: values travel as affine functions of the input, and a rectifier splits the cell that is walked where
+One walk for all: values travel as affine functions of the input, and a ReLU splits the cell that is walked where
 its sign is not the same all over it. A cell is a point, a polytope or a polygon.
 """
 
@@ -29,7 +29,7 @@ UNKNOWN = 2
 class LinearRegion:
     """An activation region and what the network is on it.
 
-    For x with rows x >= -offsets, the output is weight x + offset, exactly; each row is one rectifier's input, times
+    For x with rows x >= -offsets, the output is weight x + offset, exactly; each row is one ReLU's input, times
     its sign.
     """
 

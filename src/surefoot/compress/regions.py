@@ -15,9 +15,9 @@ from surefoot.graph.passes.pools import pools_as_relus
 
 
 def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
-    """Return all t in [0, 1], 0 and 1 among them, where start + t (end - start) meets the kink of a rectifier.
+    """Return all t in [0, 1], 0 and 1 among them, where start + t (end - start) meets the kink of a ReLU.
 
-    Node by node: between the points so far what enters a rectifier is linear, so that its zeros are found by one
+    Node by node: between the points so far what enters a ReLU is linear, so that its zeros are found by one
     division each. The network is linear between neighbours; neighbours may have the same piece.
 
     Property: exact, up to rounding in float64.
@@ -50,8 +50,9 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
 def most_regions(inputs: int, widths: Sequence[int], active: Sequence[int] = ()) -> int:
     """Bound the number of linear regions of a chain of layers: sum over j of the products of C(n_l, j_l).
 
-    `widths` count each layer's open units, `active` those that are active everywhere: they split nothing, and only pass
-    dimensions on. j_l <= min(dimension, n_l) are inactive; the next dimension is min(dimension, a_l + n_l - j_l).
+    `widths` count each layer's unstable neurons, `active` those that are active everywhere: they split nothing, and
+    only pass dimensions on. j_l <= min(dimension, n_l) are inactive; the next dimension is min(dimension, a_l + n_l -
+    j_l).
 
     >>> most_regions(1, [3]), most_regions(2, [3]), most_regions(2, [4, 4]), most_regions(2, [1, 4], [3, 0])
     (4, 7, 121, 22)

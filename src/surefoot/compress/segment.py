@@ -21,7 +21,7 @@ class Segment:
 
     @property
     def units(self) -> int:
-        """How many rectifiers it has."""
+        """How many ReLUs it has."""
         return len(self.offset)
 
     def keep(self, units: np.ndarray) -> "Segment":

@@ -1,7 +1,7 @@
-"""Which rectifiers have one sign over a whole domain: active, inactive, or neither.
+"""Which ReLUs have one sign over a whole domain: active, inactive, or neither.
 
 The cheapest sufficient means first, node by node: inputs that show both signs rule stability out, bounds by
-back-substitution rule it in, and what is left is searched exactly, each for a while. What is decided sharpens the
+CROWN rule it in, and what is left is searched exactly, each for a while. What is decided sharpens the
 bounds of the layers after it.
 
 Reference: Kumar, Serra, Ramalingam 2019; the cascade is ours.
@@ -31,7 +31,7 @@ from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes,
 
 SAMPLE_INPUTS = 4000
 ASCENT = 20
-MOST_VALUES = 2**25  # of all nodes, for the witnesses that are evaluated at once
+MOST_VALUES = 2**25  # of all nodes, for the sample inputs that are evaluated at once
 SEARCHING = 0.5  # of the work that is left: what one layer's searches may take of a limit
 
 
@@ -80,7 +80,7 @@ class LinearConstraints:
 
 
 class Domain(NamedTuple):
-    """A box of inputs, and the rows that cut it, if there are any."""
+    """A box of inputs, and the its linear input constraints, if there are any."""
 
     lower: Tensor
     upper: Tensor
@@ -105,7 +105,7 @@ class Patience(NamedTuple):
 
 @dataclass(eq=False)
 class Stability:
-    """The signs of all rectifiers over a domain: 1 active, -1 inactive, 0 neither; by place, of the node's shape."""
+    """The signs of all ReLUs over a domain: 1 active, -1 inactive, 0 neither; by place, of the node's shape."""
 
     graph: Graph
     boxes: list[Box]
@@ -122,7 +122,7 @@ class Stability:
         """Return what a certificate needs: slopes of all bounds, and the parts of every exact search.
 
         Raises:
-            InputError: rows that cut the domain, and no input that satisfies them exactly was met.
+            InputError: linear input constraints, and no input that satisfies them exactly was met.
         """
         leaves = tuple(leaf for n, (_, _, parts) in enumerate(self.decided) for leaf in split_leaves(parts, n))
         lower, upper = (end.flatten().numpy() for end in (self.boxes[0].lower, self.boxes[0].upper))
@@ -147,12 +147,12 @@ class Stability:
         )
 
     def counts(self) -> tuple[int, int, int]:
-        """Count active, inactive, and other rectifiers."""
+        """Count active, inactive, and other ReLUs."""
         every = torch.cat([s.flatten() for s in self.signs.values()]) if self.signs else torch.zeros(0)
         return int((every > 0).sum()), int((every < 0).sum()), int((every == 0).sum())
 
     def unstable(self) -> int:
-        """Count rectifiers that were neither proven to be of one sign, nor met with both."""
+        """Count ReLUs that were neither proven to be of one sign, nor met with both."""
         count = 0
         for at, signs in self.signs.items():
             entering = self.graph.nodes[at].inputs[0]
@@ -174,12 +174,12 @@ def stability(
     constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Stability:
-    """Decide all rectifiers over the box [lower, upper] of the input's shape, each exact search in so many seconds.
+    """Decide all ReLUs over the box [lower, upper] of the input's shape, each exact search in so many seconds.
 
     With a limit in `seconds`, what is not tightened and searched by then keeps the boxes that intervals give.
 
-    `sample_inputs` (n, *input) are inputs of the domain that are worth trying, such as data. With `constraints` the domain is
-    what they leave of the box, for bounds and searches alike. A `journal` keeps what searches found.
+    `sample_inputs` (n, *input) are inputs of the domain that are worth trying, such as data. With `constraints` the
+    domain is what they leave of the box, for bounds and searches alike. A `journal` keeps what searches found.
 
     Property: sound; a sign is only ever 0 where it could not be shown.
 
@@ -241,7 +241,7 @@ def _seen(
     constraints: LinearConstraints | None,
     until: Deadline,
 ) -> dict[int, tuple[Tensor, Tensor]]:
-    """Evaluate inputs of the domain; of each node that enters a rectifier keep the least and largest values met."""
+    """Evaluate inputs of the domain; of each node that enters a ReLU keep the least and largest values met."""
     x = inside(lower, upper, SAMPLE_INPUTS, seed)
     if sample_inputs is not None:
         x = torch.cat([x, sample_inputs.double().reshape(-1, *graph.input_shape).clamp(lower, upper)])
@@ -300,7 +300,7 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
     region = made.boxes[0]
     query = Query(region.lower.flatten().numpy(), region.upper.flatten().numpy(), (Unsafe(row, np.zeros(1)),))
     errors, sizes = made.errors[: at + 1], made.sizes[: at + 1]
-    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.corners, made.constraints)
+    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.multi_neuron, made.constraints)
 
     def refuted(x: Tensor) -> Tensor | None:
         x = x if found.constraints is None else found.constraints.pulled(x.reshape(len(x), -1))

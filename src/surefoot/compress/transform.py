@@ -42,10 +42,10 @@ def compress(
 ) -> Compressed:
     """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
 
-    Outside of the box, or of what `constraints` leave of it, nothing is promised. `rewrites` names those of `REWRITES` to
-    apply to dense layers, which are folded without an open unit only where `bottleneck` is among them; channels that
-    nothing needs go in any case. Units that pass 0 by less than
-    `almost` are taken for stable: the output changes then, by an amount that `equal` bounds.
+    Outside of the box, or of what `constraints` leave of it, nothing is promised. `rewrites` names those of `REWRITES`
+    to apply to dense layers, which are folded without an unstable neuron only where `bottleneck` is among them;
+    channels that nothing needs go in any case. Units that pass 0 by less than `almost` are taken for stable: the output
+    changes then, by an amount that `equal` bounds.
 
     Property: exact in real arithmetic where `almost` is 0, but for rounding of new weights to float64, which
     `forms.difference` bounds.

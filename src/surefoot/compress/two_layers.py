@@ -22,7 +22,8 @@ def two_layers(graph: Graph, lower: Tensor, upper: Tensor, sharpness: float = 1e
     error does not go to 0: it is exact on a share of the volume, which `share_exact` measures, and not uniformly close.
 
     Raises:
-        InputError: a network that `linear_regions` cannot take, more regions than `most`, or a sharpness that is not positive.
+        InputError: a network that `linear_regions` cannot take, more regions than `most`, or a sharpness that is not
+        positive.
 
     Reference: Kumar, Serra, Ramalingam 2019 state that two hidden layers suffice for such an approximation; this
     construction is ours.

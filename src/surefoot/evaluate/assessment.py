@@ -77,8 +77,8 @@ class Assessment:
 
     title: str
     evaluation: Evaluation
-    why: str  # the map
-    by: dict[str, list[AssessedPart]]  # after the map: by class, by confidence, by group
+    why: str  # the calibrator
+    by: dict[str, list[AssessedPart]]  # after the calibrator: by class, by confidence, by group
     certified: list[Radius] | None
     images: int  # that were certified
     smaller: Compression | None
@@ -120,7 +120,7 @@ def assess(
     if predictions.kind == "logits" and model.graph.node[-1].op_type not in ("Softmax", "LogSoftmax"):
         save_onnx(model_to_onnx(load_onnx(network), calibrator, None), folder / "calibrated.onnx")
     else:
-        reasons["export"] = "the network gives probabilities: a map goes behind logits"
+        reasons["export"] = "the network gives probabilities: a calibrator goes behind logits"
     tested = predictions.part("test")
     repaired = calibrator.predict_proba(tested.logits())
     by = worst_parts(repaired, tested.labels, class_names, test.group)
@@ -225,12 +225,12 @@ def _paragraph(
     if worst:
         title, part = max(worst, key=lambda pair: pair[1].gap)
         words.append(
-            f"After the map it is worst by {title} at {part.name}: it claims {percent(part.confidence)} and is right "
+            f"Recalibrated, it is worst by {title} at {part.name}: it claims {percent(part.confidence)} and is right "
             f"{percent(part.accuracy)} of the time ({part.n} rows, 95% interval {percent(part.low)} to "
             f"{percent(part.high)})."
         )
     else:
-        words.append("After the map no class and no level of confidence can be told from a calibrated one.")
+        words.append("After the calibrator no class and no level of confidence can be told from a calibrated one.")
     if certified:
         last = certified[-1]
         low, high = last.summary.accuracy

@@ -38,7 +38,7 @@ class ColumnValue:
 
 @dataclass(frozen=True)
 class Row:
-    """One loss: its columns before and after the recalibrator, and the temperatures."""
+    """One loss: its columns before and after the calibrator, and the temperatures."""
 
     loss: str
     seeds: int

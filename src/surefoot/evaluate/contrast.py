@@ -1,4 +1,4 @@
-"""Telling models or maps apart on the same rows: paired differences, with the number of comparisons accounted for."""
+"""Paired tests of models or calibrators on the same rows, corrected for the number of comparisons."""
 
 import math
 from collections.abc import Mapping, Sequence

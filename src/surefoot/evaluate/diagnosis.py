@@ -95,7 +95,7 @@ def advice(evaluation: Evaluation) -> str:
     before, after = evaluation.before, evaluation.after
     was, now = before.readings["nll"].value, after.readings["nll"].value
     if evaluation.method == "none":
-        return "Use its probabilities as they are: no map that was tried helps for certain on held-out rows."
+        return "Use its probabilities as they are: no calibrator that was tried helps for certain on held-out rows."
     name = _named(evaluation)
     eces = [percent(measured.readings["ece"].value) for measured in (before, after)]
     effect = f"ECE {eces[0]} to {eces[1]}, NLL {was:.4f} to {now:.4f}"
@@ -114,9 +114,9 @@ def advice(evaluation: Evaluation) -> str:
 
 
 def _optional(too_few: bool, name: str, effect: str, gains: bool) -> str:
-    """Say what a map is worth to a model that nothing was seen against."""
+    """Say what a calibrator is worth to a model that nothing was seen against."""
     if too_few:
-        return f"Gather more rows before you decide on a map; on these {name} gives: {effect}."
+        return f"Gather more rows before you decide on a calibrator; on these {name} gives: {effect}."
     if gains:
         return f"Nothing must be done; {name} would still gain a little ({effect})."
     return f"Use its probabilities as they are; {name} does not improve them ({effect})."
@@ -126,21 +126,23 @@ def notes(zeros: Zeros | None, at_bound: bool | None, share_right: float) -> lis
     """Say what must be known besides: what stored zeros count as, and that a fit had nothing to end at.
 
     Arguments:
-        share_right: of the rows that the map was learnt on, those answered rightly.
+        share_right: of the rows that the calibrator was learnt on, those answered rightly.
     """
     found = [] if zeros is None else [zeros.sentence]
     if at_bound and share_right in (0, 1):
         what = "wrong" if share_right else "right"
         found.append(
-            f"Not one of the rows that the map was learnt on is {what}: they do not bound it; more would tell."
+            f"Not one of the rows that the calibrator was learnt on is {what}: they do not bound it; more would tell."
         )
     elif at_bound:
-        found.append("The rows that the map was learnt on ask for more than the search allows: it ended at an end.")
+        found.append(
+            "The rows that the calibrator was learnt on ask for more than the search allows: it ended at an end."
+        )
     return found
 
 
 def _hint(evaluation: Evaluation) -> str:
-    """Name another map if held-out rows prefer it; for focal training gone under-confident, what else there is."""
+    """Name another calibrator if held-out rows prefer it; for under-confident focal training, what else there is."""
     remedy, hint = evaluation.remedy, ""
     if remedy.method not in ("none", evaluation.method) and evaluation.method in remedy.nll:
         hint = (
@@ -160,4 +162,4 @@ def _hint(evaluation: Evaluation) -> str:
 
 def _named(evaluation: Evaluation) -> str:
     learnt = f" with T = {evaluation.temperature:.3g}" if evaluation.temperature is not None else ""
-    return f"the {evaluation.method} map{learnt}, learnt on {evaluation.fitted_on:,} other rows"
+    return f"the {evaluation.method} calibrator{learnt}, learnt on {evaluation.fitted_on:,} other rows"

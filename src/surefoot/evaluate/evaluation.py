@@ -43,16 +43,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model measured before and after recalibration on rows that neither training nor the recalibrator saw.
+    """A model measured before and after recalibration on rows that neither training nor the calibrator saw.
 
     Attributes:
-        method: the recalibrator's name.
+        method: the calibrator's name.
         temperature: what it learnt, if it is a temperature.
-        fitted_on: number of rows the recalibrator was fitted on.
-        remedy: the map that suits those rows best.
+        fitted_on: number of rows the calibrator was fitted on.
+        remedy: the calibrator that suits those rows best.
         zeros: probabilities of exactly 0 among the rows measured, and what they count as.
-        at_bound: whether the map's likelihood alone knew no best temperature: no row was wrong, or none right.
-        fitted_right: of the rows the recalibrator was fitted on, the share answered rightly.
+        at_bound: whether the calibrator's likelihood alone knew no best temperature: no row was wrong, or none right.
+        fitted_right: of the rows the calibrator was fitted on, the share answered rightly.
     """
 
     title: str
@@ -89,7 +89,7 @@ def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0) -> Measure
 
 
 def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -> tuple[Predictions, Predictions]:
-    """Divide predictions into rows to fit a recalibrator on and rows to measure.
+    """Divide predictions into rows to fit a calibrator on and rows to measure.
 
     A calibration table of its own, else the table's `validation` and `test` parts, else two random halves.
 
@@ -117,9 +117,9 @@ def evaluate(
     title: str = "",
     seed: int = 0,
 ) -> tuple[Evaluation, Calibrator]:
-    """Fit a recalibrator on one part of the predictions and measure the other before and after; also return the map.
+    """Fit a calibrator on one part of the predictions and measure the other before and after; also return the map.
 
-    With `auto`, the evaluation has the name of the map that was chosen.
+    With `auto`, the evaluation has the name of the calibrator that was chosen.
     """
     fitted_on, tested = divide(table, calibration, seed)
     calibrator = find_calibrator(method)().fit(fitted_on.logits(), fitted_on.labels)

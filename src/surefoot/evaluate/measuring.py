@@ -30,7 +30,7 @@ class MeasurementPlan:
         metrics: what is read.
         split: only this part.
         by: also for each value of this column.
-        recalibrator: a map that is applied first.
+        calibrator: a calibrator that is applied first.
         intervals, floors: whether they are computed.
         seed: of everything random.
         labels, kind: of a `.npy` table, as `load_predictions` takes them.

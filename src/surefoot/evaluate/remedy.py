@@ -1,4 +1,4 @@
-"""What to do about a model's confidence: by proper score on held-out rows, each map judged on rows it has not seen."""
+"""What to do about a model's confidence: each calibrator judged by a proper score on rows it has not seen."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from surefoot.recalibrate.auto import score_rows
 
 @dataclass(frozen=True)
 class Remedy:
-    """The map of least held-out NLL, unless a simpler one is within one standard error of it; the NLL of each."""
+    """The calibrator of least held-out NLL, or a simpler one within one standard error of it; the NLL of each."""
 
     method: str
     nll: dict[str, float]
@@ -28,7 +28,7 @@ class Remedy:
 
 
 def maps_for(loss: str) -> dict[str, Callable[[], Calibrator]]:
-    """Return the maps worth a try for a network trained with a loss, the simplest first.
+    """Return the calibrators worth a try for a network trained with a loss, the simplest first.
 
     For focal losses, the undo of their own gamma.
 
@@ -46,7 +46,7 @@ def maps_for(loss: str) -> dict[str, Callable[[], Calibrator]]:
 
 
 def find_remedy(held_out: Predictions, loss: str = "") -> Remedy:
-    """Choose a map for a model from held-out rows, by five-fold cross-fitting."""
+    """Choose a calibrator for a model from held-out rows, by five-fold cross-fitting."""
     logits, labels = held_out.logits(), held_out.labels
     choice = choose(maps_for(loss), logits, labels)
     if not choice.scores:  # too few rows to hold any out
@@ -56,7 +56,7 @@ def find_remedy(held_out: Predictions, loss: str = "") -> Remedy:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Which loss, followed by which map, has the least held-out NLL; and the same for each loss."""
+    """Which loss, followed by which calibrator, has the least held-out NLL; and the same for each loss."""
 
     loss: str
     method: str
@@ -65,14 +65,14 @@ class Recommendation:
 
 
 def recommend(held_out: Mapping[str, Sequence[Predictions]]) -> Recommendation:
-    """Choose a loss and its map from the held-out parts of each loss's runs, one for each seed."""
+    """Choose a loss and its calibrator from the held-out parts of each loss's runs, one for each seed."""
     remedies = {loss: [find_remedy(part, loss) for part in parts] for loss, parts in held_out.items()}
     means = {loss: float(np.mean([r.best for r in found])) for loss, found in remedies.items()}
     best = min(means, key=lambda loss: means[loss])
     methods = [r.method for r in remedies[best]]
     method = max(set(methods), key=lambda name: (methods.count(name), name))
     then = "as it is" if method == "none" else f"followed by {method}"
-    words = f"By held-out NLL after the map that suits each: {best}, {then} ({means[best]:.4f})"
+    words = f"By held-out NLL after the calibrator that suits each: {best}, {then} ({means[best]:.4f})"
     others = {loss: value for loss, value in means.items() if loss != best}
     if others:
         second = min(others, key=lambda loss: others[loss])

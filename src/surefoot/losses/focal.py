@@ -22,8 +22,8 @@ class FocalLoss(PointwiseLoss):
         weight, ignore_index, reduction, label_smoothing: as in `torch.nn.CrossEntropyLoss`.
 
     Property: classification-calibrated, not proper: the optimum is under-confident by a known map, which
-    `surefoot.recalibrate.InverseFocal` inverts. gamma = 0 is cross entropy. Loss and gradient are right to 1e-5 relative
-    for margins from -200 to 60 in float32; finite for every gamma >= 0 in every dtype.
+    `surefoot.recalibrate.InverseFocal` inverts. gamma = 0 is cross entropy. Loss and gradient are right to 1e-5
+    relative for margins from -200 to 60 in float32; finite for every gamma >= 0 in every dtype.
     Reference: Lin et al. 2017, eq. 4; Mukhoti et al. 2020, eq. 2.
 
     >>> logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -68,7 +68,7 @@ class InverseFocalLoss(PointwiseLoss):
 
     L = -(1 + p_y)^gamma log p_y.
 
-    Property: not proper; meant to be followed by a recalibrator. gamma = 0 is cross entropy.
+    Property: not proper; meant to be followed by a calibrator. gamma = 0 is cross entropy.
     Reference: Wang, Feng, Zhang 2021, *Rethinking Calibration of Deep Neural Networks*, section 5.
 
     >>> InverseFocalLoss(gamma=0.0)(torch.zeros(1, 2), torch.tensor([0]))

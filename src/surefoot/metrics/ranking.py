@@ -96,7 +96,7 @@ class Ranking(Tally):
             yield Ranking(self.exact, self.per_octave, *(getattr(self, name)[part] for name in _COLUMNS))
 
 
-_COLUMNS = ("event", "cell", "count", "hits", "confidence")
+_COLUMNS = ("event", "cell", "count", "correct", "confidence")
 
 
 def _distinct(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

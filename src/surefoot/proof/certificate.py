@@ -1,7 +1,7 @@
 """Certificates as values: what a proof consists of.
 
 A proof divides the question (by halving boxes, or by deciding signs) and proves each part by one pass of
-back-substitution, whose slopes and multipliers it names. The check divides again, finds that nothing is missing, and
+CROWN, whose slopes and multipliers it names. The check divides again, finds that nothing is missing, and
 computes each bound anew. Nothing here is checked: `schema` does that, before anything is done with a certificate.
 """
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-Signs = tuple[tuple[int, int, int], ...]  # (rectifier, value, 1 or -1)
+Signs = tuple[tuple[int, int, int], ...]  # (ReLU, value, 1 or -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class SplitLeaf:
 class Proof:
     """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
 
-    `bisections` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers not
-    yet given; whatever is not cut is proven whole. `leaves` are there instead for a proof by signs.
+    `bisections` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers
+    not yet given; whatever is not cut is proven whole. `leaves` are there instead for a proof by signs.
     """
 
     lower: np.ndarray

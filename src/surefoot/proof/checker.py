@@ -73,7 +73,7 @@ class Checker:
         thorough: bool = False,
         decide: "Callable[[int, list[Box]], None] | None" = None,
     ) -> list[Box]:
-        """Bound every node: by intervals, and what enters a rectifier or a product by back-substitution too.
+        """Bound every node: by intervals, and what enters a ReLU or a product by CROWN too.
 
         `tightened` names the values to substitute for, and their slopes; without it, all. `decide` is called after each
         node, and may narrow its box.

@@ -20,7 +20,7 @@ def has_rounded(graph: Graph) -> bool:
 def reading_error(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Bound |f_k(x) - g_k(x)| over boxes (lower, upper) of all nodes of g, flat: f the file's function, g the graph's.
 
-    |(W + D)(x + e) - W x| <= |W| |e| + |D| (|x| + |e|), with |D| <= u |W|; rectifiers lengthen no error.
+    |(W + D)(x + e) - W x| <= |W| |e| + |D| (|x| + |e|), with |D| <= u |W|; ReLUs lengthen no error.
 
     Property: sound in real arithmetic; 0 where no constant was rounded; infinite, or not a number, for a softmax.
     """

@@ -39,7 +39,7 @@ class Question:
 
 
 def checked_graph(graph: Graph) -> Graph:
-    """Return the graph that certificates speak of: flat logits, in float64, max pooling written with rectifiers."""
+    """Return the graph that certificates speak of: flat logits, in float64, max pooling written with ReLUs."""
     return pools_as_relus(flat_output(logits_of(graph)).to(torch.float64))
 
 
@@ -101,7 +101,7 @@ def region_digest(claims: Claims) -> str:
 
 
 def domain_digest(proof: Proof) -> str:
-    """Return the SHA-256 of the domain over which two networks are compared: a box, and rows that cut it."""
+    """Return the SHA-256 of the domain over which two networks are compared: a box and linear constraints."""
     digest = _Digest("domain")
     for array in (proof.lower, proof.upper, *(proof.constraints or ())):
         digest.array(array)

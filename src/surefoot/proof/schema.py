@@ -32,7 +32,7 @@ class Array:
 
 
 # d inputs, k values that an unsafe set speaks of, r rows of it, h halvings, b boxes that they make, n values of the
-# node that is tightened, w of them tightened, w2 both ends of these, m values of a rectifier, c rows that cut the box
+# node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU, c linear input constraints
 ARRAYS = {
     "lower": Array(REAL, ("d",)),
     "upper": Array(REAL, ("d",)),
@@ -120,7 +120,7 @@ class _Fit:
         self.values = [int(np.prod(node.shape)) for node in self.graph.nodes]
         self.relus = [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
         self.bent = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-        self.linear = {self.graph.nodes[at].inputs[0] for at in self.relus}  # what enters a rectifier
+        self.linear = {self.graph.nodes[at].inputs[0] for at in self.relus}  # what enters a ReLU
 
     def fail(self, what: str) -> InputError:
         return fail(f"{self.where}, {what}")
@@ -208,9 +208,9 @@ class _Fit:
         units = set()
         for sign in leaf.signs:
             if type(sign) is not tuple or len(sign) != 3:
-                raise self.fail(f"a sign of leaf {number} is not (rectifier, value, sign)")
+                raise self.fail(f"a sign of leaf {number} is not (ReLU, value, sign)")
             place, value, side = sign
-            self.number(f"a rectifier of leaf {number}", place, self.relus)
+            self.number(f"a ReLU of leaf {number}", place, self.relus)
             self.number(f"a value of leaf {number}", value, range(self.values[place]))
             self.number(f"a sign of leaf {number}", side, (1, -1))
             if place >= last:
@@ -222,9 +222,9 @@ class _Fit:
         self.proposals("multipliers", leaf.multipliers, last)
 
     def proposals(self, name: str, held: object, before: int) -> None:
-        """Check arrays that are named by the rectifiers before a node."""
+        """Check arrays that are named by the ReLUs before a node."""
         for place, array in self.mapping(name, held).items():
-            self.number(f"the rectifier of {name}", place, [at for at in self.relus if at < before])
+            self.number(f"the ReLU of {name}", place, [at for at in self.relus if at < before])
             self.sizes["m"] = self.values[place]
             self.array(name, array)
 

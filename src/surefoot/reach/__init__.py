@@ -1,1 +1,1 @@
-"""Bounds on what a network can compute: stars, back-substitution, proofs and their checker."""
+"""Bounds on what a network can compute: stars, CROWN, proofs and their checker."""

@@ -110,7 +110,7 @@ def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]
 
 
 def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:
-    """Make a way to tighten boxes: back-substitution with slopes chosen for each value by so many steps of ascent.
+    """Make a way to tighten boxes: CROWN with slopes chosen for each value by so many steps of ascent.
 
     When `until` is over, what is left keeps the box that it has. `record` is given the
     slopes, in float16, with which the bounds were computed: a proof needs them (both ends one after the other).

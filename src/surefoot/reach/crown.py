@@ -1,6 +1,6 @@
-"""Back-substitution: the least value of a linear function of any node, carried back to the input.
+"""CROWN: the least value of a linear function of any node, carried back to the input.
 
-Going back through a rectifier y = relu(x), l <= x <= u, l < 0 < u, a positive coefficient takes the line below,
+Going back through a ReLU y = relu(x), l <= x <= u, l < 0 < u, a positive coefficient takes the line below,
 y >= s x with a slope s in [0, 1], a negative one the line above, y <= u (x - l) / (u - l). Each choice of slopes (and
 of a multiplier >= 0 for each decided sign) is a feasible point of the dual of the triangle relaxation's linear program:
 its value is a sound bound whatever chose it (Salman et al. 2019, Wong and Kolter 2018). With sums rounded outward it
@@ -40,7 +40,7 @@ class Relaxation:
     boxes: list[Box]
     errors: list[Tensor | None]
     sizes: list[Tensor | None]  # |W| |x| + |b|, what our own rounding is relative to
-    multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of rectifiers of few inputs
+    multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
     constraints: tuple[Tensor, Tensor] | None = (
         None  # rows (r, d) and bounds (r,): inputs are those with rows x <= bounds
     )
@@ -69,11 +69,11 @@ class Relaxation:
         return replace(self, boxes=boxes)
 
     def relus(self) -> list[int]:
-        """Return the places of the rectifiers."""
+        """Return the places of the ReLUs."""
         return [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
 
     def unstable(self, at: int) -> Tensor:
-        """Return which of the values (b, *shape) entering a rectifier have no certain sign."""
+        """Return which of the values (b, *shape) entering a ReLU have no certain sign."""
         box = self.boxes[self.graph.nodes[at].inputs[0]]
         return (box.lower < 0) & (box.upper > 0)
 
@@ -83,7 +83,7 @@ Tighten: TypeAlias = Callable[[Relaxation, int, Box], Box]
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What a bound may choose freely, by rectifier, (b or 1, s or 1, *shape) each.
+    """What a bound may choose freely, by ReLU, (b or 1, s or 1, *shape) each.
 
     `slopes` in [0, 1] of lines below (default: the smaller area); `multipliers` of decided signs, positive for values
     known to be >= 0, negative for <= 0; `upper_slopes` in [0, 1], slopes of lines above (default: the triangle's).
@@ -107,7 +107,7 @@ class Choice:
 class Trace:
     """What a pass met on its way, for those who choose where to split."""
 
-    entering: dict[int, Tensor] = field(default_factory=dict)  # coefficients after each rectifier (b, s, *shape)
+    entering: dict[int, Tensor] = field(default_factory=dict)  # coefficients after each ReLU (b, s, *shape)
     input: Tensor | None = None  # coefficients of the input (b, s, *shape)
 
 
@@ -122,9 +122,9 @@ def relax(
 ) -> Relaxation:
     """Give every node of a graph its box.
 
-    `constraints` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of them.
-    `tighten` is asked for better bounds of what enters a rectifier or a product; `known` are bounds proven before.
-    `multi_neuron`: rectifiers of few inputs are relaxed together (`reach.multi_neuron`).
+    `constraints` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of
+    them. `tighten` is asked for better bounds of what enters a ReLU or a product; `known` are bounds proven before.
+    `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
     """
     if constraints is not None:
         kept = constraints[1] < math.inf  # the others cut nothing
@@ -285,7 +285,7 @@ class _Pass:
         above = torch.where(unstable, high / width if above is None else above, decided)
         negative = a.clamp(max=0)
         back = a.clamp(min=0) * below + negative * above
-        # the line of slope s above meets the rectifier at an end: relu(z) - s z is at most -s l or (1 - s) u
+        # the line of slope s above meets the ReLU at an end: relu(z) - s z is at most -s l or (1 - s) u
         constant = negative * torch.where(unstable, torch.maximum(-above * low, (1 - above) * high), 0.0)
         multi_neuron = self.relaxation.multi_neuron.get(at)
         if multi_neuron is None:
@@ -340,7 +340,7 @@ def _sums(constant: Tensor) -> Tensor:
 def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
     """Take the element with the best lower bound from below, and from above where it alone can win; else a constant.
 
-    Tighter planes above come from writing the pool with rectifiers first (`pools_as_relus`).
+    Tighter planes above come from writing the pool with ReLUs first (`pools_as_relus`).
     """
     windows = op.windows(tuple(x.lower.shape[1:]))
     place, padding = windows.clamp(min=0), windows < 0
@@ -381,7 +381,7 @@ def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
 
 
 def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
-    """Bound each value whose sign is not certain, in any region, by back-substitution: both ends.
+    """Bound each value whose sign is not certain, in any region, by CROWN: both ends.
 
     When `until` is over, what is left keeps the box that it has.
     """
@@ -411,7 +411,7 @@ def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
 
 
 def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
-    """Return u / (u - l) for each rectifier before the target: the line below parallel to that above."""
+    """Return u / (u - l) for each ReLU before the target: the line below parallel to that above."""
     slopes = {}
     for at in relaxation.relus():
         if at < target:

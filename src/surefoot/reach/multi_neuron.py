@@ -1,11 +1,11 @@
-"""Rectifiers of few inputs, relaxed together: what no line over each alone can see.
+"""ReLUs of few inputs, relaxed together: what no line over each alone can see.
 
 Values z_c that are affine functions of the same few inputs x (the channels of a 2 x 2 kernel at one place, the first
 layer of a network of 5 inputs) make, for coefficients a_c <= 0 and slopes b_c in [0, 1], the function
 g(x) = sum_c a_c (relu(z_c(x)) - b_c z_c(x)): a sum of concave functions, so that over a box its least value is at a
 corner. sum_c a_c relu(z_c) >= sum_c a_c b_c z_c + min_corners g is never looser than the triangles
 relu(z) <= u (z - l) / (u - l) with b = u / (u - l), each of which takes the worst corner for itself, and can be much
-tighter: it closes networks with small kernels that splitting signs does not.
+tighter: it closes networks with small kernels that ReLU splitting does not.
 """
 
 import itertools
@@ -24,7 +24,7 @@ MOST_INPUTS = 5  # 32 corners
 
 @dataclass(frozen=True, eq=False)
 class MultiNeuron:
-    """What enters a rectifier, (b, corners, *shape), and how far each value may lie from the true one, (b, *shape).
+    """What enters a ReLU, (b, corners, *shape), and how far each value may lie from the true one, (b, *shape).
 
     The values along the first axis of the shape are functions of the same inputs.
     """
@@ -57,7 +57,7 @@ class MultiNeuron:
 
 
 def shares_inputs(graph: Graph, at: int) -> bool:
-    """Whether the values that enter the rectifier at a place are functions of few inputs, many of the same."""
+    """Whether the values that enter the ReLU at a place are functions of few inputs, many of the same."""
     before = graph.nodes[graph.nodes[at].inputs[0]]
     op = before.op
     narrow = isinstance(op, Affine) and 1 < op.terms <= MOST_INPUTS

@@ -1,6 +1,6 @@
 """Star reachability (Tran et al. 2020): affine forms over one growing predicate, layer after layer.
 
-One walk for all of it. What a rectifier or a pool with no certain answer does is a rule: the triangle of the paper, the
+One walk for all of it. What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the
 parallelogram of zonotopes, the two-row polytope the paper compares with, or an exact split into several stars.
 """
 
@@ -79,7 +79,7 @@ class State:
     forms: Mapping[int, AffineForm]
     predicate: Predicate
     count: Count = field(default_factory=Count)
-    seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a rectifier, by node
+    seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a ReLU, by node
     decided: Mapping[int, int] = field(default_factory=dict)  # of the node that comes next, where it is being split
 
     @property
@@ -232,10 +232,10 @@ def _rectified(
     if rule == "zonotope":
         # y = r x + half (1 + e): both corners of the triangle's upper side lie on or under the parallelogram's
         half = np.maximum(-rising * low, high - rising * high) / 2 * (1 + 8 * DOUBLE)
-        size = magnitude(offsets) + magnitude(rows) @ predicate.reach + half
+        size = magnitude(offsets) + magnitude(rows) @ predicate.radius + half
         form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(4 * DOUBLE * size))
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
-    constraints = _triangle(rows, offsets, rising, low, high, m, predicate.reach, rule)
+    constraints = _triangle(rows, offsets, rising, low, high, m, predicate.radius, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
     return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*constraints)
 
@@ -247,12 +247,12 @@ def _triangle(
     low: np.ndarray,
     high: np.ndarray,
     m: int,
-    reach: np.ndarray,
+    radius: np.ndarray,
     rule: Rule,
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Give the rows of y >= x and y <= u (x - l) / (u - l), let out by rounding; y >= 0 is a bound."""
     n = len(low)
-    size = magnitude(rows) @ reach[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
+    size = magnitude(rows) @ radius[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
     spare = 8 * (m + 8) * DOUBLE * size
     own = sparse.identity(n, format="csr")
     above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
@@ -399,7 +399,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
 
 
 def _sizes(stacked: np.ndarray, predicate: Predicate) -> np.ndarray:
-    return magnitude(magnitude(stacked[0]) + predicate.reach @ magnitude(stacked[1:]))
+    return magnitude(magnitude(stacked[0]) + predicate.radius @ magnitude(stacked[1:]))
 
 
 # Several stars: exact
@@ -454,7 +454,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     solver = Solver(predicate)
     for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
         g, c = generators[:, i], float(centre[i])
-        size = 4 * DOUBLE * (abs(c) + magnitude(g) @ predicate.reach[: len(g)])
+        size = 4 * DOUBLE * (abs(c) + magnitude(g) @ predicate.radius[: len(g)])
         if len(predicate.bounds):
             if solver.minimum(g) + c - size >= 0:
                 signs[i] = 1

@@ -1,4 +1,4 @@
-"""Affine maps of the logits, fitted by penalised likelihood: vector, matrix, Dirichlet, structured matrix scaling."""
+"""Affine calibrators of the logits, fitted by penalised likelihood: vector, matrix, Dirichlet, structured."""
 
 from collections.abc import Iterator
 
@@ -132,7 +132,7 @@ class _Likelihood:
 
 
 def _unit_scale(logits: Logits, labels: Labels, shift: np.ndarray | None = None) -> _Likelihood:
-    """Return the likelihood in logits divided by the best temperature, where every map starts."""
+    """Return the likelihood in logits divided by the best temperature, where every calibrator starts."""
     scale = 1 / TemperatureScaling().fit(logits, labels).temperature_
     if shift is not None:  # logits so small that they are lost in the sum: more of it is rounding, magnified
         scale = min(scale, 1e12 / max(float(np.abs(shift).max()), 1e-300))
@@ -322,8 +322,8 @@ class StructuredMatrixScaling(Calibrator):
 
     Scales, mixing weights and shifts each have a normal prior around the best temperature. The variance of each prior
     is estimated in one pass, from how far the likelihood's slopes at the temperature exceed what chance gives them:
-    with g the slopes and H the Hessian, var = (|g|^2 - tr H) / |H|^2. Where there is nothing to learn, the map is the
-    temperature's.
+    with g the slopes and H the Hessian, var = (|g|^2 - tr H) / |H|^2. Where there is nothing to learn, the calibrator
+    is the temperature's.
 
     Property: can change the predicted class. Nothing to choose.
     Reference: Berta, Holzmueller, Jordan, Bach 2025, *Structured matrix scaling* (the structure; the priors' variances

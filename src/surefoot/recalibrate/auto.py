@@ -1,4 +1,4 @@
-"""Choosing a map by proper score on rows that it has not seen: the simplest that is as good as the best."""
+"""Choosing a calibrator by proper score on rows that it has not seen: the simplest that is as good as the best."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ HELD = ("none", "temperature", "temperature-ensemble", "vector", "structured")
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, the held-out score of each map that was tried, and the reason in a sentence.
+    """What was chosen, the held-out score of each calibrator that was tried, and the reason in a sentence.
 
     `why_not` has those of the ladder that could not be tried, and why.
     """
@@ -76,7 +76,7 @@ def choose(
     ladder: Mapping[str, Callable[[], Calibrator]], logits: Logits, labels: Labels,
     by: Literal["nll", "brier"] = "nll", seed: int = 0,
 ) -> Choice:  # fmt: skip
-    """Cross-fit each map over five folds; take the first within one standard error of the best.
+    """Cross-fit each calibrator over five folds; take the first within one standard error of the best.
 
     The standard error is that of the paired difference to the best, row by row. With fewer than ten rows nothing can
     be held out, and the first is taken.
@@ -92,12 +92,12 @@ def choose(
         try:
             with part_of_a_table():
                 rows[name] = _by_row(make, logits, labels, by, seed)
-        except InputError as error:  # a map that refuses so few rows
+        except InputError as error:  # a calibrator that refuses so few rows
             why_not[name] = str(error)
     means = {name: float(values.mean()) for name, values in rows.items()}
     if not any(np.isfinite(mean) for mean in means.values()):
         first = next(iter(ladder))
-        return Choice(first, {}, f"{first}: no map has a finite score on rows that it has not seen.", why_not)
+        return Choice(first, {}, f"{first}: no calibrator has a finite score on rows that it has not seen.", why_not)
     means = {name: mean for name, mean in means.items() if np.isfinite(mean)}
     rows = {name: rows[name] for name in means}
     best = min(means, key=lambda name: means[name])
@@ -122,7 +122,7 @@ def _reason(chosen: str, best: str, means: dict[str, float], errors: dict[str, f
 
 
 def _by_row(make: Callable[[], Calibrator], logits: Logits, labels: Labels, score: str, seed: int) -> np.ndarray:
-    """Compute the score of each row under a map that was learnt on other rows."""
+    """Compute the score of each row under a calibrator that was learnt on other rows."""
     found = np.empty(len(labels))
     for train, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
         batch = make().fit(logits[train], labels[train]).predict_scored(logits[held])
@@ -138,12 +138,12 @@ def score_rows(batch: Scored, labels: Labels, score: str) -> Float[np.ndarray, "
 
 
 class Auto(Calibrator):
-    """Try a ladder of maps, and take the simplest that is as good as the best on rows it has not seen.
+    """Try a ladder of calibrators, and take the simplest that is as good as the best on rows it has not seen.
 
     The ladder: none, temperature, temperature ensemble, spline, vector, structured matrix (below 300 classes),
     isotonic after a temperature. Where no row is wrong, or none right, only those that a prior holds. See `choose` for
-    the rule; `why_` says what was found. Where the map that was chosen makes the score worse on the very rows that it
-    is then learnt on, nothing is done.
+    the rule; `why_` says what was found. Where the calibrator that was chosen makes the score worse on the very rows
+    that it is then learnt on, nothing is done.
 
     Property: prefers doing nothing where nothing helps.
 
@@ -167,7 +167,7 @@ class Auto(Calibrator):
 
     @property
     def keeps_accuracy(self) -> bool:
-        """Whether the chosen map does; before `fit`, False: it depends on the rows."""
+        """Whether the chosen calibrator does; before `fit`, False: it depends on the rows."""
         return hasattr(self, "method_") and LADDER[self.method_]().keeps_accuracy
 
     def _learn(self, logits: Logits, labels: Labels) -> Steps:
@@ -181,7 +181,9 @@ class Auto(Calibrator):
         )  # fmt: skip
         if untold:
             what = "wrong" if labels[0] == logits[0].argmax() or logits[0, labels[0]] == logits[0].max() else "right"
-            self.why_ += f" Not one row is {what}: only maps that a prior holds were tried; more rows would tell."
+            self.why_ += (
+                f" Not one row is {what}: only calibrators that a prior holds were tried; more rows would tell."
+            )
         made = LADDER[choice.method]().fit(logits, labels)
         before, after = (
             float(score_rows(m.predict_scored(logits), labels, self.by).mean())

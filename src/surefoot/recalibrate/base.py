@@ -1,4 +1,4 @@
-"""What every recalibrator is: a scikit-learn estimator from logits to probabilities."""
+"""What every calibrator is: a scikit-learn estimator from logits to probabilities."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -27,21 +27,21 @@ _LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, 
 
 @dataclass(frozen=True)
 class AffineCalibrator:
-    """The map z -> weight z + bias of logits; a softmax follows. What can be appended to a deployed network."""
+    """The calibrator z -> weight z + bias of logits; a softmax follows. What can be appended to a deployed network."""
 
     weight: Float[np.ndarray, "k k"]
     bias: Float[np.ndarray, " k"]
 
 
 class Calibrator(ClassifierMixin, BaseEstimator, ABC):
-    """A map from logits to probabilities, learnt on held-out data.
+    """A calibrator from logits to probabilities, learnt on held-out data.
 
-    Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `steps_`: steps that are applied, written
-    to a file and translated to ONNX without this class.
+    Settings in `__init__`; learnt values end in `_`. What is learnt is a value, `steps_`: steps that are applied,
+    written to a file and translated to ONNX without this class.
 
     A logit of -inf is a class that the row cannot have; so is one that is far below the others by any other number,
-    such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Maps that mix classes
-    refuse to learn from such rows, and to be applied to -inf.
+    such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Calibrators that mix
+    classes refuse to learn from such rows, and to be applied to -inf.
     """
 
     n_classes_: int
@@ -50,19 +50,19 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     steps_: Steps
     at_bound_: bool
 
-    _learns = True  # whether rows decide on the map at all
+    _learns = True  # whether rows decide on the calibrator at all
     _by_likelihood = False  # whether it minimises the NLL, and so must not raise it on its own rows
-    _reads_zeros = False  # whether it hands stored zeros on to other maps
+    _reads_zeros = False  # whether it hands stored zeros on to other calibrators
     _mixes = False  # whether the logit of one class decides on others by its size
 
     @final
     def fit(self: R, logits: ArrayLike, y: ArrayLike) -> R:
-        """Learn the map from logits (n, k) and labels y (n,) that the network was not trained on.
+        """Learn the calibrator from logits (n, k) and labels y (n,) that the network was not trained on.
 
-        `at_bound_` says that these rows alone do not bound the map: not one of them is wrong, or none right, or a
-        search ended where it ends.
+        `at_bound_` says that these rows alone do not bound the calibrator: not one of them is wrong, or none right, or
+        a search ended where it ends.
 
-        Property: a map that is fitted by likelihood never raises the NLL of its own rows.
+        Property: a calibrator that is fitted by likelihood never raises the NLL of its own rows.
 
         Raises:
             InputError: NaN or infinite rows, probabilities instead of logits, labels out of range, no rows, one class,
@@ -88,7 +88,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
 
     @final
     def set_steps(self: R, steps: Steps, classes: int) -> R:
-        """Take a map that was learnt before, of so many classes.
+        """Take a calibrator that was learnt before, of so many classes.
 
         Raises:
             InputError: not a list of steps from logits to probabilities (`checks.check_steps`).
@@ -105,7 +105,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
         Raises:
             NotFittedError: `fit` was not called.
             InputError: not logits, another number of classes than in `fit`, or a class that is absent from a row where
-                the map mixes classes.
+                the calibrator mixes classes.
         """
         rows, _ = self._checked(logits)
         stored = self._as_stored(logits)
@@ -115,7 +115,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
         """Compute logarithms of recalibrated probabilities (n, k), also of those that float64 cannot hold.
 
-        -inf where a map gives a probability of 0. Raises as `predict_proba`.
+        -inf where a calibrator gives a probability of 0. Raises as `predict_proba`.
         """
         rows, _ = self._checked(logits)
         logs = log_scores(self.steps_, rows)
@@ -135,12 +135,12 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
         return scored_by(self.steps_, rows, floor) if stored is None else Scored.of_probs(stored, floor)
 
     def _as_stored(self, logits: ArrayLike) -> Probs | None:
-        """Return stored probabilities as they are where the map does nothing: a last digit can change a bin."""
+        """Return stored probabilities as they are where the calibrator does nothing: a last digit can change a bin."""
         return stored_probs(logits) if len(self.steps_) == 1 and isinstance(self.steps_[0], Softmax) else None
 
     def _checked(self, logits: ArrayLike) -> tuple[Logits, float | None]:
-        """Return logits that the map may be applied to, and what a stored 0 counts as."""
-        check_is_fitted(self, "map_")
+        """Return logits that the calibrator may be applied to, and what a stored 0 counts as."""
+        check_is_fitted(self, "steps_")
         plain, floor = _as_taken(self.steps_, logits)
         table = check_logits(plain)
         if table.shape[1] != self.n_classes_:
@@ -157,8 +157,8 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
 
     @final
     def as_affine(self) -> AffineCalibrator | None:
-        """Return the fitted map as an affine one before the softmax, or None where it is not."""
-        check_is_fitted(self, "map_")
+        """Return the fitted calibrator as an affine one before the softmax, or None where it is not."""
+        check_is_fitted(self, "steps_")
         if not (len(self.steps_) == 2 and isinstance(self.steps_[0], Affine) and isinstance(self.steps_[1], Softmax)):
             return None
         weight, k = self.steps_[0].weight, self.n_classes_
@@ -181,7 +181,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
 
 
 def _as_taken(steps: Steps, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
-    """Return plain logits as a map takes them: a stored 0 is -inf, or where the map mixes classes the floor's."""
+    """Return plain logits as a calibrator takes them: a stored 0 is -inf, or the floor's where it mixes classes."""
     return (zeros_of(logits)[0], None) if mixes(steps) else without_zeros(logits)
 
 

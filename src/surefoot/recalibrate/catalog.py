@@ -1,4 +1,4 @@
-"""Every recalibrator by name: feeds the command line, the law tests and the documentation."""
+"""Every calibrator by name: feeds the command line, the law tests and the documentation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -74,9 +74,9 @@ CALIBRATORS: dict[str, Callable[..., Calibrator]] = {
 
 
 def find_calibrator(name: str) -> Callable[..., Calibrator]:
-    """Return what makes the recalibrator of that name.
+    """Return what makes the calibrator of that name.
 
     Raises:
-        InputError: there is no such recalibrator; the message lists those there are.
+        InputError: there is no such calibrator; the message lists those there are.
     """
-    return look_up(CALIBRATORS, "recalibrator", name)
+    return look_up(CALIBRATORS, "calibrator", name)

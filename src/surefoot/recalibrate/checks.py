@@ -1,4 +1,4 @@
-"""The door of maps: whoever takes a list of steps takes it from here, so that all who apply it may trust it."""
+"""The door of calibrators: whoever takes a list of steps takes it from here, so that all who apply it may trust it."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def check_steps(steps: tuple[Step, ...], classes: int, given: Domain = Domain.LO
     Every step must take what the one before gives, and its numbers must keep what it gives in its domain: shapes of so
     many classes, everything finite, curves within [0, 1], weights and factors of at least 0.
 
-    Property: rows that a checked map gives are in the simplex, or refused by `apply`.
+    Property: rows that a checked calibrator gives are in the simplex, or refused by `apply`.
 
     Raises:
         InputError: not such a list; the message says which step, what is wrong, and what is allowed.
@@ -42,13 +42,13 @@ def check_steps(steps: tuple[Step, ...], classes: int, given: Domain = Domain.LO
     surefoot.core.errors.InputError: step 2 of 2 (softmax) takes logits, and is given probabilities; ...
     """
     if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
-        raise InputError(f"a map is of a whole number of classes, at least 2; got {classes!r}")
+        raise InputError(f"a calibrator is of a whole number of classes, at least 2; got {classes!r}")
     _check_list(steps, int(classes), given, "")
     return tuple(steps)
 
 
 def check_reach(steps: tuple[Step, ...], largest: float) -> None:
-    """Refuse a checked map that could make more of logits of at most this size than a float64 can hold.
+    """Refuse a checked calibrator that could make more of logits of at most this size than a float64 can hold.
 
     Raises:
         InputError: it could: its probabilities might be no numbers.
@@ -56,7 +56,7 @@ def check_reach(steps: tuple[Step, ...], largest: float) -> None:
     reached = _reach(steps, largest)
     if not reached < 1e307:  # true of NaN
         raise InputError(
-            f"the map could make {reached:.2g} of float32 logits, more than a float64 can hold, and no number of that; "
+            f"the calibrator could make {reached:.2g} of float32 logits, more than a float64 can hold; "
             f"fit it on logits of an ordinary size"
         )
 
@@ -87,7 +87,7 @@ def _reach(steps: tuple[Step, ...], largest: float) -> float:
 
 def _check_list(steps: Any, k: int, given: Domain, where: str) -> None:
     if not isinstance(steps, tuple | list) or not all(type(step) in STEPS.values() for step in steps):
-        raise InputError(f"{where}a map is a tuple of steps, got {steps!r:.60}")
+        raise InputError(f"{where}a calibrator is a tuple of steps, got {steps!r:.60}")
     for i, step in enumerate(steps, 1):
         place = f"{where}step {i} of {len(steps)} ({name_of(step)})"
         if step.takes is not None and not given.serves_as(step.takes):
@@ -101,7 +101,7 @@ def _check_list(steps: Any, k: int, given: Domain, where: str) -> None:
         given = step.gives
     if not given.serves_as(Domain.PROBABILITIES):
         end = "log-softmax and logits need a softmax, scores need normalise" if steps else "it has no step: add softmax"
-        raise InputError(f"{where}a map must end in probabilities, this one ends in {given.value}: {end}")
+        raise InputError(f"{where}a calibrator must end in probabilities, this one ends in {given.value}: {end}")
 
 
 def _who_takes(given: Domain) -> str:

@@ -1,4 +1,4 @@
-"""Any scikit-learn classifier with a recalibrator behind it, as one classifier."""
+"""Any scikit-learn classifier with a calibrator behind it, as one classifier."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from surefoot.recalibrate.temperature import TemperatureScaling
 
 
 class RecalibratedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Fit a classifier, and a recalibrator on its scores of rows that it was not fitted on.
+    """Fit a classifier, and a calibrator on its scores of rows that it was not fitted on.
 
     The scores come from `cv` folds, as in `CalibratedClassifierCV(ensemble=False)`: each row is scored by a copy fitted
     on the others; then the classifier is fitted on all rows. For one that is fitted already, wrap it in
     `sklearn.frozen.FrozenEstimator`. Scores are decision functions, or else logarithms of probabilities, where an exact
     0 counts as the least that the held-out ones were written with (`core.precision`).
 
-    Property: the classes are whatever `y` holds. Accuracy is the classifier's under maps that keep it.
+    Property: the classes are whatever `y` holds. Accuracy is the classifier's under calibrators that keep it.
 
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB

@@ -1,6 +1,6 @@
-"""Curves: fitted maps of one score in [0, 1] to another. Values that a few lines of any language can apply.
+"""Curves: fitted calibrators of one score in [0, 1] to another. Values that a few lines of any language can apply.
 
-A curve's `range` must lie in [0, 1] for a map to take it (`checks.check_steps`).
+A curve's `range` must lie in [0, 1] for a calibrator to take it (`checks.check_steps`).
 """
 
 from dataclasses import dataclass, fields

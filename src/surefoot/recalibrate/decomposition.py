@@ -1,4 +1,4 @@
-"""A proper score taken apart: what a map can repair, and what it cannot."""
+"""A proper score taken apart: what a calibrator can repair, and what it cannot."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,8 @@ class Decomposition:
 
     Attributes:
         score: mean NLL or Brier score as it is.
-        refinement: what is left after the map that suits best, each row judged by a map that has not seen it.
-        calibration: what that map is worth.
-        method: the map.
+        refinement: what is left after the calibrator that suits best, each row judged by a calibrator that has not seen
+        it. calibration: what that calibrator is worth. method: the map.
     """
 
     score: float
@@ -32,17 +31,17 @@ def decompose(
     logits: ArrayLike, y: ArrayLike, by: Literal["nll", "brier"] = "nll",
     ladder: Mapping[str, Callable[[], Calibrator]] = LADDER, seed: int = 0,
 ) -> Decomposition:  # fmt: skip
-    """Split a proper score into refinement and calibration, by the least score that a map of the ladder reaches.
+    """Split a proper score into refinement and calibration, by the least score that a calibrator of the ladder reaches.
 
-    The calibration term is what can be gained by a map; bins are not involved, so it is not biased upwards. It is at
-    least 0: doing nothing is a map.
+    The calibration term is what can be gained by a calibrator; bins are not involved, so it is not biased upwards. It
+    is at least 0: doing nothing is a map.
 
-    Property: calibration 0 for a model that no map of the ladder improves on held-out rows.
+    Property: calibration 0 for a model that no calibrator of the ladder improves on held-out rows.
 
     Raises:
         InputError: tables that are not logits and labels, or fewer than ten rows.
 
-    Reference: Broecker 2009 (the decomposition); Berta, Holzmueller, Jordan, Bach 2025 (variational, by maps).
+    Reference: Broecker 2009 (the decomposition); Berta, Holzmueller, Jordan, Bach 2025 (variational, by calibrators).
 
     >>> import numpy as np
     >>> z = np.random.default_rng(0).normal(size=(900, 3)); noise = np.random.default_rng(1).gumbel(size=(900, 3))
@@ -54,7 +53,9 @@ def decompose(
     labels = check_labels(y, *table.shape)
     choice = choose(ladder, table, labels, by, seed)
     if not choice.scores or "none" not in choice.scores:
-        raise InputError(f"ten rows at least are needed to judge a map on rows it has not seen, got {len(table)}")
+        raise InputError(
+            f"ten rows at least are needed to judge a calibrator on rows it has not seen, got {len(table)}"
+        )
     best = min(choice.scores, key=lambda name: choice.scores[name])
     refinement = choice.scores[best]
     return Decomposition(choice.scores["none"], refinement, choice.scores["none"] - refinement, best)

@@ -1,4 +1,4 @@
-"""A fitted recalibrator as a JSON file that a person can read, any language can apply, and that runs nothing."""
+"""A fitted calibrator as a JSON file that a person can read, any language can apply, and that runs nothing."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -17,20 +17,20 @@ from surefoot.recalibrate.curves import CURVES, CalibrationCurve
 from surefoot.recalibrate.focal import undo
 from surefoot.recalibrate.steps import STEPS, Softmax, Step, affine, scaling, to_plain
 
-FORMAT = "surefoot recalibrator"
+FORMAT = "surefoot calibrator"
 VERSION = 2
-_KNOWN_ELSEWHERE = {"map_", "n_classes_", "n_features_in_", "classes_"}
+_KNOWN_ELSEWHERE = {"steps_", "n_classes_", "n_features_in_", "classes_"}
 
 
 def save_calibrator(calibrator: Calibrator, path: Path | str) -> None:
-    """Write the map (its steps), and by which recalibrator with which settings it was learnt.
+    """Write the calibrator (its steps), and by which calibrator with which settings it was learnt.
 
     The schema is in docs/guide/recalibrating.md.
 
     Raises:
         NotFittedError: there is nothing learnt to write.
     """
-    check_is_fitted(calibrator, "map_")
+    check_is_fitted(calibrator, "steps_")
     learnt = {n: v for n, v in vars(calibrator).items() if n.endswith("_") and n not in _KNOWN_ELSEWHERE}
     record = {
         "format": FORMAT,
@@ -53,7 +53,7 @@ def load_calibrator(path: Path | str) -> Calibrator:
     """
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise FileError(f"{path} is not a recalibrator file (no 'format': '{FORMAT}' in it)")
+        raise FileError(f"{path} is not a calibrator file (no 'format': '{FORMAT}' in it)")
     if record.get("version") not in (1, VERSION):
         raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in CALIBRATORS.values()}
@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float) and not np.isfinite(value):
-        return None  # JSON has no such numbers; what the map computes is in its steps
+        return None  # JSON has no such numbers; what the calibrator computes is in its steps
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -107,7 +107,7 @@ def _setting(value: Any) -> Any:
 
 
 def steps_from_plain(value: Any) -> tuple[Step, ...]:
-    """Read the list of steps that `to_plain` wrote. Whether it is a legal map is `check_steps`'s affair.
+    """Read the list of steps that `to_plain` wrote. Whether it is a legal calibrator is `check_steps`'s affair.
 
     Raises:
         InputError: it is damaged; the message says which step, and what a step of that name holds.

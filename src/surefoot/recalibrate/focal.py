@@ -1,4 +1,4 @@
-"""The undo map: what focal training does to confidence in the population, inverted in closed form."""
+"""The undo calibrator: what focal training does to confidence in the population, inverted in closed form."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Logarithms of what a map gives, where its last steps know them: a probability that underflows is not lost."""
+"""Logarithms of what a calibrator gives, where its last steps know them: a probability that underflows is not lost."""
 
 from typing import cast
 
@@ -12,7 +12,7 @@ from surefoot.recalibrate.steps import Mix, Normalise, Reweigh, Softmax, Step, a
 
 
 def scored_by(steps: tuple[Step, ...], logits: Logits, floor: float | None = None) -> Scored:
-    """Take logits (n, k) through steps; keep logarithms where the map ends in a softmax, or in a mixture of those.
+    """Take logits (n, k) through steps; keep logarithms where they end in a softmax, or in a mixture of those.
 
     With a floor -inf is a stored probability of 0, which counts as that.
 
@@ -23,7 +23,7 @@ def scored_by(steps: tuple[Step, ...], logits: Logits, floor: float | None = Non
 
 
 def log_scores(steps: tuple[Step, ...], logits: Logits) -> Logits | None:
-    """Compute logarithms of scores proportional to the probabilities of a map; None where its last step loses them.
+    """Compute logarithms of scores proportional to a calibrator's probabilities; None where its last step loses them.
 
     >>> log_scores((Softmax(),), np.array([[0.0, -2000.0]]))
     array([[    0., -2000.]])

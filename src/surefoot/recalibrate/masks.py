@@ -1,7 +1,7 @@
 """Classes that are absent from a row: their logit is -inf, or so low that no temperature considered gives them a share.
 
-Softmax and its temperature leave an absent class at 0 whatever number stands for it. A map that mixes classes would put
-that number into the others, so it refuses the row.
+Softmax and its temperature leave an absent class at 0 whatever number stands for it. A calibrator that mixes classes
+would put that number into the others, so it refuses the row.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def refuse_lifted(steps: tuple[Step, ...], logits: Logits) -> None:
             if lifted.any():
                 row, column = np.argwhere(lifted)[0]
                 raise InputError(
-                    f"logits row {row} holds -inf in column {column}, whose weight in this map is not above 0: the "
+                    f"logits row {row} holds -inf in column {column}, whose weight is not above 0: the "
                     f"class would not stay absent; use temperature scaling"
                 )
 
@@ -89,7 +89,7 @@ def one_sided(logits: Logits, labels: Labels) -> bool:
 
 
 def mixes(steps: tuple[Step, ...]) -> bool:
-    """Whether a map lets the logits of one class decide on others by their size: a matrix, or a network of them."""
+    """Whether a calibrator lets the logits of one class decide on others by their size: a matrix, or a network."""
     return any(
         isinstance(step, RowTemperature)
         or (isinstance(step, Affine) and step.weight.ndim == 2)

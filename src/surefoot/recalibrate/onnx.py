@@ -1,4 +1,4 @@
-"""Maps, and networks with their maps, as ONNX graphs: calibrated probabilities without Python.
+"""Maps, and networks with their calibrators, as ONNX graphs: calibrated probabilities without Python.
 
 Each step becomes a few nodes in float64, whatever the type of the logits; the output is float32.
 """
@@ -264,9 +264,9 @@ def calibrator_to_onnx(calibrator: Calibrator, dtype: int = TensorProto.FLOAT) -
 
     Raises:
         NotFittedError: there is nothing learnt to write.
-        InputError: a map that could make more of float32 logits than a float64 can hold.
+        InputError: a calibrator that could make more of float32 logits than a float64 can hold.
     """
-    check_is_fitted(calibrator, "map_")
+    check_is_fitted(calibrator, "steps_")
     check_reach(calibrator.steps_, float(np.finfo(np.float32).max))
     k = calibrator.n_classes_
     w = _Writer(k)
@@ -289,14 +289,14 @@ def model_to_onnx(
 
     Arguments:
         model: a network whose output is logits (n, k); or the ONNX graph of one, or its file.
-        recalibrator: fitted on the logits of that network.
+        calibrator: fitted on the logits of that network.
         example: an input (n, ...) of a PyTorch network, on its device; the first dimension is free in the graph.
 
     Raises:
         InputError: no example for a PyTorch network, a graph with another output than logits (n, k), or one that ONNX
             Runtime, where it is installed, does not load.
     """
-    check_is_fitted(calibrator, "map_")
+    check_is_fitted(calibrator, "steps_")
     if isinstance(model, torch.nn.Module):
         if example is None:
             raise InputError("exporting a PyTorch network needs an example input: example=torch.zeros(1, ...)")
@@ -308,11 +308,13 @@ def model_to_onnx(
     output = network.graph.output[0]
     last = next((node.op_type for node in network.graph.node if output.name in node.output), "")
     if last in ("Softmax", "LogSoftmax"):
-        raise InputError(f"the network ends in a {last}, and the map takes logits: cut it off, or export up to there")
+        raise InputError(
+            f"the network ends in a {last}, and the calibrator takes logits: cut it off, or export up to there"
+        )
     k = calibrator.n_classes_
     shape = [d.dim_value for d in output.type.tensor_type.shape.dim]
     if len(shape) != 2 or shape[1] not in (0, k):
-        raise InputError(f"the network's output has shape {shape}, the map was fitted on logits (n, {k})")
+        raise InputError(f"the network's output has shape {shape}, the calibrator was fitted on logits (n, {k})")
     opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
     if opset < _OPSET:
         network = onnx.version_converter.convert_version(network, _OPSET)
@@ -359,7 +361,7 @@ def _check_runs(model: onnx.ModelProto) -> None:
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"ONNX Runtime does not load the network with its map: {reason}") from error
+        raise InputError(f"ONNX Runtime does not load the network with its calibrator: {reason}") from error
 
 
 def _same_opset(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:

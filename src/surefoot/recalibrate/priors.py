@@ -57,12 +57,12 @@ def estimate_priors(probs: ArrayLike, trained: ArrayLike, tolerance: float = 1e-
 
 
 def with_priors(calibrator: R, trained: ArrayLike, new: ArrayLike) -> R:
-    """Return a fitted recalibrator for other priors: p_j proportional to p_j new_j / trained_j.
+    """Return a fitted calibrator for other priors: p_j proportional to p_j new_j / trained_j.
 
     Property: exact where only the priors differ and the recalibrated probabilities are the true ones.
 
     Raises:
-        NotFittedError: the recalibrator is not fitted.
+        NotFittedError: the calibrator is not fitted.
         InputError: shares that are not numbers with sum 1, or trained ones of 0.
 
     >>> from surefoot.recalibrate import Identity
@@ -70,7 +70,7 @@ def with_priors(calibrator: R, trained: ArrayLike, new: ArrayLike) -> R:
     >>> with_priors(fitted, [0.5, 0.5], [0.8, 0.2]).predict_proba([[2.0, 2.0]])
     array([[0.8, 0.2]])
     """
-    check_is_fitted(calibrator, "map_")
+    check_is_fitted(calibrator, "steps_")
     k = calibrator.n_classes_
     factors = _check_priors(new, k, "the new priors") / _check_priors(
         trained, k, "the trained priors", np.finfo(float).tiny

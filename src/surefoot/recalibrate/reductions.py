@@ -1,4 +1,4 @@
-"""Multiclass maps from binary calibrators: one class against the rest, or the predicted class alone."""
+"""Multiclass calibrators from binary calibrators: one class against the rest, or the predicted class alone."""
 
 import numpy as np
 

@@ -1,10 +1,10 @@
-"""Steps: what a fitted map does to a row of logits, one small operation after another.
+"""Steps: what a fitted calibrator does to a row of logits, one small operation after another.
 
-Every recalibrator, whatever it learns, leaves a list of these. So there is one way to apply a map, one file format
-(docs/guide/recalibrating.md has the schema), and one translation to ONNX, whatever the number of recalibrators.
+Every calibrator, whatever it learns, leaves a list of these. So there is one way to apply a calibrator, one file format
+(docs/guide/recalibrating.md has the schema), and one translation to ONNX, whatever the number of calibrators.
 
-A step takes rows (n, k) and gives rows (n, k), in float64, and says of which `Domain` they are. `checks.check_steps` says
-whether a list of steps leads from logits to probabilities.
+A step takes rows (n, k) and gives rows (n, k), in float64, and says of which `Domain` they are. `checks.check_steps`
+says whether a list of steps leads from logits to probabilities.
 """
 
 from dataclasses import dataclass, fields
@@ -297,7 +297,7 @@ def _check_range(rows: Rows, place: int, step: "Step") -> None:
     if not np.isfinite(peak).all():
         row = int(np.argmin(np.isfinite(peak)))
         raise InputError(
-            f"step {place} of the map ({name_of(step)}) makes {peak[row]} of row {row}: its logits become larger than "
+            f"step {place} ({name_of(step)}) makes {peak[row]} of row {row}: its logits become larger than "
             f"a float64 can be; divide the logits, or the step's weights"
         )
 

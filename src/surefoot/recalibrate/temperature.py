@@ -48,8 +48,9 @@ def _slope_and_curvature(logits: Logits, labels: Labels, beta: float) -> tuple[f
 def prior_weight(logits: Logits, labels: Labels) -> float:
     """Compute the weight, against that of the rows, of a prior that holds a fit to them where none is wrong.
 
-    1 there, a factor e less with every wrong row, 0 from 28 on: without a wrong row every sharper map is more likely,
-    and wrong rows bound it. So it vanishes as rows are added, unless the model is never wrong, which tells nothing.
+    1 there, a factor e less with every wrong row, 0 from 28 on: without a wrong row every sharper calibrator is more
+    likely, and wrong rows bound it. So it vanishes as rows are added, unless the model is never wrong, which tells
+    nothing.
     """
     wrong = np.count_nonzero(logits[np.arange(len(labels)), labels] < logits.max(1))
     return float(np.exp(-float(wrong))) if wrong < _ENOUGH_WRONG else 0.0
@@ -120,7 +121,7 @@ def evenly(n: int, most: int) -> np.ndarray:
 
 
 def absent_below(logits: Logits, labels: Labels, temperature: float) -> float:
-    """Return how far below its row's largest logit a class counts as absent to a map that mixes classes.
+    """Return how far below its row's largest logit a class counts as absent to a calibrator that mixes classes.
 
     Where its probability underflows at the best temperature (as far as that is within reason), it is a thousand times
     the scale of logits away, and ten times further than any row's label is.

@@ -81,7 +81,7 @@ def model_card(made: Assessment) -> str:
         "",
         f"Map: {made.why or made.evaluation.method}",
         "",
-        "| | as it is | after the map | a calibrated model would show |",
+        "| | as it is | after the calibrator | a calibrated model would show |",
         "|---|---|---|---|",
     ]
     for name in SHOWN:
@@ -92,8 +92,8 @@ def model_card(made: Assessment) -> str:
             body.append(f"| {METRICS[name].title} | {cells[0]} | {cells[1]} | {last} |")
     body += [
         "",
-        f"Measured on {before.n:,} rows that neither training nor the map saw. Files: `calibrated.onnx` (the network",
-        "and its map), `map.json`, `small.onnx` (the same answers from fewer units, where there is one),",
+        f"Measured on {before.n:,} rows that neither training nor the calibrator saw. Files: `calibrated.onnx` (the",
+        "network and its calibrator), `map.json`, `small.onnx` (the same answers, fewer units),",
         "`report.html`, `assessment.json`.",
         "",
         "## What this cannot tell",

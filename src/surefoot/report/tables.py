@@ -85,7 +85,7 @@ def _floor(name: str, r: Reading) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Lay out the paper's table: one before and one after the recalibrator."""
+    """Lay out the paper's table: one before and one after the calibrator."""
     tables = []
     for stage in STAGES:
         table = Table(title=f"{stage} {comparison.method}", title_justify="left")
@@ -118,7 +118,7 @@ def format_value(column: str, value: ColumnValue) -> str:
 
 
 def format_temperature(row: Row) -> str:
-    """Format the mean temperature of a loss, a dash for maps without one."""
+    """Format the mean temperature of a loss, a dash for calibrators without one."""
     return _plus_minus(row.temperature.mean, row.temperature.half_width, 2)
 
 

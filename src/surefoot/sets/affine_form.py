@@ -19,9 +19,9 @@ class AffineForm:
     """x = centre + sum_i a_i generators[i] + sum_j a_(m+j) sizes[j] at places[j] + e, |e| <= error, for any shape.
 
     Shared variables keep their places, so forms of two branches add generator by generator; missing ones are 0.
-    The last n generators have one entry each and are kept as its place and size: what a rectifier adds, and the pixels
+    The last n generators have one entry each and are kept as its place and size: what a ReLU adds, and the pixels
     of a box, so that layers of large images fit. The first affine map makes them dense.
-    The error holds what rounding may have lost: it passes through rectifiers and maxima unchanged, since these never
+    The error holds what rounding may have lost: it passes through ReLUs and maxima unchanged, since these never
     enlarge a difference.
     """
 
@@ -121,12 +121,12 @@ class AffineForm:
 
     def size(self, predicate: Predicate) -> Tensor:
         """Return |centre| + sum |generators| |a|: what rounding is relative to, as `rounding.magnitude` has it."""
-        reach = torch.from_numpy(predicate.reach[: self.variables])
-        size = self.centre.abs() + self.weighted(reach, absolute=True)
+        radius = torch.from_numpy(predicate.radius[: self.variables])
+        size = self.centre.abs() + self.weighted(radius, absolute=True)
         nothing = size == 0
         if bool(nothing.any()):  # or its products were too small
-            nothing &= self.weighted(torch.ones_like(reach), absolute=True) == 0
-        return torch.where(nothing, 0.0, size + LEAST * (1 + reach.sum()))
+            nothing &= self.weighted(torch.ones_like(radius), absolute=True) == 0
+        return torch.where(nothing, 0.0, size + LEAST * (1 + radius.sum()))
 
     def affine(
         self,

@@ -54,7 +54,7 @@ class Predicate:
         return len(self.lower)
 
     @property
-    def reach(self) -> Float[np.ndarray, " m"]:
+    def radius(self) -> Float[np.ndarray, " m"]:
         """The largest magnitude of each variable."""
         return magnitude(np.maximum(np.abs(self.lower), np.abs(self.upper)))
 
@@ -78,7 +78,7 @@ class Predicate:
         low, high = self.lower.copy(), self.upper.copy()
         least = np.minimum(row * low[:m], row * high[:m])
         slack = bound - least.sum()
-        slack += 4 * (m + 4) * DOUBLE * (magnitude(row) @ self.reach[:m] + abs(bound))
+        slack += 4 * (m + 4) * DOUBLE * (magnitude(row) @ self.radius[:m] + abs(bound))
         if slack < 0:
             return None
         with np.errstate(divide="ignore", over="ignore"):
@@ -96,7 +96,7 @@ class Predicate:
         """Bound directions · a from below over the box alone, rounded outward."""
         m = directions.shape[1]
         value = directions.clip(min=0) @ self.lower[:m] + directions.clip(max=0) @ self.upper[:m]
-        return value - 4 * (m + 4) * DOUBLE * (magnitude(directions) @ self.reach[:m])
+        return value - 4 * (m + 4) * DOUBLE * (magnitude(directions) @ self.radius[:m])
 
     def dual_minimum(self, direction: np.ndarray, multipliers: np.ndarray) -> float:
         """Bound direction · a from below by weak duality, whatever the multipliers of the rows.
@@ -112,7 +112,7 @@ class Predicate:
         value = np.minimum(reduced * self.lower, reduced * self.upper).sum() - self.bounds @ y
         rows, most = abs(self.rows), magnitude(y)
         rows.data = magnitude(rows.data)
-        size = (magnitude(f) + rows.T @ most) @ self.reach + magnitude(self.bounds) @ most
+        size = (magnitude(f) + rows.T @ most) @ self.radius + magnitude(self.bounds) @ most
         return float(value - 4 * (self.variables + len(y) + 8) * DOUBLE * size)
 
 

@@ -75,8 +75,8 @@ class Unsafe:
 class Query:
     """Is there an input in the box [lower, upper] (flat) whose output lies in one of the unsafe polytopes?
 
-    `constraints` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those inputs
-    for which no float64 holds them: the box is rounded outward there.
+    `constraints` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those
+    inputs for which no float64 holds them: the box is rounded outward there.
 
     Raises:
         InputError: bounds that are not finite, of different lengths, or a lower above an upper; no unsafe set.
@@ -107,7 +107,8 @@ class Query:
     def distance(self, x: np.ndarray) -> float:
         """Return how far one input (d,) lies outside of the region, rounded upwards: 0 exactly where it lies inside.
 
-        The largest over inputs of the distance from the box, and over the rows that cut it of (row x - bound) / |row|.
+        The largest over inputs of the distance from the box, and over the its linear input constraints of (row x -
+        bound) / |row|.
         """
         far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)
         outside = [Fraction(0)]

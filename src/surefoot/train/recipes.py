@@ -28,7 +28,7 @@ class Recipe:
         precision: as `lightning.Trainer`'s.
         channels_last: memory format of networks for images.
         compile: compile the network where that pays, on a GPU.
-        l1: weight of the sum of the weights' absolute values, beside the mean loss: more rectifiers become stable.
+        l1: weight of the sum of the weights' absolute values, beside the mean loss: more ReLUs become stable.
         adversarial: train on the worst inputs within this l-infinity distance, before normalisation (bytes count as
             [0, 1]), found by one step of the gradient from a random start.
     """

@@ -29,7 +29,7 @@ ASCENT = 20
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """Bounds for every input of a region, in real arithmetic, after the map: `label` is the class at its centre.
+    """Bounds for every input of a region, in real arithmetic, after the calibrator: `label` is the class at its centre.
 
     `stays` says that no input of the region has another class; `lower` and `upper` bound every class's probability.
     """
@@ -61,7 +61,7 @@ def certify(network: Network, region: Region, calibrator: Calibrator | None = No
     opposite is convex, is improved by cutting planes: each tangent is one more linear bound, sound by itself.
 
     Raises:
-        InputError: a map of another number of classes, or one without bounds.
+        InputError: a calibrator of another number of classes, or one without bounds.
 
     Reference: Wei et al. 2023 (arXiv 2303.01713) for the bounds on softmax; deterministic, where Emde et al. 2024
     (arXiv 2405.13922) and Kumar et al. 2020 (arXiv 2009.08061) smooth by noise.
@@ -69,7 +69,7 @@ def certify(network: Network, region: Region, calibrator: Calibrator | None = No
     steps: tuple[Step, ...] = (Softmax(),) if calibrator is None else calibrator.steps_
     k = network.outputs
     if calibrator is not None and calibrator.n_classes_ != k:
-        raise InputError(f"the map is of {calibrator.n_classes_} classes; the network has {k}")
+        raise InputError(f"the calibrator is of {calibrator.n_classes_} classes; the network has {k}")
     there, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
     graph = there.pooled
     if isinstance(steps[0], Affine):
@@ -103,7 +103,7 @@ def _appended(graph: Graph, step: Affine) -> Graph:
 
 
 class _Bounds:
-    """Linear functions of a graph's outputs over a box, bounded from below by back-substitution with ascent."""
+    """Linear functions of a graph's outputs over a box, bounded from below by CROWN with ascent."""
 
     def __init__(self, graph: Graph, lower: np.ndarray, upper: np.ndarray) -> None:
         shape = (1, *graph.input_shape)

@@ -1,8 +1,9 @@
-"""What a fitted map makes of logits that are known only within bounds.
+"""What a fitted calibrator makes of logits that are known only within bounds.
 
 Bounds travel as one of two things, after the domain of what they bound: upper bounds on all differences of logits
-(softmax sees nothing else), or a box of scores. Each step of a map takes one to the other; the ends are let out by far
-more than its arithmetic rounds. A bound that is no number (infinite ones were subtracted) is no bound: it is let go.
+(softmax sees nothing else), or a box of scores. Each step of a calibrator takes one to the other; the ends are let out
+by far more than its arithmetic rounds. A bound that is no number (infinite ones were subtracted) is no bound: it is let
+go.
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
     Property: sound. Ends are attained for a softmax of one class's differences, and for monotone curves of them.
 
     Raises:
-        InputError: steps that are no map of what is given (`check_steps`), a temperature that depends on the row, or an
+        InputError: steps that are no calibrator of what is given (`check_steps`), a temperature that depends on the
+        row, or an
             affine map of several weights: append it to the network, where it is bounded whole.
     """
     is_logits = isinstance(known, Differences)
@@ -143,7 +145,9 @@ def _cleared(upper: np.ndarray) -> Differences:
 def _scaled(step: Affine, known: Differences) -> Differences:
     """One factor, and biases: exact. Several belong to the network, where they are bounded whole."""
     if step.weight.ndim:
-        raise InputError("an affine map of several weights must be the map's first step: append it to the network")
+        raise InputError(
+            "an affine map of several weights must be the calibrator's first step: append it to the network"
+        )
     factor = float(step.weight)
     upper = known.upper if factor > 0 else known.upper.T  # z_j - z_i, where the factor turns it round
     moved = abs(factor) * upper if factor else np.zeros_like(upper)

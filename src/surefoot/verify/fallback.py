@@ -1,4 +1,4 @@
-"""Finish the boxes that halving leaves open by splitting signs: near the least margin halving needs ever more."""
+"""Finish the boxes that halving leaves open by ReLU splitting: near the least margin halving needs ever more."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ SUSPECTS = 4
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is asked of every box: of the network, and of the same with its conjunctions written as rectifiers."""
+    """What is asked of every box: of the network, and of the same with its conjunctions written as ReLUs."""
 
     graph: Graph
     query: Query

@@ -112,7 +112,7 @@ class Frontier:
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
     halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
-    substitution bounds. `certifiable`: only by what certificates speak of, neither rectifiers nor rows taken together.
+    substitution bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
     the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
     """
@@ -317,7 +317,7 @@ def bound_sets(
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""
     shape = (-1, *graph.input_shape)
     region = Box(low.reshape(shape), high.reshape(shape))
-    made = relax(graph, region, arithmetic, _TIGHTEN[effort], corners=not certifiable)
+    made = relax(graph, region, arithmetic, _TIGHTEN[effort], multi_neuron=not certifiable)
     weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
     out = len(graph.nodes) - 1
     bounds, slopes = _bound_rows(made, out, weights, None)

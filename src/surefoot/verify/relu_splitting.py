@@ -1,7 +1,7 @@
-"""Split on the signs of rectifiers until every part is proven: complete, given time.
+"""Split on the signs of ReLUs until every part is proven: complete, given time.
 
-A part is a list of decided signs. Its bound is the dual ascent of `reach.alpha_crown`, with a multiplier for each decided
-sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounded pass in float64.
+A part is a list of decided signs. Its bound is the alpha-CROWN of `reach.alpha_crown`, with a multiplier for each
+decided sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounded pass in float64.
 """
 
 import heapq
@@ -22,7 +22,7 @@ from surefoot.spec.query import Query
 
 ITERATIONS = 20
 AT_ONCE = 64
-CANDIDATES = 12  # rectifiers that are tried before one is chosen
+CANDIDATES = 12  # ReLUs that are tried before one is chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +30,10 @@ class Subproblem:
     """Some of the region: an unsafe set, the signs decided so far, and where its ascent may start."""
 
     unsafe: int
-    signs: tuple[tuple[int, int, int], ...] = ()  # (rectifier, which of its values, 1 or -1)
+    signs: tuple[tuple[int, int, int], ...] = ()  # (ReLU, which of its values, 1 or -1)
     choice: Choice = field(default_factory=Choice)  # (1, *shape) each
     bound: float = -np.inf
-    options: tuple[tuple[int, int], ...] = ()  # rectifiers worth splitting
+    options: tuple[tuple[int, int], ...] = ()  # ReLUs worth splitting
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +241,7 @@ class _Search:
         return bounds - 4e-16 * offsets.abs(), double, trace
 
     def _scored(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
-        """Remember for each part which rectifiers lose most: coefficient times the triangle's height."""
+        """Remember for each part which ReLUs lose most: coefficient times the triangle's height."""
         if not self.places:  # linear over the whole region: nothing to split
             return parts
         scores = []

@@ -44,9 +44,9 @@ Method = Literal[
 ]
 Stage = Callable[[], Verdict | None]
 _PROVING = ("auto", "ascent", "split", "divide")
-FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before splitting signs
-FEW_VALUES = 2000  # of rectifiers, pools and products
-SOME_PARTS = 512  # that splitting signs may take between two ways of dividing
+FEW_INPUTS = 20  # up to so many free inputs, dividing the region is tried before ReLU splitting
+FEW_VALUES = 2000  # of ReLUs, pools and products
+SOME_PARTS = 512  # that ReLU splitting may take between two ways of dividing
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 SAMPLING = 0.05  # of the work, at most
 QUICK_PGD = 0.3  # likewise of an attack, and of a zonotope
@@ -58,7 +58,7 @@ SAMPLES = 200_000  # where inputs are few
 class Network:
     """A network ready to be proven things about."""
 
-    graph: Graph  # float64, ends in logits, max pooling written with rectifiers
+    graph: Graph  # float64, ends in logits, max pooling written with ReLUs
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
     whole: Graph  # float64, up to the network's own outputs: with a softmax, if it ends in one
@@ -358,7 +358,7 @@ class _Run:
                 if free <= MANY_INPUTS and not self.prove:  # a certificate says nothing of zonotopes
                     first.append(self.zonotope)
                 first.append(self.attack_thoroughly)
-                if few and self.constraints is None:  # halves of boxes know nothing of rows that cut them
+                if few and self.constraints is None:  # halves of boxes know nothing of linear input constraints
                     half = [partial(self.curved, 0.5)] if not self.prove and is_treated(self.network.graph) else []
                     once, *more = self.dividing()
                     few_parts = [] if self.prove else [lambda: self.split(SOME_PARTS, 0.1)]  # deep networks, few parts
@@ -512,7 +512,7 @@ class _Run:
         until = self.deadline.share(share)
         graph, query = self.for_signs()
         tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
-        relaxation = relax(graph, self.region, REAL, tighten, corners=not self.prove, constraints=self.constraints)
+        relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
         found = split_relus(relaxation, query, until, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("split")
@@ -525,7 +525,7 @@ class _Run:
         return self.holds(found.margin, method, deployed, proof, parts=found.parts)
 
     def for_signs(self) -> tuple[Graph, Query]:
-        """Conjunctions become rectifiers of their own, but in certificates, which speak of the network alone."""
+        """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
         if self.prove or all(len(unsafe.bounds) == 1 for unsafe in self.query.unsafe):
             return self.network.graph, self.query
         sets = [(torch.from_numpy(u.weights), torch.from_numpy(u.bounds)) for u in self.query.unsafe]

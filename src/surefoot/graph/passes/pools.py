@@ -1,4 +1,4 @@
-"""Write max pooling with rectifiers: max(a, b) = a + relu(b - a), a tournament over each window."""
+"""Write max pooling with ReLUs: max(a, b) = a + relu(b - a), a tournament over each window."""
 
 import torch
 
@@ -7,7 +7,7 @@ from surefoot.graph.ops import Add, Concat, ElementwiseAffine, Gather, MaxPool2d
 
 
 def pools_as_relus(graph: Graph) -> Graph:
-    """Replace every max pooling: the same function in real arithmetic, and all that bounds need to know is a rectifier.
+    """Replace every max pooling: the same function in real arithmetic, and all that bounds need to know is a ReLU.
 
     Padding never wins: its places are filled by repeating an element of the same window.
     """
