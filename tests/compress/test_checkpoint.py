@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from planted import hard
-from surefoot.compress import stability
+from surefoot.compress import stability as module
 from surefoot.compress.checkpoint import Journal, covers
 from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
@@ -18,7 +18,7 @@ ENDS = torch.zeros(3).double(), torch.ones(3).double()
 
 def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[Stability, int]:
     count = 0
-    split = stability.split_relus
+    split = module.split_relus
 
     def counted(*arguments: object) -> object:
         nonlocal count
@@ -26,7 +26,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[
         return split(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(stability, "split_signs", counted)
+        patched.setattr(module, "split_relus", counted)
         return stability(hard(), *ENDS, 5.0, journal=journal), count
 
 
