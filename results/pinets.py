@@ -27,7 +27,8 @@ from surefoot.spec.perturbations import ball
 from surefoot.spec.query import robustness
 from surefoot.train import cells, find_recipe, load_model_with_example, run_cell
 from surefoot.verify.many import plain
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "pinets"
@@ -36,7 +37,7 @@ ON_CIFAR = ("linear", "mlp-64", "small-cnn", "pi-small", "pi-small-relu")
 LOSSES = ("ce", "fl-3")
 SEEDS = (0, 1, 2)
 RADII = ("1/64", "1/32", "1/16", "1/8")
-METHODS = ("zonotope", "substitution", "star", "curvature", "auto", "auto 60 s")
+METHODS = ("zonotope", "crown", "star", "curvature", "auto", "auto 60 s")
 PROVEN = ("linear", "mlp-64", "ccp-2", "ccp-4", "ncp-2", "ncp-4", "prod-poly")
 IMAGES, SECONDS = 100, 5.0
 

@@ -38,7 +38,8 @@ from surefoot.spec.query import robustness
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
 from surefoot.verify.many import open_network, plain
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
 from surefoot.verify.stars import star_of_box
 
@@ -246,8 +247,8 @@ def losses(seconds: float, runs: Path) -> None:
             print(name, eps, kept[f"{name} {eps}"], flush=True)
 
 
-CHEAP = ("zonotope", "substitution", "ascent", "auto")
-ALL = ("zonotope", "substitution", "ascent", "relaxed", "polytope", "star", "auto")
+CHEAP = ("zonotope", "crown", "alpha-crown", "auto")
+ALL = ("zonotope", "crown", "alpha-crown", "relaxed", "polytope", "star", "auto")
 
 
 def _images(data: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

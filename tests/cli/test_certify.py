@@ -17,7 +17,7 @@ from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import robustness
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
-from surefoot.verify.run import Network
+from surefoot.verify.network import Network
 from surefoot.verify.stars import over_approximate, star_of_box
 from typed import surefoot
 

@@ -37,5 +37,5 @@ def test_bounds_hold_for_logits_that_move_so_far(name: str) -> None:
 
 def test_a_map_of_other_classes_is_refused() -> None:
     made, _ = fitted("temperature")
-    with pytest.raises(InputError, match="the map is of 4 classes"):
+    with pytest.raises(InputError, match="the calibrator is of 4 classes"):
         at(made, np.zeros((1, 3)), np.zeros(3))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ ENDS = torch.zeros(3).double(), torch.ones(3).double()
 
 def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[Stability, int]:
     count = 0
-    split = module.split_relus
+    split = module.prove_by_relu_splitting
 
     def counted(*arguments: object) -> object:
         nonlocal count
@@ -26,7 +26,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[
         return split(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "split_relus", counted)
+        patched.setattr(module, "prove_by_relu_splitting", counted)
         return stability(hard(), *ENDS, 5.0, journal=journal), count
 
 

@@ -45,7 +45,8 @@ from surefoot.proof.question import (
     region_digest,
 )
 from surefoot.spec.query import Holds, Query, Unsafe
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 CASES = 24_000
 BEFORE = "4 of 4 forged kinds; 214 of 7,200 mutants accepted though false"
@@ -132,7 +133,11 @@ def made(seed: int, folder: Path) -> list[Base]:
     rng = np.random.default_rng(seed)
     bases = [
         _property(f"{method} {kind}", kind, method, int(rng.integers(1 << 30)), folder)
-        for kind, method in (("rectifiers", "divide"), ("rectifiers", "split"), ("products", "divide"))
+        for kind, method in (
+            ("rectifiers", "input-splitting"),
+            ("rectifiers", "relu-splitting"),
+            ("products", "input-splitting"),
+        )
     ]
     bases.append([_equality, _channels][seed % 2](seed, folder, seed % 4 < 2))
     return [base for base in bases if base is not None] + [

@@ -23,7 +23,8 @@ from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.spec.query import Holds, Query, Unsafe, Verdict, Violated
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
 
 CASES = 6_000
@@ -84,7 +85,9 @@ def refuted(graph: Graph, query: Query, verdict: Verdict, seed: int) -> str | No
 def one_box(seed: int) -> tuple[str, str | None]:
     graph, rng = random_network(seed), np.random.default_rng(seed)
     query = question(graph, seed)
-    method = rng.choice(["auto", "auto", "split", "divide", "ascent", "exact", "star", "zonotope", "substitution"])
+    method = rng.choice(
+        ["auto", "auto", "relu-splitting", "input-splitting", "alpha-crown", "exact", "star", "zonotope", "crown"]
+    )
     verdict = verify(Network.of(graph), query, limit(rng), str(method))  # type: ignore[arg-type]
     return type(verdict).__name__.lower(), refuted(graph, query, verdict, seed)
 

@@ -5,7 +5,6 @@ the checker.
 
 import tempfile
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -21,12 +20,12 @@ from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, L
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
-from surefoot.verify.run import Method, Network, verify
+from surefoot.verify.catalog import METHODS
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 CASES = 2_000
 BEFORE = "51 of 572: generated names that collide, empty names; and a KeyError where the output is an unstable ReLU"
-METHODS: tuple[Method, ...] = get_args(Method)
-PROVING = ("auto", "ascent", "split", "divide")
 ENDINGS = ("Relu", "Add", "Mul", "Concat", "Take", "Scale", "Reshape", "MaxPool2d", "Conv2d", "Linear", "two Relus")
 
 
@@ -58,7 +57,7 @@ def judged(number: int, met: Attack) -> str:
         return compressed(graph, number, met, clip=way > len(METHODS))
     method = METHODS[way]
     query, y = question(graph, number, rng)
-    prove = method in PROVING and bool(rng.random() < 0.5)
+    prove = METHODS[method].certifies and bool(rng.random() < 0.5)
     network = Network.of(graph)
     verdict = verify(network, query, 1.0, method, prove=prove)
     least = float(query.slack(y).min())

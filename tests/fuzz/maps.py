@@ -22,7 +22,7 @@ from surefoot.recalibrate.steps import Affine, InverseFocal, Mix, apply, to_plai
 from surefoot.spec.perturbations import linf_ball
 from surefoot.verify.confidence import certify
 from surefoot.verify.enclose import Differences, enclose
-from surefoot.verify.run import Network
+from surefoot.verify.network import Network
 
 CASES = 5_000
 BEFORE = (

@@ -5,7 +5,7 @@ to differ by what vanishes at the primes and points of a fixed seed; answers are
 import numpy as np
 
 from fuzz import Attack
-from random_polynomials import MeasurementPlan, build, coefficients, plan, rewritten, tensor
+from random_polynomials import Plan, build, coefficients, plan, rewritten, tensor
 from surefoot.compress.finite_field import same_polynomial
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul
@@ -42,7 +42,7 @@ def _judge(kind: str, first: Graph, second: Graph, met: Attack) -> None:
     met.outcomes[f"{kind}, {'the same' if truth else 'different'}"] += 1
 
 
-def moved(rng: np.random.Generator, steps: MeasurementPlan) -> MeasurementPlan:
+def moved(rng: np.random.Generator, steps: Plan) -> Plan:
     """Move one weight by one unit in its last place."""
     at = int(rng.choice([i for i, (op, _) in enumerate(steps) if isinstance(op, Linear)]))
     op, given = steps[at]
@@ -53,14 +53,14 @@ def moved(rng: np.random.Generator, steps: MeasurementPlan) -> MeasurementPlan:
     return [*steps[:at], (Linear(tensor(weight), op.offset), given), *steps[at + 1 :]]
 
 
-def crafted(rng: np.random.Generator, steps: MeasurementPlan, inputs: int, outputs: int) -> MeasurementPlan:
+def crafted(rng: np.random.Generator, steps: Plan, inputs: int, outputs: int) -> Plan:
     """Add what vanishes at the primes and points of seed 0, which were everybody's.
 
     One of two: x^2 times the product of the primes, or the product of x_1 - r over the points' first numbers r.
     """
     drawn, last = fixed_draws(0, 4, inputs), len(steps)
     first = np.eye(inputs)[:1].repeat(outputs, 0)
-    more: MeasurementPlan = []
+    more: Plan = []
     if rng.random() < 0.5:
         more += [(Linear(tensor(first), None), (0,)), (Mul(), (last + 1, last + 1))]
         for prime, _ in drawn:

@@ -28,7 +28,8 @@ from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.spec.query import Holds, Query, Unsafe
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 from surefoot.verify.stars import slack_of, star_of_box
 
 MOST = 50  # patterns of an exact walk
@@ -117,7 +118,7 @@ def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
 WAYS: dict[str, Callable[[Graph, Query, torch.Tensor], list[float]]] = {
     "boxes and substitution": lambda g, q, r: substituted(g, q, r, None, False),
     "pools as ReLUs": lambda g, q, r: substituted(g, q, r, tighten_by_crown, True),
-    "ascent": lambda g, q, r: substituted(g, q, r, tighten_by_alpha_crown(4), True),
+    "alpha-crown": lambda g, q, r: substituted(g, q, r, tighten_by_alpha_crown(4), True),
     "triangle": lambda g, q, r: walked(g, q, r, "triangle"),
     "zonotope": lambda g, q, r: walked(g, q, r, "zonotope"),
     "exact": lambda g, q, r: walked(g, q, r, None),
@@ -206,7 +207,7 @@ def test_in_exact_arithmetic_many(law: str, part: int) -> None:
         LAWS[law](seed)
 
 
-@pytest.mark.parametrize("way", ["boxes and substitution", "ascent", "checker"])
+@pytest.mark.parametrize("way", ["boxes and substitution", "alpha-crown", "checker"])
 def test_what_is_rounded_away_in_a_long_sum_is_paid_for(way: str) -> None:
     graph, least = long_sum(1000)
     query = Query(np.zeros(1), np.full(1, 1e-30), (Unsafe(np.ones((1, 1)), np.zeros(1)),))

@@ -13,7 +13,8 @@ from surefoot.graph.ops import Linear
 from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels, polytope, zonotope
 from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.attack import deep_fool
-from surefoot.verify.run import Network, region_to_query, verify
+from surefoot.verify.network import Network, region_to_query
+from surefoot.verify.run import verify
 
 IMAGE = np.linspace(0, 1, 32).reshape(2, 4, 4)
 

@@ -13,7 +13,8 @@ from surefoot.graph.ops import Linear
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.vnnlib import parse_vnnlib
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 EVERYTHING = (Unsafe(np.zeros((0, 2)), np.zeros(0)),)
 ENDS = st.floats(-1e6, 1e6) | st.floats(-1e-37, 1e-37) | st.sampled_from([0.0, 0.1, -0.45, 1.0, 1e-45])

@@ -16,7 +16,7 @@ from surefoot.recalibrate.steps import Affine, Softmax
 from surefoot.spec.perturbations import linf_ball
 from surefoot.verify.confidence import Certified, certify, summarise
 from surefoot.verify.enclose import Differences, enclose
-from surefoot.verify.run import Network
+from surefoot.verify.network import Network
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(600, 3)) * 3
@@ -36,7 +36,7 @@ def test_bounds_hold_at_sampled_points(name: str) -> None:
         try:
             found = certify(network, region, made)
         except InputError as error:
-            assert "certified bounds" in str(error) or "must be the map's first step" in str(error)  # noqa: PT017
+            assert "certified bounds" in str(error) or "must be the calibrator's first step" in str(error)  # noqa: PT017
             return
         points = np.random.default_rng(1).uniform(region.lower, region.upper, (300, network.inputs))
         points = np.where(np.random.default_rng(2).random(points.shape) < 0.5, region.lower, points)

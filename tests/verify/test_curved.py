@@ -15,7 +15,8 @@ from surefoot.reach.curvature import deployed_gap, factors_of
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 
 def bounds(graph: Graph, low: np.ndarray, high: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -127,5 +127,5 @@ def test_what_has_no_bounds_says_so() -> None:
     warm = RowTemperature(np.ones((5, 3)), np.zeros(5), np.ones((5, 5)), np.zeros(5), np.ones(5), np.array(0.0))
     with pytest.raises(InputError, match="no certified bounds"):
         enclose((warm, Softmax()), known)
-    with pytest.raises(InputError, match="must be the map's first step"):
+    with pytest.raises(InputError, match="must be the calibrator's first step"):
         enclose((LogSoftmax(), Affine(np.ones(3), np.array(0.0)), Softmax()), known)

@@ -13,9 +13,11 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.attack import sample
+from surefoot.verify.catalog import METHODS, exact
 from surefoot.verify.fallback import FallbackSolver, Task, finish_box
-from surefoot.verify.input_splitting import Frontier, OutputConstraints, _Progress, bound_sets, divide
-from surefoot.verify.run import Network, _Run
+from surefoot.verify.input_splitting import Frontier, OutputConstraints, _Progress, bound_sets, prove_by_input_splitting
+from surefoot.verify.network import Network
+from surefoot.verify.search import Search
 
 
 def asked(graph: Graph, seed: int, rows: int = 3) -> Query:
@@ -43,7 +45,7 @@ def test_a_mean_of_rows_shows_what_no_row_does() -> None:
     builder = GraphBuilder((1,))
     builder.add(Linear(torch.ones(1, 1).double()), 0)
     query = Query(np.array([-1.0]), np.array([1.0]), (Unsafe(np.array([[1.0], [-1.0]]), np.array([-0.5, -0.5])),))
-    found = divide(builder.build(), query, REAL, 5.0, lambda _: None)
+    found = prove_by_input_splitting(builder.build(), query, REAL, 5.0, lambda _: None)
     assert found.proven
     assert found.parts == 1
 
@@ -56,7 +58,7 @@ def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
     builder.add(Linear(torch.tensor([[1.0, 1.0, 1e-3]]).double()), last)
     upper = np.array([float(np.nextafter(1.0, 2.0)), 1.0])
     query = Query(np.array([1.0, -1.0]), upper, (Unsafe(np.ones((1, 1)), np.array([2000.0 - 1e-3])),))
-    assert divide(builder.build(), query, REAL, 5.0, lambda _: None).proven
+    assert prove_by_input_splitting(builder.build(), query, REAL, 5.0, lambda _: None).proven
 
 
 def test_samples_are_inside_and_the_nearest_of_many() -> None:
@@ -110,8 +112,8 @@ def test_a_wide_network_is_not_divided_however_few_inputs_are_free(channels: int
     weight = torch.randn(2, channels * 256, generator=generator, dtype=torch.float64)
     network = Network.of(builder.build(builder.add(Linear(weight), flat)))
     query = Query(np.zeros(256), 1.0 * (np.arange(256) < 10), (Unsafe(np.eye(2), np.zeros(2)),))
-    stages = [getattr(stage, "__name__", "") for stage in _Run(network, query, 5.0, "auto", 0, False, True, 1).stages()]
-    assert ("exact" in stages) == (channels == 8)
+    stages = METHODS["auto"].stages(Search(network, query, 5.0))
+    assert (exact in stages) == (channels == 8)
 
 
 def folded(seed: int) -> Graph:
@@ -139,8 +141,8 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
         least = [unsafe.slack(y).min() for unsafe in query.unsafe]
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
         query = replace(query, unsafe=moved)
-        run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
-        finish = FallbackSolver(Task(graph, query, *run.for_signs()), Deadline.of(60.0))
+        run = Search(Network.of(graph), query, 60)
+        finish = FallbackSolver(Task(graph, query, *run.with_slack_relus()), Deadline.of(60.0))
         bounds, _ = finish(torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None])
         margin = float(bounds)
         more = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed + 1)).numpy()
@@ -163,7 +165,7 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
         boxes.append(torch.stack([low, high]))
         return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
-    found = divide(graph, hopeless, REAL, 20, lambda _: None, Frontier(finish=finish))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, Frontier(finish=finish))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
@@ -171,7 +173,7 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
     def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
 
-    assert not divide(graph, hopeless, REAL, 0.2, lambda _: None, Frontier(finish=no_number)).proven
+    assert not prove_by_input_splitting(graph, hopeless, REAL, 0.2, lambda _: None, Frontier(finish=no_number)).proven
 
 
 def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +188,7 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     def replay(x: torch.Tensor) -> torch.Tensor | None:
         return x[0] if bool((x == 0.125).all()) else None
 
-    found = divide(graph, hopeless, REAL, 20, replay, Frontier(finish=suspicious))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, Frontier(finish=suspicious))
     assert not found.proven
     assert found.counterexample is not None
 
@@ -197,8 +199,8 @@ def test_two_processes_finish_what_one_does() -> None:
     y = evaluate(graph, samples(query.lower, query.upper, graph, 2000, 1)).numpy()
     moved = tuple(Unsafe(u.weights, u.bounds + u.slack(y).min() - 0.2 * np.ptp(y)) for u in query.unsafe)
     query = replace(query, unsafe=moved)
-    run = _Run(Network.of(graph), query, 60, "divide", 0, False, True, 1)
-    task = Task(graph, query, *run.for_signs())
+    run = Search(Network.of(graph), query, 60)
+    task = Task(graph, query, *run.with_slack_relus())
     low = torch.tensor([[-0.3, -0.3, -0.3], [0.0, -0.3, -0.3]]).double()
     high = torch.tensor([[0.0, 0.3, 0.3], [0.3, 0.3, 0.3]]).double()
     alone, together = (FallbackSolver(task, Deadline.of(60.0), jobs) for jobs in (1, 2))

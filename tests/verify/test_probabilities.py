@@ -13,8 +13,9 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.spec.outputs import of_logits
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
+from surefoot.verify.network import Network
 from surefoot.verify.probabilities import halved, polytopes
-from surefoot.verify.run import Network, verify
+from surefoot.verify.run import verify
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -15,8 +15,8 @@ from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting
-from surefoot.verify.input_splitting import divide
-from surefoot.verify.relu_splitting import Subproblem, split_relus
+from surefoot.verify.input_splitting import prove_by_input_splitting
+from surefoot.verify.relu_splitting import Subproblem, prove_by_relu_splitting
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
@@ -41,9 +41,9 @@ def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
     monkeypatch.setattr(relu_splitting, "ITERATIONS", iterations)
     query, box, graph = violated(seed, shares)
     made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
-    found = split_relus(made, query, 1.0, lambda _: None)
+    found = prove_by_relu_splitting(made, query, 1.0, lambda _: None)
     assert not found.proven
-    assert not divide(graph, query, REAL, 0.1, lambda _: None).proven
+    assert not prove_by_input_splitting(graph, query, REAL, 0.1, lambda _: None).proven
 
 
 def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,4 +61,4 @@ def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(relu_splitting._Search, "_bound", bound)
     monkeypatch.setattr(relu_splitting._Search, "_split", split)
-    assert not split_relus(made, query, 5.0, lambda _: None).proven
+    assert not prove_by_relu_splitting(made, query, 5.0, lambda _: None).proven

@@ -12,7 +12,7 @@ from surefoot.graph.ops import Linear, Relu
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
-from surefoot.verify.run import Network
+from surefoot.verify.network import Network
 from surefoot.verify.several import Answers, _Stack, _stacks, answer_all
 
 
@@ -89,7 +89,7 @@ def test_seconds_are_of_all_boxes_and_the_margin_is_the_worst() -> None:
     answers = Answers(strips(3, np.zeros(3)), deadline, 0.0)
     for i, margin in enumerate((0.3, 0.1, 0.2)):
         hands[0] += 2.0
-        answers.proven[i] = Holds(margin, "divide", i != 2, {"seconds": 2.0})
+        answers.proven[i] = Holds(margin, "input-splitting", i != 2, {"seconds": 2.0})
     verdict, _ = answers.verdict("")
     assert isinstance(verdict, Holds)
     assert (verdict.margin, verdict.details["seconds"], verdict.float32) == (0.1, 6.0, False)

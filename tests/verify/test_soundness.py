@@ -12,7 +12,8 @@ from surefoot.proof.property import check_property
 from surefoot.proof.question import certificate_of_property
 from surefoot.reach.stars import begin, exact
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
-from surefoot.verify.run import Method, Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 from surefoot.verify.stars import star_of_box
 
 
@@ -32,7 +33,7 @@ def question(graph: Graph, seed: int) -> tuple[Query, np.ndarray]:
     return Query(lower, upper, tuple(unsafe)), y
 
 
-def judge(seed: int, method: Method, products: bool = False) -> str:
+def judge(seed: int, method: str, products: bool = False) -> str:
     graph = random_network(seed, products)
     query, y = question(graph, seed)
     verdict = verify(Network.of(graph), query, 3.0, method)
@@ -52,13 +53,13 @@ def judge(seed: int, method: Method, products: bool = False) -> str:
     return type(verdict).__name__
 
 
-METHODS: tuple[Method, ...] = (
-    "auto", "substitution", "ascent", "split", "divide", "star", "zonotope", "polytope", "relaxed"
+METHODS: tuple[str, ...] = (
+    "auto", "crown", "alpha-crown", "relu-splitting", "input-splitting", "star", "zonotope", "polytope", "relaxed"
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_verdict_is_refuted(method: Method) -> None:
+def test_no_verdict_is_refuted(method: str) -> None:
     seen = [judge(seed, method, products=True) for seed in range(30)]
     assert seen.count("Holds") > 5
     assert seen.count("Violated") > 2
@@ -84,7 +85,7 @@ def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callabl
         graph = kind(seed)
         query, _ = question(graph, seed)
         network = Network.of(graph)
-        for method in ("divide", "split"):
+        for method in ("input-splitting", "relu-splitting"):
             verdict = verify(network, query, 1.0, method, prove=True)  # type: ignore[arg-type]
             if not isinstance(verdict, Holds):
                 continue
@@ -109,7 +110,7 @@ def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callabl
 @pytest.mark.parametrize("part", range(10))
 def test_ten_thousand_networks(part: int) -> None:
     """The fuzz: every method in turn, products in some; not one wrong verdict."""
-    methods: tuple[Method, ...] = (*METHODS, "exact")
+    methods: tuple[str, ...] = (*METHODS, "exact")
     for seed in range(1000 * part + 1000, 1000 * part + 2000):
         method = methods[seed % len(methods)]
         judge(seed, method, products=method != "exact" and seed % 3 == 0)

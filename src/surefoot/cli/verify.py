@@ -23,8 +23,9 @@ from surefoot.spec.opening import see_agreement_within
 from surefoot.spec.perturbations import Region, brightening, line, linf_ball, patch, pixels
 from surefoot.spec.query import Query, Unknown
 from surefoot.spec.vnnlib import read_vnnlib
+from surefoot.verify.catalog import METHODS
 from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
-from surefoot.verify.run import Method, Network
+from surefoot.verify.network import Network
 from surefoot.verify.several import answer_all
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
@@ -70,9 +71,7 @@ def command(
     ] = None,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for each property or image.")] = 60.0,
-    method: Annotated[
-        Method, typer.Option(help="auto tries the cheap ones first; exact and split are complete.")
-    ] = "auto",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes at once: images, or the parts of a property.")] = 1,
     cluster: Cluster = None,
     journal: Annotated[
@@ -251,10 +250,10 @@ def _with_bar(
         def done(_: int, answer: dict[str, Any]) -> None:
             nonlocal lps_avoided, lps_solved
             counts[answer["verdict"]] += 1
-            lps_avoided += int(answer.get("spared", 0))
-            lps_solved += int(answer.get("programs", 0))
+            lps_avoided += int(answer.get("lps_avoided", 0))
+            lps_solved += int(answer.get("lps_solved", 0))
             words = ", ".join(f"{n} {name}" for name, n in counts.items())
-            progress.update(task, advance=1, description=f"{words}; {lps_solved} LPs, {lps_avoided} spared")
+            progress.update(task, advance=1, description=f"{words}; {lps_solved} LPs, {lps_avoided} avoided")
 
         return verify_many(settings, regions, labels, jobs, journal, done)
 

@@ -29,7 +29,8 @@ from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.runtime import Runner
-from surefoot.verify.run import Network, verify
+from surefoot.verify.network import Network
+from surefoot.verify.run import verify
 
 SAMPLES = 4000
 AT_ONCE = 500  # samples

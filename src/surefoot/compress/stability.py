@@ -27,7 +27,7 @@ from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import Relaxation, relax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes, split_leaves, split_relus
+from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes, prove_by_relu_splitting, split_leaves
 
 SAMPLE_INPUTS = 4000
 ASCENT = 20
@@ -321,7 +321,7 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
             return False
     search = patience.until.at_most(patience.each)
     begin = search.clock.work()
-    outcome = split_relus(prefix, query, search, refuted)
+    outcome = prove_by_relu_splitting(prefix, query, search, refuted)
     if found.journal is not None and key is not None:
         spent = search.clock.work() - begin if search.is_late() else patience.each  # the limit may have cut it short
         found.journal.write(key, outcome.leaves if outcome.proven else (), spent)

@@ -13,7 +13,8 @@ from surefoot.spec.perturbations import Region, linf_ball
 from surefoot.spec.query import Query, robustness
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import plain
-from surefoot.verify.run import Network, region_to_query, verify
+from surefoot.verify.network import Network, region_to_query
+from surefoot.verify.run import verify
 from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
 
 DIRECTIONS = 32

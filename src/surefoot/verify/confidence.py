@@ -21,7 +21,7 @@ from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
 from surefoot.spec.perturbations import Region
 from surefoot.spec.query import Unsafe
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
-from surefoot.verify.run import Network, region_to_query
+from surefoot.verify.network import Network, region_to_query
 
 CUTS = 8  # planes for the upper end, at most
 ASCENT = 20

@@ -14,8 +14,15 @@ from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query
-from surefoot.verify.input_splitting import AT_ONCE, Effort, Frontier, OutputConstraints, bound_sets, divide
-from surefoot.verify.relu_splitting import Subproblem, bound_again, split_relus
+from surefoot.verify.input_splitting import (
+    AT_ONCE,
+    Effort,
+    Frontier,
+    OutputConstraints,
+    bound_sets,
+    prove_by_input_splitting,
+)
+from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
 
 ASCENT = 20
 QUICK_PARTS = 32  # of a box: halvings before signs are split
@@ -70,12 +77,12 @@ def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Fallba
     if until.is_over():
         return Fallback()
     query = replace(task.query, lower=low.numpy(), upper=high.numpy())
-    quick = divide(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
+    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
     if quick.proven and quick.leaves is not None:
         return Fallback(quick.margin, quick.parts, halved=quick.leaves)
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
-    found = split_relus(relaxation, asked, until, suspect, SIGN_PARTS)
+    found = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
     parts = quick.parts + found.parts
     if not found.proven:
         return Fallback(parts=parts, suspects=met())

@@ -186,7 +186,7 @@ class _Progress:
         return gone > self.seconds and (gone > self.grace * self.seconds or not self.is_nearly_done())
 
 
-def divide(
+def prove_by_input_splitting(
     graph: Graph,
     query: Query,
     arithmetic: Arithmetic,

@@ -19,7 +19,8 @@ from surefoot.graph.onnx_file import digest_of
 from surefoot.spec.opening import open_onnx
 from surefoot.spec.perturbations import Region
 from surefoot.spec.query import Holds, Unknown, Verdict, Violated, robustness
-from surefoot.verify.run import Method, Network, region_to_query, verify
+from surefoot.verify.network import Network, region_to_query
+from surefoot.verify.run import verify
 
 
 def open_network(path: Path | str, output: str | None = None) -> Network:
@@ -39,10 +40,13 @@ class Settings:
     """What every image of a run shares: it is the same run only with the same settings."""
 
     network: str
-    method: Method
+    method: str
     seconds: float
     seed: int
     output: str | None = None
+
+
+_RENAMED = {"programs": "lps_solved", "spared": "lps_avoided"}  # keys of before version 0.2, kept for one version
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         case Unknown():
             answer = {"verdict": "unknown", "why": verdict.why}
             answer["margin"] = verdict.margin if np.isfinite(verdict.margin) else None
-    return answer | verdict.details
+    older = {old: verdict.details[new] for old, new in _RENAMED.items() if new in verdict.details}
+    return answer | verdict.details | older
 
 
 def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Outcome:
     rows: tuple[int, ...] = ()  # of each unsafe set, the row that was shown to be missed
 
 
-def split_relus(
+def prove_by_relu_splitting(
     relaxation: Relaxation,
     query: Query,
     seconds: float | Deadline,

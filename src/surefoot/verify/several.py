@@ -17,7 +17,8 @@ from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.verify.attack import approach
-from surefoot.verify.run import Method, Network, must_fit, verify
+from surefoot.verify.network import Network, must_fit
+from surefoot.verify.run import verify
 
 FEW = 4  # so many boxes and fewer are answered one by one
 AT_ONCE = 1024  # boxes
@@ -67,7 +68,7 @@ def answer_all(
     network: Network,
     queries: Sequence[Query],
     seconds: float | Deadline,
-    method: Method,
+    method: str,
     seed: int,
     prove: bool = False,
     jobs: int = 1,
@@ -168,7 +169,7 @@ def _together(network: Network, answers: Answers, prove: bool) -> None:
         for i, margin, holds in zip(stack.which, margins.tolist(), proven.tolist(), strict=True):
             if holds:
                 proof = _proof(answers.queries[i]) if prove else None
-                answers.proven[i] = Holds(margin, "substitution", next(deployed) and network.float32, {}, proof)
+                answers.proven[i] = Holds(margin, "crown", next(deployed) and network.float32, {}, proof)
             else:
                 answers.margins[i] = margin if math.isfinite(margin) else -math.inf
         if len(safe.which) < len(stack.which):

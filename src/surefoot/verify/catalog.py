@@ -1,0 +1,174 @@
+"""The methods of verification, one entry each, and in which order `auto` tries them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from surefoot.core.errors import InputError
+from surefoot.reach.stars import Rule
+from surefoot.spec.query import Verdict
+from surefoot.verify.curved import LARGEST
+from surefoot.verify.input_splitting import AxisBy
+from surefoot.verify.search import Search, Stage
+
+SOME_SUBPROBLEMS = 512  # that ReLU splitting may take between two ways of splitting inputs
+MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to answer a query.
+
+    Attributes:
+        name: as on the command line and in verdicts.
+        summary: one line for the help.
+        complete: whether it answers every query, given time (but those within rounding).
+        float32: whether what it proves is also tried for any float32 evaluation.
+        certifies: whether it leaves a certificate.
+        stages: what it tries, one after another.
+    """
+
+    name: str
+    summary: str
+    complete: bool
+    float32: bool
+    certifies: bool
+    stages: Callable[[Search], list[Stage]]
+
+
+def pgd(search: Search) -> Verdict | None:
+    """Most that can be violated is in a few steps of projected gradient descent from the middle."""
+    return search.attack(1, 6)
+
+
+def long_attack(search: Search) -> Verdict | None:
+    """Try more starts, and samples where inputs are few."""
+    return search.attack_thoroughly()
+
+
+def zonotope(search: Search) -> Verdict | None:
+    """Bound the region by one zonotope, where that is cheap."""
+    return search.zonotope() if search.free_inputs <= MANY_INPUTS and not search.prove else None
+
+
+def crown(search: Search) -> Verdict | None:
+    """Bound it by CROWN, with the slopes of least area."""
+    return search.crown()
+
+
+def alpha_crown(search: Search) -> Verdict | None:
+    """Bound it by CROWN, with slopes found by gradient ascent: ReLU splitting without a split."""
+    return search.split_relus(most_parts=len(search.query.unsafe))
+
+
+def relus(most_parts: int = 10**9, share: float = 1.0) -> Stage:
+    """Split ReLUs, in so many subproblems and this share of the work that is left."""
+    return lambda search: search.split_relus(most_parts, share)
+
+
+def inputs(share: float = 1.0, axis_by: AxisBy = "slope", grace: float = 1.0) -> Stage:
+    """Split inputs, in this share of the work that is left."""
+    return lambda search: search.split_inputs(share, axis_by, grace)
+
+
+def curvature(share: float = 1.0) -> Stage:
+    """Bound the curvature of a polynomial and split inputs."""
+    return lambda search: search.curvature(share)
+
+
+def star(method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Stage:
+    """Propagate one star."""
+    return lambda search: search.star(method, rule, lps, relaxed)
+
+
+def exact(search: Search) -> Verdict | None:
+    """Propagate stars exactly."""
+    return search.exact()
+
+
+# Both ways to choose an axis: one is often a hundred times better than the other, and which is not known.
+_INPUTS = (inputs(0.1, grace=2), inputs(0.85, "trial"), inputs())
+_INPUTS_CERTIFIED = (inputs(0.1, grace=2), inputs(0.4, "trial"), inputs())
+_TRIANGLE = star("star", "triangle")
+
+# The first row whose condition is true. ReLUs are split until none is unstable; what is left then, and products, is for
+# linear programs. Deep networks of few inputs often need few subproblems. Certificates speak of McCormick's planes, not
+# of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
+AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
+    ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, _INPUTS_CERTIFIED),
+    (
+        "few inputs, polynomial",
+        lambda s: s.has_few_inputs and s.is_polynomial,
+        (curvature(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
+    ),
+    ("few inputs", lambda s: s.has_few_inputs, (_INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
+    ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (relus(), inputs())),
+    ("certified", lambda s: s.prove, (relus(),)),
+    ("polynomial", lambda s: s.is_polynomial, (crown, curvature())),
+    ("constrained, with products", lambda s: s.constraints is not None and s.has_products,
+     (crown, relus(share=0.5), _TRIANGLE)),
+    ("constrained", lambda s: s.constraints is not None, (crown, relus(share=0.5), exact)),
+    ("with products", lambda s: s.has_products, (crown, relus(), _TRIANGLE)),
+    ("any other", lambda s: True, (crown, relus(), exact)),
+)  # fmt: skip
+
+
+def _auto(search: Search) -> list[Stage]:
+    stages = next(stages for _, condition, stages in AUTO if condition(search))
+    return [pgd, zonotope, long_attack, *stages]
+
+
+def _curvature(search: Search) -> list[Stage]:
+    if not search.is_polynomial:
+        raise InputError(f"curvature is for polynomials of at most {LARGEST} inputs, degree 2 or more")
+    return [pgd, curvature()]
+
+
+def _split_inputs(search: Search) -> list[Stage]:
+    return [pgd, *(_INPUTS_CERTIFIED if search.prove else _INPUTS)]
+
+
+def _one(stage: Stage) -> Callable[[Search], list[Stage]]:
+    return lambda search: [pgd, stage]
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("auto", "cheap methods first, complete ones last", True, True, True, _auto),
+        Method("crown", "CROWN (DeepPoly) backward bounds", False, True, False, _one(crown)),
+        Method("curvature", "convex bounds of a polynomial from its curvature", False, True, False, _curvature),
+        Method("alpha-crown", "CROWN with optimised slopes", False, True, True, _one(alpha_crown)),
+        Method("relu-splitting", "branch and bound on ReLUs (beta-CROWN)", True, True, True, _one(relus())),
+        Method("input-splitting", "branch and bound on inputs", True, True, True, _split_inputs),
+        Method("exact", "exact star sets (ImageStar)", True, False, False, _one(exact)),
+        Method("star", "approximate star sets", False, False, False, _one(_TRIANGLE)),
+        Method("zonotope", "zonotopes", False, False, False, _one(star("zonotope", "zonotope", lps=False))),
+        Method("polytope", "the abstract domain of DeepPoly as stars", False, False, False,
+               _one(star("polytope", "polytope"))),
+        Method("relaxed", "approximate star sets without most linear programs", False, False, False,
+               _one(star("relaxed", "triangle", relaxed=1.0))),
+    )
+}  # fmt: skip
+RENAMED = {
+    "substitution": "crown", "ascent": "alpha-crown", "split": "relu-splitting", "divide": "input-splitting",
+}  # fmt: skip
+
+
+def find_method(name: str) -> Method:
+    """Look a method up by its name, or by the one it had before version 0.2.
+
+    Raises:
+        InputError: there is none of that name.
+
+    >>> find_method("substitution").name
+    'crown'
+    """
+    method = METHODS.get(RENAMED.get(name, name))
+    if method is None:
+        raise InputError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
+    return method
+
+
+def stages_of(method: Method, search: Search) -> list[Stage]:
+    """Return what a method tries on a search."""
+    return [pgd] if search.is_trivial else method.stages(search)

@@ -1,0 +1,364 @@
+"""The search for one verdict: what is known so far, and the stages that add to it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from surefoot.core.deadline import Deadline
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
+from surefoot.graph.graph import Graph
+from surefoot.graph.ops import MaxPool2d, Mul, Relu
+from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.graph.passes.slack import with_slack
+from surefoot.graph.passes.softmax import flat_output
+from surefoot.proof.certificate import Proof
+from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.stars import Rule, State, approximate, begin
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
+from surefoot.spec.replay import Hit, Replay
+from surefoot.verify.attack import descend, sample
+from surefoot.verify.curved import is_treated, prove_by_curvature
+from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.input_splitting import AxisBy, Effort, Frontier, OutputConstraints, prove_by_input_splitting
+from surefoot.verify.network import Network, must_fit
+from surefoot.verify.relu_splitting import (
+    Outcome,
+    Subproblem,
+    bound_again,
+    kept_slopes,
+    prove_by_relu_splitting,
+    split_leaves,
+)
+from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
+
+FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
+FEW_VALUES = 2000  # of ReLUs, pools and products
+SAMPLING = 0.05  # of the work, at most
+QUICK = 0.3  # likewise of an attack, and of a zonotope
+TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
+SAMPLES = 200_000  # where inputs are few
+
+Stage: TypeAlias = "Callable[[Search], Verdict | None]"
+
+
+class Search:
+    """What is known of one query while stages work on it. A stage returns a verdict, or None: the next one's turn."""
+
+    def __init__(
+        self,
+        network: Network,
+        query: Query,
+        seconds: float | Deadline,
+        seed: int = 0,
+        prove: bool = False,
+        float32: bool = True,
+        jobs: int = 1,
+        asked: Query | None = None,
+    ) -> None:
+        """Begin; `asked` is the query of the network's own outputs, where `query` is of its logits."""
+        must_fit(network, query)
+        self.network, self.query, self.seed, self.prove = network, query, seed, prove
+        self.float32, self.jobs = float32, jobs
+        self.deadline = Deadline.of(seconds)
+        self.begin = self.deadline.clock.wall()
+        self.proven: Holds | None = None
+        self.asked = asked or query  # of the network's own outputs; `query` is of its logits
+        self.replay = Replay(self.asked, network.run, network.off)
+        self.rows = OutputConstraints(query)
+        self.hit: Hit | None = None
+        self.best = -math.inf
+        self.seen: State | None = None
+        self.broken = False  # an exact walk met inputs that no proof can be had for
+        shape = (1, *network.graph.input_shape)
+        self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
+
+    def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
+        """Replay inputs: those that look like counterexamples in float64, or all."""
+        tried = near_misses(self.network.graph, self.query, x) if near else x
+        if len(tried):
+            self.hit = self.replay(tried)
+        return torch.from_numpy(self.hit.input) if self.hit is not None else None
+
+    def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
+        """Answer by stages, one after another; when time is up, with what was found by then."""
+        found = self.deadline.run(lambda: self._by_stages(method, stages))
+        if found is not None:
+            return found
+        if self.hit is not None:
+            return self.violated("attack")
+        return self.proven or self.unknown(method)
+
+    def _by_stages(self, method: str, stages: Sequence[Stage]) -> Verdict:
+        intervals = relax(self.network.pooled, self.region, REAL)
+        if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
+            return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
+        for stage in stages:
+            verdict = stage(self)
+            if verdict is not None:
+                return verdict
+            if self.deadline.is_over():
+                break
+        return self.unknown(method)
+
+    def unknown(self, method: str) -> Unknown:
+        """Say why there is no answer."""
+        why = "time is up" if self.deadline.is_over() else f"the bounds of {method} are not tight enough"
+        if self.broken:
+            why = "real inputs break it, or come within rounding of it; none was seen to in float32"
+        if self.replay.impossible:
+            why += "; no float32 number lies near the region, so that no counterexample could be replayed"
+        return Unknown(why, self.best, self.details())
+
+    def attack(self, restarts: int, steps: int) -> Verdict | None:
+        """Look for a counterexample by projected gradient descent."""
+        if self.replay.impossible:
+            return None
+        some = self.deadline.share(QUICK)
+        found = some.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
+        if found is not None:
+            self.candidate(found.double(), near=self.asked is self.query)
+        return self.violated("attack") if self.hit is not None else None
+
+    @cached_property
+    def searched(self) -> Graph:
+        """The network up to what was asked about, in float32."""
+        return self.network.single if self.asked is self.query else flat_output(self.network.whole).to(torch.float32)
+
+    @cached_property
+    def free_inputs(self) -> int:
+        """How many inputs are not fixed."""
+        return int((self.query.upper > self.query.lower).sum())
+
+    @property
+    def has_few_inputs(self) -> bool:
+        """Whether boxes may be split: each bounds every value, and knows nothing of linear input constraints."""
+        nodes = self.network.graph.nodes
+        values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | MaxPool2d | Mul))
+        return self.free_inputs <= FEW_INPUTS and values <= FEW_VALUES and self.constraints is None
+
+    @property
+    def is_polynomial(self) -> bool:
+        """Whether its curvature can be bounded."""
+        return is_treated(self.network.graph)
+
+    @property
+    def has_products(self) -> bool:
+        """Whether ReLU splitting alone cannot decide everything."""
+        return any(isinstance(node.op, Mul) for node in self.network.graph.nodes)
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether every output is unsafe: any input will do."""
+        return any(not len(unsafe.bounds) for unsafe in self.query.unsafe)
+
+    def attack_thoroughly(self) -> Verdict | None:
+        """Try more starts where there are few inputs: it costs less than one more halving."""
+        if self.free_inputs > FEW_INPUTS:
+            return self.attack(8, 20)
+        if self.replay.impossible:
+            return None
+        found, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
+        self.candidate(found.double(), near=self.asked is self.query)
+        starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
+        return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
+
+    def details(self, **more: float) -> dict[str, float]:
+        """Say how long it took, and more."""
+        return {"seconds": round(self.deadline.clock.wall() - self.begin, 3), **more}
+
+    def holds(
+        self, margin: float, method: str, deployed: Callable[[], bool], proof: Proof | None = None, **more: float
+    ) -> Holds:
+        """Say what is proven, of float32 too if that can be shown in time."""
+        self.proven = Holds(margin, method, False, self.details(**more), proof)
+        float32 = self.float32 and deployed()
+        return replace(self.proven, float32=float32, details=self.details(**more))
+
+    def violated(self, method: str) -> Violated:
+        """Say what was met."""
+        assert self.hit is not None
+        seen = self.hit
+        return Violated(seen.input.astype(np.float64), seen.output, method, self.details(), seen.distance)
+
+    def margin(self, graph: Graph, relaxation: Relaxation) -> float:
+        """Bound the slack over the region, with the slopes that are there."""
+        rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
+        chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
+        out = len(graph.nodes) - 1
+        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1) - self.rows.bounds
+        return float(self.rows.of_sets(found - 4e-16 * self.rows.bounds.abs()).min())
+
+    def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
+        """Walk a zonotope; its boxes are kept for what comes after."""
+        graph = self.network.pooled
+        star = star_of_box(self.query, graph.input_shape)
+        state = approximate(graph, begin(star), "zonotope", lps_solved=False, arithmetic=arithmetic)
+        return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
+
+    def zonotope(self) -> Verdict | None:
+        """Prove it by one zonotope, with a small share of the work."""
+        reached = self.deadline.share(QUICK).run(lambda: self.reached(REAL))
+        if reached is None:
+            return None
+        margin, self.seen = reached
+        self.best = max(self.best, margin)
+        return self.holds(margin, "zonotope", self.float32_holds) if margin > 0 else None
+
+    def crown_margin(self, arithmetic: Arithmetic, state: State | None) -> float:
+        """Bound the slack by CROWN."""
+        graph = self.network.pooled
+        known = None if state is None else state.seen
+        tighten = partial(tighten_by_crown, until=self.tightening())
+        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints))
+
+    def tightening(self, share: float = 1.0) -> Deadline:
+        """Return until when boxes may be tightened: of the work a share, of the wall's time not all."""
+        return replace(self.deadline.share(share), end=self.deadline.before(TIGHTENING).end)
+
+    def float32_holds(self) -> bool:
+        """Whether a zonotope or CROWN proves it for float32 too."""
+        if self.seen is None:  # zonotopes are dear for many free inputs
+            return self.crown_margin(FLOAT32, None) > 0
+        with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, and bounds no numbers
+            margin, state = self.reached(FLOAT32)
+        return margin > 0 or self.crown_margin(FLOAT32, state) > 0
+
+    def crown(self) -> Verdict | None:
+        """Prove it by CROWN."""
+        margin = self.crown_margin(REAL, self.seen)
+        self.best = max(self.best, margin)
+        if not margin > 0:
+            return None
+        return self.holds(margin, "crown", self.float32_holds)
+
+    def split_inputs(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
+        """Prove it by branch and bound on the inputs."""
+        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
+        until = self.deadline.share(share)
+        finish = None
+        if axis_by == "trial" and not self.prove:
+            task = Task(self.network.graph, self.query, *self.with_slack_relus())
+            finish = FallbackSolver(task, until, self.jobs)
+        graph = self.network.graph
+        plan = Frontier(axis_by, effort, self.prove, finish, grace=grace)
+        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, plan)
+        if self.hit is not None:
+            return self.violated("input-splitting")
+        self.best = max(self.best, found.margin) if found.parts else self.best
+        if not found.proven or found.leaves is None:
+            return None
+        proof = None
+        if self.prove and found.bisections is not None:
+            proof = Proof(
+                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.bisections
+            )
+        leaves_, parts = found.leaves, found.parts + (finish.parts if finish else 0)
+
+        def deployed() -> bool:
+            return boxes_hold_in_float32(graph, self.query, *leaves_, effort) and (
+                finish is None or finish.holds_in_float32()
+            )
+
+        return self.holds(found.margin, "input-splitting", deployed, proof, parts=parts)
+
+    @property
+    def constraints(self) -> tuple[Tensor, Tensor] | None:
+        """The rows that cut the region; certificates of properties speak of all of the box."""
+        if self.prove or self.query.constraints is None:
+            return None
+        return torch.from_numpy(self.query.constraints[0]), torch.from_numpy(self.query.constraints[1])
+
+    @property
+    def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """The unsafe sets as a certificate has them."""
+        return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
+
+    def split_relus(self, most_parts: int = 10**9, share: float = 1.0) -> Verdict | None:
+        """Prove it by branch and bound on the ReLUs."""
+        tightened: Tightened = {}
+        until = self.deadline.share(share)
+        graph, query = self.with_slack_relus()
+        tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
+        relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
+        found = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
+        if self.hit is not None:
+            return self.violated("relu-splitting")
+        self.best = max(self.best, found.margin)
+        if not found.proven:
+            return None
+        method = "alpha-crown" if found.parts <= len(self.query.unsafe) else "relu-splitting"
+        proof = self._proof_by_splits(found, tightened) if self.prove else None
+        deployed = partial(self.parts_hold, graph, query, self.region, found.leaves)
+        return self.holds(found.margin, method, deployed, proof, parts=found.parts)
+
+    def with_slack_relus(self) -> tuple[Graph, Query]:
+        """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
+        if self.prove or all(len(unsafe.bounds) == 1 for unsafe in self.query.unsafe):
+            return self.network.graph, self.query
+        sets = [(torch.from_numpy(u.weights), torch.from_numpy(u.bounds)) for u in self.query.unsafe]
+        reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
+        return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
+
+    def _proof_by_splits(self, found: Outcome, tightened: Tightened) -> Proof:
+        leaves = tuple(
+            leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe, found.rows[part.unsafe])
+        )
+        lower, upper = self.query.lower, self.query.upper
+        return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
+
+    def curvature(self, share: float = 1.0) -> Verdict | None:
+        """Prove a polynomial network by convex functions below it."""
+        until = self.deadline.share(share)
+        found = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
+        if self.hit is not None:
+            return self.violated("curvature")
+        self.best = max(self.best, found.margin)
+        if not found.proven:
+            return None
+        return Holds(found.margin, "curvature", found.deployed, self.details(parts=found.parts))
+
+    def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
+        """Prove it by propagating one star."""
+        star = star_of_box(self.query, self.network.pooled.input_shape)
+        found = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
+        self.best = max(self.best, found.slack)
+        if found.slack > 0:
+            details = self.details(lps_solved=found.count.lps_solved, lps_avoided=found.count.lps_avoided)
+            return Holds(found.slack, method, False, details)
+        if found.input is not None:
+            self.candidate(found.input.flatten()[None])
+        return self.violated(method) if self.hit is not None else None
+
+    def exact(self) -> Verdict | None:
+        """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
+        star = star_of_box(self.query, self.network.pooled.input_shape)
+        walked = Walked()
+        try:
+            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, walked):
+                if not leaf.slack > 0 and leaf.candidate is not None:
+                    self.candidate(leaf.candidate.flatten()[None])
+                    if self.hit is not None:
+                        return self.violated("exact")
+        except TimeoutError:
+            return None
+        details = self.details(leaves=walked.leaves, pruned=walked.pruned, lps_solved=walked.lps_solved)
+        if not walked.margin > 0:
+            self.best = walked.margin
+            self.broken = True
+            return None
+        return Holds(walked.margin, "exact", False, details)
+
+    def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
+        """Whether the subproblems of a proof hold for float32 too."""
+        deployed = relax(
+            graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
+        )
+        return bound_again(deployed, query, leaves) > 0
