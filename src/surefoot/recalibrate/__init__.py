@@ -1,5 +1,7 @@
 """Recalibration: scikit-learn estimators from held-out logits to probabilities that can be trusted."""
 
+import warnings as _warnings
+
 from surefoot.recalibrate.affine import DirichletCalibration as DirichletCalibration
 from surefoot.recalibrate.affine import MatrixScaling as MatrixScaling
 from surefoot.recalibrate.affine import StructuredMatrixScaling as StructuredMatrixScaling
@@ -42,3 +44,22 @@ from surefoot.recalibrate.temperature import EnsembleTemperatureScaling as Ensem
 from surefoot.recalibrate.temperature import GridTemperatureScaling as GridTemperatureScaling
 from surefoot.recalibrate.temperature import ParameterizedTemperatureScaling as ParameterizedTemperatureScaling
 from surefoot.recalibrate.temperature import TemperatureScaling as TemperatureScaling
+
+_RENAMED = {  # until version 0.3
+    "AffineMap": "AffineCalibrator",
+    "FocalUndo": "InverseFocal",
+    "FocalUndoTemperature": "InverseFocalTemperature",
+    "RECALIBRATORS": "CALIBRATORS",
+    "Recalibrator": "Calibrator",
+    "find_recalibrator": "find_calibrator",
+    "load_recalibrator": "load_calibrator",
+    "save_recalibrator": "save_calibrator",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Give what had another name before version 0.2, with a word on it."""
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _warnings.warn(f"{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]
