@@ -25,7 +25,7 @@ def command(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the graph.")] = Path("calibrated.onnx"),
 ) -> None:
-    """Put a calibrator behind a network: one ONNX file, from the network's input to calibrated `probs`.
+    """Append a calibrator to a network: one ONNX file, from the network's input to calibrated `probs`.
 
     Any ONNX runtime computes what `surefoot` would, to float32's rounding, without Python.
 

@@ -36,7 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "assess": Entry("assess", "report,verify", "Assess a model, whole: one page, one paragraph, one model card."),
     "measure": Entry("measure", "", "Measure the calibration of a table of predictions."),
     "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
-    "export": Entry("export", "onnx", "Put a map behind a network: one ONNX file."),
+    "export": Entry("export", "onnx", "Append a calibrator to a network: one ONNX file."),
     "contrast": Entry("contrast", "", "Tell maps or models apart on the same rows, with paired tests."),
     "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),

@@ -48,7 +48,8 @@ def command(
 
     The calibrator is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the
     network was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it,
-    `surefoot export` puts it behind a network. `--method auto` tries a ladder of calibrators on held-out fifths, and
+    `surefoot export` appends it
+    to a network. `--method auto` tries a ladder of calibrators on held-out fifths, and
     takes the simplest that is as good as the best.
 
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test

@@ -74,7 +74,7 @@ def _staying(found: Stability) -> list[str]:
         readers = [node for node in graph.nodes if place in node.inputs]
         if active and isinstance(graph.nodes[graph.nodes[place].inputs[0]].op, Conv2d):
             padded = [n.name.rsplit("#", 1)[0] for n in readers if isinstance(n.op, Conv2d) and any(n.op.padding)]
-            why = f"{padded[0]} pads, and at its border what they pass on is no constant" if padded else (
+            why = f"{padded[0]} pads: what they pass on is not constant at the border" if padded else (
                 "no channel is a multiple of another, and those of convolutions are not combined otherwise"
             )  # fmt: skip
             name = graph.nodes[place].name.rsplit("#", 1)[0]

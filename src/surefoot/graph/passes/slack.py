@@ -1,4 +1,4 @@
-"""Put a property behind a network: by how much each unsafe set is missed becomes an output of its own."""
+"""Append a property to a network: by how much each unsafe set is missed becomes an output."""
 
 from collections.abc import Sequence
 
