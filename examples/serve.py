@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from surefoot.core.onnx_file import load_model
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear
 from surefoot.recalibrate import TemperatureScaling, load_calibrator, save_calibrator

@@ -11,8 +11,8 @@ import torch
 from mutations import archive
 from planted import dense
 from small_proofs import by_boxes, certified, distance
+from surefoot.core.onnx_file import digest_of, load_model
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.onnx_file import digest_of, load_model
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Softmax

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -190,12 +189,6 @@ def test_help_of_every_command_teaches(capsys):
         assert "Example" in help_text
     assert call(capsys, "--version")[1].startswith("surefoot ")
     assert call(capsys, "mesure")[0] == 2
-
-
-def test_measuring_imports_neither_lightning_nor_plotly():
-    code = "import sys, surefoot.cli.measure, surefoot.cli.recalibrate as r; "
-    code += "print({'lightning', 'plotly', 'jinja2'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_missing_extra_is_named(capsys, monkeypatch, table):

@@ -62,7 +62,7 @@ def test_what_is_exported_can_be_proven_and_compressed(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "code", "said"),
-    [("none.onnx", 3, "cannot read"), ("bad.onnx", 3, "not an ONNX graph"), ("t.csv", 3, "is neither")],
+    [("none.onnx", 3, "cannot read"), ("bad.onnx", 3, "not an ONNX file"), ("t.csv", 3, "is neither")],
 )
 def test_mistakes_leave_no_file(capsys, tmp_path, name, code, said):
     (tmp_path / "bad.onnx").write_bytes(b"no graph")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import keep_inputs, read_json, read_pairs, whole_file, write_json, write_text
+from surefoot.core.files import keep_inputs, read_arrays, read_json, whole_file, write_json, write_text
 from surefoot.core.tables import load_predictions
 from surefoot.proof.files import load_certificate
 
@@ -54,7 +54,7 @@ def test_of_a_pickle_it_is_not_said_how_to_load_it(tmp_path):
     for name in ("table.npz", "table.npy"):
         (tmp_path / name).write_bytes(pickle.dumps({"logits": [1]}))
     readers = [
-        lambda: read_pairs(tmp_path / "table.npz"),
+        lambda: read_arrays(tmp_path / "table.npz", ("x", "y")),
         lambda: load_certificate(tmp_path / "table.npz"),
         lambda: load_predictions(tmp_path / "table.npz"),
         lambda: load_predictions(tmp_path / "table.npy", labels=tmp_path / "table.npy", kind="logits"),

@@ -7,8 +7,9 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.errors import InputError
+from surefoot.core.plain import plain
 from surefoot.core.predictions import Predictions
-from surefoot.evaluate.evaluation import curve_of, divide, evaluate, plain
+from surefoot.evaluate.evaluation import curve_of, divide, evaluate
 from surefoot.metrics import observe_confidence
 
 

@@ -12,12 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from networks import random_network
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.onnx_file import load_model
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx, read_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.recalibrate.onnx import load_onnx
 
 
 def model_of(
@@ -230,6 +231,8 @@ def test_external_weights_do_not_leave_the_folder(tmp_path: Path, location: str)
     (tmp_path / "secret").write_bytes(array(6).tobytes())
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(FileError, match="outside its folder"):
+        load_onnx(folder / "net.onnx")
     with pytest.raises(FileError, match="outside its folder"):
         load_model(folder / "net.onnx")
     tensor.external_data[0].value = "weights"

@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from models_that_err import sample
+from surefoot.core.plain import plain
 from surefoot.evaluate.comparison import compare
 from surefoot.evaluate.diagnosis import diagnosis
-from surefoot.evaluate.evaluation import evaluate, plain
+from surefoot.evaluate.evaluation import evaluate
 from surefoot.report.page import write_page
 
 

@@ -4,7 +4,8 @@ from models_that_err import sample
 from surefoot.evaluate.comparison import compare
 from surefoot.evaluate.diagnosis import percent
 from surefoot.evaluate.evaluation import evaluate
-from surefoot.report.tables import comparison_tables, readings_table, show
+from surefoot.report.readings import readings_table, show
+from surefoot.report.tables import comparison_tables
 
 
 def test_tables_show_all_and_wide_enough(capsys):

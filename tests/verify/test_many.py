@@ -60,11 +60,12 @@ def test_images_that_do_not_fit(network_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     good = np.zeros((2, network.inputs), np.float32)
     for x, y, words in (
-        (good[:, :-1], np.zeros(2, int), "images of shape"),
+        (good[:, :-1], np.zeros(2, int), "inputs of shape"),
         (good, np.array([0, 3]), "a label 3; the network has 3 classes"),
-        (good, np.zeros(3, int), "not images and their classes"),
-        (good + np.nan, np.zeros(2, int), "image 0 holds a value that is not finite"),
-        (good[:0], np.zeros(0, int), "not images and their classes"),
+        (good, np.zeros(3, int), "are not inputs"),
+        (good, np.array([0, -1]), "a label -1; classes are counted from 0"),
+        (good + np.nan, np.zeros(2, int), "input 0 holds a value that is not finite"),
+        (good[:0], np.zeros(0, int), "there must be rows"),
     ):
         np.savez(path, x=x, y=y)
         with pytest.raises(InputError, match=words):

@@ -3,26 +3,18 @@
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
+from surefoot.cli.arguments import numbers, value_range
 from surefoot.cli.options import Json, Output
-from surefoot.cli.verify import numbers
-from surefoot.core.deadline import Deadline
-from surefoot.core.errors import InputError, MissingExtra
-from surefoot.evaluate.certified import Radius, certify_images, show
-from surefoot.evaluate.evaluation import plain
-from surefoot.recalibrate import load_calibrator
-from surefoot.spec.opening import see_agreement_within
-from surefoot.spec.perturbations import linf_ball
-from surefoot.verify.many import load_images, open_network
 
-PICTURE = 10.0  # seconds for the verdict of each image that is shown
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from surefoot.evaluate.certified import Radius
+    from surefoot.recalibrate import Calibrator
 BOUNDS = 0.7  # of the limit, for bounds, where pictures follow
 
 
@@ -31,13 +23,13 @@ def command(
     images: Annotated[Path, typer.Option(help="An .npz file of images `x` and classes `y`.")],
     eps: Annotated[str, typer.Option(help="Radii between commas, such as 0,1/255,2/255.")],
     map_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--map", help="A calibrator that `surefoot recalibrate` wrote. Default: the softmax alone."),
     ] = None,
     valid: Annotated[str, typer.Option("--range", help="The valid range of values, before any normalisation.")] = "0,1",
-    first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
+    first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,
     page: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="Write a page: curves, and the first images with pictures."),
     ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="How many images the page shows.")] = 6,
@@ -54,40 +46,35 @@ def command(
 
     Example: surefoot certify net.onnx --images test.npz --eps 0,1/255,2/255 --map map.json --page certified.html
     """
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import track
+
+    from surefoot.core.deadline import Deadline
+    from surefoot.core.plain import plain
+    from surefoot.evaluate.certified import certify_images, pictures_of
+    from surefoot.spec.opening import see_agreement_within
+    from surefoot.verify.many import load_images, open_network
+
     opened = open_network(network, output)
     x, y = load_images(images, opened)
-    x, y = x[:first], y[:first].tolist()
-    radii = sorted(numbers(eps, None, "--eps"))
-    low, high = numbers(valid, 2, "--range")
-    if not low < high:
-        raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
-    calibrator = None if map_file is None else load_calibrator(map_file)
+    x, labels = x[:first], y[:first].tolist()
+    radii, (low, high) = sorted(numbers(eps, None, "--eps")), value_range(valid)
+    calibrator = None if map_file is None else _load_map(map_file)
     boxes = [(np.clip(image - radii[-1], low, high), np.clip(image + radii[-1], low, high)) for image in x]
     see_agreement_within(opened.whole, opened.run, boxes)
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
-
     until = Deadline.of(limit)
-
-    def done() -> None:
-        next(steps, None)
-
     found, bounds = certify_images(
-        opened, x, y, radii, (low, high), calibrator, done, until.before(1.0 if page is None else BOUNDS)
-    )
-    done()
+        opened, x, labels, radii, (low, high), calibrator, lambda: next(steps, None),
+        until.before(1.0 if page is None else BOUNDS),
+    )  # fmt: skip
+    next(steps, None)
     if page is not None:
-        try:
-            from surefoot.report.certified_page import write_certified_page  # noqa: PLC0415  (an extra)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
-        shown = []
-        for i in range(min(pictures, len(x))):
-            mine = until.before(1 / (min(pictures, len(x)) - i))
-            region = linf_ball(x[i], radii[-1], low, high)
-            one = mine.run(lambda i=i, region=region, mine=mine: show(
-                opened, i, x[i], y[i], region, bounds[-1][i], min(PICTURE, 0.6 * mine.left)))  # fmt: skip
-            shown += [] if one is None else [one]
+        from surefoot.report.certified_page import write_certified_page
+
+        shown = pictures_of(opened, x[:pictures], labels, radii[-1], (low, high), bounds[-1], until)
         write_certified_page(page, f"{network.name} on {images.name}", found, shown)
     if as_json:
         print(json.dumps([plain(r) for r in found], allow_nan=False))
@@ -100,7 +87,15 @@ def command(
         print(f"page: {page}")
 
 
-def _table(found: list[Radius]) -> Table:
+def _load_map(path: Path) -> "Calibrator":
+    from surefoot.recalibrate import load_calibrator
+
+    return load_calibrator(path)
+
+
+def _table(found: "list[Radius]") -> "Table":
+    from rich.table import Table
+
     table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE")
     late = any(r.late for r in found)
     if late:

@@ -5,25 +5,20 @@ import math
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import numpy as np
 import typer
 
 from surefoot.cli.options import Json, Output
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Graph
-from surefoot.graph.onnx_file import digest_of
-from surefoot.graph.passes.softmax import Link, link_of
-from surefoot.proof.certificate import Certificate
-from surefoot.proof.equality import check_equal
-from surefoot.proof.files import load_certificate
-from surefoot.proof.property import check_property, parts_of
-from surefoot.proof.question import Question, check_networks, checked_graph
-from surefoot.spec.opening import open_onnx
-from surefoot.spec.outputs import comparisons_of_logits
-from surefoot.spec.query import Query, Unsafe
-from surefoot.spec.vnnlib import read_vnnlib
+
+if TYPE_CHECKING:
+    from surefoot.graph.graph import Graph
+    from surefoot.graph.passes.softmax import Link
+    from surefoot.proof.certificate import Certificate
+    from surefoot.proof.question import Question
+    from surefoot.spec.query import Query
 
 
 def command(
@@ -31,11 +26,11 @@ def command(
         Path, typer.Argument(help="The .onnx file that the certificate speaks of; or the certificate, alone.")
     ],
     prop: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Argument(metavar="PROPERTY", help="The .vnnlib file that was proven, or the .onnx file of `compress`."),
     ] = None,
     certificate: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
     ] = None,
     output: Output = None,
@@ -55,8 +50,19 @@ def command(
         network, prop, certificate = (*_files_of(network), network)
     if certificate is None:
         raise InputError("either a certificate alone, or network, property and certificate")
-    if [suffix for suffix in prop.suffixes if suffix != ".gz"][-1:] == [".onnx"]:
-        return _check_equal(network, prop, certificate, as_json)
+    if prop.name.endswith((".onnx", ".onnx.gz")):
+        _check_equal(network, prop, certificate, as_json)
+    else:
+        _check_property(network, prop, certificate, output, as_json)
+
+
+def _check_property(network: Path, prop: Path, certificate: Path, output: str | None, as_json: bool) -> None:
+    from surefoot.proof.files import load_certificate
+    from surefoot.proof.property import check_property, parts_of
+    from surefoot.proof.question import check_networks, checked_graph
+    from surefoot.spec.opening import open_onnx
+    from surefoot.spec.vnnlib import read_vnnlib
+
     held = load_certificate(certificate)
     whole = open_onnx(network, output).graph
     graph = checked_graph(whole)
@@ -86,6 +92,8 @@ def command(
 
 
 def _files_of(certificate: Path) -> tuple[Path, Path]:
+    from surefoot.proof.files import load_certificate
+
     files = load_certificate(certificate).files
     if len(files) != 2:
         raise InputError(f"{certificate} does not say where its files are: name network, property and certificate")
@@ -100,32 +108,40 @@ def _shown(value: float, digits: int, rounding: str) -> str:
     return f"{float(Context(prec=digits, rounding=rounding).create_decimal(value)):.{digits}g}"
 
 
-def _check_files_named(held: Certificate, certificate: Path, files: tuple[Path, ...]) -> None:
+def _check_files_named(held: "Certificate", certificate: Path, files: tuple[Path, ...]) -> None:
     """See that a certificate of format 1 names these files; format 2 names networks, and is compared with those."""
+    from surefoot.core.onnx_file import digest_of
+
     if held.version == 1 and held.networks != tuple(digest_of(file) for file in files):
         raise InputError(f"{certificate} is about another network than {' and '.join(map(str, files))}")
 
 
-def _asked(whole: Graph, queries: Sequence[Query]) -> list[Question]:
+def _asked(whole: "Graph", queries: "Sequence[Query]") -> "list[Question]":
     """Return what a property asks of the logits, which `checked_graph` ends in."""
+    from surefoot.graph.passes.softmax import link_of
+    from surefoot.proof.question import Question
+    from surefoot.spec.outputs import comparisons_of_logits
+
     if not all(query.has_exact_weights for query in queries):
         raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
     of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
     return [
-        Question(query.lower, query.upper, [_pair(unsafe) for unsafe in query.unsafe])
+        Question(query.lower, query.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])
         for query in of_logits
         if query is not None  # no output is what it calls unsafe
     ]
 
 
-def _pair(unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
-    return unsafe.weights, unsafe.bounds
-
-
-_OUTPUTS: dict[Link, str] = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
+_OUTPUTS: "dict[Link, str]" = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
 
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
+    from surefoot.graph.passes.softmax import link_of
+    from surefoot.proof.equality import check_equal
+    from surefoot.proof.files import load_certificate
+    from surefoot.proof.question import checked_graph
+    from surefoot.spec.opening import open_onnx
+
     held = load_certificate(certificate)
     wholes = [open_onnx(path).graph for path in (first, second)]
     one, two = (_OUTPUTS[link_of(whole)] for whole in wholes)
@@ -147,7 +163,7 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
         )
 
 
-def _domain(held: Certificate) -> str:
+def _domain(held: "Certificate") -> str:
     proof = held.proofs[0]
 
     def plain(value: float) -> str:  # 0.9999999 is not 1

@@ -6,20 +6,10 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from surefoot.cli.matrix import names_in, run_with_bar
+from surefoot.cli.arguments import names_in
+from surefoot.cli.names import CALIBRATORS, LOSSES, MODELS, RECIPES
 from surefoot.cli.options import Cluster, DataFolder, DataName, Json, Keep, TrainRows
-from surefoot.core.files import write_json
-from surefoot.evaluate.comparison import compare
-from surefoot.evaluate.diagnosis import advice, diagnosis
-from surefoot.evaluate.evaluation import plain
-from surefoot.losses import LOSSES
-from surefoot.models import MODELS
-from surefoot.recalibrate import CALIBRATORS, find_calibrator
-from surefoot.report.page import write_page
-from surefoot.report.tables import comparison_tables, footnote
-from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
 
 _PAPER = "ce,brier,mmce-w-ref,ls,fl-3,flsd-53"  # the reference variant is what the paper trained
 
@@ -32,7 +22,7 @@ def command(
     losses: Annotated[str, typer.Option(help=f"Separated by commas, of: {', '.join(LOSSES)}.")] = _PAPER,
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss.")] = 3,
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
-    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,
     keep: Keep = None,
     method: Annotated[str, typer.Option(help=f"The calibrator: {', '.join(CALIBRATORS)}.")] = "temperature",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
@@ -49,6 +39,18 @@ def command(
 
     Example: surefoot compare --losses ce,flsd-53 --seeds 2 --jobs 2
     """
+    from rich.console import Console
+
+    from surefoot.cli.matrix import run_with_bar
+    from surefoot.core.files import write_json
+    from surefoot.core.plain import plain
+    from surefoot.evaluate.comparison import compare
+    from surefoot.evaluate.diagnosis import advice, diagnosis
+    from surefoot.recalibrate import find_calibrator
+    from surefoot.report.page import write_page
+    from surefoot.report.tables import comparison_tables, footnote
+    from surefoot.train import cells, find_recipe, results_by_loss
+
     names = names_in(losses)
     find_calibrator(method)  # a wrong name is refused before anything is trained
     how = find_recipe(recipe, epochs, keep, data)

@@ -2,24 +2,16 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from surefoot.cli.options import Json, Seed
-from surefoot.core.errors import InputError
-from surefoot.core.precision import Zeros
-from surefoot.core.predictions import Predictions
-from surefoot.core.scored import Scored
-from surefoot.core.tables import load_predictions
-from surefoot.core.types import Labels
-from surefoot.evaluate.contrast import Contrast, contrast
-from surefoot.evaluate.evaluation import divide, plain
-from surefoot.metrics import METRICS, find_metric
-from surefoot.recalibrate import find_calibrator
-from surefoot.report.tables import show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from surefoot.evaluate.contrast import Contrast
 
 
 def command(
@@ -40,47 +32,34 @@ def command(
 
     Example: surefoot contrast mine.parquet --methods none,temperature,spline,auto
     """
-    probs, labels, zeros = _of_maps(tables[0], methods, seed) if methods else _of_models(tables)
-    found = contrast(probs, labels, [find_metric(name.strip()) for name in metrics.split(",")], seed)
+    from rich.console import Console
+
+    from surefoot.core.plain import plain
+    from surefoot.evaluate.contrast import contrast
+    from surefoot.evaluate.contrasted import maps_of, models_of
+    from surefoot.metrics import find_metric
+
+    wanted = [find_metric(name.strip()) for name in metrics.split(",")]
+    sides = maps_of(tables[0], [name.strip() for name in methods.split(",")], seed) if methods else models_of(tables)
+    found = contrast(sides.rows, sides.labels, wanted, seed)
     if as_json:
-        for name, stored in zeros.items():  # beside the list, whose form is read by others
+        for name, stored in sides.zeros.items():  # beside the list, whose form is read by others
             print(f"surefoot: {name}: {stored.sentence}", file=sys.stderr)
         print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
         return
     console = Console()
-    console.print(_layout(found, len(labels)))
-    for name, stored in zeros.items():
+    console.print(_layout(found, len(sides.labels)))
+    for name, stored in sides.zeros.items():
         console.print(f"{name}: {stored.sentence}")
     console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
 
 
-def _of_maps(table: str, methods: str, seed: int) -> tuple[dict[str, Scored], Labels, dict[str, Zeros]]:
-    fitted_on, tested = divide(load_predictions(table), None, seed)
-    names = [name.strip() for name in methods.split(",")]
-    made = {name: find_calibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in names}
-    return {name: m.predict_scored(tested.logits()) for name, m in made.items()}, tested.labels, _zeros({table: tested})
+def _layout(found: "list[Contrast]", n: int) -> "Table":
+    from rich.table import Table
 
+    from surefoot.metrics import METRICS
+    from surefoot.report.readings import show
 
-def _of_models(tables: list[str]) -> tuple[dict[str, Scored], Labels, dict[str, Zeros]]:
-    if len(tables) < 2:
-        raise InputError("one table needs --methods: which maps to compare on it")
-    loaded = {name: _tested(load_predictions(name)) for name in tables}
-    first = loaded[tables[0]]
-    for name, part in loaded.items():
-        if part.n != first.n or (part.labels != first.labels).any():
-            raise InputError(f"{name} is not of the same rows as {tables[0]}: the labels differ")
-    return {name: part.scored() for name, part in loaded.items()}, first.labels, _zeros(loaded)
-
-
-def _zeros(loaded: dict[str, Predictions]) -> dict[str, Zeros]:
-    return {name: part.zeros for name, part in loaded.items() if part.zeros is not None}
-
-
-def _tested(table: Predictions) -> Predictions:
-    return table.part("test") if "test" in table.parts else table
-
-
-def _layout(found: list[Contrast], n: int) -> Table:
     table = Table(title=f"{n:,} rows", title_justify="left")
     for heading in ("metric", "a", "b", "a - b", "95% interval", "p adjusted", "better"):
         table.add_column(heading, justify="left" if heading in ("metric", "a", "b", "better") else "right")

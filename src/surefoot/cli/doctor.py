@@ -7,18 +7,8 @@ import platform
 from typing import Any
 
 from surefoot import __version__
+from surefoot.cli.names import EXTRAS
 from surefoot.cli.options import Json
-from surefoot.core import native
-
-EXTRAS = {
-    "train": (("lightning", "safetensors"), "train, compare, reproduce, predict"),
-    "report": (("jinja2", "plotly"), "report, explain, and pages"),
-    "gpu": (("triton",), "kernels of the losses on a GPU"),
-    "data": (("datasets", "PIL"), "data sets from the hub, folders of pictures"),
-    "cluster": (("dask", "distributed"), "--cluster"),
-    "onnx": (("onnx", "onnxscript"), "export"),
-    "verify": (("onnx", "onnxscript", "highspy", "onnxruntime"), "verify, certify, compress, equal, regions, check"),
-}
 
 
 def command(as_json: Json = False) -> None:
@@ -43,7 +33,9 @@ def command(as_json: Json = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return what `doctor` says."""
-    import torch  # noqa: PLC0415  (the command's help needs none of it)
+    import torch
+
+    from surefoot.core import native
 
     extras = {}
     for name, (modules, gives) in EXTRAS.items():

@@ -2,28 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
 import numpy as np
 import typer
 
-from surefoot.cli.compress import Domain, Limit, patience_of, read_domain, read_inputs
-from surefoot.cli.options import Json
-from surefoot.compress import calibrated
-from surefoot.compress.files import (
-    ends_of,
-    equal_files,
-    logits_of_file,
-    read_logits,
-    replayed,
-    same_polynomial_files,
-    within_files,
-)
+from surefoot.cli.arguments import patience_of, read_domain, read_images
+from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs, whole_file
-from surefoot.recalibrate.files import load_calibrator
-from surefoot.spec.query import Holds, Unknown, Verdict, Violated
-from surefoot.verify.many import plain
+
+if TYPE_CHECKING:
+    from surefoot.compress.stability import Domain as Box
+    from surefoot.compress.stability import Patience
+    from surefoot.spec.query import Verdict
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
 _WORDS = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}
@@ -34,22 +26,22 @@ def command(
     second: Annotated[Path, typer.Argument(help="Another, of the same inputs and outputs.")],
     domain: Domain,
     within: Annotated[
-        Optional[float],  # noqa: UP045
+        Optional[float],
         typer.Option(help="Prove that no output differs by so much, or find an input where one does."),
     ] = None,
     limit: Limit = 60.0,
     images: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
     ] = None,
     steps_: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(
             "--map", help="A fitted calibrator: bound calibrated confidences too, anywhere or at the --images."
         ),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--out", "-o", help="Write the input of the largest difference (.npy)."),
     ] = None,
     as_json: Json = False,
@@ -61,6 +53,8 @@ def command(
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
+    from surefoot.compress.files import read_logits, same_polynomial_files
+
     keep_inputs({"--out": out}, (first, second, images, steps_, domain))
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
@@ -73,17 +67,37 @@ def command(
             f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
         )
         print(json.dumps({**found, "same_polynomial": True, "error": polynomial.error}) if as_json else sentence)
-        return
-    if within is not None:
-        answer = within_files(first, second, where, within, patience.until)
-        if isinstance(answer, Violated) and out is not None:
-            _save(out, answer.input.reshape(shape))
-        _say(answer, within, _WORDS[ends_of(first, second)], as_json)
-        raise typer.Exit(0 if isinstance(answer, Holds) else 1)
+    elif within is not None:
+        _decide(first, second, where, within, patience, out, as_json)
+    else:
+        _bound(first, second, where, patience, images, steps_, out, as_json)
+
+
+def _decide(
+    first: Path, second: Path, where: "Box", within: float, patience: "Patience", out: Path | None, as_json: bool
+) -> NoReturn:
+    """Say whether the networks differ by so much anywhere in the domain."""
+    from surefoot.compress.files import ends_of, read_logits, within_files
+    from surefoot.spec.query import Holds, Violated
+
+    answer = within_files(first, second, where, within, patience.until)
+    if isinstance(answer, Violated) and out is not None:
+        _save(out, answer.input.reshape(read_logits(first).input_shape))
+    _say(answer, within, _WORDS[ends_of(first, second)], as_json)
+    raise typer.Exit(0 if isinstance(answer, Holds) else 1)
+
+
+def _bound(
+    first: Path, second: Path, where: "Box", patience: "Patience", images: Path | None, steps_: Path | None,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Say by how much the networks can differ over the domain, and by how much they were seen to."""
+    from surefoot.compress.files import ends_of, equal_files, logits_of_file, replayed
+
     found = equal_files(first, second, where, patience)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
     other = found.other is not None and replayed(first, second, found.other)[1]
-    x = None if images is None else read_inputs(images, shape)
+    x = read_images(images, tuple(where.lower.shape))
     logits = None if x is None else logits_of_file(first, x)
     same = None if logits is None else int(found.same_answer(logits).sum())
     repaired = _calibrated(steps_, found.bound, logits) if steps_ is not None and proven else {}
@@ -116,6 +130,9 @@ def command(
 
 def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dict[str, float]:
     """Bound calibrated confidences everywhere, and at inputs, where each can be had."""
+    from surefoot.compress import calibrated
+    from surefoot.recalibrate import load_calibrator
+
     calibrator = load_calibrator(path)
     if calibrator.n_classes_ != len(bound):
         raise InputError(f"{path} is of {calibrator.n_classes_} classes; the networks have {len(bound)}")
@@ -126,7 +143,10 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
     return here if always is None else {"calibrated": always, **here}
 
 
-def _say(answer: Verdict, within: float, output: str, as_json: bool) -> None:
+def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
+    from surefoot.spec.query import Holds, Unknown, Violated
+    from surefoot.verify.many import plain
+
     if as_json:
         held = plain(answer)
         if isinstance(answer, Violated):

@@ -7,14 +7,12 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.options import Json
-from surefoot.evaluate.training_log import read_log, sentences_of
-from surefoot.report.page import write_training_page
 
 
 def command(
     run: Annotated[Path, typer.Argument(help="The folder that `surefoot train` left, or one run's of `compare`.")],
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--out", "-o", help="Where to write the page; default: training.html in the folder."),
     ] = None,
     as_json: Json = False,
@@ -26,6 +24,9 @@ def command(
 
     Example: surefoot explain runs/mine
     """
+    from surefoot.evaluate.training_log import read_log, sentences_of
+    from surefoot.report.page import write_training_page
+
     log = read_log(run)
     page = out or run / "training.html"
     write_training_page(page, f"What happened in {run.resolve().name}?", log)

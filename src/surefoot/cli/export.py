@@ -5,22 +5,21 @@ from typing import Annotated, Optional
 
 import typer
 
-from surefoot.core.errors import FileError, InputError, MissingExtra
+from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import keep_inputs
-from surefoot.recalibrate import Identity, load_calibrator
-from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
 
 def command(
     network: Annotated[
-        Path, typer.Argument(help="An .onnx file whose output is logits, or the `model.safetensors` of a run.")
+        Path,
+        typer.Argument(help="An .onnx or .onnx.gz file whose output is logits, or the `model.safetensors` of a run."),
     ],
     map_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--map", help="A calibrator that `surefoot recalibrate` wrote. Default: the softmax alone."),
     ] = None,
     classes: Annotated[
-        Optional[int],  # noqa: UP045
+        Optional[int],
         typer.Option(min=2, help="How many classes there are, where neither calibrator nor graph says."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the graph.")] = Path("calibrated.onnx"),
@@ -31,19 +30,20 @@ def command(
 
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
+    from surefoot.recalibrate import Identity, load_calibrator
+    from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+
     keep_inputs({"--out": out}, (network, map_file))
     example = None
     if network.suffix in (".safetensors", ".pt"):
-        try:
-            from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
-        except ModuleNotFoundError as error:
-            raise MissingExtra(f"{network} needs Lightning to be read: pip install 'surefoot[train]'") from error
+        from surefoot.train import load_model_with_example
+
         model, example = load_model_with_example(network)
         classes = classes or model(example).shape[1]
-    elif network.suffix == ".onnx":
+    elif network.name.endswith((".onnx", ".onnx.gz")):
         model = load_onnx(network)
     else:
-        raise FileError(f"{network} is neither an .onnx file nor the model.safetensors of a run")
+        raise FileError(f"{network} is neither an .onnx or .onnx.gz file nor the model.safetensors of a run")
     if map_file is not None:
         calibrator = load_calibrator(map_file)
     elif classes is not None:

@@ -5,13 +5,14 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
 from surefoot import __version__
+from surefoot.cli.names import EXTRAS
 from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
@@ -52,7 +53,6 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor", "", "Say what is installed, and what a missing extra would add."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
 }
-_EXTRAS = {"lightning", "safetensors", "jinja2", "plotly", "onnx", "onnxscript", "highspy", "onnxruntime"}
 
 
 def _version(show: bool) -> None:
@@ -74,26 +74,14 @@ def _top(version: _Version = False) -> None:
 
 
 def build(wanted: str | None) -> typer.Typer:
-    """Make the application. Only the wanted command is imported, so that measuring never waits for Lightning.
-
-    Raises:
-        MissingExtra: the wanted command needs an extra that is not installed.
-    """
+    """Make the application. Only the wanted command is imported; it imports what it needs when it runs."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_top)
     for name, entry in COMMANDS.items():
-        if name != wanted:
+        if name == wanted:
+            app.command(name)(importlib.import_module(f"surefoot.cli.{entry.module}").command)
+        else:
             app.command(name, help=entry.line)(lambda: None)
-            continue
-        try:
-            module = importlib.import_module(f"surefoot.cli.{entry.module}")
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in _EXTRAS:
-                raise
-            raise MissingExtra(
-                f"`surefoot {name}` needs {error.name}: pip install 'surefoot[{entry.extra}]'"
-            ) from error
-        app.command(name)(module.command)
     return app
 
 
@@ -116,8 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> None:
     """Run the command line; whatever goes wrong becomes one line and an exit code."""
+    wanted = next((a for a in arguments if a in COMMANDS), None)
     try:
-        build(next((a for a in arguments if a in COMMANDS), None))(arguments)
+        with _naming_extras(wanted):
+            build(wanted)(arguments)
     except SurefootError as error:
         _end(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except SystemExit as done:
@@ -138,6 +128,25 @@ def _run(arguments: list[str]) -> None:
         place = f"{Path(frame.filename).name}:{frame.lineno}"
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         _end(f"a fault of surefoot, please report it: {what} ({place}; SUREFOOT_TRACEBACK=1 shows where)", FAULT)
+
+
+@contextlib.contextmanager
+def _naming_extras(command: str | None) -> Iterator[None]:
+    """Say which extra a module belongs to that a command did not find.
+
+    Raises:
+        MissingExtra: the command's own extra, or the one that it turned out to need.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").split(".")[0]
+        extras = [name for name, (modules, _) in EXTRAS.items() if module in modules]
+        if command is None or not extras:
+            raise
+        own = COMMANDS[command].extra
+        extra = own if set(extras) & set(own.split(",")) else extras[0]
+        raise MissingExtra(f"`surefoot {command}` needs {error.name}: pip install 'surefoot[{extra}]'") from error
 
 
 def _end(line: str, code: int) -> NoReturn:

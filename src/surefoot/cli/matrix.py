@@ -1,4 +1,4 @@
-"""What the commands that train a matrix share: names separated by commas, and a bar while it runs."""
+"""What the commands that train a matrix share: a bar while it runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,24 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.train import Run, run_matrix
-
-
-def names_in(losses: str) -> list[str]:
-    """Split names at commas, each one once.
-
-    Raises:
-        InputError: there is none.
-
-    >>> names_in("ce, fl-3,ce")
-    ['ce', 'fl-3']
-    """
-    names = list(dict.fromkeys(name.strip() for name in losses.split(",") if name.strip()))
-    if not names:
-        raise InputError("--losses names no loss")
-    return names
 
 
 def run_with_bar(matrix: Sequence[Run], out: Path, jobs: int, cluster: str | None) -> dict[Run, Predictions]:

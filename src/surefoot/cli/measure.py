@@ -3,35 +3,32 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from surefoot.cli import names
 from surefoot.cli.options import Cluster, Json, LabelsPath, Scores, Seed, TablePath
-from surefoot.evaluate.evaluation import plain
-from surefoot.evaluate.measuring import Group, MeasurementPlan, measure_table, worst_group
-from surefoot.metrics import METRICS, STANDARD, find_metric
-from surefoot.recalibrate import load_calibrator
-from surefoot.report.tables import READINGS_NOTE, groups_table, readings_table, show
+
+if TYPE_CHECKING:
+    from surefoot.evaluate.measuring import Group, MeasurementPlan
 
 
 def command(
     table: TablePath,
     labels: LabelsPath = None,
     scores: Scores = None,
-    split: Annotated[Optional[str], typer.Option(help="Measure only this part, such as test.")] = None,  # noqa: UP045
+    split: Annotated[Optional[str], typer.Option(help="Measure only this part, such as test.")] = None,
     by: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[str],
         typer.Option(help="Measure each value of this column alone, too, and name the worst."),
     ] = None,
     metrics: Annotated[
         str,
-        typer.Option(help=f"Names between commas, `standard`, or `all`. There are: {', '.join(METRICS)}."),
+        typer.Option(help=f"Names between commas, `standard`, or `all`. There are: {', '.join(names.METRICS)}."),
     ] = "standard",
     calibrator: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--map", help="Apply this calibrator first (a file that `surefoot recalibrate` wrote)."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave intervals and noise floors out.")] = False,
@@ -51,22 +48,48 @@ def command(
 
     Example: surefoot measure predictions.parquet --split test --by site --json
     """
-    wanted = _wanted(metrics)
-    loaded = load_calibrator(calibrator) if calibrator else None
-    plan = MeasurementPlan(wanted, split, by, loaded, not fast, not fast, seed, labels, scores)
-    quiet = as_json or not sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
-        task = progress.add_task("measuring", total=None)
-        groups = measure_table(
-            table, plan, jobs=jobs, cluster=cluster,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )  # fmt: skip
+    from surefoot.evaluate.measuring import MeasurementPlan, worst_group
+    from surefoot.metrics import METRICS, STANDARD, find_metric
+
+    chosen = {"standard": STANDARD, "all": tuple(METRICS.values())}
+    wanted = chosen.get(metrics) or tuple(find_metric(name.strip()) for name in metrics.split(","))
+    fitted = None
+    if calibrator is not None:
+        from surefoot.recalibrate import load_calibrator
+
+        fitted = load_calibrator(calibrator)
+    plan = MeasurementPlan(wanted, split, by, fitted, not fast, not fast, seed, labels, scores)
+    groups = _measure_with_bar(table, plan, jobs, cluster, quiet=as_json or not sys.stderr.isatty())
     worst = {m.name: worst_group(groups, m) for m in wanted if m.better != "none"} if by else {}
     if as_json:
         print(json.dumps(_as_json(groups, by, worst), indent=2, allow_nan=False))
-        return
+    else:
+        _show(str(table).rstrip("/").rsplit("/", 1)[-1], groups, by, worst, fast)
+
+
+def _measure_with_bar(
+    table: str, plan: "MeasurementPlan", jobs: int, cluster: str | None, quiet: bool
+) -> "dict[str, Group]":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from surefoot.evaluate.measuring import measure_table
+
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        task = progress.add_task("measuring", total=None)
+        return measure_table(
+            table, plan, jobs=jobs, cluster=cluster,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+
+
+def _show(name: str, groups: "dict[str, Group]", by: str | None, worst: dict[str, str | None], fast: bool) -> None:
+    from rich.console import Console
+
+    from surefoot.metrics import METRICS
+    from surefoot.report.readings import READINGS_NOTE, groups_table, readings_table, show
+
     whole, console = groups[""], Console()
-    name = str(table).rstrip("/").rsplit("/", 1)[-1]
     console.print(readings_table(whole.readings, f"{name} — {whole.n:,} rows, {whole.k} classes"))
     if not fast:
         console.print(READINGS_NOTE)
@@ -86,20 +109,15 @@ def command(
         console.print(f"Worst by {by}: {'; '.join(found) or none}.{told if found else ''}")
 
 
-def _wanted(names: str) -> tuple:
-    if names in ("standard", "all"):
-        return STANDARD if names == "standard" else tuple(METRICS.values())
-    return tuple(find_metric(name.strip()) for name in names.split(","))
+def _as_json(groups: "dict[str, Group]", by: str | None, worst: dict[str, str | None]) -> dict:
+    from surefoot.core.plain import plain
 
+    def zeros(group: "Group") -> dict:
+        return {} if group.zeros is None else {"zeros": plain(group.zeros)}
 
-def _as_json(groups: dict[str, Group], by: str | None, worst: dict[str, str | None]) -> dict:
     whole = groups[""]
-    found = {"n": whole.n, "k": whole.k} | plain(whole.readings) | _zeros(whole)
+    found = {"n": whole.n, "k": whole.k} | plain(whole.readings) | zeros(whole)
     if by:
-        each = {name: {"n": g.n} | plain(g.readings) | _zeros(g) for name, g in groups.items() if name}
+        each = {name: {"n": g.n} | plain(g.readings) | zeros(g) for name, g in groups.items() if name}
         found |= {"by": by, "groups": each, "worst": worst}
     return found
-
-
-def _zeros(group: Group) -> dict:
-    return {} if group.zeros is None else {"zeros": plain(group.zeros)}

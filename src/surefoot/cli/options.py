@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from surefoot.data import DATA
+from surefoot.cli.names import DATA
 
 TablePath = Annotated[
     str,
@@ -15,9 +15,9 @@ TablePath = Annotated[
         "`logits` or `probs`, and `labels`), .csv (columns `logit_0`, ... or `prob_0`, ..., and `label`), or .npy."
     ),
 ]
-LabelsPath = Annotated[Optional[Path], typer.Option("--labels", help="The labels, for a .npy file of scores.")]  # noqa: UP045
+LabelsPath = Annotated[Optional[Path], typer.Option("--labels", help="The labels, for a .npy file of scores.")]
 Scores = Annotated[
-    Optional[Literal["logits", "probs"]],  # noqa: UP045
+    Optional[Literal["logits", "probs"]],
     typer.Option("--scores", help="What the scores are, where the file does not say: never guessed from the values."),
 ]
 DataName = Annotated[
@@ -28,23 +28,23 @@ DataName = Annotated[
     ),
 ]
 DataFolder = Annotated[
-    Optional[Path],  # noqa: UP045
+    Optional[Path],
     typer.Option(
         "--folder", help="Where the files of a published set are; without it they come from the Hugging Face hub."
     ),
 ]
 TrainRows = Annotated[
-    Optional[int],  # noqa: UP045
+    Optional[int],
     typer.Option("--train-rows", min=1, help="Train on so many rows only, every class in the same proportions."),
 ]
 Keep = Annotated[
-    Optional[Literal["best", "last"]],  # noqa: UP045
+    Optional[Literal["best", "last"]],
     typer.Option(
         help="Which epoch's weights: best by held-out NLL after temperature, or the last. Default: the recipe's."
     ),
 ]
 Cluster = Annotated[
-    Optional[str],  # noqa: UP045
+    Optional[str],
     typer.Option(
         "--cluster",
         help="Address of a Dask scheduler whose workers do it instead; they must see the same files.",
@@ -53,6 +53,16 @@ Cluster = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random: the same seed, the same output.")]
 Output = Annotated[
-    Optional[str],  # noqa: UP045
+    Optional[str],
     typer.Option("--output", help="Which output is meant, by its name in the file, where the network has several."),
+]
+Domain = Annotated[
+    str,
+    typer.Option(
+        help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`, and perhaps "
+        "`rows` and `bounds`: rows x <= bounds."
+    ),
+]
+Limit = Annotated[
+    float, typer.Option("--limit", "--timeout", min=0, help="Seconds, at most; what was found by then is said.")
 ]

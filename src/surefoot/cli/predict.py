@@ -9,9 +9,6 @@ import typer
 from surefoot.cli.options import DataFolder, DataName
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs
-from surefoot.core.predictions import save_predictions
-from surefoot.data import load_data
-from surefoot.train import load_box, load_model, outside, predictions_of
 
 
 def command(
@@ -31,6 +28,10 @@ def command(
 
     Example: surefoot predict runs/mine/model.safetensors -o predictions.parquet
     """
+    from surefoot.core.predictions import save_predictions
+    from surefoot.data import load_data
+    from surefoot.train import load_box, load_model, outside, predictions_of
+
     keep_inputs({"--out": out}, (model, data))
     network = load_model(model)
     rows = load_data(data, folder=folder)

@@ -6,38 +6,31 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from surefoot.cli.onnx import write_calibrator
+from surefoot.cli.names import CALIBRATORS
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
 from surefoot.core.files import keep_inputs
-from surefoot.core.predictions import save_predictions
-from surefoot.core.tables import load_predictions
-from surefoot.evaluate.diagnosis import notes
-from surefoot.evaluate.evaluation import plain, share_right
-from surefoot.metrics import METRICS, measure
-from surefoot.recalibrate import CALIBRATORS, find_calibrator, save_calibrator
 
 
 def command(
     table: TablePath,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(CALIBRATORS)}.")] = "temperature",
     gamma: Annotated[
-        Optional[float],  # noqa: UP045
+        Optional[float],
         typer.Option(help="The gamma that the network was trained with, for the focal-undo maps."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the map.")] = Path("map.json"),
     apply_to: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option("--apply", help="Predictions to apply the calibrator to; default: the table itself."),
     ] = None,
     predictions: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="Write recalibrated probabilities here (.parquet or .npz)."),
     ] = None,
     onnx: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="Write the calibrator as an ONNX graph, too: from `logits` to `probs`."),
     ] = None,
     labels: LabelsPath = None,
@@ -55,6 +48,16 @@ def command(
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
     """
+    from rich.console import Console
+
+    from surefoot.core.plain import plain
+    from surefoot.core.predictions import save_predictions
+    from surefoot.core.tables import load_predictions
+    from surefoot.evaluate.diagnosis import notes
+    from surefoot.evaluate.evaluation import share_right
+    from surefoot.metrics import METRICS, measure
+    from surefoot.recalibrate import find_calibrator, save_calibrator
+
     keep_inputs({"--out": out, "--predictions": predictions, "--onnx": onnx}, (table, labels, apply_to))
     source = load_predictions(table, labels, scores)
     held_out = source.part("validation") if source.split is not None else source
@@ -71,7 +74,9 @@ def command(
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
     if onnx is not None:
-        write_calibrator(calibrator, onnx)
+        from surefoot.recalibrate.onnx import calibrator_to_onnx, save_onnx
+
+        save_onnx(calibrator_to_onnx(calibrator), onnx)
     save_calibrator(calibrator, out)
     wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
     rows = [held_out.scored(), calibrator.predict_scored(held_out.logits())]

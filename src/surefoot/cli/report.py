@@ -5,28 +5,22 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
+from surefoot.cli.names import CALIBRATORS
 from surefoot.cli.options import Json, LabelsPath, Scores, Seed, TablePath
-from surefoot.core.tables import load_predictions
-from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
-from surefoot.evaluate.evaluation import evaluate, plain
-from surefoot.recalibrate import CALIBRATORS
-from surefoot.report.page import write_page
-from surefoot.report.tables import readings_table
 
 
 def command(
     table: TablePath,
     calibration: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(
             help="Predictions to learn the calibrator on. Default: the table's `validation` part, or a random half."
         ),
     ] = None,
     method: Annotated[str, typer.Option(help=f"The calibrator: {', '.join(CALIBRATORS)}.")] = "temperature",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the page.")] = Path("report.html"),
-    title: Annotated[Optional[str], typer.Option(help="The page's title; default: the table's name.")] = None,  # noqa: UP045
+    title: Annotated[Optional[str], typer.Option(help="The page's title; default: the table's name.")] = None,
     labels: LabelsPath = None,
     scores: Scores = None,
     seed: Seed = 0,
@@ -39,6 +33,15 @@ def command(
 
     Example: surefoot report mine.parquet -o report.html
     """
+    from rich.console import Console
+
+    from surefoot.core.plain import plain
+    from surefoot.core.tables import load_predictions
+    from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+    from surefoot.evaluate.evaluation import evaluate
+    from surefoot.report.page import write_page
+    from surefoot.report.readings import readings_table
+
     predictions = load_predictions(table, labels, scores)
     held_out = load_predictions(calibration, None, scores) if calibration is not None else None
     name = title or Path(table).stem

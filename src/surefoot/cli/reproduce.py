@@ -1,27 +1,22 @@
 """`surefoot reproduce`: one of the paper's tables, trained here, beside the published numbers."""
 
 import json
+import math
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from surefoot.cli.matrix import names_in, run_with_bar
+from surefoot.cli.arguments import names_in
+from surefoot.cli.names import MODELS, PAPER_LOSSES, RECIPES, TABLES
 from surefoot.cli.options import Cluster, DataFolder, DataName, Json, TrainRows
 from surefoot.core.errors import InputError
-from surefoot.core.files import write_json
-from surefoot.data import load_data, strange_parts
-from surefoot.evaluate.comparison import compare
-from surefoot.evaluate.evaluation import plain
-from surefoot.evaluate.ood import ood_values
-from surefoot.evaluate.published import LOSSES, TABLES
-from surefoot.evaluate.reproduction import Entry, claims_of, entries, values_of
-from surefoot.models import MODELS
-from surefoot.train import RECIPES, cells, find_recipe, results_by_loss
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from surefoot.evaluate.reproduction import Entry
 
 _CHALLENGERS = ("flsd-53", "fl-3", "dual-focal", "adafocal")
 _BASELINES = ("ce", "brier", "mmce-w-ref", "ls")
@@ -33,12 +28,12 @@ def command(
     folder: DataFolder = None,
     train_rows: TrainRows = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "resnet50",
-    losses: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(LOSSES),
+    losses: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(PAPER_LOSSES),
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss; the paper has one.")] = 3,
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "paper",
-    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,
     strange: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="For ood-auroc: folder of SVHN (test_32x32.mat) or CIFAR-10-C (*.npy); default: made noise."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
@@ -54,6 +49,17 @@ def command(
 
     Example: surefoot reproduce ece --data cifar10 --folder cifar-10-batches-py --jobs 2
     """
+    from rich.console import Console
+
+    from surefoot.cli.matrix import run_with_bar
+    from surefoot.core.files import write_json
+    from surefoot.core.plain import plain
+    from surefoot.data import load_data, strange_parts
+    from surefoot.evaluate.comparison import compare
+    from surefoot.evaluate.ood import ood_values
+    from surefoot.evaluate.reproduction import claims_of, entries, values_of
+    from surefoot.train import cells, find_recipe, results_by_loss
+
     if table not in TABLES:
         raise InputError(f"no table is called {table!r}; there are: {', '.join(TABLES)}")
     how = find_recipe(recipe, epochs, data=data)
@@ -89,13 +95,15 @@ def command(
         console.print(f"- {claim.sentence}")
 
 
-def _table(name: str, rows: list[Entry], title: str) -> Table:
+def _table(name: str, rows: "list[Entry]", title: str) -> "Table":
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for heading in ("loss", "temperature", "here", "published", "verdict"):
         table.add_column(heading, justify="right" if heading in ("here", "published") else "left")
     digits = 3 if name == "nll" else 2
     for row in rows:
-        half = "" if np.isnan(row.half_width) else f"±{row.half_width:.{digits}f}"
+        half = "" if math.isnan(row.half_width) else f"±{row.half_width:.{digits}f}"
         target = "–" if row.published is None else f"{row.published:.{digits}f}{' (from memory)' * row.from_memory}"
         table.add_row(row.loss, row.stage, f"{row.mean:.{digits}f}{half}", target, row.verdict)
     return table

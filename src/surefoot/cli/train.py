@@ -4,18 +4,15 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from surefoot.cli.names import CALIBRATORS, LOSSES, MODELS, RECIPES
 from surefoot.cli.options import DataFolder, DataName, Json, Keep, Seed, TrainRows
-from surefoot.evaluate.evaluation import plain
-from surefoot.losses import LOSSES
-from surefoot.metrics import METRICS, Reading, measure
-from surefoot.models import MODELS
-from surefoot.recalibrate import CALIBRATORS, find_calibrator, save_calibrator
-from surefoot.report.tables import show
-from surefoot.train import RECIPES, cells, find_recipe, run_cell
+
+if TYPE_CHECKING:
+    from surefoot.metrics import Reading
 
 
 def command(
@@ -25,7 +22,7 @@ def command(
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "small-cnn",
     loss: Annotated[str, typer.Option(help=f"One of: {', '.join(LOSSES)}.")] = "ce",
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "quick",
-    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,  # noqa: UP045
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,
     keep: Keep = None,
     l1: Annotated[float, typer.Option(min=0, help="Weight of the l1 norm of the weights: for `compress`.")] = 0.0,
     adversarial: Annotated[
@@ -38,7 +35,7 @@ def command(
     devices: Annotated[int, typer.Option(min=1, help="As lightning.Trainer's.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="As lightning.Trainer's num_nodes.")] = 1,
     precision: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[str],
         typer.Option(help="As lightning.Trainer's: 32-true, bf16-mixed, ... Default: the recipe's."),
     ] = None,
     as_json: Json = False,
@@ -52,6 +49,11 @@ def command(
 
     Example: surefoot train --loss flsd-53 -o runs/mine && surefoot report runs/mine/predictions.parquet
     """
+    from surefoot.core.plain import plain
+    from surefoot.metrics import METRICS, measure
+    from surefoot.recalibrate import find_calibrator, save_calibrator
+    from surefoot.train import cells, find_recipe, run_cell
+
     calibrator = find_calibrator(method)()
     how = replace(find_recipe(recipe, epochs, keep, data), l1=l1, adversarial=adversarial)
     (cell,) = cells([data], [model], [loss], how, [seed], folder=folder, train_rows=train_rows)
@@ -76,5 +78,8 @@ def command(
     print(f"Predictions: {files['predictions']}. Calibrator: {files['map']}.")
 
 
-def _shown(readings: dict[str, Reading]) -> str:
+def _shown(readings: "dict[str, Reading]") -> str:
+    from surefoot.metrics import METRICS
+    from surefoot.report.readings import show
+
     return ", ".join(f"{METRICS[name].title} {show(name, r.value)}" for name, r in readings.items())

@@ -2,46 +2,36 @@
 
 import json
 import math
-import re
-from fractions import Fraction
+import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from surefoot.cli.arguments import numbers, places, value_range
+from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Output, Seed
-from surefoot.core.cluster import workers
-from surefoot.core.deadline import Deadline
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import keep_inputs, writing
-from surefoot.proof.files import load_certificate, save_certificate
-from surefoot.proof.question import certificate_of_property
-from surefoot.spec.opening import see_agreement_within
-from surefoot.spec.perturbations import Region, brightening, line, linf_ball, patch, pixels
-from surefoot.spec.query import Query, Unknown
-from surefoot.spec.vnnlib import read_vnnlib
-from surefoot.verify.catalog import METHODS
-from surefoot.verify.many import Settings, load_images, open_network, plain, verify_many
-from surefoot.verify.network import Network
-from surefoot.verify.several import answer_all
+
+if TYPE_CHECKING:
+    from surefoot.spec.perturbations import Region
+    from surefoot.verify.many import Settings
+    from surefoot.verify.network import Network
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 SHOWN = 50  # values of an input or output
-LARGEST_PLACE = 2**40
-_LONG = re.compile("[eE][+-]?[0-9]{5}|[0-9_]{2000}")  # would take long to write out
 
 
 def command(
     network: Annotated[Path, typer.Argument(help="An .onnx file, or an .onnx.gz.")],
     prop: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Argument(metavar="[PROPERTY]", help="A .vnnlib file (VNNLIB 1.0), or a .vnnlib.gz."),
     ] = None,
     images: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(
             help="Instead of a property: an .npz file of images `x` and classes `y`; each must keep its class."
         ),
@@ -53,33 +43,33 @@ def command(
         typer.Option("--range", help="linf, patch, pixels: the valid range, before any normalisation. Default: 0,1."),
     ] = "",
     threshold: Annotated[
-        Optional[float],  # noqa: UP045
+        Optional[float],
         typer.Option(help="brighten: values x from here on may be anything from 0 to delta x, the others stay."),
     ] = None,
     delta: Annotated[
-        Optional[float],  # noqa: UP045
+        Optional[float],
         typer.Option(help="brighten: see --threshold. line: how far along, 1 being the attacked image."),
     ] = None,
     at: Annotated[str, typer.Option(help="patch: top,left,size. pixels: places in the flat image.")] = "",
     towards: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="line: an .npz file whose `x` are the attacked images."),
     ] = None,
     start: Annotated[
-        Optional[float],  # noqa: UP045
+        Optional[float],
         typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
     ] = None,
-    first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,  # noqa: UP045
+    first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for each property or image.")] = 60.0,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes at once: images, or the parts of a property.")] = 1,
     cluster: Cluster = None,
     journal: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="Keep each image's answer here; the same command goes on where it was stopped."),
     ] = None,
     certificate: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],
         typer.Option(help="Where to leave the proof, for `surefoot check`, if it holds; else an older one there goes."),
     ] = None,
     output: Output = None,
@@ -102,39 +92,63 @@ def command(
     """
     if (prop is None) == (images is None):
         raise InputError("give a property (.vnnlib), or --images")
+    if method in RENAMED_METHODS:
+        print(f"surefoot: --method {method} is now called {RENAMED_METHODS[method]}", file=sys.stderr)
+        method = RENAMED_METHODS[method]
+    if method not in METHODS:
+        raise InputError(f"--method {method}: there are {', '.join(METHODS)}")
     keep_inputs({"--certificate": certificate, "--journal": journal}, (network, prop, images, towards))
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start}  # fmt: skip
     _check_options(about, region if images is not None else None)
-    opened = open_network(network, output)
-    if prop is not None:
-        deadline = Deadline.of(timeout)
-        queries = deadline.run(lambda: _read(prop, opened))
-        if queries is None:
-            late = {"seconds": round(timeout - deadline.left, 3)}
-            _show_one(plain(Unknown("time is up", -math.inf, late)), as_json)
-            return
-        verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
-        answer = plain(verdict)
-        if certificate is not None and proofs:
-            save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
-            answer["certificate"] = str(certificate)
-        elif certificate is not None:
-            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer)}
+    if images is None:
+        assert prop is not None
+        answer = _of_property(network, prop, output, timeout, method, seed, jobs, certificate)
         _show_one(answer, as_json)
         return
     if certificate is not None:
         raise InputError("--certificate goes with a property, one at a time")
-    assert images is not None
+    from surefoot.core.cluster import workers
+    from surefoot.spec.opening import see_agreement_within
+    from surefoot.verify.many import Settings, load_images, open_network
+
+    opened = open_network(network, output)
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
-    span = numbers(valid or "0,1", 2, "--range")
-    regions = _regions(x, region, eps, span, threshold or 0.0, delta or 0.0, at, towards, start or 0.0, opened)
-    see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in _boxes_of(box)])
+    regions = _regions(x, region, about, opened)
+    see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in box.boxes])
     settings = Settings(str(network.resolve()), method, timeout, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     _show_many(answers, as_json)
+
+
+def _of_property(
+    network: Path, prop: Path, output: str | None, timeout: float, method: str, seed: int, jobs: int,
+    certificate: Path | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Answer a property, and leave its proof where there is one and it is asked for."""
+    from surefoot.core.deadline import Deadline
+    from surefoot.spec.query import Unknown
+    from surefoot.verify.many import open_network, plain
+    from surefoot.verify.several import answer_all, read_property
+
+    opened = open_network(network, output)
+    deadline = Deadline.of(timeout)
+    queries = deadline.run(lambda: read_property(prop, opened))
+    if queries is None:
+        return plain(Unknown("time is up", -math.inf, {"seconds": round(timeout - deadline.left, 3)}))
+    verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
+    answer = plain(verdict)
+    if certificate is None:
+        return answer
+    if not proofs:
+        return answer | {"certificate": None, "no_certificate": _why_none(certificate, answer)}
+    from surefoot.proof.files import save_certificate
+    from surefoot.proof.question import certificate_of_property
+
+    save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
+    return answer | {"certificate": str(certificate)}
 
 
 _NEEDED: dict[Kind, dict[str, str]] = {
@@ -167,79 +181,39 @@ def _check_options(given: dict[str, Any], kind: Kind | None) -> None:
         raise InputError(f"--delta {given['delta']:g}: a line needs a length above 0, or it is the image alone")
 
 
-def numbers(text: str, count: int | None, option: str) -> list[float]:
-    """Read numbers between commas, fractions too.
+def _regions(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network") -> "list[Region]":
+    """Return the region around each image."""
+    from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels
+    from surefoot.verify.many import load_images
 
-    Raises:
-        InputError: something else, or another count.
-    """
-    if _LONG.search(text):
-        raise InputError(f"{option} {text[:40]!r}: a number of so many digits is none that float64 holds")
-    try:
-        numbers = [float(Fraction(part.strip())) for part in text.split(",")]
-    except OverflowError:
-        raise InputError(f"{option} {text!r}: a number is beyond what float64 holds, 1.8e308") from None
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{option} {text!r}: numbers such as 2/255 or 0.1 are needed") from None
-    if count is not None and len(numbers) != count:
-        raise InputError(f"{option} {text!r}: {count} numbers between commas are needed")
-    return numbers
-
-
-def _whole(text: str, count: int | None, option: str) -> list[int]:
-    values = numbers(text, count, option)
-    for value in values:
-        if not value.is_integer() or abs(value) > LARGEST_PLACE:
-            raise InputError(f"{option} {text!r}: places of pixels are whole numbers, and {value:g} is none")
-    return [int(value) for value in values]
-
-
-def _regions(
-    x: np.ndarray,
-    kind: Kind,
-    eps: str,
-    valid: list[float],
-    threshold: float,
-    delta: float,
-    at: str,
-    towards: Path | None,
-    start: float,
-    network: Network,
-) -> list[Region]:
-    low, high = valid
-    if not low < high:
-        raise InputError(f"--range {low:g},{high:g}: the first must be below the second")
+    low, high = value_range(about["range"] or "0,1")
     match kind:
         case "linf":
-            (radius,) = numbers(eps, 1, "--eps")
+            (radius,) = numbers(about["eps"], 1, "--eps")
             return [linf_ball(image, radius, low, high) for image in x]
         case "brighten":
-            return [brightening(image, threshold, delta) for image in x]
+            return [brightening(image, about["threshold"], about["delta"]) for image in x]
         case "patch":
-            top, left, size = _whole(at, 3, "--at")
+            top, left, size = places(about["at"], 3, "--at")
             return [patch(image.reshape(network.graph.input_shape), top, left, size, low, high) for image in x]
         case "pixels":
-            places = np.array(_whole(at, None, "--at"))
-            return [pixels(image, places, low, high) for image in x]
+            these = np.array(places(about["at"], None, "--at"))
+            return [pixels(image, these, low, high) for image in x]
         case "line":
-            assert towards is not None
-            attacked, _ = load_images(towards, network)
+            attacked, _ = load_images(about["towards"], network)
             if len(attacked) < len(x):
                 raise InputError(f"--towards has {len(attacked)} images for {len(x)}")
-            return [line(image, other, start, delta) for image, other in zip(x, attacked, strict=False)]
-
-
-def _boxes_of(region: Region) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return boxes of inputs within a region: it, or where it has directions its middle and two corners, as points."""
-    if region.directions is None or region.centre is None:
-        return [(region.lower, region.upper)]
-    places = [0.5 * region.lower + 0.5 * region.upper, region.lower, region.upper]
-    return [(x, x) for x in (region.centre.ravel() + place @ region.directions for place in places)]
+            return [line(a, b, about["start"] or 0.0, about["delta"]) for a, b in zip(x, attacked, strict=False)]
 
 
 def _with_bar(
-    settings: Settings, regions: list[Region], labels: list[int], jobs: int, journal: Path | None
+    settings: "Settings", regions: "list[Region]", labels: list[int], jobs: int, journal: Path | None
 ) -> list[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from surefoot.verify.many import verify_many
+
     counts = {"holds": 0, "violated": 0, "unknown": 0}
     lps_avoided = lps_solved = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -273,15 +247,10 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         print(f"no certificate: {answer['no_certificate']}")
 
 
-def _read(prop: Path, network: Network) -> list[Query]:
-    """Read a property; see that its network and the runtime agree in its boxes."""
-    queries = read_vnnlib(prop, network.inputs, network.outputs)
-    see_agreement_within(network.whole, network.run, [(query.lower, query.upper) for query in queries])
-    return queries
-
-
 def _why_none(certificate: Path, answer: dict[str, Any]) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
+    from surefoot.proof.files import load_certificate
+
     why = answer["verdict"]
     if why == "holds":
         never = answer["method"] == "softmax"

@@ -23,10 +23,10 @@ from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
+from surefoot.core.onnx_file import load_model
 from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax

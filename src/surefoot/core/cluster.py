@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from joblib import parallel_config
-
 from surefoot.core.errors import InputError, MissingExtra
 
 
@@ -23,6 +21,7 @@ def workers(address: str | None) -> Iterator[None]:
         return
     try:
         from distributed import Client  # noqa: PLC0415  (an extra)
+        from joblib import parallel_config  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtra("a cluster needs Dask: pip install 'surefoot[cluster]'") from error
     try:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -134,16 +134,19 @@ def open_npz(source: Path | str | BytesIO) -> Iterator[NpzFile]:
             yield held
 
 
-def read_pairs(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Read inputs `x` and labels `y` of an `.npz` file, as they are.
+def read_arrays(path: Path | str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Read arrays of an `.npz` file by name, as they are.
 
     Raises:
-        FileError: the file is missing, damaged, or lacks an array.
+        FileError: the file is missing, damaged, or lacks an array that is needed.
     """
     try:
         with open_npz(path) as file:
-            return file["x"], file["y"]
+            return {name: file[name] for name in (*needed, *(name for name in optional if name in file.files))}
     except OSError as error:
         raise FileError(f"cannot read {path}: {error}") from error
     except Exception as error:  # whatever a damaged file makes NumPy's reader raise
-        raise FileError(f"{path} must be an .npz file with arrays 'x' (n, ...) and 'y' (n,): {error}") from error
+        names = " and ".join(map(repr, needed))
+        raise FileError(
+            f"{path} must be an .npz file with {'arrays' if needed[1:] else 'an array'} {names}: {error}"
+        ) from error

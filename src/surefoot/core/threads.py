@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from joblib import Parallel, delayed
-
 from surefoot.core.deadline import Deadline, charge
 
 T = TypeVar("T")
@@ -29,6 +27,8 @@ def in_processes(
     """
     if jobs == 1 or len(tasks) < 2:
         return [call(*task) for task in tasks]
+    from joblib import Parallel, delayed  # noqa: PLC0415  (not for one process)
+
     processes = min(jobs, len(tasks))
     found: Any = Parallel(n_jobs=processes)(delayed(_measured)(call, task, until) for task in tasks)
     charge(sum(spent for _, spent in found) / processes)

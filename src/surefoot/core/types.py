@@ -1,4 +1,4 @@
-"""The shapes of everything that passes between packages, as types.
+"""The shapes of the arrays that pass between packages, as types; those of tensors are in `losses.types`.
 
 The same letters everywhere: ``n`` samples, ``k`` classes, ``b`` bins.
 """
@@ -8,17 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike as ArrayLike
-from torch import Tensor
 
-# Arrays: measuring and recalibrating (NumPy, scikit-learn's currency).
 Logits: TypeAlias = Float[np.ndarray, "n k"]
 Probs: TypeAlias = Float[np.ndarray, "n k"]
 Labels: TypeAlias = Int[np.ndarray, " n"]
 Confidences: TypeAlias = Float[np.ndarray, " n"]
-
-# Tensors: training.
-LogitRows: TypeAlias = Float[Tensor, "n k"]
-Targets: TypeAlias = Int[Tensor, " n"]
-SoftTargets: TypeAlias = Float[Tensor, "n k"]
-PerSample: TypeAlias = Float[Tensor, " n"]
-Scalar: TypeAlias = Float[Tensor, ""]

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from surefoot.core.errors import InputError
-from surefoot.core.files import read_pairs
+from surefoot.core.inputs import read_labelled
 from surefoot.data.prepare import Prepare
 from surefoot.data.splits import Data, Part, divide, divide_published
 
@@ -21,19 +21,12 @@ def arrays(path: Path | str, seed: int = 0) -> Data:
         FileError: the file is missing, damaged, or lacks an array.
         InputError: values that are not finite, labels that are not class indices, lengths that differ.
     """
-    x, y = read_pairs(path)
-    if x.dtype.kind not in "fiub" or y.dtype.kind not in "iu" or y.ndim != 1 or x.ndim < 2 or len(x) != len(y):
-        raise InputError(
-            f"{path}: x must be numbers (n, ...) and y class indices (n,), "
-            f"got x {x.dtype} {x.shape}, y {y.dtype} {y.shape}"
-        )
-    if not len(y) or y.min() < 0 or not np.isfinite(x).all():
-        raise InputError(f"{path}: x must be finite, y at least 0, and there must be rows")
-    k = int(y.max()) + 1
+    rows = read_labelled(path, dtype=np.float32)
+    k = int(rows.y.max()) + 1
     if k < 2:
         raise InputError(f"{path}: all labels are 0; at least two classes are needed")
-    inputs = torch.from_numpy(x.astype(np.float32)) / (255 if x.dtype == np.uint8 else 1)
-    return divide(Path(path).stem, inputs, torch.from_numpy(y.astype(np.int64)), tuple(map(str, range(k))), seed)
+    inputs, labels = torch.from_numpy(rows.x), torch.from_numpy(rows.y)
+    return divide(Path(path).stem, inputs, labels, tuple(map(str, range(k))), seed)
 
 
 def from_datasets(

@@ -13,11 +13,13 @@ from surefoot.compress.files import Report as Compression
 from surefoot.compress.files import compress_file
 from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
+from surefoot.core.inputs import Inputs
+from surefoot.core.onnx_file import load_model
+from surefoot.core.plain import plain
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.evaluate.certified import Radius, certify_images
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
-from surefoot.evaluate.evaluation import Evaluation, evaluate, plain
-from surefoot.graph.onnx_file import load_model
+from surefoot.evaluate.evaluation import Evaluation, evaluate
 from surefoot.metrics.intervals import clopper_pearson
 from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
@@ -28,15 +30,6 @@ LEAST_ROWS = 5  # of a class or group, to name it the worst
 MOST_ROWS = 3000  # on the page
 MOST_CLASSES = 20  # whose logits the page carries
 DIGITS = 4
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Rows of one part: inputs (n, ...) as the network takes them, classes, and groups if there are any."""
-
-    x: np.ndarray
-    y: np.ndarray
-    group: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
 from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
 
+PICTURE = 10.0  # seconds for the verdict of each image that is shown
 DIRECTIONS = 32
 MOST_SETS = 20
 NEAR = 0.01  # of the width of the region, whose own patterns are too many to walk
@@ -63,7 +64,7 @@ def certify_images(
     radii: Sequence[float],
     valid: tuple[float, float],
     calibrator: Calibrator | None,
-    done: Callable[[], None] | None = None,
+    done: Callable[[], object] | None = None,
     until: Deadline = NEVER,
 ) -> tuple[list[Radius], list[list[Certified]]]:
     """Bound recalibrated confidence around every image at every radius; return the summaries, and the bounds.
@@ -85,6 +86,21 @@ def certify_images(
         summaries.append(Radius(eps, summarise(found, labels), bounded, len(images), bounded < len(images)))
         bounds.append(found)
     return summaries, bounds
+
+
+def pictures_of(
+    network: Network, images: np.ndarray, labels: Sequence[int], eps: float, valid: tuple[float, float],
+    bounds: Sequence[Certified], until: Deadline,
+) -> list[Shown]:  # fmt: skip
+    """Collect the pictures of images within a radius, each in an equal part of the time that is left."""
+    found = []
+    for i, (image, label, certified) in enumerate(zip(images, labels, bounds, strict=False)):
+        mine = until.before(1 / (len(images) - i))
+        region = linf_ball(image, eps, *valid)
+        one = mine.run(lambda i=i, image=image, label=label, region=region, certified=certified, mine=mine: show(
+            network, i, image, label, region, certified, min(PICTURE, 0.6 * mine.left)))  # fmt: skip
+        found += [] if one is None else [one]
+    return found
 
 
 def show(

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
+from surefoot.core.distributions import t_cdf, t_quantile
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
@@ -167,7 +167,7 @@ def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
     temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in own])
     width = float("nan")
     if len(own) > 1:
-        width = float(stats.t.ppf(0.975, len(own) - 1) * temperatures.std(ddof=1) / math.sqrt(len(own)))
+        width = float(t_quantile(0.975, len(own) - 1) * temperatures.std(ddof=1) / math.sqrt(len(own)))
     temperature = ColumnValue(float(temperatures.mean()), width, float("nan"), False)
     return Row(loss, len(own), stages["before"], stages["after"], temperature)
 
@@ -176,7 +176,7 @@ def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) ->
     own = cells[loss]
     values = np.array([cell.value(stage, column) for cell in own])
     error, freedom = _spread(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0))
-    width = float(stats.t.ppf(0.975, freedom) * error)
+    width = t_quantile(0.975, freedom) * error
     floor = float(np.mean([cell.floor(stage, column) for cell in own]))
     return ColumnValue(float(values.mean()), width, floor, _beats_all(loss, stage, column, cells))
 
@@ -196,4 +196,4 @@ def pvalue(a: Sequence[_Cell], b: Sequence[_Cell], stage: str, column: str) -> f
     error, freedom = _spread(values, kinds)
     if error == 0:
         return 0.0 if values.mean() < 0 else 1.0
-    return float(stats.t.cdf(values.mean() / error, freedom))
+    return t_cdf(values.mean() / error, freedom)

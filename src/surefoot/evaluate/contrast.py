@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
+from surefoot.core.distributions import pearson3_cdf, skewness_of, t_cdf
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored, scored
 from surefoot.core.types import Labels, Probs
@@ -204,9 +204,9 @@ def _pvalue(draws: np.ndarray, shards: int) -> float:
     if width <= 1e-12 * abs(mean):  # every draw is the same
         return 0.0 if mean else 1.0
     side = abs(mean) / width * math.sqrt((shards - 1) / shards)
-    skewness = float(stats.skew(draws)) * (1 if mean > 0 else -1)
-    by_t = stats.t.sf(side, shards - 1)
-    return min(1.0, 2 * float(max(by_t, stats.pearson3.cdf(-side, skewness))))
+    skewness = skewness_of(draws) * (1 if mean > 0 else -1)
+    by_t = t_cdf(-side, shards - 1)
+    return min(1.0, 2 * max(by_t, pearson3_cdf(-side, skewness)))
 
 
 def _same(a: Scored, b: Scored) -> bool:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -140,16 +139,3 @@ def share_right(table: Predictions) -> float:
     """Compute for how many of the rows no class is more probable than the label."""
     scores = table.scored().scores
     return float((scores[np.arange(table.n), table.labels] >= scores.max(1)).mean())
-
-
-def plain(value: Any) -> Any:
-    """Turn a result into what JSON can hold; NaN becomes null."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, dict):
-        return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

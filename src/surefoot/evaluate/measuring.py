@@ -3,23 +3,32 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import norm
 
 from surefoot.core.cluster import workers
+from surefoot.core.distributions import normal_quantile
 from surefoot.core.errors import InputError
 from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Kind
 from surefoot.core.scored import Scored
 from surefoot.core.tables import TablePart, pieces_of, read_piece, resolution_of
+from surefoot.core.types import Logits
 from surefoot.metrics import Metric
 from surefoot.metrics.uncertainty import Measuring, Reading, RowRange
-from surefoot.recalibrate import Calibrator
 
 EMPTY = "(empty)"  # the group of rows whose column holds an empty text: "" stands for all rows
 _TASKS = 200  # at most: what comes back from each is merged here
+
+
+class Fitted(Protocol):
+    """A fitted calibrator as measuring knows it: a `Calibrator` without its package, which loads scikit-learn."""
+
+    def predict_scored(self, logits: Logits, /) -> Scored:
+        """Return the repaired rows of a table of logits."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class MeasurementPlan:
     metrics: tuple[Metric, ...]
     split: str | None = None
     by: str | None = None
-    calibrator: Calibrator | None = None
+    calibrator: Fitted | None = None
     intervals: bool = True
     floors: bool = True
     seed: int = 0
@@ -150,7 +159,7 @@ def worst_group(groups: dict[str, Group], metric: Metric) -> str | None:
     of a calibrated model on those rows, and the reading above that of 95% of them.
     """
     whole = groups[""].readings[metric.name]
-    wider = float(norm.isf(0.025 / max(len(groups) - 1, 1)) / norm.isf(0.025))
+    wider = normal_quantile(0.025 / max(len(groups) - 1, 1)) / normal_quantile(0.025)
     sign = 1.0 if metric.better == "lower" else -1.0
     of_calibration = metric.interval == "bootstrap" and metric.better == "lower"
     beyond = {}

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
+from surefoot.core.distributions import t_quantile
 from surefoot.core.predictions import Predictions
 from surefoot.data import Part, Prepare
 from surefoot.metrics import OOD_SCORES, ood_auroc
@@ -42,4 +42,4 @@ def mean_and_half_width(values: list[float]) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return values[0], float("nan")
-    return float(np.mean(values)), float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return float(np.mean(values)), float(t_quantile(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))

@@ -8,8 +8,6 @@ from functools import partial
 import numpy as np
 
 from surefoot.core.predictions import Predictions
-from surefoot.losses import LOSSES, FocalLoss
-from surefoot.losses.gamma import Steps
 from surefoot.recalibrate import Calibrator, Identity, InverseFocal, InverseFocalTemperature, TemperatureScaling, choose
 from surefoot.recalibrate.auto import score_rows
 
@@ -36,6 +34,11 @@ def maps_for(loss: str) -> dict[str, Callable[[], Calibrator]]:
     (['none', 'temperature'], ['none', 'temperature', 'focal-undo', 'focal-undo-temperature'])
     """
     found: dict[str, Callable[[], Calibrator]] = {"none": Identity, "temperature": TemperatureScaling}
+    if not loss:
+        return found
+    from surefoot.losses import LOSSES, FocalLoss  # noqa: PLC0415  (PyTorch, for what was trained here)
+    from surefoot.losses.gamma import Steps  # noqa: PLC0415
+
     made = LOSSES[loss]() if loss in LOSSES else None
     rule = made.policy.at(1.0) if isinstance(made, FocalLoss) else None
     if isinstance(rule, Steps):

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.onnx_file import load_model
 from surefoot.graph.graph import Graph
-from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
 from surefoot.graph.ops import Shape
@@ -207,6 +206,8 @@ class _Reader:
             [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in dict.fromkeys(names)],
             [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in node.output],
         )
+        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  (slow to import; most files need none of it)
+
         one = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.values.opset)])
         with np.errstate(all="ignore"):  # what is no number is refused where it is used
             return [np.asarray(x) for x in ReferenceEvaluator(one).run(None, dict(zip(names, inputs, strict=True)))]

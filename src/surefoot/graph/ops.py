@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, Self, TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -198,7 +199,7 @@ class ElementwiseAffine(Affine):
     def shape(self, given: Shape) -> Shape:
         """Stay the same."""
         for constant in (self.scale, self.shift):
-            if constant is not None and torch.broadcast_shapes(constant.shape, given) != given:
+            if constant is not None and np.broadcast_shapes(constant.shape, given) != given:
                 raise InputError(f"constants of shape {tuple(constant.shape)} do not fit values of shape {given}")
         return given
 

@@ -5,10 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import PointwiseLoss, Reduction, check_number
 from surefoot.losses.curves import focal_curve, inverse_focal_curve
+from surefoot.losses.types import LogitRows, PerSample, SoftTargets, Targets
 
 
 class AdaFocalLoss(PointwiseLoss):

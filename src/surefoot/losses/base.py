@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
+from surefoot.losses.types import LogitRows, PerSample, SoftTargets, Targets
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 

@@ -10,9 +10,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import LogitRows, PerSample, Scalar
 from surefoot.losses.base import Loss, check_number, check_reduction, flatten
 from surefoot.losses.proper import CrossEntropy
+from surefoot.losses.types import LogitRows, PerSample, Scalar
 
 
 class BatchLoss(Loss, ABC):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import PointwiseLoss, Reduction, check_number
 from surefoot.losses.curves import FocalCurve, inverse_focal_curve
 from surefoot.losses.gamma import GammaPolicy, as_policy
+from surefoot.losses.types import LogitRows, PerSample, SoftTargets, Targets
 
 
 class FocalLoss(PointwiseLoss):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.core.types import LogitRows, PerSample, SoftTargets, Targets
 from surefoot.losses import rows
 from surefoot.losses.base import Loss, PointwiseLoss, Reduction, check_number
 from surefoot.losses.curves import CROSS_ENTROPY
+from surefoot.losses.types import LogitRows, PerSample, SoftTargets, Targets
 
 
 class CrossEntropy(PointwiseLoss):

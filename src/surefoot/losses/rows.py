@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import logsigmoid
 
-from surefoot.core import native
+from surefoot.losses import compiled
 from surefoot.losses.curves import FocalCurve, LossCurve
 from surefoot.losses.gamma import Steps
 
@@ -34,8 +34,8 @@ def value_and_gradient(
     `in_place`: the logits' memory may hold the table afterwards.
     """
     steps = curve.gamma if isinstance(curve, FocalCurve) else None
-    if isinstance(steps, Steps) and logits.dtype != torch.float64 and native.serves(logits):
-        return native.focal(logits, target, steps.table, in_place)
+    if isinstance(steps, Steps) and logits.dtype != torch.float64 and compiled.serves(logits):
+        return compiled.focal(logits, target, steps.table, in_place)
     mass, log_p, log_u, over = _spread(logits, target, in_place)
     value, slope = curve(log_p, log_u)
     return value.to(mass.dtype), mass, (slope * over).to(mass.dtype).unsqueeze(1)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
 
+from surefoot.core.distributions import beta_quantile, beta_upper_quantile, normal_quantile, t_quantile
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.metrics.base import Metric, Tally
@@ -46,8 +46,8 @@ def clopper_pearson(
     (0.929, 1.0)
     """
     tail = (1 - level) / 2
-    low = np.where(correct > 0, stats.beta.ppf(tail, np.maximum(correct, 1), count - correct + 1), 0.0)
-    return low, np.where(correct < count, stats.beta.isf(tail, correct + 1, np.maximum(count - correct, 1)), 1.0)
+    low = np.where(correct > 0, beta_quantile(tail, np.maximum(correct, 1), count - correct + 1), 0.0)
+    return low, np.where(correct < count, beta_upper_quantile(tail, correct + 1, np.maximum(count - correct, 1)), 1.0)
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,6 @@ def interval(value: float, drawn: Replicates, level: float = LEVEL) -> tuple[flo
     tail = (1 - level) / 2
     ends = np.array([np.nanquantile(family, [tail, 1 - tail]) for family in (drawn.wrong, drawn.right)])
     freedom = drawn.shards - 1
-    wider = stats.t.isf(tail, freedom) / stats.norm.isf(tail) * np.sqrt(drawn.shards / freedom)
+    wider = t_quantile(tail, freedom) / normal_quantile(tail) * np.sqrt(drawn.shards / freedom)
     low, high = wider * (np.array([ends[:, 0].min(), ends[:, 1].max()]) - drawn.shift - value)
     return value + min(float(low), 0.0), value + max(float(high), 0.0)

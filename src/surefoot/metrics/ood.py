@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
-from scipy.stats import rankdata
 
 from surefoot.core.checks import check_logits
+from surefoot.core.distributions import average_ranks
 from surefoot.core.numerics import softmax_and_rest
 from surefoot.core.types import ArrayLike, Logits
 
@@ -47,5 +47,5 @@ def ood_auroc(known: ArrayLike, strange: ArrayLike, score: str = "entropy") -> f
     """
     parts = [OOD_SCORES[score](check_logits(part).astype(np.float64)) for part in (known, strange)]
     n, m = map(len, parts)
-    ranks = rankdata(np.concatenate(parts))[n:]
+    ranks = average_ranks(np.concatenate(parts))[n:]
     return float((ranks.sum() - m * (m + 1) / 2) / (n * m))

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
+from surefoot.core.onnx_file import load_model
 from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.checks import check_reach
 from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
@@ -409,16 +410,14 @@ def save_onnx(model: onnx.ModelProto, path: Path | str) -> None:
 
 
 def load_onnx(path: Path | str) -> onnx.ModelProto:
-    """Read a graph.
+    """Read a graph, plain or gzipped, and check that it is one.
 
     Raises:
-        FileError: it is missing or damaged.
+        FileError: it is missing or damaged, or its weights lie outside its folder.
     """
+    model = load_model(path)
     try:
-        model = onnx.load(path)
         onnx.checker.check_model(model)
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # whatever protobuf and the checker raise
         raise FileError(f"{path} is not an ONNX graph, or it is damaged: {str(error).splitlines()[0]}") from error
     return model

@@ -1,13 +1,9 @@
 """Temperature scaling: by convex search on the likelihood, and by the paper's grid."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from scipy.optimize import minimize
-from torch import Tensor
 
 from surefoot.core.bins import bin_index
 from surefoot.core.errors import InputError
@@ -15,7 +11,7 @@ from surefoot.core.numerics import log_softmax, row_log_sums, softmax
 from surefoot.core.types import Labels, Logits, Probs
 from surefoot.recalibrate.base import Calibrator, Steps
 from surefoot.recalibrate.masks import UNDERFLOW, possible, refuse_absent
-from surefoot.recalibrate.steps import LEAST_TEMPERATURE, Affine, Mix, RowTemperature, Softmax, scaling
+from surefoot.recalibrate.steps import TOP_SCORES, Affine, Mix, RowTemperature, Softmax, scaling
 
 _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
@@ -323,43 +319,19 @@ class ParameterizedTemperatureScaling(Calibrator):
         temperature = TemperatureScaling().fit(logits, labels).temperature_
         refuse_absent(logits, absent_below(logits, labels, temperature), type(self).__name__)
         ridge = self.l2 + len(labels) * prior_weight(logits, labels)
-        z = torch.from_numpy(np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64)))
-        y, x = torch.from_numpy(labels.copy()), torch.from_numpy(RowTemperature.top(z.numpy()))
+        z = np.ascontiguousarray(np.divide(logits, temperature, dtype=np.float64))
         rng = np.random.default_rng(self.seed)
-        sizes = [(5, x.shape[1]), (5,), (5, 5), (5,), (5,), ()]
+        sizes = [(5, min(TOP_SCORES, z.shape[1])), (5,), (5, 5), (5,), (5,), ()]
         start = [rng.normal(size=s) / np.sqrt(s[-1]) if len(s) == 2 else np.zeros(s) for s in sizes]
         start[-1] = np.array(np.log(np.expm1(1.0)))  # softplus of it is 1: the single temperature
-        parameters = [torch.tensor(v, requires_grad=True) for v in start]
-        origin = float(start[-1])
+        candidates = [start]
+        if prior_weight(logits, labels) != 1:
+            from surefoot.recalibrate.row_temperature import fit_network  # noqa: PLC0415  (PyTorch, for this calibrator alone)
 
-        def objective() -> Tensor:
-            w1, b1, w2, b2, w3, b3 = parameters
-            hidden = torch.relu(torch.relu(x @ w1.T + b1) @ w2.T + b2)
-            warmth = torch.nn.functional.softplus(hidden @ w3 + b3)
-            nll = torch.nn.functional.cross_entropy(
-                z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum"
-            )
-            return (nll + ridge / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
-
-        candidates = [start] if prior_weight(logits, labels) == 1 else [_lbfgs(objective, parameters), start]
+            candidates = [fit_network(z, labels, ridge, start), start]
         fitted = [RowTemperature(*values) for values in candidates]
-        learnt = min(fitted, key=lambda step: _nll(step(z.numpy()), labels))
+        learnt = min(fitted, key=lambda step: _nll(step(z), labels))
         return (Affine(np.array(1 / temperature), np.array(0.0)), learnt, Softmax())
-
-
-def _lbfgs(objective: Callable[[], Tensor], parameters: list[Tensor]) -> list[np.ndarray]:
-    """Minimise by SciPy's L-BFGS with PyTorch's gradients."""
-    cuts = np.cumsum([p.numel() for p in parameters])[:-1]
-
-    def flat(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        for p, v in zip(parameters, np.split(theta, cuts), strict=True):
-            p.data = torch.from_numpy(v.reshape(p.shape).copy())
-        value = objective()
-        return value.item(), np.concatenate([g.ravel().numpy() for g in torch.autograd.grad(value, parameters)])
-
-    start = np.concatenate([p.detach().numpy().ravel() for p in parameters])
-    found = minimize(flat, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(found.x, cuts), strict=True)]
 
 
 def _ece(probs: Probs, labels: Labels) -> float:

@@ -10,7 +10,7 @@ from surefoot.evaluate.assessment import Assessment, fitted_temperature, rows_fo
 from surefoot.evaluate.diagnosis import percent
 from surefoot.metrics import METRICS
 from surefoot.report.page import render
-from surefoot.report.tables import show, show_interval
+from surefoot.report.readings import show, show_interval
 
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from surefoot.core.plain import plain
 from surefoot.evaluate.certified import Radius, Shown
-from surefoot.evaluate.evaluation import plain
 from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
 from surefoot.report.page import html_of, render
 

@@ -12,13 +12,15 @@ from plotly.offline import get_plotlyjs
 
 from surefoot import __version__
 from surefoot.core.files import write_text
+from surefoot.core.plain import plain
 from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
-from surefoot.evaluate.evaluation import Evaluation, Measured, plain
+from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.evaluate.training_log import TrainingLog, sentences_of
 from surefoot.metrics import METRICS
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
-from surefoot.report.tables import footnote, format_floors, format_temperature, format_value, show, show_interval
+from surefoot.report.readings import show, show_interval
+from surefoot.report.tables import footnote, format_floors, format_temperature, format_value
 
 _COLUMN_TITLES = {"error": "error"} | {c: METRICS[c].title for c in COLUMNS if c != "error"}
 

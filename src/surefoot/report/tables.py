@@ -1,87 +1,13 @@
-"""Results as terminal tables."""
+"""Comparisons as terminal tables."""
 
 import math
-from collections.abc import Mapping
 
 from rich.table import Table
 
 from surefoot.evaluate.comparison import COLUMNS, STAGES, ColumnValue, Comparison, Row
-from surefoot.evaluate.measuring import Group
-from surefoot.metrics import METRICS, Reading
+from surefoot.report.readings import IN_PERCENT
 
 TITLES = {"error": "error", "ece": "ECE", "ada_ece": "AdaECE", "classwise_ece": "cwECE", "ks": "KS", "nll": "NLL"}
-_OF_GROUPS = ("accuracy", "nll", "ece", "ks", "overconfidence", "ks_pvalue")
-_IN_PERCENT = {
-    "accuracy",
-    "error",
-    "ece",
-    "ece_debiased",
-    "ada_ece",
-    "classwise_ece",
-    "mce",
-    "rmsce",
-    "overconfidence",
-    "ks",
-    "smooth_ece",
-    "cross_validated_ece",
-    "ks_second",
-    "ks_within_two",
-    "ks_classwise",
-}
-
-
-def show(name: str, value: float, digits: int = 2) -> str:
-    """Format a reading as it is usually printed: percent for errors and accuracies, plain for the rest."""
-    if math.isnan(value):
-        return "–"
-    if name.endswith("pvalue") and value < 5e-5:
-        return "<0.0001"
-    return f"{100 * value:.{digits}f}%" if name in _IN_PERCENT else f"{value:.4f}"
-
-
-def show_interval(name: str, reading: Reading) -> str:
-    """Format an interval, or why there is none; a dash where none was asked for."""
-    if math.isnan(reading.low):
-        return reading.note or "–"
-    return f"{show(name, reading.low)} to {show(name, reading.high)}"
-
-
-def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
-    """Lay out readings with their intervals and floors."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("metric", "value", "95% interval", "noise floor"):
-        table.add_column(heading, justify="left" if heading == "metric" else "right")
-    for name, reading in readings.items():
-        table.add_row(
-            METRICS[name].title, show(name, reading.value), show_interval(name, reading), _floor(name, reading)
-        )
-    return table
-
-
-READINGS_NOTE = (
-    "The interval is one for the mean of the reading over other tables of as many rows; the noise floor is the reading "
-    "that chance alone gives a calibrated model: its mean, and (≤) what 95% of such tables stay below."
-)
-
-
-def groups_table(groups: Mapping[str, Group], by: str) -> Table:
-    """Lay out each group's rows and main readings, the first line for all rows."""
-    shown = [name for name in _OF_GROUPS if name in groups[""].readings]
-    table = Table(title=f"by {by}", title_justify="left")
-    for i, heading in enumerate((by, "rows", *(METRICS[name].title for name in shown))):
-        table.add_column(heading, justify="right" if i else "left")
-    for name, group in groups.items():
-        cells = [show(m, group.readings[m].value) for m in shown]
-        table.add_row(name or "all", f"{group.n:,}", *cells)
-    return table
-
-
-def _floor(name: str, r: Reading) -> str:
-    if math.isnan(r.floor):
-        return "–"
-    if r.floor > r.floor_high:  # rare errors raise the mean above the 95th percentile
-        return f"≤ {show(name, r.floor_high)} (95%; mean {show(name, r.floor)})"
-    return f"{show(name, r.floor)} (≤ {show(name, r.floor_high)})"
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
@@ -108,7 +34,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 def _scale(column: str) -> tuple[int, int]:
     """Return the factor and the digits a column is printed with."""
-    return (100, 2) if column in _IN_PERCENT else (1, 3)
+    return (100, 2) if column in IN_PERCENT else (1, 3)
 
 
 def format_value(column: str, value: ColumnValue) -> str:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
+from surefoot.core.onnx_file import load_model
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.graph import Graph, Node, apply, evaluate, fold
-from surefoot.graph.onnx_file import load_model
 from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
 from surefoot.graph.ops import (
     Add,

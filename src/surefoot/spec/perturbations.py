@@ -22,6 +22,14 @@ class Region:
     rows: Float[np.ndarray, "p m"] | None = None
     bounds: Float[np.ndarray, " p"] | None = None
 
+    @property
+    def boxes(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Boxes of inputs within: the region, or where it has directions its middle and two corners, as points."""
+        if self.directions is None or self.centre is None:
+            return [(self.lower, self.upper)]
+        places = [0.5 * self.lower + 0.5 * self.upper, self.lower, self.upper]
+        return [(x, x) for x in (self.centre.ravel() + place @ self.directions for place in places)]
+
 
 def _flat(image: np.ndarray) -> np.ndarray:
     flat = np.asarray(image, dtype=np.float64).ravel()

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from surefoot.core.deadline import uninterrupted
-from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import read_pairs, writing
+from surefoot.core.errors import FileError
+from surefoot.core.files import writing
+from surefoot.core.inputs import read_labelled
+from surefoot.core.onnx_file import digest_of
 from surefoot.core.threads import one_thread
-from surefoot.graph.onnx_file import digest_of
 from surefoot.spec.opening import open_onnx
 from surefoot.spec.perturbations import Region
 from surefoot.spec.query import Holds, Unknown, Verdict, Violated, robustness
@@ -120,6 +120,8 @@ def _run(
             yield i, verify_image(settings, regions[i], labels[i], network)
         return
 
+    from joblib import Parallel, delayed  # noqa: PLC0415  (not for one process)
+
     found: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_numbered)(i, settings, regions[i], labels[i]) for i in todo
     )
@@ -205,21 +207,10 @@ def _append(journal: Path, entry: dict[str, Any]) -> None:
 
 
 def load_images(path: Path | str, network: Network) -> tuple[np.ndarray, np.ndarray]:
-    """Read images `x` (n, ...) and labels `y` (n,) of an .npz file; bytes are scaled to [0, 1].
+    """Read images `x` (n, ...) and classes `y` (n,) of an .npz file that a network takes and has.
 
     Raises:
-        FileError: missing, damaged, or without these arrays.
-        InputError: values or labels that do not fit the network.
+        FileError, InputError: as `read_labelled`.
     """
-    x, y = read_pairs(path)
-    if x.dtype.kind not in "fiu" or y.dtype.kind not in "iu" or y.ndim != 1 or len(x) != len(y) or not len(y):
-        raise InputError(f"{path}: x {x.dtype} {x.shape} and y {y.dtype} {y.shape} are not images and their classes")
-    if int(np.prod(x.shape[1:])) != network.inputs:
-        raise InputError(f"{path}: images of shape {x.shape[1:]}; the network takes {network.graph.input_shape}")
-    if y.min() < 0 or y.max() >= network.outputs:
-        raise InputError(f"{path}: a label {int(y.max())}; the network has {network.outputs} classes")
-    scaled = x.astype(np.float64) / 255 if x.dtype == np.uint8 else x.astype(np.float64)
-    if not np.isfinite(scaled).all():
-        row = int(np.argmin(np.isfinite(scaled.reshape(len(x), -1)).all(1)))
-        raise InputError(f"{path}: image {row} holds a value that is not finite")
-    return scaled, y.astype(int)
+    read = read_labelled(path, network.graph.input_shape, network.outputs)
+    return read.x, read.y

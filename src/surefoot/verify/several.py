@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
 from surefoot.reach.crown import lower_bounds, relax, tighten_all, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
+from surefoot.spec.opening import see_agreement_within
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
+from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.attack import approach
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.run import verify
@@ -62,6 +65,17 @@ class Answers:
         details = worst.details | boxes | self.seconds()
         proofs = tuple(v.proof for v in every if v.proof is not None)
         return Holds(worst.margin, worst.method, all(v.float32 for v in every), details), proofs
+
+
+def read_property(path: Path | str, network: Network) -> list[Query]:
+    """Read a property; see that its network and the runtime agree in its boxes.
+
+    Raises:
+        FileError, InputError: as `read_vnnlib`, or they do not agree.
+    """
+    queries = read_vnnlib(path, network.inputs, network.outputs)
+    see_agreement_within(network.whole, network.run, [(query.lower, query.upper) for query in queries])
+    return queries
 
 
 def answer_all(

@@ -9,7 +9,6 @@ from surefoot.spec.outputs import comparisons_of_logits, of_logits, widened_for_
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict
 from surefoot.verify.catalog import Method, stages_of
 from surefoot.verify.network import Network, must_fit
-from surefoot.verify.probabilities import halved, polytopes
 from surefoot.verify.search import FEW_INPUTS, Search
 
 
@@ -21,6 +20,8 @@ def verify_through_softmax(
     For float32, whose softmax rounds and ties, it is claimed only that one class keeps the largest of all. Thresholds
     become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
     """
+    from surefoot.verify.probabilities import halved, polytopes  # noqa: PLC0415  (scipy.special, for a softmax alone)
+
     must_fit(network, query)
     if prove:
         comparisons_of_logits(query, network.link)  # refuses what no certificate speaks of

@@ -1,0 +1,54 @@
+"""What is contrasted: several calibrators on one table, or several models on the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from surefoot.core.errors import InputError
+from surefoot.core.precision import Zeros
+from surefoot.core.predictions import Predictions
+from surefoot.core.scored import Scored
+from surefoot.core.tables import load_predictions
+from surefoot.core.types import Labels
+from surefoot.evaluate.evaluation import divide
+from surefoot.recalibrate import find_calibrator
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The same rows as each side sees them, by name; their labels; and what stored zeros count as, by table."""
+
+    rows: dict[str, Scored]
+    labels: Labels
+    zeros: dict[str, Zeros]
+
+
+def maps_of(table: str, methods: Sequence[str], seed: int) -> Sides:
+    """Learn calibrators on the held-out part of a table, and return its other rows as each repairs them."""
+    fitted_on, tested = divide(load_predictions(table), None, seed)
+    made = {name: find_calibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in methods}
+    repaired = {name: fitted.predict_scored(tested.logits()) for name, fitted in made.items()}
+    return Sides(repaired, tested.labels, _zeros({table: tested}))
+
+
+def models_of(tables: Sequence[str]) -> Sides:
+    """Return the rows of several tables, of their `test` parts where they have them.
+
+    Raises:
+        InputError: one table alone, or tables of other rows.
+    """
+    if len(tables) < 2:
+        raise InputError("one table needs --methods: which maps to compare on it")
+    loaded = {name: _tested(load_predictions(name)) for name in tables}
+    first = loaded[tables[0]]
+    for name, part in loaded.items():
+        if part.n != first.n or (part.labels != first.labels).any():
+            raise InputError(f"{name} is not of the same rows as {tables[0]}: the labels differ")
+    return Sides({name: part.scored() for name, part in loaded.items()}, first.labels, _zeros(loaded))
+
+
+def _zeros(loaded: Mapping[str, Predictions]) -> dict[str, Zeros]:
+    return {name: part.zeros for name, part in loaded.items() if part.zeros is not None}
+
+
+def _tested(table: Predictions) -> Predictions:
+    return table.part("test") if "test" in table.parts else table
