@@ -15,15 +15,6 @@ from surefoot.core.errors import FileError
 LARGEST_FILE = 2**32  # bytes after unpacking: a gzipped file of a few kilobytes may claim any size
 
 
-def name_of(path: Path) -> str:
-    """Return the name of a network's file without what says how it is written.
-
-    >>> name_of(Path("nets/small.onnx.gz"))
-    'small'
-    """
-    return Path(path.name.removesuffix(".gz")).stem
-
-
 def digest_of(path: Path | str) -> str:
     """Return the SHA-256 of an ONNX file's content, unpacked, with its external weights.
 

@@ -9,7 +9,6 @@ import torch
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.inputs import Inputs, read_labelled
-from surefoot.core.onnx_file import name_of
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.torch_in import graph_of_module
 
@@ -44,7 +43,7 @@ def subject_of_files(network: Path, images: Path, calibration: Path | None, out:
         validation, test = _halves(test, seed)
     else:
         validation = read_labelled(calibration, dtype=np.float32, grouped=True)
-    return Subject(_as_onnx(network, out), validation, test, name_of(network))
+    return Subject(_as_onnx(network, out), validation, test, _name_of(network))
 
 
 def subject_of_data(
@@ -64,12 +63,16 @@ def subject_of_data(
         network = out / "run" / "model.safetensors"
         name = f"{model} on {data}"
     else:
-        name = f"{name_of(network)} on {data}"
+        name = f"{_name_of(network)} on {data}"
     parts = []
     for part in (rows.validation, rows.test):
         x = rows.prepare(torch.as_tensor(part.x)).float().numpy()
         parts.append(Inputs(x, part.y.numpy().astype(np.int64)))
     return Subject(_as_onnx(network, out), parts[0], parts[1], name, rows.class_names)
+
+
+def _name_of(network: Path) -> str:
+    return Path(network.name.removesuffix(".gz")).stem
 
 
 def _halves(rows: Inputs, seed: int) -> tuple[Inputs, Inputs]:
