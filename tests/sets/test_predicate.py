@@ -89,3 +89,9 @@ def test_what_is_no_number_is_not_given_to_the_solver() -> None:
     assert Solver(cut).minimum(np.array([np.inf, 1.0])) == -np.inf
     broken = cut.cut(np.array([[np.nan, 1.0]]), np.zeros(1))
     assert Solver(broken).minimum(np.ones(2)) == pytest.approx(-2)  # rows cut away: without them the bound is sound
+
+
+def test_a_dual_bound_of_products_too_small_for_a_float64() -> None:
+    """Rows times multipliers times bounds of variables: each 1e-150, and the least value is -1e-450, not 0."""
+    predicate = Predicate.box(np.full(1, -1e-150), np.full(1, 1e-150)).cut(np.array([[1e-150]]), np.zeros(1))
+    assert predicate.dual_minimum(np.zeros(1), np.full(1, 1e-150)) < 0

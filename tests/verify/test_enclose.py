@@ -1,5 +1,6 @@
 """Enclosures hold what a map gives at jumps, at ties and where bounds are infinite; the law is laws/test_maps.py."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from surefoot.recalibrate.steps import (
     apply,
     scaling,
 )
-from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
+from surefoot.verify.enclose import Differences, ProbabilityBox, _curve, enclose
 
 JUMP = InverseFocal(np.array([5.0, 3.0]), np.array([0.2]))
 
@@ -94,6 +95,30 @@ def test_log_odds_that_turn_or_are_steep(a: float, b: float) -> None:
     half = np.array([0.5, 0.0])
     lower, upper = z - half, z + half
     holds(steps, lower, upper, np.stack([np.linspace(lower[0], upper[0], 400), np.zeros(400)], 1))
+
+
+@pytest.mark.parametrize("factors", [[1.0, 1e-16], [1.0, 0.0, 5e-17], [1.0, 5e-17, 5e-17]])
+def test_shares_of_scores_of_very_different_sizes(factors: list[float]) -> None:
+    """What is beside a score of 1 was its sum with the others less 1, 0: the least share was 1, and is 1 - 1e-8."""
+    k = len(factors)
+    lower, upper = np.r_[-18.4, np.zeros(k - 1)], np.r_[40.0, np.zeros(k - 1)]
+    box = holds((Softmax(), Reweigh(np.array(factors))), lower, upper, np.stack([lower, upper]))
+    assert 1 - box.lower[0] < 2e-8
+
+
+@pytest.mark.parametrize("a", [1e13, 1e15, -1e13])
+@pytest.mark.parametrize("b", [10.0, 2.0])
+def test_log_odds_that_turn_near_1_or_near_0(a: float, b: float) -> None:
+    """Rounded, the score where the curve turns is off by much of its distance from 1, and the value there by 1e-8."""
+    b = -b if a > 0 else b
+    with mpmath.workdps(50):
+        ratio = -mpmath.mpf(b) / mpmath.mpf(a)
+        turn = -mpmath.mpf(a) * mpmath.log1p(ratio) + mpmath.mpf(b) * mpmath.log1p(1 / ratio)
+        c = -float(turn)
+        there = 1 / (1 + mpmath.exp(-turn - mpmath.mpf(c)))
+    for curve, ends in ((LogOddsCurve(a, b, c), (0.5, 1.0)), (LogOddsCurve(-b, -a, c), (0.0, 0.5))):
+        least, most = _curve(curve, *ends)
+        assert least <= there <= most
 
 
 def test_a_top_curve_of_a_tie_says_nothing_and_of_one_class_says_all() -> None:

@@ -3,11 +3,10 @@
 import numpy as np
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import ELEMENTARY, formula_error, softmax_change, sum_error
 from surefoot.recalibrate import Calibrator
 from surefoot.recalibrate.steps import Affine, Softmax, apply
 from surefoot.verify.enclose import Differences, enclose
-
-SPARE = 1e-12
 
 
 def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
@@ -22,9 +21,9 @@ def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
         case (Affine() as step, Softmax()):
             weight = np.abs(step.weight)
             moved = weight @ bound if weight.ndim == 2 else weight * bound
-            return float(np.tanh(moved.max() / 2)) + SPARE
+            return softmax_change(float(moved.max() + sum_error(len(bound), moved.max())))
         case (Softmax(),):
-            return float(np.tanh(bound.max() / 2)) + SPARE
+            return softmax_change(float(bound.max()))
         case _:
             return None
 
@@ -47,9 +46,9 @@ def at(calibrator: Calibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndar
         size = size @ np.abs(weight).T + np.abs(steps[0].bias)
         logits, steps = steps[0](logits), steps[1:]
     spare = np.abs(weight[:, None] - weight[None]) @ bound
-    spare = spare + SPARE * (1 + size.max()) * (1 - np.eye(k))
+    spare = spare + formula_error(size.max(), k) * (1 - np.eye(k))
     found = []
     for z, p in zip(logits, now, strict=True):
         box = enclose(steps, Differences(z[:, None] - z[None] + spare))
-        found.append(float(np.maximum(p - box.lower, box.upper - p).max()) + SPARE)
+        found.append(float(np.maximum(p - box.lower, box.upper - p).max()) + ELEMENTARY)
     return np.array(found)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from surefoot.compress.channels import ChannelMap, channels_of, combined, elements, is_depthwise, is_plain
-from surefoot.core.rounding import DOUBLE, gamma, magnitude
+from surefoot.core.rounding import DOUBLE, gamma, magnitude, step_error
 from surefoot.graph.graph import Graph, Node, apply
 from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.reach.ibp import Box
@@ -113,20 +113,24 @@ def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
         case ElementwiseAffine():
             return _scaled(own, given[0], gaps[0])
         case Relu() | MaxPool2d():
-            return torch.where(own.column(own.ratio < 0), torch.inf, apply(own.node.op, [gaps[0] + off[0]]))
+            return torch.where(own.column(own.ratio < 0), torch.inf, apply(own.node.op, [_raised(gaps[0] + off[0])]))
         case Add():
-            return gaps[0] + gaps[1] + off[0] + off[1] + 4 * DOUBLE * (given[0].size + given[1].size)
+            return _raised(gaps[0] + gaps[1] + off[0] + off[1])
         case Mul():
             one, two = given
             mixed = one.ratio * two.ratio
-            apart = (mixed - own.ratio).abs() + 4 * DOUBLE * magnitude(one.ratio) * magnitude(two.ratio)
+            apart = (mixed - own.ratio).abs() + step_error(3, magnitude(one.ratio) * magnitude(two.ratio))
             scaled = own.column(magnitude(two.ratio)) * two.seen
             exact = one.size * magnitude(gaps[1]) + magnitude(scaled) * magnitude(gaps[0])
             exact = exact + magnitude(own.column(magnitude(apart)) * one.seen) * two.seen
-            spare = one.size * two.size + magnitude(own.column(magnitude(own.ratio)) * one.seen) * two.seen
-            return exact + 8 * DOUBLE * spare
+            return _raised(exact)
         case _:
             return infinite
+
+
+def _raised(x: Tensor) -> Tensor:
+    """Round up what a few sums and products of numbers that are not negative gave."""
+    return x + step_error(8, x)
 
 
 def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
@@ -143,9 +147,9 @@ def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
 
     (scale, moved, most), (shift, there, far) = constants(op.scale, small.scale), constants(op.shift, small.shift)
     ratio = own.column(given.ratio)
-    off = (scale * ratio - moved).abs() + 8 * DOUBLE * (magnitude(scale) * magnitude(ratio) + most)
-    base = (shift - there).abs() + 8 * DOUBLE * (shift.abs() + far)
-    return magnitude(off) * given.seen + magnitude(scale) * magnitude(gap) + base
+    off = (scale * ratio - moved).abs() + step_error(4, magnitude(scale) * magnitude(ratio) + most)
+    base = (shift - there).abs() + step_error(4, shift.abs() + far)
+    return _raised(magnitude(off) * given.seen + magnitude(scale) * magnitude(gap) + base)
 
 
 def _taken(own: _Side, given: _Side, gap: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from surefoot.compress.checkpoint import Journal
 from surefoot.compress.stability import LinearConstraints, Patience, Stability, inside, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import REAL
+from surefoot.core.rounding import ELEMENTARY, REAL, difference_below, softmax_change
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_relus
@@ -66,7 +66,7 @@ class Equality:
     @property
     def confidence(self) -> float:
         """The bound of any softmax probability."""
-        return float(np.tanh(self.largest / 2))
+        return softmax_change(self.largest)
 
     def same_answer(self, logits: np.ndarray) -> np.ndarray:
         """Say for which of the first's outputs (n, k) the other's largest output is proven to be the same.
@@ -309,7 +309,7 @@ def within_softmax(
     met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], lower, upper, nothing, constraints))
     hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
     if hit is None:
-        apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - 1e-12)
+        apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
         found = _apart(logits[0], logits[1], (lower, upper, constraints), apart, deadline)
         if not isinstance(found, Violated):
@@ -351,7 +351,7 @@ def _apart(
 def _less(most: float, spare: np.ndarray) -> float | None:
     """Return a difference to prove of graphs, so that files' stay below `most`; None where none would do."""
     largest = float(spare.max())
-    less = most if largest == 0 else float(np.nextafter(most - largest, -math.inf))
+    less = most if largest == 0 else float(difference_below(most, largest))
     return less if less > 0 else None
 
 

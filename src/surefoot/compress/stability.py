@@ -32,6 +32,9 @@ from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes,
 SAMPLE_INPUTS = 4000
 ASCENT = 20
 MOST_VALUES = 2**25  # of all nodes, for the sample inputs that are evaluated at once
+PLAINLY = (
+    1e-9  # of its size: signs that were met, and inputs inside, are told by more than rounding; no part of a proof
+)
 SEARCHING = 0.5  # of the work that is left: what one layer's searches may take of a limit
 
 
@@ -75,7 +78,7 @@ class LinearConstraints:
         room = self.bounds - self.rows @ self.middle  # (r,) not negative, but for rounding
         step = (flat - self.middle) @ self.rows.T
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(step > 0, room.clip(min=0) / step, np.inf).min(1).clip(0, 1) * (1 - 1e-9)
+            share = np.where(step > 0, room.clip(min=0) / step, np.inf).min(1).clip(0, 1) * (1 - PLAINLY)
         return torch.from_numpy(self.middle + share[:, None] * (flat - self.middle)).reshape(x.shape)
 
 
@@ -264,7 +267,7 @@ def _searched(found: Stability, made: Relaxation, at: int, box: Box, patience: P
     """Search exactly for each value whose sign is open, but that was never seen with both."""
     low, high = box.lower.clone(), box.upper.clone()
     least, most = found.seen[at]
-    spare = 1e-9 * (1 + box.magnitude[0])
+    spare = PLAINLY * (1 + box.magnitude[0])
     open_ = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
     values, layer = open_.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
     for number, value in enumerate(values):
@@ -307,7 +310,7 @@ def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int,
         values = fold(graph, x.reshape(-1, *graph.input_shape), lambda node, inputs: apply(node.op, inputs))[-1]
         least, most = found.seen[at]
         found.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))
-        wrong = sign * values[:, value] < -1e-9 * (1 + values[:, value].abs())
+        wrong = sign * values[:, value] < -PLAINLY * (1 + values[:, value].abs())
         return x[wrong][0] if bool(wrong.any()) else None
 
     key = None if found.journal is None else found.journal.key(prefix, row)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, LEAST, LOST, SINGLE, Arithmetic, gamma, magnitude
+from surefoot.core.rounding import LEAST, LOST, UPWARD, Arithmetic, gamma, magnitude, step_error, unit_of
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box, error_of, magnitude_of, size_of, step
@@ -26,7 +26,8 @@ from surefoot.reach.input_constraints import multipliers_of_constraints
 from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
 
 LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 1e-4  # of the widest: not worth tightening
+ABOUT_0 = 1e-10  # of the largest value: no certain sign by rounding alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Relaxation:
     @property
     def unit(self) -> float:
         """The unit of the arithmetic that bounds are computed in."""
-        return DOUBLE if self.boxes[0].lower.dtype == torch.float64 else SINGLE
+        return unit_of(self.boxes[0].lower.dtype)
 
     def to(self, dtype: torch.dtype) -> "Relaxation":
         """Return it in another type. In float32 bounds guide a search; they are not sound by themselves."""
@@ -219,7 +220,7 @@ class _Pass:
     def collect(self, value: Tensor) -> None:
         """Add to the total, and pay for it: what is small beside the total so far may be rounded away."""
         if self.rounded:
-            self.error = self.error + 2 * self.unit * (self.total.abs() + value.abs())
+            self.error = self.error + step_error(1, self.total.abs() + value.abs(), self.unit)
         self.total = self.total + value
 
     def give(self, to: int, a: Tensor) -> None:
@@ -228,7 +229,7 @@ class _Pass:
             if self.rounded:
                 size = self.relaxation.boxes[to].magnitude
                 both = self.dot(a.abs(), size) + self.dot(self.coefficients[to].abs(), size)
-                self.error = self.error + 2 * self.unit * both
+                self.error = self.error + step_error(1, both, self.unit)
             a = self.coefficients[to] + a
         self.coefficients[to] = a
 
@@ -299,7 +300,7 @@ class _Pass:
         multiplier = self.choice.multipliers.get(at)
         if multiplier is not None:
             if self.rounded:
-                self.error = self.error + 2 * self.unit * self.dot(multiplier.abs() + back.abs(), x.magnitude)
+                self.error = self.error + step_error(1, self.dot(multiplier.abs() + back.abs(), x.magnitude), self.unit)
             back = back - multiplier
         self.give(self.relaxation.graph.nodes[at].inputs[0], back)
 
@@ -316,7 +317,7 @@ class _Pass:
                 self.trace.input = a
         if not self.rounded:
             return self.total
-        return self.total - 1.0001 * self.error - 64 * self.unit * self.total.abs() - LOST
+        return self.total - UPWARD * self.error - step_error(4, self.total.abs() + self.error, self.unit) - LOST
 
     def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
         """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""
@@ -392,7 +393,7 @@ def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline 
 def worth_tightening(box: Box) -> Tensor:
     """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone."""
     width = torch.where((box.lower < 0) & (box.upper > 0), box.upper - box.lower, 0.0).flatten(1)
-    least = torch.maximum(NEGLIGIBLE * width.max(1).values, 1e-10 * box.magnitude.flatten(1).max(1).values)
+    least = torch.maximum(NEGLIGIBLE * width.max(1).values, ABOUT_0 * box.magnitude.flatten(1).max(1).values)
     return (width > least.unsqueeze(1)).any(0).nonzero().squeeze(1)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, LOST, gamma, magnitude
+from surefoot.core.rounding import DOUBLE, LOST, UPWARD, gamma, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph, Node, fold
 from surefoot.graph.ops import Add, Affine, Concat, Conv2d, ElementwiseAffine, Gather, Linear, Mul, Reshape
 from surefoot.reach.ibp import Box, size_of
@@ -86,11 +86,15 @@ def _forward(node: Node, given: Sequence[Spread]) -> Spread:
         unit = gamma(op.terms, DOUBLE) if not isinstance(op, Gather | Reshape) else 0.0
         return op.linear(x), op.absolute(magnitude(r) + unit * magnitude(x)) * (1 + unit)
     if isinstance(op, Add):
-        y, s = given[1]
-        total = x + y
-        return total, (r + s + DOUBLE * total.abs()) * (1 + 4 * DOUBLE)
+        return _plus(*given)
     assert isinstance(op, Concat)
     return torch.cat([x for x, _ in given], op.axis + 1), torch.cat([r for _, r in given], op.axis + 1)
+
+
+def _plus(x: Spread, y: Spread) -> Spread:
+    total = x[0] + y[0]
+    spread = x[1] + y[1] + step_error(1, total.abs())
+    return total, spread + step_error(3, spread)
 
 
 def _times(x: Spread, box: Box) -> Spread:
@@ -100,7 +104,7 @@ def _times(x: Spread, box: Box) -> Spread:
     corners = torch.stack([least * low, least * high, most * low, most * high])
     low, high = corners.amin(0), corners.amax(0)
     centre = (low + high) / 2
-    return centre, (high - low) / 2 + 8 * DOUBLE * torch.maximum(low.abs(), high.abs()) + LOST
+    return centre, (high - low) / 2 + step_error(4, torch.maximum(low.abs(), high.abs())) + LOST
 
 
 def _of_affine(op: Affine, x: Spread, given: tuple[int, ...]) -> Spread:
@@ -125,11 +129,7 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Tensor) -> list[Spread | 
 
     def give(to: int, x: Spread) -> None:
         held = found[to]
-        if held is None:
-            found[to] = x
-        else:
-            total = held[0] + x[0]
-            found[to] = (total, (held[1] + x[1] + DOUBLE * total.abs()) * (1 + 4 * DOUBLE))
+        found[to] = x if held is None else _plus(held, x)
 
     for at in range(len(graph.nodes) - 1, 0, -1):
         node, own = graph.nodes[at], found[at]
@@ -170,7 +170,7 @@ def deployed_gap(graph: Graph, boxes: Sequence[Box], errors: Sequence[Tensor | N
         if slope is not None and error is not None:
             steep = magnitude(slope[0].abs() + slope[1])
             total = total + (steep * magnitude(error).unsqueeze(1)).flatten(2).sum(2)
-    return total * (1 + 1e-9)  # sums of magnitudes: far more than their rounding
+    return UPWARD * total
 
 
 def curvature(graph: Graph, boxes: Sequence[Box], factors: Factors, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,8 +200,7 @@ def curvature(graph: Graph, boxes: Sequence[Box], factors: Factors, rows: Tensor
                 if outer is not None:
                     _collect(middle, spread, outer, one, two)
                 x, y = _times(one, boxes[node.inputs[1]]), _times(two, boxes[node.inputs[0]])
-                total = x[0] + y[0]
-                values[at] = (total, (x[1] + y[1] + DOUBLE * total.abs()) * (1 + 4 * DOUBLE))
+                values[at] = _plus(x, y)
             case Affine():
                 n = given[0][0].shape[0]
                 flat = _forward(node, [(given[0][0].flatten(0, 1), given[0][1].flatten(0, 1))])
@@ -243,16 +242,17 @@ def least_curvature(factors: Factors, middle: Tensor, spread: Tensor, scale: Ten
     sizes = magnitude(factors.gradients) * magnitude(scale).unsqueeze(1)
     norms = magnitude(_norm(sizes, 2)).unsqueeze(1)  # any positive numbers would do
     cost = (magnitude(spread) @ norms.unsqueeze(3)).squeeze(3) / norms
-    cost = torch.where(norms > 0, cost, 0.0) * (1 + 1e-12)
+    cost = torch.where(norms > 0, cost, 0.0)
+    cost = cost + sum_error(cost.shape[2], cost)
     inner = middle - torch.diag_embed(cost)
     made = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
     made = (made + made.transpose(2, 3)) / 2
     size = _norm(magnitude(f).flatten(1), 1).unsqueeze(1)
-    errors = magnitude(factors.errors) * magnitude(scale).unsqueeze(1) + DOUBLE * sizes
+    errors = magnitude(factors.errors) * magnitude(scale).unsqueeze(1) + step_error(1, sizes)
     off = _norm(errors.flatten(1), 1).unsqueeze(1)
-    weight = _norm(magnitude(inner).flatten(2), 2) + DOUBLE * _norm(middle.flatten(2), 2)
+    weight = _norm(magnitude(inner).flatten(2), 2) + step_error(1, _norm(middle.flatten(2), 2))
     unit = gamma(2 * f.shape[1] + 8, DOUBLE)
-    return made, (2 * unit * size**2 + 2 * off * (size + off)) * weight * (1 + 1e-12) + LOST
+    return made, UPWARD * (2 * unit * size**2 + 2 * off * (size + off)) * weight + LOST
 
 
 def _norm(x: Tensor, dim: int) -> Tensor:

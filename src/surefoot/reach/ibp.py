@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude
+from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude, step_error
 from surefoot.graph.graph import Node, apply
 from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 
@@ -86,7 +86,7 @@ def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
             box = Box(apply(op, [inputs[0].lower]), apply(op, [inputs[0].upper]))
         case Add():
             x, y = inputs
-            spread = 2 * DOUBLE * (x.magnitude + y.magnitude)
+            spread = step_error(2, x.magnitude + y.magnitude)
             box = Box(x.lower + y.lower - spread, x.upper + y.upper + spread)
         case Mul():
             box = _product(*inputs, square=node.inputs[0] == node.inputs[1])
@@ -101,7 +101,7 @@ def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
 
 def _product(x: Box, y: Box, square: bool) -> Box:
     corners = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
-    spread = 2 * DOUBLE * x.magnitude * y.magnitude
+    spread = step_error(2, x.magnitude * y.magnitude)
     low, high = corners.min(0).values - spread, corners.max(0).values + spread
     if square:
         low = torch.where((x.lower <= 0) & (x.upper >= 0), 0.0, low).clamp(min=0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from surefoot.core.rounding import LEAST, gamma
+from surefoot.core.rounding import LEAST, UPWARD, gamma, unit_of
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Affine, Conv2d, Linear
 from surefoot.reach.ibp import Box
@@ -49,10 +49,10 @@ class MultiNeuron:
         z = z.permute(0, 3, 2, 1)  # (b, place, c, corner)
         found = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
         if rounded:
-            unit = gamma(4 * z[0, :, :, 0].numel() + 8, torch.finfo(z.dtype).eps / 2)
+            unit = gamma(4 * z[0, :, :, 0].numel() + 8, unit_of(z.dtype))
             error = self.error.flatten(2) if self.error.dim() > 2 else self.error.unsqueeze(2)  # (b, c, place)
             spread = error.permute(0, 2, 1).unsqueeze(3) + unit * z.abs().amax(3, keepdim=True)
-            found = found - 1.0001 * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
+            found = found - UPWARD * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
         return found.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
 
 
@@ -78,5 +78,5 @@ def multi_neuron_of(op: Affine, given: Box, own: Tensor, deployed: Tensor | None
         mask = weight.new_tensor(high).reshape(1, *weight.shape[1:])
         upper, lower = replace(op, weight=weight * mask, offset=None), replace(op, weight=weight * (1 - mask))
         ends.append(upper(given.upper) + lower(given.lower))
-    error = gamma(2 * op.terms + 2, torch.finfo(weight.dtype).eps / 2) * own
+    error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * own
     return MultiNeuron(torch.stack(ends, 1), error if deployed is None else error + deployed)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, REAL, Arithmetic, gamma, magnitude
+from surefoot.core.rounding import DOUBLE, LOST, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box
@@ -49,11 +49,9 @@ class Star:
         centre, generators = self.form.flat()
         d = direction.flatten().numpy()
         found = Solver(self.predicate).minimum(generators @ d)
-        size = np.abs(d) @ (self.form.size(self.predicate) + self.form.error).flatten().numpy()
-        constant = centre @ d
-        return float(
-            found + constant - np.abs(d) @ self.form.error.flatten().numpy() - 8 * (len(d) + 8) * DOUBLE * size
-        )
+        error = magnitude(self.form.error.flatten().numpy())
+        size = magnitude(d) @ (self.form.size(self.predicate).flatten().numpy() + error)
+        return float(found + centre @ d - magnitude(d) @ error - sum_error(len(d), size) - LOST)
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
             if arithmetic.unit:
                 first, second = (f.size(state.predicate) + f.error for f in forms)
                 size = first + second
-                error = form.error + 2 * arithmetic.unit * size
+                error = form.error + step_error(1, size, arithmetic.unit)
                 form = replace(form, error=torch.where(arithmetic.overflows(size, 0.01), torch.inf, error))
         case Concat():
             variables = max(form.variables for form in forms)
@@ -206,7 +204,7 @@ def _tighten(
     order = open_[np.argsort(-areas)][: max(len(open_) - int(relaxed * len(open_)), 0)]
     solver = Solver(predicate)
     for i in order:
-        g, c, slack = generators[:, i], centre[i], 4 * DOUBLE * size[i]
+        g, c, slack = generators[:, i], centre[i], step_error(2, size[i])
         low[i] = max(float(low[i]), float(solver.minimum(g) + c - slack))
         if low[i] < 0:
             high[i] = min(float(high[i]), float(-(solver.minimum(-g) - c - slack)))
@@ -231,9 +229,10 @@ def _rectified(
     form = form.scaled(factor, form.error)
     if rule == "zonotope":
         # y = r x + half (1 + e): both corners of the triangle's upper side lie on or under the parallelogram's
-        half = np.maximum(-rising * low, high - rising * high) / 2 * (1 + 8 * DOUBLE)
+        half = np.maximum(-rising * low, high - rising * high) / 2
+        half = half + step_error(2, half)
         size = magnitude(offsets) + magnitude(rows) @ predicate.radius + half
-        form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(4 * DOUBLE * size))
+        form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(step_error(3, size)))
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
     constraints = _triangle(rows, offsets, rising, low, high, m, predicate.radius, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
@@ -253,7 +252,7 @@ def _triangle(
     """Give the rows of y >= x and y <= u (x - l) / (u - l), let out by rounding; y >= 0 is a bound."""
     n = len(low)
     size = magnitude(rows) @ radius[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
-    spare = 8 * (m + 8) * DOUBLE * size
+    spare = step_error(6, size)  # two of r g and r (c - l) each, and r itself
     own = sparse.identity(n, format="csr")
     above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
     above_bounds = rising * (offsets - low) + spare
@@ -279,8 +278,9 @@ def _pool(graph: Graph, state: State, rule: Rule, lps_solved: bool) -> State:
     out = form.gathered(windows.winner, certain_, windows.error)
     floor, ceiling = windows.floor[open_], windows.ceiling[open_]
     if rule == "zonotope":  # an interval
-        half = (ceiling - floor) / 2 * (1 + 8 * DOUBLE)
-        out = out.shifted(open_, floor + half, 4 * DOUBLE * (floor.abs() + ceiling.abs()))
+        half = (ceiling - floor) / 2
+        half = half + step_error(2, half)
+        out = out.shifted(open_, floor + half, step_error(2, floor.abs() + ceiling.abs()))
         out = out.with_units(open_, half, m)
         predicate = predicate.extended(-np.ones(n), np.ones(n))
     else:  # x_i <= y for each candidate: rows of the form's own numbers
@@ -316,7 +316,7 @@ class _Windows:
         best = lows.argmax(1)
         floor, ceiling = lows.max(1).values, highs.max(1).values
         candidates = highs > floor.unsqueeze(1)
-        rounding = 128 * (form.variables + 8) * DOUBLE * form.size(predicate).flatten()
+        rounding = 64 * sum_error(form.variables, form.size(predicate).flatten())
         # equal values, as on a plain background, differ by rounding alone: the error takes it, nothing is split
         tied = ceiling - floor <= torch.where(padding, 0.0, rounding[place]).max(1).values
         candidates &= ~tied.unsqueeze(1)
@@ -347,7 +347,7 @@ def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> i
             if i == b:
                 continue
             ahead = solver.minimum(generators[:, b] - generators[:, i]) + (centre[b] - centre[i])
-            if ahead - 8 * DOUBLE * (size[b] + size[i]) >= 0:
+            if ahead - step_error(4, size[b] + size[i]) >= 0:
                 windows.candidates[w, k] = False
     return solver.solved
 
@@ -369,17 +369,13 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     if arithmetic.unit:
         error = np.where(arithmetic.overflows(size, relative), np.inf, error)
     low, high = corners.min(0), corners.max(0)
-    slack = 8 * DOUBLE * reach_x * reach_y
+    slack = step_error(2, reach_x * reach_y)
     low, high = low - slack, high + slack
     if node.inputs[0] == node.inputs[1]:
         low = np.where((xl <= 0) & (xu >= 0), 0.0, low).clip(min=0)
     n = len(low)
-    spare = (
-        16
-        * (m + 8)
-        * DOUBLE
-        * (reach_x * reach_y * 4 + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x)
-    )
+    size = 4 * reach_x * reach_y + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x
+    spare = step_error(6, size)  # two products and a sum of each entry, and of the constant
     own = sparse.identity(n, format="csr")
     rows, bounds = [], []
     for p, q, constant, sign in (
@@ -394,7 +390,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
-    out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(error * (1 + 1e-9)).reshape(node.shape))
+    out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(UPWARD * error).reshape(node.shape))
     return _after(graph, state, out, predicate, Count(variables=n))
 
 
@@ -454,12 +450,12 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     solver = Solver(predicate)
     for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
         g, c = generators[:, i], float(centre[i])
-        size = 4 * DOUBLE * (abs(c) + magnitude(g) @ predicate.radius[: len(g)])
+        spare = step_error(2, float(abs(c) + magnitude(g) @ predicate.radius[: len(g)]))
         if len(predicate.bounds):
-            if solver.minimum(g) + c - size >= 0:
+            if solver.minimum(g) + c - spare >= 0:
                 signs[i] = 1
                 continue
-            if -solver.minimum(-g) + c + size <= 0:
+            if -solver.minimum(-g) + c + spare <= 0:
                 signs[i] = -1
                 continue
         count = state.count + Count(solver.solved)
@@ -508,7 +504,7 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
             bounds = centre[i] - centre[others]
             # a difference of two rows is rounded: let it out, so that no point falls between the children
             size = form.size(predicate).flatten().numpy()
-            bounds = bounds + 4 * DOUBLE * (size[i] + size[others])
+            bounds = bounds + step_error(3, size[i] + size[others])
             smaller: Predicate | None = predicate
             for row, bound in zip(rows, bounds, strict=True):
                 smaller = smaller.contracted(row, float(bound)) if smaller is not None else None
@@ -520,7 +516,8 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
         return children
     # true values of the others may exceed the winner's by what the rows were let out
     size = form.size(predicate).flatten()
-    spare = torch.where(windows.members < 0, 0.0, 16 * DOUBLE * size[windows.members.clamp(min=0)]).max(1).values
+    size = torch.where(windows.members < 0, 0.0, size[windows.members.clamp(min=0)]).max(1).values
+    spare = step_error(6, 2 * size)  # those three again, and what they let out
     stacked = form.stacked(predicate.variables).flatten(1)[:, windows.winner].reshape(-1, *node.shape)
     out = AffineForm(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
     return [_after(graph, state, out, predicate, count)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import tick
-from surefoot.core.rounding import DOUBLE, LEAST, magnitude
+from surefoot.core.rounding import LEAST, UPWARD, magnitude, step_error, sum_error
 from surefoot.sets.predicate import Predicate
 
 AT_ONCE = 2**21  # numbers of generators that are worked on together: a limit of time is seen between two lots
@@ -148,7 +148,7 @@ class AffineForm:
         if bias is not None:
             centre = centre + bias
             spread = spread + 2 * relative * magnitude(bias)
-        return AffineForm(centre, moved[1:], spread * (1 + 1e-9))
+        return AffineForm(centre, moved[1:], UPWARD * spread)
 
     def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
         if (1 + self.variables) * self.centre.numel() <= AT_ONCE:
@@ -171,8 +171,8 @@ class AffineForm:
         """Add a form over the same variables."""
         variables = max(self.variables, other.variables)
         total = self.stacked(variables) + other.stacked(variables)
-        error = self.error + other.error + 2 * DOUBLE * (self.size(predicate) + other.size(predicate))
-        return AffineForm(total[0], total[1:], error * (1 + 1e-9))
+        error = self.error + other.error + step_error(1, self.size(predicate) + other.size(predicate))
+        return AffineForm(total[0], total[1:], UPWARD * error)
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the centre (n,) and all generators (variables, n)."""
@@ -184,5 +184,5 @@ class AffineForm:
         high = torch.from_numpy(predicate.upper[: self.variables])
         middle, radius = (low + high) / 2, (high - low) / 2
         centre, spread = self.at(middle), self.weighted(radius, absolute=True)
-        spread = spread + 4 * (self.variables + 4) * DOUBLE * self.size(predicate)
+        spread = spread + sum_error(self.variables, self.size(predicate))
         return centre - spread, centre + spread

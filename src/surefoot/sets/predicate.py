@@ -13,7 +13,7 @@ from scipy import sparse
 
 from surefoot.core.deadline import seconds_left, tick, uninterrupted
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, magnitude
+from surefoot.core.rounding import magnitude, step_error, sum_error
 
 LONGEST = 60.0  # seconds of one linear program
 
@@ -78,16 +78,16 @@ class Predicate:
         low, high = self.lower.copy(), self.upper.copy()
         least = np.minimum(row * low[:m], row * high[:m])
         slack = bound - least.sum()
-        slack += 4 * (m + 4) * DOUBLE * (magnitude(row) @ self.radius[:m] + abs(bound))
+        slack += sum_error(m, float(magnitude(row) @ self.radius[:m] + abs(bound)))
         if slack < 0:
             return None
         with np.errstate(divide="ignore", over="ignore"):
             room = np.where(row != 0, slack / np.where(row == 0, 1.0, np.abs(row)), np.inf)
-        room = room * (1 + 8 * DOUBLE)
-        high[:m] = np.where(row > 0, np.minimum(high[:m], low[:m] + room + 4 * DOUBLE * np.abs(low[:m])), high[:m])
-        low[:m] = np.where(
-            row < 0, np.maximum(low[:m], self.upper[:m] - room - 4 * DOUBLE * np.abs(self.upper[:m])), low[:m]
-        )
+        highest, lowest = self.lower[:m] + room, self.upper[:m] - room  # a quotient, a sum, the allowance
+        highest += step_error(3, np.abs(self.lower[:m]) + room)
+        lowest -= step_error(3, np.abs(self.upper[:m]) + room)
+        high[:m] = np.where(row > 0, np.minimum(high[:m], highest), high[:m])
+        low[:m] = np.where(row < 0, np.maximum(low[:m], lowest), low[:m])
         if np.any(low > high):
             return None
         return Predicate(low, high, self.rows, self.bounds)
@@ -96,7 +96,7 @@ class Predicate:
         """Bound directions · a from below over the box alone, rounded outward."""
         m = directions.shape[1]
         value = directions.clip(min=0) @ self.lower[:m] + directions.clip(max=0) @ self.upper[:m]
-        return value - 4 * (m + 4) * DOUBLE * (magnitude(directions) @ self.radius[:m])
+        return value - sum_error(m, magnitude(directions) @ self.radius[:m])
 
     def dual_minimum(self, direction: np.ndarray, multipliers: np.ndarray) -> float:
         """Bound direction · a from below by weak duality, whatever the multipliers of the rows.
@@ -112,8 +112,8 @@ class Predicate:
         value = np.minimum(reduced * self.lower, reduced * self.upper).sum() - self.bounds @ y
         rows, most = abs(self.rows), magnitude(y)
         rows.data = magnitude(rows.data)
-        size = (magnitude(f) + rows.T @ most) @ self.radius + magnitude(self.bounds) @ most
-        return float(value - 4 * (self.variables + len(y) + 8) * DOUBLE * size)
+        size = magnitude(magnitude(f) + rows.T @ most) @ self.radius + magnitude(self.bounds) @ most
+        return float(value - sum_error(self.variables + len(y), size))
 
 
 @cache

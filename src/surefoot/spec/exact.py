@@ -55,6 +55,16 @@ def above(x: Fraction) -> float:
     return nearest if nearest >= x else math.nextafter(nearest, math.inf)
 
 
+def root_below(x: Fraction) -> Fraction:
+    """Return a number that is not above the square root of x >= 0, and below it by a part in 2^60 at most.
+
+    >>> root_below(Fraction(9, 4))
+    Fraction(3, 2)
+    """
+    bits = max(64 + (x.denominator.bit_length() - x.numerator.bit_length()) // 2, 0)
+    return Fraction(math.isqrt(x.numerator * 4**bits // x.denominator), 2**bits)
+
+
 def _nearest(x: Fraction) -> float:
     try:
         return float(x)

@@ -13,13 +13,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import formula_error
 from surefoot.graph.passes.softmax import Link
 from surefoot.spec.exact import below as rounded_down
 from surefoot.spec.query import Query, Unsafe
 
 GAP = 2.0**-13  # between logits: from here on no softmax of float32 ties the largest with another
 NEAREST, FARTHEST = 1e-300, 1e300  # thresholds of log-probabilities within are read
-_SPARE = 1e-12  # more than the logarithms below lose
 
 
 @dataclass(frozen=True)
@@ -189,14 +189,14 @@ def _difference(k: int, i: int, j: int, bound: float) -> tuple[np.ndarray, float
 
 
 def _logarithm(ratio: Fraction) -> float:
-    """Return log of a positive ratio, of any size, to about 1e-13."""
+    """Return log of a positive ratio, of any size, to less than half of what `_up` adds."""
     if abs(ratio - 1) < Fraction(1, 2):
         return math.log1p(float(ratio - 1))
     return math.log(ratio.numerator) - math.log(ratio.denominator)
 
 
 def _up(x: float) -> float:
-    return x + _SPARE * (1 + abs(x))
+    return x + formula_error(abs(x))
 
 
 def _named(link: Link) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import step_error
 from surefoot.proof.certificate import Proof
-from surefoot.spec.exact import Row, above
+from surefoot.spec.exact import Row, above, root_below
 
 Exact: TypeAlias = dict[int, tuple[Fraction, Fraction]]
 
@@ -111,6 +112,7 @@ class Query:
         bound) / |row|.
         """
         far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)
+        far += step_error(2, far)
         outside = [Fraction(0)]
         for at, (low, high) in self.exact.items():
             if not self.lower[at] < x[at] < self.upper[at]:  # strictly inside of the rounded box is inside
@@ -122,8 +124,9 @@ class Query:
                 excess = sum((Fraction(float(row[i])) * used[i] for i in np.flatnonzero(row)), Fraction(0))
                 excess -= Fraction(float(bound))
                 if excess > 0:
-                    outside.append(excess / Fraction(float(np.linalg.norm(row)) or 1.0))
-        return max(far * (1 + 1e-15), above(max(outside)))
+                    square = sum((Fraction(float(w)) ** 2 for w in row[row != 0]), Fraction(0))
+                    outside.append(excess / (root_below(square) or 1))
+        return max(far, above(max(outside)))
 
     @property
     def has_exact_weights(self) -> bool:

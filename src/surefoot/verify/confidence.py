@@ -10,7 +10,7 @@ from torch import Tensor
 
 from surefoot.core.bins import bin_index
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import REAL
+from surefoot.core.rounding import ELEMENTARY, REAL, formula_error
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes
@@ -141,13 +141,15 @@ class _Bounds:
         for _ in range(CUTS):
             if not np.isfinite(z).all():
                 break
-            weights = _exact(softmax(z) * (1 - 1e-12), 1.0, label)  # a sum below 1, however it is rounded
+            less = formula_error(0.0, len(z))
+            weights = _exact(softmax(z) * (1 - less), 1.0, label)  # a sum below 1, however it is rounded
             row = weights.copy()
             row[label] = -weights.sum()
             weights[label] = 1 + row[label]  # exact, and at least 0
-            value = float(self.lower(row[None])[0]) + float(entr(weights).sum())
-            value -= 1e-12 * (1 + abs(value))  # rounding
-            reached = float(np.exp(-max(value, 0.0))) * (1 + 1e-12) + 1e-12
+            entropy = float(entr(weights).sum())
+            value = float(self.lower(row[None])[0]) + entropy
+            value -= formula_error(abs(value) + entropy, len(z))
+            reached = float(np.exp(-max(value, 0.0))) + ELEMENTARY
             if not reached < high * (1 - 1e-6):
                 return min(high, reached)
             high = reached
@@ -173,8 +175,8 @@ class _Bounds:
         row[label] = slope.sum()
         total = -float(self.lower(row[None])[0]) + float(offset.sum())
         size = np.exp(most) + slope * (np.abs(most) + np.where(wide, np.abs(least), 0.0))
-        total += 1e-12 * float(size.sum() + abs(total))  # rounding
-        return 1 / (1 + total) * (1 - 1e-12) - 1e-12 if total > 0 else 0.0
+        total += formula_error(float(size.sum()) + abs(total), len(size))
+        return max(1 / (1 + total) - ELEMENTARY, 0.0) if total > 0 else 0.0
 
 
 def _exact(x: np.ndarray, largest: float, label: int) -> np.ndarray:

@@ -21,7 +21,15 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
-from surefoot.core.rounding import DOUBLE, FLOAT32, LOST, REAL, gamma, magnitude
+from surefoot.core.rounding import (
+    FLOAT32,
+    LOST,
+    REAL,
+    difference_below,
+    magnitude,
+    step_error,
+    sum_error,
+)
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
@@ -153,7 +161,8 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
     n, d = low.shape
     shape = (n, *graph.input_shape)
     centre = (low + high) / 2
-    radius = torch.maximum(high - centre, centre - low) * (1 + 4 * DOUBLE)  # c + r y covers the box
+    radius = torch.maximum(high - centre, centre - low)
+    radius = radius + step_error(2, radius)  # c + r y covers the box
     ends = (torch.nextafter(centre - radius, -centre.new_tensor(torch.inf)),
             torch.nextafter(centre + radius, centre.new_tensor(torch.inf)))  # fmt: skip
     region = Box(ends[0].reshape(shape), ends[1].reshape(shape))  # all that y stands for, which is a little more
@@ -170,8 +179,7 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
         tick()
         a = _convexifier(least, off, weight, radius > 0)
         at = _descended(graph, rows, centre, radius, a, at, least)
-        value = _dual(graph, given, centre, radius, a, at) - offsets
-        value = value - 4 * DOUBLE * (value.abs() + offsets.abs())
+        value = difference_below(_dual(graph, given, centre, radius, a, at), offsets)
         cost = a * (1 - at**2)
         better = value > best.value
         best = _Bounds(
@@ -182,7 +190,7 @@ def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: 
         if bool((best.value > 0).all()) or turn == ROUNDS - 1:
             break
         weight = 1 / (1 - at.abs() + SOFT)
-    simple = lower_bounds(relaxation, len(graph.nodes) - 1, given)[:, 0] - offsets - 4 * DOUBLE * offsets.abs()
+    simple = difference_below(lower_bounds(relaxation, len(graph.nodes) - 1, given)[:, 0], offsets)
     return _Bounds(torch.fmax(best.value, simple), best.at, best.cost)
 
 
@@ -203,7 +211,8 @@ def _convexifier(least: Tensor, off: Tensor, weight: Tensor, free: Tensor) -> Te
     for _ in range(3):
         whole = least + torch.diag_embed(2 * a - off)
         trace = whole.diagonal(dim1=1, dim2=2).abs().sum(1)
-        spare = gamma(2 * d + 8, DOUBLE) * trace * (1 + 1e-9) + LOST
+        made_of = 2 * a + off + least.diagonal(dim1=1, dim2=2).abs()
+        spare = sum_error(d, trace) + step_error(3, made_of.amax(1)) + LOST
         shifted = (whole - torch.diag_embed(spare.unsqueeze(1).expand(-1, d))).nan_to_num(-1.0)
         failed = torch.linalg.cholesky_ex(shifted)[1] != 0
         if not bool(failed.any()):
@@ -237,21 +246,21 @@ def _dual(graph: Graph, given: Tensor, centre: Tensor, radius: Tensor, a: Tensor
     n, d = at.shape
     x = (centre + radius * at).reshape(n, *graph.input_shape)
     # the point is c + r y', not what it was rounded to
-    spare = 4 * DOUBLE * magnitude(centre.abs() + radius).reshape(x.shape)
+    spare = step_error(2, magnitude(centre.abs() + radius)).reshape(x.shape)
     boxes = relax(graph, Box(x - spare, x + spare), REAL, multi_neuron=False).boxes
     rows = given.flatten(2)[:, 0]
     low, high = boxes[-1].lower.flatten(1), boxes[-1].upper.flatten(1)
     size = (magnitude(rows) * boxes[-1].magnitude.flatten(1)).sum(1)
-    value = (rows.clamp(min=0) * low + rows.clamp(max=0) * high).sum(1) - gamma(rows.shape[1], DOUBLE) * size
+    value = (rows.clamp(min=0) * low + rows.clamp(max=0) * high).sum(1) - sum_error(rows.shape[1], size)
     slopes = adjoints(graph, boxes, given)[0]
     if slopes is None:
         return value
     slope, loose = (x.reshape(n, d) * radius for x in slopes)
     g = slope + 2 * a * at
-    loose = 2 * loose + 8 * DOUBLE * (slope.abs() + 2 * a)
+    loose = 2 * loose + step_error(4, slope.abs() + 2 * a)
     terms = a * (at**2 - 1) - g.abs() - g * at - loose
     sizes = 2 * a + 2 * g.abs() + loose
-    spent = gamma(d + 8, DOUBLE) * (sizes.sum(1) + value.abs())
+    spent = sum_error(d, sizes.sum(1) + value.abs())
     return value + terms.sum(1) - spent - LOST
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.special import expit, logit, logsumexp
 
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, magnitude
+from surefoot.core.rounding import ELEMENTARY, formula_error, magnitude, step_error, sum_error
 from surefoot.recalibrate.checks import check_steps
 from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
@@ -33,7 +33,6 @@ from surefoot.recalibrate.steps import (
     TopCurve,
 )
 
-_SPARE = 1e-12  # more than any of these formulas loses in float64, absolutely or relatively
 _LEAST = 2.0**-53  # scores nearer to 0 or 1 than this count as this far away (`LogOddsCurve`)
 
 
@@ -132,7 +131,8 @@ def _mixed(step: Mix, known: Enclosed) -> ProbabilityBox:
 
 
 def _out(low: np.ndarray, high: np.ndarray) -> ProbabilityBox:
-    return ProbabilityBox(np.clip(low - _SPARE, 0, 1), np.clip(high + _SPARE, 0, 1))
+    spare = formula_error(0.0, len(low))
+    return ProbabilityBox(np.clip(low - spare, 0, 1), np.clip(high + spare, 0, 1))
 
 
 def _cleared(upper: np.ndarray) -> Differences:
@@ -154,14 +154,14 @@ def _scaled(step: Affine, known: Differences) -> Differences:
     bias = np.broadcast_to(step.bias, (len(upper),))
     size = magnitude(step.weight) * magnitude(upper) + np.abs(bias)[:, None] + np.abs(bias)[None]
     size = size if factor else np.where(np.isfinite(size), size, np.abs(bias)[:, None] + np.abs(bias)[None])
-    return _cleared(moved + (bias[:, None] - bias[None]) + 8 * DOUBLE * size)
+    return _cleared(moved + (bias[:, None] - bias[None]) + step_error(4, size))
 
 
 def _softmax(known: Differences) -> ProbabilityBox:
     """p_j >= 1 / sum_i exp(upper[i, j]), and <= 1 / sum_i exp(-upper[j, i]): each end uses each difference once."""
     low = np.exp(-np.asarray(logsumexp(known.upper, axis=0)))
     high = np.exp(-np.asarray(logsumexp(-known.upper, axis=1)))
-    return _out(low * (1 - _SPARE), high * (1 + _SPARE))
+    return _out(low, high)
 
 
 def _undone(step: InverseFocal, known: Differences) -> Differences:
@@ -171,8 +171,9 @@ def _undone(step: InverseFocal, known: Differences) -> Differences:
     """
     k = len(known.upper)
     others = ~np.eye(k, dtype=bool)
-    from_below = -np.asarray(logsumexp(np.where(others, known.upper, -np.inf), axis=0))
-    from_above = -np.asarray(logsumexp(np.where(others, -known.upper, -np.inf), axis=1))
+    spare = sum_error(k, 1.0)  # what a sum is off by, as a share of it, its logarithm is off by as it stands
+    from_below = -np.asarray(logsumexp(np.where(others, known.upper, -np.inf), axis=0)) - spare
+    from_above = -np.asarray(logsumexp(np.where(others, -known.upper, -np.inf), axis=1)) + spare
     constraints = np.r_[-np.inf, logit(step.thresholds), np.inf]
     low, high = np.full(k, np.inf), np.full(k, -np.inf)
     for gamma, first, last in zip(step.gammas, constraints[:-1], constraints[1:], strict=True):
@@ -187,7 +188,7 @@ def _undone(step: InverseFocal, known: Differences) -> Differences:
 
 
 def _let_out(x: np.ndarray, sign: float) -> np.ndarray:
-    return np.where(np.isfinite(x), x + sign * _SPARE * (1 + np.abs(x)), x)
+    return np.where(np.isfinite(x), x + sign * formula_error(np.abs(x)), x)
 
 
 def _undone_at(step: InverseFocal, t: np.ndarray) -> np.ndarray:
@@ -216,30 +217,45 @@ def _curve(curve: CalibrationCurve, a: float, b: float) -> tuple[float, float]:
             return _log_odds(curve, a, b)
         case _:
             assert_never(curve)
-    return float(values.min()) - _SPARE, float(values.max()) + _SPARE
+    return float(values.min()) - ELEMENTARY, float(values.max()) + ELEMENTARY
 
 
 def _log_odds(curve: LogOddsCurve, a: float, b: float) -> tuple[float, float]:
-    """Bound sigmoid(a log s - b log(1 - s) + c): it turns where a / s + b / (1 - s) = 0, if signs differ."""
-    turn = 1 / (1 - curve.b / curve.a) if curve.a and curve.b and (curve.a > 0) != (curve.b > 0) else -1.0
-    s = np.array([a, b, turn] if a < turn < b else [a, b]).clip(_LEAST, 1 - _LEAST)
-    terms = np.stack([curve.a * np.log(s), -curve.b * np.log1p(-s), np.full(len(s), curve.c)])
-    spare = 1e-14 * (1 + np.abs(terms).sum(0))  # steep curves magnify what is rounded
+    """Bound sigmoid(a log s - b log(1 - s) + c): it turns where a / s + b / (1 - s) = 0, if signs differ.
+
+    There s = 1 / (1 + r) and 1 - s = r / (1 + r) with r = -b / a: the logarithms of both are taken from r, for the
+    rounding of an s near 1 is much of what is left of it.
+    """
+    s = np.array([a, b]).clip(_LEAST, 1 - _LEAST)
+    logs = np.stack([np.log(s), np.log1p(-s)])
+    if curve.a and curve.b and (curve.a > 0) != (curve.b > 0):
+        turn = -np.log1p([-curve.b / curve.a, -curve.a / curve.b])
+        # a turn that is beyond an end by rounding counts too
+        span = logs + np.array([[-1, 1], [1, -1]]) * formula_error(np.abs(logs))
+        if span[0, 0] <= turn[0] <= span[0, 1] and span[1, 0] >= turn[1] >= span[1, 1]:
+            logs = np.concatenate([logs, turn[:, None]], 1)
+    terms = np.stack([curve.a * logs[0], -curve.b * logs[1], np.full(logs.shape[1], curve.c)])
+    spare = step_error(64, 1 + np.abs(terms).sum(0))  # steep curves magnify what is rounded
     low, high = expit(terms.sum(0) - spare), expit(terms.sum(0) + spare)
-    return float(np.where(np.isnan(low), 0, low).min()) - _SPARE, float(
-        np.where(np.isnan(high), 1, high).max()
-    ) + _SPARE
+    least, most = np.where(np.isnan(low), 0, low).min(), np.where(np.isnan(high), 1, high).max()
+    return float(least) - ELEMENTARY, float(most) + ELEMENTARY
 
 
 def _shares(box: ProbabilityBox) -> ProbabilityBox:
     """p_j / (p_j + the others): rises with p_j, falls with the others."""
     low, high = box.lower.clip(min=0), box.upper.clip(min=0)
-    others_low, others_high = low.sum() - low, high.sum() - high
+    others_low, others_high = _others(low), _others(high)
     least = np.where(low + others_high > 0, low / (low + others_high), 0.0)
     most = np.where(high + others_low > 0, high / (high + others_low), 1.0)
     if low.sum() <= 0:  # all may be 0, and then parts are equal
         least, most = np.minimum(least, 1 / len(low)), np.maximum(most, 1 / len(low))
     return _out(least, most)
+
+
+def _others(x: np.ndarray) -> np.ndarray:
+    """Sum all but each: what precedes it and what follows. Their sum less each would lose what is small beside it."""
+    before, after = np.cumsum(x)[:-1], np.cumsum(x[::-1])[::-1][1:]
+    return np.r_[0.0, before] + np.r_[after, 0.0]
 
 
 def _top(step: TopCurve, box: ProbabilityBox) -> ProbabilityBox:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
-from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, gamma, magnitude
+from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, difference_below, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.reach.crown import (
     Choice,
@@ -325,7 +325,7 @@ def bound_sets(
         others, steep = _bound_rows(made, out, weights, parallel_slopes(made, out))
         better = others > bounds
         bounds, slopes = torch.where(better, others, bounds), torch.where(better.unsqueeze(2), steep, slopes)
-    bounds = bounds - rows.bounds - 4e-16 * rows.bounds.abs()
+    bounds = difference_below(bounds, rows.bounds)
     if not certifiable:
         return rows.together(bounds, slopes, low, high)
     at = torch.arange(len(low)).unsqueeze(1)

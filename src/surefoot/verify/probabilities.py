@@ -15,14 +15,13 @@ from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
-from surefoot.core.rounding import REAL
+from surefoot.core.rounding import ELEMENTARY, REAL, difference_below, formula_error, step_error
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.spec.outputs import Conditions, Threshold
 from surefoot.spec.query import Query, Unsafe
 
-_SPARE = 1e-11  # more than the formulas here lose in float64, relative to their largest term
 _PARTS = 2.0**30  # weights are multiples of one of these, so that sums of them are exact
 _STEEP = 300.0  # exp of more is not written as a chord
 _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of their own
@@ -69,7 +68,7 @@ def _largest(threshold: Threshold, graph: Graph) -> list[tuple[np.ndarray, float
         if i != threshold.output:
             row = np.zeros(k)
             row[threshold.output], row[i] = 1.0, -1.0
-            found.append((row, np.log(k - 1) - threshold.level + _SPARE * (1 + abs(threshold.level))))
+            found.append((row, np.log(k - 1) - threshold.level + formula_error(np.log(k - 1) + abs(threshold.level))))
     return found
 
 
@@ -118,7 +117,7 @@ def _slack(spans: "_Spans", sets: Sequence[Conditions]) -> np.ndarray:
     for conditions in sets:
         misses = [np.full(len(least), -np.inf)]
         if len(conditions.rows.bounds):
-            misses += list((spans.least(conditions.rows.weights) - conditions.rows.bounds).T)
+            misses += list(difference_below(spans.least(conditions.rows.weights), conditions.rows.bounds).T)
         for threshold in conditions.thresholds:
             misses += spans.misses(threshold)
         least = np.minimum(least, np.max(misses, axis=0))
@@ -167,27 +166,26 @@ class _Spans:
         tried = [_weights(here), _weights(np.clip(np.zeros_like(low), low, high))]
         if every:
             tried += [_weights(low), _weights(high), *np.eye(len(differences))[:, None]]
-        spare = _SPARE * (1 + abs(level) + np.log(len(differences)))
+        spare = formula_error(abs(level) + float(np.log(len(differences))), len(differences))
         return [(q @ differences, level - _entropy(q) + spare) for q in tried]
 
     def misses(self, threshold: Threshold) -> list[np.ndarray]:
         """Bound by how much s misses a threshold's level over each box."""
         low, high = self.known[threshold.output]
-        spare = _SPARE * (1 + abs(threshold.level))
         with np.errstate(invalid="ignore"):
             reached = np.asarray(logsumexp(high if threshold.at_most else low, axis=1))
         sign = 1.0 if threshold.at_most else -1.0
-        miss = sign * (threshold.level - reached) - spare - _SPARE * np.abs(reached)
+        miss = sign * (threshold.level - reached) - formula_error(abs(threshold.level) + np.abs(reached), high.shape[1])
         found = [np.where(np.isfinite(miss), miss, -np.inf)]
         if threshold.at_most:
             weights, bound, scale = _chord(low, high, threshold.level)
-            missed = self.least((-weights @ self.others(threshold.output))[:, None])[:, 0] + bound
+            missed = difference_below(self.least((-weights @ self.others(threshold.output))[:, None])[:, 0], -bound)
             # where that is above 0 the sum of exponentials is at most 1 - scale missed, as parts of exp(level)
-            closed = -np.log1p(-np.minimum(scale * np.maximum(missed, 0.0), 1 - 1e-12))
+            share = scale * np.maximum(missed, 0.0)
+            closed = -np.log1p(-np.minimum(share - step_error(2, share), 1 - ELEMENTARY)) * (1 - ELEMENTARY)
             return [found[0], np.where(missed > 0, closed, -np.inf)]
         for rows, bounds in self.rows(threshold):
-            missed = self.least(rows[:, None])[:, 0] - bounds
-            found.append(missed)
+            found.append(difference_below(self.least(rows[:, None])[:, 0], bounds))
         return found
 
 
@@ -206,8 +204,9 @@ def _chord(low: np.ndarray, high: np.ndarray, level: float) -> tuple[np.ndarray,
     slope = scale[:, None] * n
     above = np.maximum(first - slope * a, last - slope * z)
     size = 1 + (first + last + np.abs(slope * a) + np.abs(slope * z)).sum(1)
-    bound = (1 - above.sum(1) - _SPARE * size) / scale
-    bound = bound + level * n.sum(1) - _SPARE * (abs(level) * n.sum(1) + np.abs(bound))
+    bound = (1 - above.sum(1) - formula_error(size, low.shape[1])) / scale
+    moved = level * n.sum(1)
+    bound = bound + moved - step_error(4, np.abs(moved) + np.abs(bound))
     return n, np.where(usable, bound, -np.inf), scale
 
 

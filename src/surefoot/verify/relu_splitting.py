@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
+from surefoot.core.rounding import difference_below
 from surefoot.proof.certificate import SplitLeaf
 from surefoot.reach.alpha_crown import Tightened, default_choice, optimize_slopes
 from surefoot.reach.crown import Choice, Relaxation, Trace, lower_bounds
@@ -237,8 +238,8 @@ class _Search:
         double, signs = self._boxes(parts, self.double)
         choice = self._start(parts, double, signs).to(torch.float64)
         trace = Trace()
-        bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0] - offsets
-        return bounds - 4e-16 * offsets.abs(), double, trace
+        bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0]
+        return difference_below(bounds, offsets), double, trace
 
     def _scored(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
         """Remember for each part which ReLUs lose most: coefficient times the triangle's height."""

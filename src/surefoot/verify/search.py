@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
-from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
@@ -193,8 +193,8 @@ class Search:
         rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
         chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
         out = len(graph.nodes) - 1
-        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1) - self.rows.bounds
-        return float(self.rows.of_sets(found - 4e-16 * self.rows.bounds.abs()).min())
+        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1)
+        return float(self.rows.of_sets(difference_below(found, self.rows.bounds)).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
         """Walk a zonotope; its boxes are kept for what comes after."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
-from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
+from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
 from surefoot.reach.crown import lower_bounds, relax, tighten_all, tighten_by_crown
@@ -169,7 +169,7 @@ class _Stack:
         region = Box(self.low.reshape(shape), self.high.reshape(shape))
         made = relax(graph, region, arithmetic, tighten, multi_neuron=not prove)
         rows = lower_bounds(made, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape))
-        return self.missed(rows - self.bounds - 4e-16 * self.bounds.abs())
+        return self.missed(difference_below(rows, self.bounds))
 
 
 def _together(network: Network, answers: Answers, prove: bool) -> None:

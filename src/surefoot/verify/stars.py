@@ -9,7 +9,7 @@ from scipy import sparse
 
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, LOST, magnitude
+from surefoot.core.rounding import LOST, UPWARD, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
 from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
@@ -28,19 +28,20 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
     """Make the star of a query's region: one variable in [-1, 1] for each input that is not fixed."""
     free = np.nonzero(query.upper > query.lower)[0]
     centre = query.lower / 2 + query.upper / 2
-    radius = np.maximum(query.upper - centre, centre - query.lower)[free] * (1 + 2 * DOUBLE)
+    radius = np.maximum(query.upper - centre, centre - query.lower)[free]
+    radius = radius + step_error(2, radius)
     size = magnitude(np.maximum(np.abs(query.lower), np.abs(query.upper)))
     form = AffineForm(
         torch.from_numpy(centre).reshape(shape),
         torch.zeros(0, *shape, dtype=torch.float64),
-        torch.from_numpy(4 * DOUBLE * size).reshape(shape),
+        torch.from_numpy(step_error(2, size)).reshape(shape),
         torch.from_numpy(free),
         torch.from_numpy(radius),
     )
     predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
     if query.constraints is not None:
         rows, bounds = query.constraints
-        spare = 16 * (len(centre) + 8) * DOUBLE * (magnitude(rows) @ size + np.abs(bounds))
+        spare = sum_error(len(centre), magnitude(rows) @ size + np.abs(bounds))
         predicate = predicate.cut(rows[:, free] * radius, bounds - rows @ centre + spare)
         _must_not_be_empty(predicate)
     return Star(form, predicate)
@@ -64,7 +65,7 @@ def _rounding(star: Star, unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
     weights, form = magnitude(unsafe.weights), star.form
     size = weights @ form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
     error = weights @ magnitude(form.error.flatten().numpy())
-    return size, error + 16 * (form.centre.numel() + 8) * DOUBLE * size + LOST
+    return size, UPWARD * error + sum_error(form.centre.numel(), size) + LOST
 
 
 def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
