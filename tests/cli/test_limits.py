@@ -1,14 +1,20 @@
 """A limit of 0: time is up at once, and every command says what is known all the same, and leaves nothing half done."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from planted import dense
+from surefoot.cli import verify
 from surefoot.cli.main import run
+from surefoot.core.deadline import Deadline
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.spec.opening import open_onnx, see_agreement_within
 
 PROPERTY = """(declare-const X_0 Real)
 (declare-const X_1 Real)
@@ -141,6 +147,64 @@ def test_outputs_that_are_inputs_are_refused_before_any_work(folder: Path, capsy
         assert done.value.code == 2
         assert (folder / "one.onnx").read_bytes() == content
     assert not (folder / "s.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "o.onnx", "p.vnnlib", "--certificate", "w"),
+        ("compress", "o.onnx", "--domain", "0,1", "-o", "w"),
+        ("compress", "o.onnx", "--domain", "0,1", "-o", "s.onnx", "--certificate", "link"),
+        ("equal", "one.onnx", "o.onnx", "--domain", "0,1", "--out", "w"),
+        ("regions", "o.onnx", "--domain", "0,1", "--page", "w"),
+        ("certify", "o.onnx", "--images", "x.npz", "--eps", "0.1", "--page", "w"),
+        ("export", "o.onnx", "--classes", "3", "-o", "w"),
+        ("assess", "o.onnx", "--images", "x.npz", "-o", "assessed"),
+    ],
+)
+def test_weights_beside_a_network_are_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """An output never replaces a file that a network's weights lie in."""
+    model = onnx.load("one.onnx")
+    assessed = arguments[0] == "assess"
+    weights = Path("assessed/map.json" if assessed else "w")
+    weights.parent.mkdir(exist_ok=True)
+    onnx.save_model(
+        model, "o.onnx", save_as_external_data=True, location=str(weights), size_threshold=0, convert_attribute=False
+    )
+    Path("link").symlink_to(weights)
+    before = weights.read_bytes()
+    with pytest.raises(SystemExit) as done:
+        run(list(arguments))
+    assert done.value.code == 2
+    assert "reads or writes this file already" in " ".join(capsys.readouterr().err.split())
+    assert weights.read_bytes() == before
+
+
+def test_seconds_are_those_that_the_limit_was_spent_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading the property, and seeing that reader and runtime agree in it, count."""
+    plain = verify.see_agreement_within
+
+    def slow(*arguments: Any) -> None:
+        plain(*arguments)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(verify, "see_agreement_within", slow)
+    found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "20")
+    assert found["seconds"] >= 0.3  # type: ignore[operator]
+    found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "0.2")
+    assert (found["verdict"], found["why"]) == ("unknown", "time is up")
+    assert 0.2 <= found["seconds"] <= 0.3  # type: ignore[operator]
+
+
+def test_agreement_is_seen_within_the_limit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = open_onnx("one.onnx")
+    boxes = [(np.zeros(3), np.ones(3))] * 50
+    deadline = Deadline.of(0.0)
+    assert deadline.run(lambda: see_agreement_within(opened.graph, opened.run, boxes)) is None
 
 
 def test_a_property_may_be_named_after_its_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fuzz import readers
+from fuzz import operations, readers
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -11,3 +11,11 @@ def test_graphs_are_read_as_the_runtime_runs_them(seed: int) -> None:
     assert not met.faults
     assert met.outcomes["read"] > 30
     assert met.outcomes["seen"] > 10
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_operations_are_read_as_the_runtime_runs_them_and_the_door_sees_those_that_are_not(seed: int) -> None:
+    met = operations.attack(1000 + seed, 160)
+    assert not met.faults
+    assert met.outcomes["read"] > 40
+    assert met.outcomes["planted and seen"] > 30

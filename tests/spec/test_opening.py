@@ -58,15 +58,10 @@ def test_a_reader_that_errs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     open_onnx(path)
 
 
-def test_another_number_of_outputs_is_seen(tmp_path: Path) -> None:
-    nodes = [
-        helper.make_node("Reshape", ["x", "s"], ["image"]),
-        helper.make_node(
-            "MaxPool", ["image"], ["y"], kernel_shape=[1, 2], strides=[1, 2], auto_pad="VALID", ceil_mode=1
-        ),
-    ]
-    path = saved(tmp_path / "net.onnx", nodes, s=[1, 1, 1, 3])
-    with pytest.raises(InputError, match="surefoot reads a network of 1 outputs, and ONNX Runtime gives 2"):
+def test_another_number_of_outputs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "net.onnx", [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1])])
+    monkeypatch.setitem(onnx_ops.READERS, "ReduceMean", onnx_ops.READERS["Identity"])
+    with pytest.raises(InputError, match="surefoot reads a network of 3 outputs, and ONNX Runtime gives 1"):
         open_onnx(path)
 
 
@@ -214,6 +209,7 @@ def test_a_network_of_too_many_values_is_refused(tmp_path: Path) -> None:
         (helper.make_node("Add", ["a", "b"], ["c"]), {"a": np.float16([2048]), "b": np.float16([1])}, "float16"),
         (helper.make_node("Cast", ["a"], ["c"], to=TensorProto.INT32), {"a": np.float32([3e9])}, "cast to int32"),
         (helper.make_node("Div", ["a", "b"], ["c"]), {"a": np.array([1]), "b": np.array([0])}, "divided by 0"),
+        (helper.make_node("Cast", ["a"], ["c"]), {"a": np.float32([1])}, "needs its attribute 'to'"),
     ],
 )
 def test_constants_that_runtimes_compute_otherwise_are_refused(

@@ -62,10 +62,10 @@ def command(
     radii, (low, high) = sorted(numbers(eps, None, "--eps")), value_range(valid)
     calibrator = None if map_file is None else _load_map(map_file)
     boxes = [(np.clip(image - radii[-1], low, high), np.clip(image + radii[-1], low, high)) for image in x]
-    see_agreement_within(opened.whole, opened.run, boxes)
+    until = Deadline.of(limit)
+    until.run(lambda: see_agreement_within(opened.whole, opened.run, boxes))  # late: then nothing is bounded either
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
-    until = Deadline.of(limit)
     found, bounds = certify_images(
         opened, x, labels, radii, (low, high), calibrator, lambda: next(steps, None),
         until.before(1.0 if page is None else BOUNDS),

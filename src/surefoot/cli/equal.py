@@ -54,8 +54,9 @@ def command(
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
     from surefoot.compress.files import read_logits, same_polynomial_files
+    from surefoot.core.onnx_file import files_of
 
-    keep_inputs({"--out": out}, (first, second, images, steps_, domain))
+    keep_inputs({"--out": out}, (*files_of(first), *files_of(second), images, steps_, domain))
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)

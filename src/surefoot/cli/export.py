@@ -30,10 +30,11 @@ def command(
 
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
+    from surefoot.core.onnx_file import files_of
     from surefoot.recalibrate import Identity, load_calibrator
     from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
-    keep_inputs({"--out": out}, (network, map_file))
+    keep_inputs({"--out": out}, (*files_of(network), map_file))
     example = None
     if network.suffix in (".safetensors", ".pt"):
         from surefoot.train import load_model_with_example

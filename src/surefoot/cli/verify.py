@@ -97,7 +97,9 @@ def command(
         method = RENAMED_METHODS[method]
     if method not in METHODS:
         raise InputError(f"--method {method}: there are {', '.join(METHODS)}")
-    keep_inputs({"--certificate": certificate, "--journal": journal}, (network, prop, images, towards))
+    from surefoot.core.onnx_file import files_of
+
+    keep_inputs({"--certificate": certificate, "--journal": journal}, (*files_of(network), prop, images, towards))
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start}  # fmt: skip
     _check_options(about, region if images is not None else None)
@@ -135,10 +137,11 @@ def _of_property(
 
     opened = open_network(network, output)
     deadline = Deadline.of(timeout)
+    begin = deadline.clock.wall()
     queries = deadline.run(lambda: read_property(prop, opened))
     if queries is None:
-        return plain(Unknown("time is up", -math.inf, {"seconds": round(timeout - deadline.left, 3)}))
-    verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
+        return plain(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
+    verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs, begin)
     answer = plain(verdict)
     if certificate is None:
         return answer

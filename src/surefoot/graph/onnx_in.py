@@ -5,6 +5,9 @@ leads to the output is read: a file may hold more.
 """
 
 import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.onnx_file import load_model
-from surefoot.graph.graph import Graph
+from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
 from surefoot.graph.ops import Shape
@@ -67,6 +70,21 @@ def output_of(model: onnx.ModelProto, output: str | None = None) -> str:
     return real[0] if real else names[0]
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's operations that a network is written in.
+
+    Raises:
+        InputError: too old, or several.
+    """
+    opsets = {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")}
+    opset = max(opsets, default=1)
+    if len(opsets) > 1:
+        raise InputError(f"the file names several opsets, {sorted(opsets)}: which of them is meant?")
+    if opset < _OLDEST_OPSET:
+        raise InputError(f"opset {opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
+    return opset
+
+
 def in_float64(model: onnx.ModelProto) -> bool:
     """Whether a network holds anything that is computed in float64: float32 is then not what it is deployed in."""
     double = TensorProto.DOUBLE
@@ -82,8 +100,39 @@ def in_float64(model: onnx.ModelProto) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one operation of a file became: the nodes from `begin` on, before `end`."""
+
+    node: onnx.NodeProto
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A network as it was read: its graph, and what the file's names and operations became in it.
+
+    `nodes` are those of the graph before what leads nowhere is dropped: places of `known` and `steps` are in these.
+    """
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+    known: Mapping[str, Known]
+    steps: tuple[Step, ...]
+
+
 def graph_of_onnx(model: onnx.ModelProto, output: str | None = None) -> Graph:
     """Translate a loaded model, up to one of its outputs.
+
+    Raises:
+        InputError: as `reading_of_onnx`.
+    """
+    return reading_of_onnx(model, output).graph
+
+
+def reading_of_onnx(model: onnx.ModelProto, output: str | None = None) -> Reading:
+    """Translate a loaded model, up to one of its outputs, and keep what became of each name.
 
     Raises:
         InputError: an operation that is not in the list, by name and node; weights that are not finite; an input that
@@ -119,9 +168,11 @@ def _leading_to(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
 class _Reader:
     def __init__(self, model: onnx.ModelProto, output: str) -> None:
         graph = model.graph
-        opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
-        if opset < _OLDEST_OPSET:
-            raise InputError(f"opset {opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
+        opset = opset_of(model)
+        if graph.sparse_initializer:
+            sparse = graph.sparse_initializer[0].values.name
+            raise InputError(f"the constant {sparse!r} is a sparse_initializer, which is not read: store it densely")
+        _each_name_once(graph)
         self.functions = {(f.domain, f.name) for f in model.functions}
         self.known: dict[str, Known] = {tensor.name: _array(tensor) for tensor in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self.known]
@@ -137,14 +188,17 @@ class _Reader:
         self.values = Values(_input_shape(inputs[0]), inputs[0].name, opset)
         self.known[inputs[0].name] = self.values.first
         self.output = output
+        self.steps: list[Step] = []
 
-    def finish(self) -> Graph:
+    def finish(self) -> Reading:
         last = self.known.get(self.output)
         if not isinstance(last, OnnxValue):
             raise InputError(f"the output {self.output!r} is nothing that is computed from the input")
-        return self.values.builder.build(last.place)
+        built = self.values.builder
+        return Reading(built.build(last.place), tuple(built.nodes), self.known, tuple(self.steps))
 
     def read(self, node: onnx.NodeProto) -> None:
+        begin = len(self.values.builder.nodes)
         inputs: list[Known | None] = []
         for name in node.input:
             if name and name not in self.known:
@@ -179,6 +233,7 @@ class _Reader:
             raise InputError(f"its further outputs, {', '.join(map(repr, more))}, are not read: export it without them")
         for name, value in zip(node.output, outputs, strict=False):
             self.known[name] = value
+        self.steps.append(Step(node, begin, len(self.values.builder.nodes)))
 
     def _constant(self, node: onnx.NodeProto, inputs: list[np.ndarray]) -> list["Known"]:
         if node.op_type == "Constant":
@@ -236,7 +291,9 @@ def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
     """
     given = inputs[0]
     if node.op_type == "Cast":
-        to = next(a.i for a in node.attribute if a.name == "to")
+        to = next((a.i for a in node.attribute if a.name == "to"), None)
+        if to is None:
+            raise InputError("a cast needs its attribute 'to'")
         if given.dtype.kind not in "iub" and to in _WHOLE and to != TensorProto.BOOL:
             given = given.astype(np.float64)
             limits = np.iinfo(helper.tensor_dtype_to_np_dtype(to))
@@ -252,12 +309,29 @@ def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
         raise InputError("a product of real constants is rounded in an order that runtimes choose; store the result")
 
 
+def _each_name_once(graph: onnx.GraphProto) -> None:
+    """See that no name stands for two values: runtimes take the first, or the last.
+
+    Raises:
+        InputError: which one does.
+    """
+    constants = [tensor.name for tensor in graph.initializer]
+    given = [value.name for value in graph.input if value.name not in set(constants)]  # these may be inputs, too
+    results = [name for node in graph.node for name in node.output if name]
+    name, times = max(Counter([*constants, *given, *results]).items(), key=lambda item: item[1], default=("", 1))
+    if times > 1:
+        raise InputError(f"the name {name!r} stands for {times} values")
+
+
 def _array(tensor: onnx.TensorProto) -> np.ndarray:
     if any(n < 0 for n in tensor.dims):
         raise InputError(f"the constant {tensor.name!r} has the shape {tuple(tensor.dims)}")
     try:
         if tensor.data_location == TensorProto.EXTERNAL:
             raise ValueError("its values lie in another file")
+        fields = [field.name for field, _ in tensor.ListFields() if field.name.endswith("_data")]
+        if len(fields) > 1:  # runtimes read one of them
+            raise ValueError(f"it holds its values twice, in {' and '.join(fields)}")
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"the constant {tensor.name!r} is damaged: {error}") from error

@@ -124,7 +124,7 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     epsilon = _attribute(a, "epsilon", 1e-5)
     if np.any(variance + epsilon <= 0):
         raise InputError("a variance is not above 0")
-    axes = (1, -1) + (1,) * (len(value.full) - 2)
+    axes = (1, -1) + (1,) * (len(value.full) - 2) if len(value.full) > 1 else (1,)
     centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
     scale = gamma / np.sqrt(variance + epsilon)
     if np.any((scale != 0) & (np.abs(scale) < _SMALL)) or np.any(np.abs(mean * scale) > _LARGE):
@@ -180,7 +180,7 @@ def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, na
         raise InputError(f"it takes the {'larger' if sign > 0 else 'smaller'} of values and {bound.max():g}")
     there = np.isfinite(bound)
     if not there.any():
-        return value
+        return reader.broadcast(value, bound.shape)  # no bound, and a shape all the same
     c = np.where(there, bound, 0.0)
     if there.all() and np.abs(c).max() < _FAR:
         gap = reader.add(Relu(), reader.scaled(value, sign, -sign * c, ""))
@@ -487,8 +487,25 @@ def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> 
     value = reader.image(inputs[0])
     kernel = _sides(a["kernel_shape"], signal)
     stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
+    _runtimes_agree(a, value.sample, kernel, stride, dilation)
     padding = _padding(a, value.sample, kernel, stride, dilation, signal)
     return value, signal, kernel, stride, dilation, padding
+
+
+def _runtimes_agree(
+    a: dict[str, Any], image: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    """Refuse a pool whose window ONNX Runtime and ONNX's reference place otherwise.
+
+    Raises:
+        InputError: dilations with auto_pad SAME; ceil_mode with auto_pad VALID, where it changes the size.
+    """
+    auto = a.get("auto_pad", b"NOTSET").decode()
+    for side, k, s, d in zip(image[1:], kernel, stride, dilation, strict=True):
+        if auto.startswith("SAME") and k > 1 and d > 1:
+            raise InputError("pooling with dilations and auto_pad SAME: runtimes differ; export it with pads")
+        if auto == "VALID" and a.get("ceil_mode", 0) and (side - d * (k - 1) - 1) % s:
+            raise InputError("pooling with ceil_mode and auto_pad VALID: runtimes differ; export it with pads")
 
 
 def _padding(
@@ -510,7 +527,10 @@ def _padding(
     for axis in (0, 1):
         side = image[1 + axis]
         if auto in ("SAME_UPPER", "SAME_LOWER"):
-            total = max((-(-side // stride[axis]) - 1) * stride[axis] + reach[axis] - side, 0)
+            total = (-(-side // stride[axis]) - 1) * stride[axis] + reach[axis] - side
+            if total < -1:  # some runtimes begin later then, and some do not
+                raise InputError("auto_pad SAME with strides that skip values: runtimes differ; export it with pads")
+            total = max(total, 0)
             less, more = total // 2, total - total // 2
             pads[axis], pads[axis + 2] = (less, more) if auto == "SAME_UPPER" else (more, less)
         elif auto == "VALID":

@@ -11,36 +11,20 @@ import onnx
 import torch
 from torch import Tensor
 
+from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
-from surefoot.core.onnx_file import load_model
-from surefoot.core.rounding import FLOAT32
-from surefoot.graph.graph import Graph, Node, apply, evaluate, fold
-from surefoot.graph.onnx_in import graph_of_onnx, in_float64, output_of
-from surefoot.graph.ops import (
-    Add,
-    Affine,
-    Concat,
-    Conv2d,
-    Gather,
-    Input,
-    Linear,
-    MaxPool2d,
-    Mul,
-    Relu,
-    Reshape,
-    Softmax,
-)
-from surefoot.spec.runtime import Runner, runner_of_onnx
+from surefoot.core.onnx_file import load_with_files
+from surefoot.graph.graph import Graph, evaluate, fold
+from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
+from surefoot.spec.float32 import LOOSE, allowed, with_error
+from surefoot.spec.operations import products_of, see_operations, see_values
+from surefoot.spec.runtime import Runner, runner_of_session, session_of
 
 LARGE = 10**9  # products and values of one evaluation: from here on two inputs are tried, in float32
 MEDIUM = 10**7
 POINTS = 1000  # at which a network is compared within what is asked of it, if that costs at most `EFFORT` products
 EFFORT = 10**8
 AT_ONCE = 2**22  # values of as many inputs as are evaluated together
-LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
-SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
-FAINT = 1e-5
-SLACK = 4  # times what any float32 evaluation can err by: a runtime may fuse operations
 _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
 
 
@@ -66,17 +50,36 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
             or other values here than there.
         MissingExtra: ONNX Runtime is not installed.
     """
-    model = load_model(path)
-    graph = graph_of_onnx(model, output)
-    run = runner_of_onnx(model, output)
-    key = (hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(), output_of(model, output))
+    model, files = load_with_files(path)
+    reading = reading_of_onnx(model, output)
+    content, name = model.SerializeToString(deterministic=True), output_of(model, output)
+    graph, run = reading.graph, runner_of_session(session_of(content), name)
+    key = hashlib.sha256(content).hexdigest(), name
     if key not in _SEEN:
         try:
-            see_agreement(graph, run, _probes(graph))
+            x = _probes(graph)
+            see_agreement(graph, run, x)
+            see_operations(reading, see_values(model, reading, x), opset_of(model))
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         _SEEN.add(key)
+    if len(files) > 1 and Path(path).suffix != ".gz":
+        _see_weights(path, name, run, _probes(graph)[:2])
     return Opened(model, graph, run, not in_float64(model))
+
+
+def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:
+    """See that ONNX Runtime, given the path, takes the same weights from other files as were read from there.
+
+    Raises:
+        InputError: it refuses them, or takes others.
+    """
+    try:
+        theirs = runner_of_session(session_of(str(path)), output)(x)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if not np.array_equal(theirs, run(x), equal_nan=True):
+        raise InputError(f"{path}: ONNX Runtime takes other weights from the files beside it than surefoot does")
 
 
 def see_agreement_over(graph: Graph, run: Runner, lower: np.ndarray, upper: np.ndarray) -> None:
@@ -94,10 +97,10 @@ def see_agreement_within(graph: Graph, run: Runner, boxes: Sequence[tuple[np.nda
     Raises:
         InputError: they do not, or the runtime gives what is no number.
     """
-    allowed = int(np.clip(EFFORT // max(_products(graph), 1), 4, POINTS))
+    most = int(np.clip(EFFORT // max(_products(graph), 1), 4, POINTS))
     rng = np.random.default_rng(0)
-    which = np.unique(np.linspace(0, len(boxes) - 1, min(len(boxes), allowed)).astype(int)) if boxes else []
-    each = allowed // max(len(which), 1)
+    which = np.unique(np.linspace(0, len(boxes) - 1, min(len(boxes), most)).astype(int)) if boxes else []
+    each = most // max(len(which), 1)
     points = []
     for i in which:
         low, high = (np.asarray(end, dtype=np.float64).ravel() for end in boxes[i])
@@ -116,10 +119,8 @@ def see_agreement_within(graph: Graph, run: Runner, boxes: Sequence[tuple[np.nda
 def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = False) -> None:
     """Compare a graph (float64) with a runtime at flat float32 inputs (n, d).
 
-    A difference is one of meaning where it is above `SLACK` times what any float32 evaluation can err by (Higham 2002,
-    section 3.1, carried through the network), or, for deep networks where that says little, above `LOOSE` of the
-    largest output, with `SEEN` times what float32 is seen to change and `FAINT` of the largest value inside. Inputs at
-    which float32 overflows tell nothing; `everywhere`: they must not occur.
+    A difference is one of meaning where it is above what rounding can do (`float32.allowed`). Inputs at which float32
+    overflows tell nothing; `everywhere`: they must not occur.
 
     Raises:
         InputError: another number of outputs, other values, or no number anywhere.
@@ -127,6 +128,7 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
     step = max(AT_ONCE // sum(math.prod(node.shape) for node in graph.nodes), 1)
     if everywhere and len(x) > step:
         for begin in range(0, len(x), step):
+            tick()
             see_agreement(graph, run, x[begin : begin + step], everywhere)
         return
     theirs = run(x)
@@ -136,7 +138,7 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
             f"surefoot reads a network of {math.prod(graph.output_shape)} outputs, and ONNX Runtime gives "
             f"{theirs.shape[1]}: they do not agree on what the file means, and nothing is said of it"
         )
-    ours, allowed = _values(graph, rows)
+    ours, rounding = _values(graph, rows)
     number = np.asarray(np.isfinite(theirs).all(1))
     if not number.all() and (everywhere or not number.any()):
         row = int(np.argmin(number))
@@ -145,7 +147,7 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
             f"at the input {_shown(x[row])} output {at} is {theirs[row, at]} by ONNX Runtime, {ours[row, at]:.6g} in "
             "real arithmetic: nothing is said of what is no number"
         )
-    agreed = np.abs(ours - theirs) <= allowed  # no number agrees with nothing
+    agreed = np.abs(ours - theirs) <= rounding  # no number agrees with nothing
     wrong = ~agreed & number[:, None]
     if wrong.any():
         row, at = (int(i) for i in np.argwhere(wrong)[0])
@@ -162,10 +164,7 @@ def _values(graph: Graph, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         if _products(graph) > LARGE:
             return single.numpy(), np.full(single.shape, LOOSE * float(single.abs().nan_to_num(posinf=0.0).max()))
         y, spread, largest = _with_errors(graph, x.double())
-        seen = SEEN * (single - y).abs().amax(1, keepdim=True)
-        loose = LOOSE * y.abs().amax(1, keepdim=True) + seen + FAINT * largest
-        allowed = torch.fmin(SLACK * spread, torch.where(loose.isfinite(), loose, torch.inf))
-    return y.numpy(), allowed.numpy()
+    return y.numpy(), allowed(y, spread, single, largest).numpy()
 
 
 def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -173,39 +172,9 @@ def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     And the largest value that the network meets, (n, 1).
     """
-    largest = x.flatten(1).abs().amax(1)
-
-    def rule(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        nonlocal largest
-        y = apply(node.op, [value for value, _ in values])
-        largest = torch.maximum(largest, y.reshape(len(y), -1).abs().amax(1))
-        x, error = values[0]
-        match node.op:
-            case Gather() | Reshape() | MaxPool2d():
-                return y, apply(node.op, [error])
-            case Relu():  # what stays below 0 errs by nothing
-                return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))
-            case Concat():
-                return y, apply(node.op, [error for _, error in values])
-            case Affine():
-                relative, absolute = FLOAT32.error(node.op.terms)
-                bias = node.op.bias()
-                size = node.op.absolute(x.abs() + error) + (0.0 if bias is None else bias.abs())
-                return y, node.op.absolute(error) + relative * size + absolute
-            case Add() | Mul():
-                other, more = values[1]
-                relative, absolute = FLOAT32.error(1)
-                if isinstance(node.op, Add):
-                    return y, (1 + relative) * (error + more) + relative * (x.abs() + other.abs()) + absolute
-                exact = x.abs() * more + other.abs() * error + error * more
-                return y, (1 + relative) * exact + relative * y.abs() + absolute
-            case Softmax():
-                moved = 2 * error.amax(-1, keepdim=True)
-                return y, moved + 1e-5 * (1 + y.abs()) if node.op.log else y * torch.expm1(moved) + 1e-6
-            case Input():
-                raise AssertionError("the input is given")
-
-    y, error = fold(graph, (x, torch.zeros_like(x)), rule)[-1]
+    values = fold(graph, (x, torch.zeros_like(x)), with_error)
+    largest = torch.stack([y.reshape(len(y), -1).abs().amax(1) for y, _ in values]).amax(0)
+    y, error = values[-1]
     return y.reshape(len(x), -1), error.reshape(len(x), -1), largest[:, None]
 
 
@@ -226,7 +195,7 @@ def _probes(graph: Graph) -> np.ndarray:
 
 def _products(graph: Graph) -> int:
     """Count the products of one evaluation, and the values."""
-    return sum(math.prod(n.shape) * (n.op.terms if isinstance(n.op, Linear | Conv2d) else 1) for n in graph.nodes)
+    return sum(map(products_of, graph.nodes))
 
 
 def _shown(x: np.ndarray) -> str:

@@ -1,12 +1,14 @@
 """Networks as they are deployed: ONNX files run by ONNX Runtime, graphs in float32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import helper
 
+from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError, MissingExtra
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import output_of
@@ -23,6 +25,19 @@ def runner_of_onnx(model: onnx.ModelProto, output: str | None = None, logits: bo
         MissingExtra: ONNX Runtime is not installed.
         InputError: ONNX Runtime refuses the file, when it is loaded or when it is run.
     """
+    output = output_of(model, output)
+    if logits:
+        model, output = _without_softmax(model, output)
+    return runner_of_session(session_of(model.SerializeToString()), output)
+
+
+def session_of(source: bytes | str) -> Any:
+    """Load a model, from memory or from the path of its file; its operations are run one after another, as they are.
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        InputError: ONNX Runtime refuses the model.
+    """
     try:
         import onnxruntime  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
@@ -32,34 +47,53 @@ def runner_of_onnx(model: onnx.ModelProto, output: str | None = None, logits: bo
     options.intra_op_num_threads = 1
     # The file's operations one after another, as they are: fused constants may overflow where none of these does.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    output = output_of(model, output)
-    if logits:
-        model, output = _without_softmax(model, output)
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        (given,) = session.get_inputs()
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no common class of errors
-        raise InputError(f"ONNX Runtime does not take this network: {_one_line(error)}") from error
-    shape = [side if isinstance(side, int) and side > 0 else 1 for side in given.shape]
-    kind = np.float64 if given.type == "tensor(double)" else np.float32
+        raise InputError(f"ONNX Runtime does not take this network: {one_line(error)}") from error
+
+
+def runner_of_session(session: Any, output: str) -> Runner:
+    """Give a function that runs flat float32 inputs through a session of one input, and returns one flat output.
+
+    Raises:
+        InputError: the session takes several inputs.
+    """
+    if len(session.get_inputs()) != 1:
+        raise InputError(
+            f"ONNX Runtime does not take this network: for it there are {len(session.get_inputs())} inputs"
+        )
 
     def run(x: np.ndarray) -> np.ndarray:
-        try:
-            answers = [
-                np.ravel(np.asarray(session.run([output], {given.name: row.reshape(shape).astype(kind)})[0]))
-                for row in x
-            ]
-        except Exception as error:
-            raise InputError(f"ONNX Runtime does not run this network: {_one_line(error)}") from error
-        return np.stack(answers).astype(np.float64)
+        return np.stack([values_of(session, [output], row)[0].ravel() for row in x]).astype(np.float64)
 
     return run
+
+
+def values_of(
+    session: Any, names: Sequence[str], x: np.ndarray, given: Mapping[str, np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """Run one flat input through a session, with whatever else it is given; return outputs of these names as they are.
+
+    Raises:
+        InputError: ONNX Runtime refuses it.
+    """
+    tick()
+    first = session.get_inputs()[0]
+    shape = [side if isinstance(side, int) and side > 0 else 1 for side in first.shape]
+    kind = np.float64 if first.type == "tensor(double)" else np.float32
+    try:
+        found = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
+    except Exception as error:
+        raise InputError(f"ONNX Runtime does not run this network: {one_line(error)}") from error
+    return [np.asarray(y) for y in found]
 
 
 _KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, short and on one line."""
     text = " ".join(str(error).split())
     return text if len(text) < 300 else text[:297] + "..."
 

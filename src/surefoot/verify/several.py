@@ -86,18 +86,19 @@ def answer_all(
     seed: int,
     prove: bool = False,
     jobs: int = 1,
+    begin: float | None = None,
 ) -> tuple[Verdict, tuple[Proof, ...]]:
     """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one.
 
     Many boxes are bounded and attacked together; each that is still open then gets an equal part of the work that is
     left, and the limit ends it all. Returns the proofs too, where they were asked for and it holds.
 
-    Property: sound. `seconds` of the verdict are those of all boxes, its margin is the worst.
+    Property: sound. `seconds` of the verdict are those of all boxes, from now or from `begin`; its margin is the worst.
     """
     for query in queries:
         must_fit(network, query)
     deadline = Deadline.of(seconds)
-    answers = Answers(queries, deadline, deadline.clock.wall())
+    answers = Answers(queries, deadline, deadline.clock.wall() if begin is None else begin)
     why = ["time is up"]
 
     def search() -> None:
