@@ -106,3 +106,9 @@ def test_outputs_are_no_inputs(tmp_path):
             keep_inputs({"--out": given}, (one,))
     with pytest.raises(InputError, match="--page"):
         keep_inputs({"--out": two, "--page": two}, (one,))
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "t.json").write_text('{"a": {"weight": 1, "weight": 2}}')
+    with pytest.raises(FileError, match="'weight' stands twice"):
+        read_json(tmp_path / "t.json")

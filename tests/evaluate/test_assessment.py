@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from surefoot.core.numerics import softmax
 from surefoot.evaluate.assessment import part_of, worst_parts
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
@@ -180,3 +181,25 @@ def test_the_page_in_a_browser(folder: Path) -> None:
     assert seen["readout"] == seen["label"]
     assert "rows, claimed" in seen["label"]
     assert seen["theme"]
+
+
+def named_worst(n: int, k: int, groups: int, sets: int) -> int:
+    """Count for how many calibrated models a part is named the worst."""
+    rng, named = np.random.default_rng([n, k, groups]), 0
+    for _ in range(sets):
+        z = 2 * rng.normal(size=(n, k))
+        labels = (z + rng.gumbel(size=z.shape)).argmax(1)
+        group = rng.integers(groups, size=n) if groups else None
+        named += any(parts and parts[0].gap > 0 for parts in worst_parts(softmax(z), labels, None, group).values())
+    return named
+
+
+@pytest.mark.parametrize(("n", "k", "groups"), [(300, 10, 0), (2000, 10, 20)])
+def test_no_part_of_a_calibrated_model_is_named_by_chance(n: int, k: int, groups: int) -> None:
+    assert named_worst(n, k, groups, 60) <= 7  # 3 are expected; more than 7 come once in 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "k", "groups"), [(300, 10, 0), (2000, 10, 0), (2000, 10, 20), (5000, 100, 0)])
+def test_at_most_five_in_a_hundred_calibrated_models_have_a_worst_part(n: int, k: int, groups: int) -> None:
+    assert named_worst(n, k, groups, 400) <= 30  # 20 are allowed; 30 come once in 100

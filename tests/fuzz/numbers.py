@@ -4,9 +4,13 @@ NLL, the order of confidences, T and what fits do to their own rows are judged a
 Kinds, in turn: `margins` (readings of a file against mpmath, with and without a calibrator), `masks` (every calibrator
 and reading is the same whatever stands for an absent class), `worse` (no likelihood fit raises the NLL of its own
 rows), `zeros` (one floor in measure and in calibrators, also for a part), `certain` (no error among the rows that are
-learnt on).
+learnt on), `alone` (most rows have one class left: T is SciPy's, whatever stands for the others), `behind` (a
+calibrator of probabilities is the same behind logits with any offset), `again` (what `recalibrate --predictions` writes
+reads as the calibrator promised).
 """
 
+import contextlib
+import io
 import tempfile
 import warnings
 from dataclasses import replace
@@ -19,13 +23,15 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from fuzz import Attack
-from surefoot.core.checks import are_distributions
+from surefoot.cli.recalibrate import command as recalibrate
+from surefoot.core.checks import are_distributions, holds_fractions
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
 from surefoot.evaluate.measuring import MeasurementPlan, measure_table
 from surefoot.metrics import METRICS
 from surefoot.recalibrate import CALIBRATORS, TemperatureScaling, load_calibrator, save_calibrator
+from surefoot.recalibrate.steps import name_of
 
 CASES = 2000
 BEFORE = "1,163 of 2,000 tables wrong: stored zeros, no error, masks, own rows, margins, in that order"
@@ -51,7 +57,7 @@ FITTED = [name for name in CALIBRATORS if name not in ("none", "focal-undo", *SP
 def attack(seed: int, count: int) -> Attack:
     """Try so many tables."""
     total = Attack()
-    kinds = (margins, masks, worse, zeros, certain)
+    kinds = (margins, masks, worse, zeros, certain, alone, behind, again)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         for i in range(count):
@@ -77,7 +83,7 @@ def table(rng: np.random.Generator, dtypes: tuple = (np.float16, np.float32, np.
     if rng.random() < 0.2:
         logits = np.round(logits)  # ties
     logits = np.clip(logits, -6e4, 6e4).astype(rng.choice(np.array(dtypes)))
-    if are_distributions(logits):  # such as a row (1, 0): refused as logits, by design
+    if are_distributions(logits) and holds_fractions(logits):  # such as a row (0.5, 0.5): refused as logits, by design
         return table(rng, dtypes)
     noise = rng.gumbel(size=(n, k)) * rng.choice([0.3, 1.0, 3.0])
     labels = (logits * rng.choice([0.3, 1.0]) + noise).argmax(1)
@@ -341,4 +347,93 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
             faults.append(f"{name}, {n} rows, {k} classes: T {temperature:.3g}, test NLL {before:.3g} to {after:.3g}")
         if name == "temperature" and not made.at_bound_:  # type: ignore[attr-defined]
             faults.append(f"{name} does not say that nothing bounds T")
+    return faults
+
+
+def alone(rng: np.random.Generator, folder: Path) -> list[str]:
+    """Leave one class to most rows, by a mask or by a stored 0: the others decide on T, as SciPy finds it."""
+    n, k = int(rng.choice([60, 300, 1500])), int(rng.choice([3, 5]))
+    truth = rng.normal(size=(n, k)) * rng.choice([1.0, 3.0])
+    labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
+    base = truth * rng.choice([0.1, 1.0, 5.0])
+    free = rng.random(n) < rng.choice([0.1, 0.3, 0.45])
+    free[:2] = True
+    absent = ~free[:, None] & (np.arange(k) != labels[:, None])
+    if rng.random() < 0.3:  # the same of a table of probabilities with stored zeros
+        p = np.where(absent, 0.0, np.exp(base - base.max(1, keepdims=True)))
+        p = np.round(p / p.sum(1, keepdims=True), 3)
+        p[np.arange(n), p.argmax(1)] += 1 - p.sum(1)
+        rows = Predictions(np.round(p, 3), "probs", labels)
+        z = np.where(rows.scores > 0, np.log(np.maximum(rows.scores, 1e-3)), -np.inf)
+        kept = rows.scores[np.arange(n), labels] > 0
+        fitted = [TemperatureScaling().fit_table(rows)]
+        z, labels, free = z[kept], labels[kept], free[kept]
+    else:
+        z = base
+        fitted = [TemperatureScaling().fit(np.where(absent, mask, base), labels) for mask in MASKS]
+    found = [float(made.temperature_) for made in fitted]
+    faults = [f"T {t!r} for {m:g}, {found[0]!r} for -1e9" for m, t in zip(MASKS, found, strict=False)
+              if not same(t, found[0], 1e-5)]  # fmt: skip
+    nll = lambda t: float(surprise(z[free] / np.exp(t), labels[free]).mean())  # noqa: E731
+    best = minimize_scalar(nll, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10})
+    wrong = (z[np.arange(len(z)), labels] < z.max(1))[free].sum()
+    excess = nll(np.log(found[0])) - float(best.fun)  # type: ignore[attr-defined]
+    if wrong >= 28 and -10 < best.x < 4 and excess > 1e-8:  # type: ignore[attr-defined]  (fewer: the prior counts)
+        faults.append(f"T {found[0]:.6g}, right {np.exp(best.x):.6g}: NLL {excess:.1e} above")  # type: ignore[attr-defined]
+    if excess > float(nll(0.0)) - float(best.fun) + 1e-8:  # type: ignore[attr-defined]
+        faults.append(f"T {found[0]:.6g} is worse than none")
+    return faults
+
+
+def behind(rng: np.random.Generator, folder: Path) -> list[str]:
+    """Learn calibrators on probabilities: behind logits whose rows have any offset they give the same."""
+    n, k = int(rng.choice([60, 250])), int(rng.choice([2, 3, 6]))
+    truth = 2 * rng.normal(size=(n, k))
+    labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
+    z = truth * rng.choice([0.4, 1.0, 2.0], size=k) + rng.normal(size=k)
+    offset = rng.normal(size=(n, 1)) * rng.choice([1.0, 6.0, 100.0])
+    p = np.exp(z - logsumexp(z, 1, keepdims=True))  # type: ignore[operator]
+    names = [name for name in CALIBRATORS if name not in SPLINES or n >= 200]
+    faults = []
+    for name in rng.choice(np.array(names), 6, replace=False):
+        tables = [CALIBRATORS[str(name)]().fit_table(Predictions(p, "probs", labels))]
+        if name != "auto":  # whose choice hands on what it is given
+            tables.append(CALIBRATORS[str(name)]().fit(np.log(p), labels))
+        for made in tables:
+            promised, given = made.predict_proba(np.log(p)), made.predict_proba(z + offset)
+            steps = np.abs(promised - given).max(1) > 1e-6  # a row that lies on a step of a curve may fall off it
+            if steps.mean() > (0.1 if {"curves", "top-curve"} & _steps_of(made) else 0):
+                faults.append(f"{name}: behind logits it differs by {np.abs(promised - given).max():.2g}")
+    return faults
+
+
+def _steps_of(made) -> set[str]:
+    return {name_of(step) for step in made.steps_}
+
+
+def again(rng: np.random.Generator, folder: Path) -> list[str]:
+    """Write recalibrated probabilities of a table that was rounded: they read as the calibrator promised."""
+    n, k = int(rng.choice([60, 300])), int(rng.choice([2, 3, 20]))
+    truth = 3 * rng.normal(size=(n, k))
+    labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
+    decimals = int(rng.choice([1, 2, 4, 16]))
+    z = rng.choice([0.3, 1.0, 2.0]) * truth
+    p = np.round(np.exp(z - logsumexp(z, 1, keepdims=True)), decimals)  # type: ignore[operator]
+    p[np.arange(n), p.argmax(1)] += 1 - p.sum(1)
+    p = np.maximum(np.round(p, decimals), 0).astype(rng.choice(np.array([np.float32, np.float64])))
+    if np.abs(p.sum(1) - 1).max() > 1e-4:
+        return []
+    source, target, path = folder / "s.npz", folder / f"r{rng.choice(['.npz', '.parquet'])}", folder / "m.json"
+    save_predictions(Predictions(p, "probs", labels), source)
+    names = [name for name in CALIBRATORS if name not in SPLINES]
+    name, faults = str(rng.choice(np.array(names))), []
+    with contextlib.redirect_stdout(io.StringIO()):
+        recalibrate(str(source), name, None, path, None, target)
+    wanted = ("nll", "brier", "accuracy")
+    promised = readings(source, wanted, calibrator=load_calibrator(path))[""]
+    held = readings(target, wanted)[""]
+    idle = readings(target, wanted, calibrator=CALIBRATORS["none"]().fit(np.zeros((1, k)), [0]))[""]
+    for m in wanted:
+        if not same(held[m], promised[m], 1e-6, 1e-7) or not same(idle[m], promised[m], 1e-6, 1e-7):
+            faults.append(f"{name}, {decimals} decimals: {m} {promised[m]!r}, written {held[m]!r}, idle {idle[m]!r}")
     return faults

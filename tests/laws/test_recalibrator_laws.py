@@ -14,8 +14,9 @@ from sklearn.exceptions import NotFittedError
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
+from surefoot.core.predictions import Predictions
 from surefoot.recalibrate import CALIBRATORS, load_calibrator, save_calibrator
-from surefoot.recalibrate.steps import to_plain
+from surefoot.recalibrate.steps import ignores_offset, to_plain
 
 ALL = sorted(CALIBRATORS)
 
@@ -142,6 +143,39 @@ def test_order_of_rows_does_not_matter(name):
     probs = CALIBRATORS[name]().fit(logits, labels).predict_proba(logits)
     other = CALIBRATORS[name]().fit(logits[::-1], labels[::-1]).predict_proba(logits)
     assert np.abs(probs - other).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_learnt_on_probabilities_ignores_a_rows_offset(name):
+    logits, labels = sample(3, n=400, scale=2.0)
+    logits = logits * [1.5, 0.7, 1.0, 2.0] + [0.0, 2.0, -1.0, 0.0]
+    p = softmax(logits)
+    offset = 6 * np.random.default_rng(0).normal(size=(len(p), 1))
+    for fitted in (
+        CALIBRATORS[name]().fit_table(Predictions(p, "probs", labels)),
+        CALIBRATORS[name]().fit(np.log(p), labels),
+    ):
+        off = np.abs(fitted.predict_proba(logits + offset) - fitted.predict_proba(logits)).max(1) > 1e-6
+        assert off.mean() <= (0.05 if any(word in name for word in ROUGH) else 0)  # rows on a step of a curve
+        if not any(word in name for word in ROUGH):
+            assert ignores_offset(fitted.steps_)
+
+
+@pytest.mark.parametrize("name", ["vector", "matrix"])
+def test_what_is_learnt_on_logits_is_not_applied_to_probabilities(name):
+    logits, labels = sample(3)
+    fitted = CALIBRATORS[name]().fit(logits, labels)
+    assert fitted.as_affine() is not None
+    with pytest.raises(InputError, match="which probabilities have lost"):
+        fitted.predict_proba(Predictions(softmax(logits), "probs", labels).logits())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_rows_are_is_no_guess_once_a_map_is_learnt(name):
+    fitted = CALIBRATORS[name]().fit(*sample(4, k=2))
+    rows = np.array([[1.0, 0.0], [0.25, 0.75], [3.0, 1.0]])
+    together = fitted.predict_proba(rows)
+    assert np.array_equal(together, np.concatenate([fitted.predict_proba(row[None]) for row in rows]))
 
 
 @pytest.mark.parametrize("name", ALL)

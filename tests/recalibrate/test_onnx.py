@@ -5,11 +5,15 @@ import pytest
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import torch  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from surefoot.core.errors import InputError  # noqa: E402
+from surefoot.core.numerics import softmax  # noqa: E402
+from surefoot.core.predictions import Predictions  # noqa: E402
 from surefoot.recalibrate import (  # noqa: E402
     CALIBRATORS,
     Beta,
+    Identity,
     InverseFocal,
     OneVsRest,
     Spline,
@@ -93,3 +97,75 @@ def test_maps_learnt_on_degenerate_tables_run_as_well(name):
             fitted = CALIBRATORS[name]().fit(logits, labels)
             found = run(calibrator_to_onnx(fitted), logits=logits.astype(np.float32))
             assert np.abs(found - fitted.predict_proba(logits.astype(np.float32))).max() < 1e-6
+
+
+def small(nodes, weight, width="c", **constants):
+    """Make a network: x @ weight is `l`; nodes lead from it to `y`."""
+    held = {"W": weight.astype(np.float32)} | constants
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "W"], ["l"]), *(helper.make_node(*node, **more) for *node, more in nodes)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", width])],
+        initializer=[numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    return model
+
+
+SOFT = ("Softmax", ["l"], ["p"], {"axis": 1})
+NO_LOGITS = {
+    "softmax, identity": [SOFT, ("Identity", ["p"], ["y"], {})],
+    "softmax, reshape": [SOFT, ("Reshape", ["p", "s"], ["y"], {})],
+    "softmax, cast": [SOFT, ("Cast", ["p"], ["y"], {"to": TensorProto.FLOAT})],
+    "softmax, clip": [SOFT, ("Clip", ["p"], ["y"], {})],
+    "softmax across": [
+        ("Transpose", ["l"], ["t"], {"perm": [1, 0]}),
+        ("Softmax", ["t"], ["p"], {"axis": 0}),
+        ("Transpose", ["p"], ["y"], {"perm": [1, 0]}),
+    ],
+    "by hand": [
+        ("Exp", ["l"], ["e"], {}),
+        ("ReduceSum", ["e", "a"], ["t"], {"keepdims": 1}),
+        ("Div", ["e", "t"], ["y"], {}),
+    ],
+    "sigmoid": [("Sigmoid", ["l"], ["y"], {})],
+    "hardmax": [("Hardmax", ["l"], ["y"], {"axis": 1})],
+    "log-softmax, identity": [("LogSoftmax", ["l"], ["p"], {"axis": 1}), ("Identity", ["p"], ["y"], {})],
+}
+
+
+@pytest.mark.parametrize("with_runtime", [True, False])
+@pytest.mark.parametrize("what", NO_LOGITS)
+def test_no_map_goes_behind_what_gives_no_logits(monkeypatch, what, with_runtime):
+    if not with_runtime:
+        monkeypatch.setattr("surefoot.recalibrate.onnx._runtime", lambda: None)
+    weight = 3 * np.random.default_rng(0).normal(size=(4, 3))
+    more = {"s": np.array([-1, 3]), "a": np.array([1])}
+    network = small(NO_LOGITS[what], weight, **more)
+    with pytest.raises(InputError, match="cut it off"):
+        model_to_onnx(network, Identity().fit([[0.0, 1.0, 0.0]], [0]))
+
+
+def test_classes_are_counted_where_the_graph_does_not_say():
+    nodes = [("Identity", ["l"], ["y"], {})]
+    network = small(nodes, np.random.default_rng(0).normal(size=(4, 5)))
+    with pytest.raises(InputError, match=r"gives rows of shape \(4, 5\)"):
+        model_to_onnx(network, Identity().fit([[0.0, 1.0, 0.0]], [0]))
+    assert model_to_onnx(network, Identity().fit([[0.0, 1.0, 0.0, 0.0, 0.0]], [0]))
+    assert model_to_onnx(small(nodes, np.zeros((4, 2))), Identity().fit([[0.0, 1.0]], [0]))  # zeros are logits
+
+
+@pytest.mark.parametrize("name", ["vector", "matrix", "auto"])
+def test_a_map_of_probabilities_is_what_it_promised_behind_a_network_of_logits(name):
+    rng = np.random.default_rng(0)
+    truth = 2 * rng.normal(size=(1500, 4)) + [3, 0, 0, 0]
+    labels = (truth + rng.gumbel(size=truth.shape)).argmax(1)
+    z = (truth * [1.5, 0.7, 1, 2] + [0, 2, -1, 0] + 6 * rng.normal(size=(1500, 1))).astype(np.float32)
+    table = Predictions(softmax(z), "probs", labels)
+    fitted = CALIBRATORS[name]().fit_table(table)
+    network = small([("Identity", ["l"], ["y"], {})], np.eye(4))
+    session = onnxruntime.InferenceSession(model_to_onnx(network, fitted).SerializeToString())
+    given = session.run(None, {"x": z})[0]
+    assert np.abs(given - fitted.predict_proba(table.logits())).max() < 1e-5

@@ -30,6 +30,29 @@ def test_a_finished_cell_is_not_trained_again_and_another_is_refused(tmp_path):
         run_cell(Run("digits", "mlp", "brier", SHORT, 0), tmp_path, QUIET)
 
 
+def test_a_run_on_other_data_of_the_same_name_is_refused(tmp_path):
+    def written(seed):
+        rng = np.random.default_rng(seed)
+        np.savez(tmp_path / "mine.npz", x=rng.normal(size=(60, 4)).astype(np.float32), y=np.arange(60) % 2)
+        return cells([str(tmp_path / "mine.npz")], ["mlp"], ["ce"], SHORT, [0])[0]
+
+    first = written(0)
+    run_cell(first, tmp_path / "run", QUIET)
+    assert written(0) == first  # the same numbers written anew are the same data
+    run_cell(written(0), tmp_path / "run", QUIET)
+    with pytest.raises(FileError, match="a run on other data"):
+        run_cell(written(1), tmp_path / "run", QUIET)
+    (tmp_path / "run" / "predictions.parquet").unlink()  # as if it had been stopped
+    with pytest.raises(FileError, match="a run on other data"):
+        run_cell(written(1), tmp_path / "run", QUIET)
+
+
+def test_predictions_of_something_else_are_no_finished_run(tmp_path):
+    (tmp_path / "predictions.parquet").write_text("mine")
+    with pytest.raises(FileError, match=r"no run\.json"):
+        run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path, QUIET)
+
+
 def test_a_matrix_runs_in_parallel_and_gives_what_single_cells_give(tmp_path):
     matrix = cells(["digits"], ["mlp"], ["ce", "fl-3"], SHORT, [0, 1])
     seen = []

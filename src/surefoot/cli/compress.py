@@ -9,7 +9,6 @@ import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
-from surefoot.core.files import keep_inputs
 
 if TYPE_CHECKING:
     from surefoot.compress.files import Report
@@ -40,10 +39,8 @@ def command(
     Example: surefoot compress net.onnx --domain 0,1 -o small.onnx --certificate proof.npz
     """
     from surefoot.compress.files import compress_file, read_logits
-    from surefoot.core.onnx_file import files_of
     from surefoot.core.plain import plain
 
-    keep_inputs({"--out": out, "--certificate": certificate}, (*files_of(network), images, domain))
     shape = read_logits(network).input_shape
     where, seen = read_domain(domain, shape), read_images(images, shape)
     report = compress_file(network, out, where, patience_of(limit), seen, certificate, tolerance, clip)

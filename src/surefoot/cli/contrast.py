@@ -32,6 +32,12 @@ def command(
 
     Example: surefoot contrast mine.parquet --methods none,temperature,spline,auto
     """
+    if methods and len(tables) > 1:
+        from surefoot.core.errors import InputError
+
+        raise InputError(
+            f"--methods compares calibrators on one table, and {len(tables)} are given: leave one of both out"
+        )
     from rich.console import Console
 
     from surefoot.core.plain import plain

@@ -10,7 +10,7 @@ import typer
 from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
-from surefoot.core.files import keep_inputs, whole_file
+from surefoot.core.files import whole_file
 
 if TYPE_CHECKING:
     from surefoot.compress.stability import Domain as Box
@@ -54,9 +54,7 @@ def command(
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
     from surefoot.compress.files import read_logits, same_polynomial_files
-    from surefoot.core.onnx_file import files_of
 
-    keep_inputs({"--out": out}, (*files_of(first), *files_of(second), images, steps_, domain))
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.options import Json
+from surefoot.core.files import check_writable
 
 
 def command(
@@ -27,8 +28,9 @@ def command(
     from surefoot.evaluate.training_log import read_log, sentences_of
     from surefoot.report.page import write_training_page
 
-    log = read_log(run)
     page = out or run / "training.html"
+    check_writable(page)
+    log = read_log(run)
     write_training_page(page, f"What happened in {run.resolve().name}?", log)
     sentences = sentences_of(log)
     if as_json:

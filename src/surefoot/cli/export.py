@@ -6,7 +6,6 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import keep_inputs
 
 
 def command(
@@ -30,11 +29,9 @@ def command(
 
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
-    from surefoot.core.onnx_file import files_of
     from surefoot.recalibrate import Identity, load_calibrator
     from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 
-    keep_inputs({"--out": out}, (*files_of(network), map_file))
     example = None
     if network.suffix in (".safetensors", ".pt"):
         from surefoot.train import load_model_with_example

@@ -5,21 +5,24 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
 from surefoot import __version__
 from surefoot.cli.names import EXTRAS
-from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError
+from surefoot.cli.outputs import guarded
+from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, Taken
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
 OUT_OF_MEMORY = 5
 ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")  # in PyTorch's words
 FAULT = 70  # of surefoot itself
+_show_warning = warnings.showwarning
 # Threads that wait sleep: by default they spin, each on a core, take the time of others on a busy machine, and keep the
 # thread that has work waiting for those that the machine does not run. Said before the libraries are loaded.
 PATIENT = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
@@ -79,7 +82,8 @@ def build(wanted: str | None) -> typer.Typer:
     app.callback()(_top)
     for name, entry in COMMANDS.items():
         if name == wanted:
-            app.command(name)(importlib.import_module(f"surefoot.cli.{entry.module}").command)
+            module = importlib.import_module(f"surefoot.cli.{entry.module}")
+            app.command(name)(guarded(name, module.command))
         else:
             app.command(name, help=entry.line)(lambda: None)
     return app
@@ -90,6 +94,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)  # what a user said stays
+    warnings.showwarning = _warn
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -147,6 +152,14 @@ def _naming_extras(command: str | None) -> Iterator[None]:
         own = COMMANDS[command].extra
         extra = own if set(extras) & set(own.split(",")) else extras[0]
         raise MissingExtra(f"`surefoot {command}` needs {error.name}: pip install 'surefoot[{extra}]'") from error
+
+
+def _warn(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Say in one line what was taken for what; leave other warnings to Python."""
+    if issubclass(category, Taken):
+        print(f"surefoot: {message}", file=sys.stderr)
+    else:
+        _show_warning(message, category, *place, **more)
 
 
 def _end(line: str, code: int) -> NoReturn:

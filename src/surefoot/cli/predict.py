@@ -8,7 +8,6 @@ import typer
 
 from surefoot.cli.options import DataFolder, DataName
 from surefoot.core.errors import InputError
-from surefoot.core.files import keep_inputs
 
 
 def command(
@@ -32,7 +31,6 @@ def command(
     from surefoot.data import load_data
     from surefoot.train import load_box, load_model, outside, predictions_of
 
-    keep_inputs({"--out": out}, (model, data))
     network = load_model(model)
     rows = load_data(data, folder=folder)
     try:

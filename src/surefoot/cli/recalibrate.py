@@ -10,7 +10,7 @@ import typer
 from surefoot.cli.names import CALIBRATORS
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
-from surefoot.core.files import keep_inputs
+from surefoot.core.files import whole_files
 
 
 def command(
@@ -48,9 +48,16 @@ def command(
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
     """
+    for path, ends, what in (
+        (predictions, (".parquet", ".npz"), "predictions are written as .parquet or .npz"),
+        (onnx, (".onnx",), "an ONNX graph is written as .onnx"),
+    ):
+        if path is not None and path.suffix not in ends:
+            raise InputError(f"{what}, got {path}")
     from rich.console import Console
 
     from surefoot.core.plain import plain
+    from surefoot.core.precision import smallest
     from surefoot.core.predictions import save_predictions
     from surefoot.core.tables import load_predictions
     from surefoot.evaluate.diagnosis import notes
@@ -58,26 +65,33 @@ def command(
     from surefoot.metrics import METRICS, measure
     from surefoot.recalibrate import find_calibrator, save_calibrator
 
-    keep_inputs({"--out": out, "--predictions": predictions, "--onnx": onnx}, (table, labels, apply_to))
     source = load_predictions(table, labels, scores)
     held_out = source.part("validation") if source.split is not None else source
     if gamma is not None and not method.startswith("focal-undo"):
         raise InputError(f"--gamma belongs to the focal-undo calibrators, not to {method!r}")
     make = find_calibrator(method)
-    calibrator = (make() if gamma is None else make(gamma=gamma)).fit(held_out.logits(), held_out.labels)
-    if predictions is not None:  # before the calibrator is written: both or neither
+    calibrator = (make() if gamma is None else make(gamma=gamma)).fit_table(held_out)
+    written = None
+    if predictions is not None:
         target = source if apply_to is None else load_predictions(apply_to, labels, scores)
-        repaired = calibrator.predict_proba(target.logits())
+        repaired = calibrator.predict_scored(target.logits()).probs
         about = target.provenance | {"recalibrator": method}
-        written = replace(target, scores=repaired, kind="probs", provenance=about, resolution=target.resolution)
-        save_predictions(written, predictions)
+        zeros = None if target.zeros is None else target.floor
+        written = replace(
+            target, scores=repaired, kind="probs", provenance=about, resolution=smallest(repaired.dtype),
+            zeros_count_as=zeros,
+        )  # fmt: skip
     elif apply_to is not None:
         raise InputError("--apply needs --predictions: where to write the recalibrated probabilities")
-    if onnx is not None:
-        from surefoot.recalibrate.onnx import calibrator_to_onnx, save_onnx
+    with whole_files(predictions, onnx, out) as (for_rows, for_graph, for_map):  # all or none
+        if written is not None and for_rows is not None:
+            save_predictions(written, for_rows)
+        if for_graph is not None:
+            from surefoot.recalibrate.onnx import calibrator_to_onnx, save_onnx
 
-        save_onnx(calibrator_to_onnx(calibrator), onnx)
-    save_calibrator(calibrator, out)
+            save_onnx(calibrator_to_onnx(calibrator), for_graph)
+        if for_map is not None:
+            save_calibrator(calibrator, for_map)
     wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
     rows = [held_out.scored(), calibrator.predict_scored(held_out.logits())]
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)

@@ -10,7 +10,6 @@ import typer
 from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
-from surefoot.core.files import keep_inputs
 
 
 def command(
@@ -48,12 +47,9 @@ def command(
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
     from surefoot.compress.survey import Survey
-    from surefoot.core.onnx_file import files_of
     from surefoot.graph.passes.softmax import flat_output, logits_of
     from surefoot.spec.opening import open_onnx, see_agreement_over
 
-    outputs = {"--out": None if around is None else out, "--two-layers": two, "--page": page}
-    keep_inputs(outputs, (*files_of(network), images, domain))
     opened = open_onnx(network)
     graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
     lower, upper, constraints = read_domain(domain, graph.input_shape)

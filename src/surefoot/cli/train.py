@@ -66,7 +66,7 @@ def command(
     }
     predictions = run_cell(cell, out, options)
     held_out, test = predictions.part("validation"), predictions.part("test")
-    save_calibrator(calibrator.fit(held_out.logits(), held_out.labels), out / "map.json")
+    save_calibrator(calibrator.fit_table(held_out), out / "map.json")
     wanted = [METRICS[name] for name in ("accuracy", "nll", "ece")]
     before = measure([(test.scored(), test.labels)], wanted)
     after = measure([(calibrator.predict_scored(test.logits()), test.labels)], wanted)

@@ -13,7 +13,7 @@ from surefoot.cli.arguments import numbers, places, value_range
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import keep_inputs, writing
+from surefoot.core.files import writing
 
 if TYPE_CHECKING:
     from surefoot.spec.perturbations import Region
@@ -97,9 +97,7 @@ def command(
         method = RENAMED_METHODS[method]
     if method not in METHODS:
         raise InputError(f"--method {method}: there are {', '.join(METHODS)}")
-    from surefoot.core.onnx_file import files_of
 
-    keep_inputs({"--certificate": certificate, "--journal": journal}, (*files_of(network), prop, images, towards))
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start}  # fmt: skip
     _check_options(about, region if images is not None else None)

@@ -73,6 +73,11 @@ def are_distributions(table: np.ndarray) -> bool:
     return bool(table.min() >= 0 and table.max() <= 1.001 and np.abs(table.sum(1, dtype=np.float64) - 1).max() <= 1e-5)
 
 
+def holds_fractions(table: np.ndarray) -> bool:
+    """Whether any value is neither 0 nor 1. Rows of zeros and a one may be logits: they tell nothing."""
+    return bool(((table != 0) & (table != 1)).any())
+
+
 _PART: ContextVar[bool] = ContextVar("part", default=False)
 
 
@@ -90,16 +95,17 @@ def refuse_distributions(table: np.ndarray) -> None:
     """Refuse probabilities where logits are asked for.
 
     Raises:
-        InputError: every row is a distribution.
+        InputError: every row is a distribution, and some hold fractions.
     """
     # The first row settles it almost always: spare the pass over a large table.
-    if are_distributions(table[:1]) and are_distributions(table):
+    if are_distributions(table[:1]) and are_distributions(table) and holds_fractions(table):
         raise InputError(NOT_LOGITS)
 
 
 NOT_LOGITS = (
     "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, "
-    "or name the array 'probs' when they come from a file"
+    "or name the array 'probs' when they come from a file; if they are logits all the same, call "
+    "it inside of `with surefoot.core.checks.part_of_a_table():`"
 )
 
 

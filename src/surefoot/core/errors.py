@@ -15,3 +15,7 @@ class FileError(SurefootError, OSError):
 
 class MissingExtra(SurefootError, ImportError):
     """An optional group of dependencies is not installed; the message says which."""
+
+
+class Taken(UserWarning):
+    """Something was taken for what it is called elsewhere; the message says what for what."""

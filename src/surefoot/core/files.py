@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,37 @@ def whole_file(path: Path | str) -> Iterator[Path]:
                 temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files(*paths: Path | str | None) -> Iterator[list[Path | None]]:
+    """Give temporary paths as `whole_file` does; rename all of them, only when the block ends without an error.
+
+    Raises:
+        FileError: as `whole_file`, before the block is entered.
+    """
+    with ExitStack() as stack:
+        yield [None if path is None else stack.enter_context(whole_file(path)) for path in paths]
+
+
+def check_writable(path: Path, is_folder: bool = False) -> None:
+    """Refuse a file, or a folder, that could not be written, before anything is done for it.
+
+    Raises:
+        FileError: it is a folder (or, where a folder is asked for, a file), or its place lets nothing be written.
+    """
+    if path.is_dir() and not is_folder:
+        raise FileError(f"cannot write {path}: it is a folder; name a file in it")
+    if path.exists() and is_folder and not path.is_dir():
+        raise FileError(f"cannot write into {path}: it is a file; name a folder")
+    place = path if is_folder or (path.exists() and not path.is_file()) else Path(os.path.realpath(path)).parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if is_folder or not (path.exists() and not path.is_file()):
+        if not place.is_dir():
+            raise FileError(f"cannot write {path}: {place} is a file, not a folder")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise FileError(f"cannot write {path}: {place} lets nothing be written")
 
 
 def keep_inputs(written: Mapping[str, Path | None], read: Iterable[Path | str | None]) -> None:
@@ -105,6 +136,27 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON in which no object has a key twice: which of the two is meant nobody knows.
+
+    Raises:
+        ValueError: it is not JSON, or has a key twice.
+
+    >>> parse_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: the key 'a' stands twice in an object
+    """
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {twice!r} stands twice in an object")
+    return found
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
@@ -112,7 +164,7 @@ def read_json(path: Path | str) -> Any:
         FileError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also numbers of too many digits, and lists in lists in lists

@@ -11,6 +11,7 @@ from surefoot.core.types import ArrayLike, Probs
 # Decimals that are looked for, by the bytes of the type: with more, any number would be one of so many decimals.
 _DECIMALS = {2: 2, 4: 6}
 _MOST_DECIMALS = 12
+_SNAPPED = 1e-14  # by which a decimal may be off after a logarithm and back
 _LOOK = 1 << 12  # values that are tried first: they settle it for numbers that were never rounded
 
 
@@ -27,7 +28,7 @@ class Zeros:
         what = (
             f"{self.stored:,} probabilities of exactly 0 are" if self.stored > 1 else "One probability of exactly 0 is"
         )
-        return f"{what} stored; each counts as {self.count_as:.3g}, the least that this table can write."
+        return f"{what} stored; each counts as {self.count_as:.3g}, the least that was told apart from 0."
 
 
 def smallest(dtype: np.dtype) -> float:
@@ -37,6 +38,11 @@ def smallest(dtype: np.dtype) -> float:
     1.1754943508222875e-38
     """
     return float(np.finfo(dtype).smallest_normal)
+
+
+def is_smallest(value: float) -> bool:
+    """Whether a number is the `smallest` of a floating type: a type writes less, but not with all its digits."""
+    return value in (smallest(np.dtype(kind)) for kind in (np.float16, np.float32, np.float64))
 
 
 def resolution(probs: Probs) -> float:
@@ -91,13 +97,15 @@ class LogProbs(np.ndarray):
 
 
 def log_probs(probs: Probs, floor: float) -> LogProbs:
-    """Compute logarithms, and mark those of exact zeros.
+    """Compute logarithms, and mark those of exact zeros. No other value is changed, also where it is below the floor.
 
     >>> logs = log_probs(np.array([[0.99, 0.01, 0.0]]), 0.01)
     >>> logs.round(3).tolist(), zeros_of(logs)[1].tolist()
     ([[-0.01, -4.605, -4.605]], [[False, False, True]])
     """
-    logs = np.log(np.maximum(probs, floor), dtype=np.float64).view(LogProbs)
+    with np.errstate(divide="ignore"):
+        logs = np.log(probs, dtype=np.float64).view(LogProbs)
+    logs[logs == _mark(floor)] = np.log(floor)  # that number says that a 0 was stored
     logs[probs == 0] = _mark(floor)
     logs.floor, logs.stored = floor, probs.dtype
     return logs
@@ -111,7 +119,10 @@ def stored_probs(logits: ArrayLike) -> Probs | None:
     probs[logits.view(np.ndarray) == _mark(logits.floor)] = 0
     if logits.stored is not None and logits.stored.itemsize < probs.dtype.itemsize:
         return probs.astype(logits.stored)
-    return np.round(probs, round(-np.log10(logits.floor))) if logits.floor >= 10.0**-_MOST_DECIMALS else probs
+    if logits.floor < 10.0**-_MOST_DECIMALS:
+        return probs
+    decimals = np.round(probs, round(-np.log10(logits.floor)))
+    return np.where(np.abs(decimals - probs) <= _SNAPPED * probs, decimals, probs)
 
 
 def zeros_of(logits: ArrayLike) -> tuple[ArrayLike, Bool[np.ndarray, "n k"] | None, float | None]:

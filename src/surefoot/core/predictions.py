@@ -5,6 +5,7 @@ files, `.npz` (arrays `logits` or `probs`, `labels`, optionally `split`), `.csv`
 """
 
 import json
+import warnings
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from surefoot.core.checks import check_labels, check_logits, check_possible, check_probs
-from surefoot.core.errors import InputError
+from surefoot.core.checks import check_labels, check_logits, check_possible, check_probs, part_of_a_table
+from surefoot.core.errors import InputError, Taken
 from surefoot.core.files import whole_file
 from surefoot.core.numerics import softmax
-from surefoot.core.precision import Zeros, floor_of, log_probs, resolution
+from surefoot.core.precision import Zeros, floor_of, is_smallest, log_probs, resolution
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Logits, Probs
 
@@ -26,7 +27,7 @@ Kind: TypeAlias = Literal["logits", "probs"]
 
 VERSION = 1  # of the files; those that name none, also other people's, are read as this one
 _SPLIT_CODES = {0: "validation", 1: "test"}
-_SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
+_SPLIT_ALIASES = {"val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _GROUP_VALUES = 1 << 21
 
 
@@ -44,6 +45,8 @@ class Predictions:
         group: what each row belongs to, such as a site, if a column was asked for; as text.
         resolution: the least probability that the whole table was written with, see `core.precision`; found if it is
             not given, and kept by the table's parts. None for logits.
+        zeros_count_as: what a stored probability of 0 counts as, where that is not what the resolution says: of a table
+            that was rounded, a map gives new numbers to all but the zeros.
 
     Raises:
         InputError: any of it does not fit; the message says which row.
@@ -57,6 +60,7 @@ class Predictions:
     provenance: dict[str, str] = field(default_factory=dict)
     group: np.ndarray | None = None
     resolution: float | None = None
+    zeros_count_as: float | None = None
 
     def __post_init__(self) -> None:
         """Check everything at the door."""
@@ -69,6 +73,8 @@ class Predictions:
             check_possible(scores, self.labels)
         elif self.resolution is None:
             object.__setattr__(self, "resolution", resolution(scores))
+        else:
+            _check_resolution(self.resolution, scores)
         _check_about(self.class_names, self.provenance)
         if self.class_names is not None and len(self.class_names) != self.k:
             raise InputError(f"{self.k} classes but {len(self.class_names)} class names")
@@ -115,6 +121,8 @@ class Predictions:
     @property
     def floor(self) -> float:
         """What a stored probability of 0 counts as, everywhere: the least that the table's precision can write."""
+        if self.zeros_count_as is not None:
+            return self.zeros_count_as
         return floor_of(1.0 if self.resolution is None else self.resolution, self.scores.dtype)
 
     @property
@@ -135,15 +143,34 @@ class Predictions:
         Raises:
             InputError: there is no such part; the message lists those there are.
         """
-        if self.split is None or name not in self.parts:
+        chosen = self.in_part(name)
+        if not chosen.any():
             there = ", ".join(self.parts) or "none (the file has no split)"
             raise InputError(f"no part is called {name!r}; there are: {there}")
-        return self.rows(self.split == name)
+        return self.rows(chosen)
+
+    def in_part(self, name: str) -> np.ndarray:
+        """Return which rows are of a part; capitals do not matter in `validation` and `test`."""
+        return np.full(self.n, False) if self.split is None else np.isin(self.split, (name, _part_name(name)))
 
     def rows(self, which: np.ndarray) -> "Predictions":
         """Return the rows of a mask or an index array."""
         split, group = (None if x is None else x[which] for x in (self.split, self.group))
-        return replace(self, scores=self.scores[which], labels=self.labels[which], split=split, group=group)
+        with part_of_a_table():
+            return replace(self, scores=self.scores[which], labels=self.labels[which], split=split, group=group)
+
+
+def _check_resolution(named: float, scores: Probs) -> None:
+    """Refuse a resolution above a value of the table, which could not have been written with it."""
+    if named == 1 or is_smallest(named):
+        return
+    below = (scores > 0) & (scores < named * (1 - 1e-3))
+    if below.any():
+        row, column = np.argwhere(below)[0]
+        raise InputError(
+            f"resolution {named:g} is above the probability {scores[row, column]:g} of row {row}: a table holds no "
+            f"number below its resolution but 0; leave it out, or write the table again"
+        )
 
 
 def _check_about(class_names: object, provenance: object) -> None:
@@ -160,15 +187,25 @@ def _check_split(split: np.ndarray, n: int) -> np.ndarray:
     array = np.asarray(split)
     if array.shape != (n,):
         raise InputError(f"{n} rows but split has shape {array.shape}")
-    if array.dtype.kind in "iub":
+    if array.dtype.kind in "iubf":
         unknown = sorted(set(np.unique(array).tolist()) - set(_SPLIT_CODES))
         if unknown:
-            raise InputError(f"split holds the code {unknown[0]}; 0 is validation, 1 is test, or use names")
+            raise InputError(f"split holds the code {unknown[0]:g}; 0 is validation, 1 is test, or use names")
         return np.where(array == 1, "test", "validation")
     names = array.astype(str)
-    for alias, name in _SPLIT_ALIASES.items():
-        names = np.where(names == alias, name, names)
+    for given in np.unique(names).tolist():
+        name = _part_name(given)
+        if name == given:
+            continue
+        if given not in ("val", "valid"):
+            warnings.warn(f"the part {given!r} is taken for {name!r}", Taken, stacklevel=2)
+        names = np.where(names == given, name, names)
     return names
+
+
+def _part_name(given: str) -> str:
+    """Return what a part is called here, whatever its capitals and the spaces around it; other names as they are."""
+    return _SPLIT_ALIASES.get(given.strip().lower(), given)
 
 
 def save_predictions(predictions: Predictions, path: Path | str) -> None:
@@ -190,6 +227,10 @@ def save_predictions(predictions: Predictions, path: Path | str) -> None:
             np.savez_compressed(temporary, **_to_arrays(predictions))  # type: ignore[arg-type]
 
 
+def _named_resolution(p: Predictions) -> float:
+    return floor_of(1.0 if p.resolution is None else p.resolution, p.scores.dtype)
+
+
 def _to_table(p: Predictions) -> pa.Table:
     scores = p.scores.astype(np.float32) if p.scores.dtype == np.float16 else p.scores
     flat = pa.array(np.ascontiguousarray(scores).ravel())
@@ -197,7 +238,8 @@ def _to_table(p: Predictions) -> pa.Table:
     if p.split is not None:
         columns["split"] = pa.array(p.split.tolist())
     about = {"version": VERSION, "class_names": p.class_names, "provenance": p.provenance}
-    about |= {} if p.kind == "logits" else {"resolution": p.floor}
+    about |= {} if p.kind == "logits" else {"resolution": _named_resolution(p)}
+    about |= {} if p.zeros_count_as is None else {"zeros_count_as": p.zeros_count_as}
     return pa.table(columns).replace_schema_metadata({"surefoot": json.dumps(about)})
 
 
@@ -208,5 +250,7 @@ def _to_arrays(p: Predictions) -> dict[str, np.ndarray]:
     if p.class_names is not None:
         arrays["class_names"] = np.array(p.class_names)
     if p.kind == "probs":
-        arrays["resolution"] = np.array(p.floor)
+        arrays["resolution"] = np.array(_named_resolution(p))
+    if p.zeros_count_as is not None:
+        arrays["zeros_count_as"] = np.array(p.zeros_count_as)
     return arrays | {"provenance": np.array(json.dumps(p.provenance)), "surefoot_version": np.array(VERSION)}

@@ -1,6 +1,5 @@
 """Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,9 +10,9 @@ import pyarrow as pa
 from numpy.lib.format import read_array
 from pyarrow import csv, fs, parquet
 
-from surefoot.core.checks import NOT_LOGITS, are_distributions, part_of_a_table
+from surefoot.core.checks import NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import open_npz
+from surefoot.core.files import open_npz, parse_json
 from surefoot.core.precision import smallest
 from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
@@ -44,6 +43,10 @@ def load_predictions(
         None if getattr(parts[0], name) is None else np.concatenate([getattr(p, name) for p in parts])
         for name in ("split", "group")
     )
+    if len({p.zeros_count_as for p in parts}) > 1:
+        raise InputError(
+            f"{path}: its files differ in what a stored 0 counts as (zeros_count_as); read them one by one"
+        )
     scores, targets = np.concatenate([p.scores for p in parts]), np.concatenate([p.labels for p in parts])
     least = None if parts[0].kind == "logits" else _least([(p.resolution or 1.0, p.scores.dtype) for p in parts])
     return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=least)
@@ -67,18 +70,20 @@ def resolution_of(
     if len(pieces) == 1 and pieces[0].group is None:
         return None
     found: set[tuple[float, np.dtype]] = set()
+    fractions = False
     for piece in pieces:
         for batch in read_piece(piece, labels, kind):
             if batch.resolution is None:  # logits
                 if not are_distributions(batch.scores):
                     return None
+                fractions |= holds_fractions(batch.scores)
                 continue
             found.add((batch.resolution, batch.scores.dtype))
             if batch.resolution <= smallest(np.dtype(np.float64)):
                 return batch.resolution
-    if not found:
+    if not found and fractions:
         raise InputError(f"{pieces[0].path}: {NOT_LOGITS}")
-    return _least(list(found))
+    return _least(list(found)) if found else None
 
 
 def _least(found: list[tuple[float, np.dtype]]) -> float:
@@ -217,7 +222,7 @@ def read_piece(
 def _read_parquet(piece: TablePart, by: str | None, values: int) -> Iterator[Predictions]:
     with _opened(piece.path) as file:
         schema = file.schema_arrow
-        about = json.loads((schema.metadata or {}).get(b"surefoot", b"{}"))
+        about = parse_json((schema.metadata or {}).get(b"surefoot", b"{}"))
         if not isinstance(about, dict):
             raise InputError(f"the metadata 'surefoot' must be an object, got {about!r:.60}")
         _check_version(about.get("version", VERSION), piece.path)
@@ -237,7 +242,7 @@ def _read_parquet(piece: TablePart, by: str | None, values: int) -> Iterator[Pre
                     rows = Predictions(
                         _from_lists(batch.column(kind), kind), kind, _from_column(batch.column(label), label),
                         more.get("split"), names or None, about.get("provenance", {}),
-                        more[by] if by is not None else None, _resolution(about, kind),
+                        more[by] if by is not None else None, *_resolution(about, kind),
                     )  # fmt: skip
             except InputError as error:
                 start = before + seen
@@ -248,14 +253,15 @@ def _read_parquet(piece: TablePart, by: str | None, values: int) -> Iterator[Pre
             seen += batch.num_rows
 
 
-def _resolution(about: dict, kind: Kind) -> float | None:
-    """Return the resolution that a file names; None where it names none, and its values must tell."""
-    value = about.get("resolution")
-    if kind == "logits" or value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise InputError(f"resolution must be a number above 0, at most 1; got {value!r:.60}")
-    return float(value)
+def _resolution(about: dict, kind: Kind) -> tuple[float | None, float | None]:
+    """Return the resolution that a file names, and what it says that zeros count as; None where it says nothing."""
+    found: list[float | None] = []
+    for name in ("resolution", "zeros_count_as"):
+        value = None if kind == "logits" else about.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1):
+            raise InputError(f"{name} must be a number above 0, at most 1; got {value!r:.60}")
+        found.append(None if value is None else float(value))
+    return found[0], found[1]
 
 
 def _width(file: parquet.ParquetFile, group: int, kind: str) -> int:
@@ -338,7 +344,7 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         about = file["provenance"].tolist() if "provenance" in names else "{}"
         if not isinstance(about, str):
             raise InputError(f"array 'provenance' must be one text, got {about!r:.60}")
-        provenance = json.loads(about)
+        provenance = parse_json(about)
         split = file["split"] if "split" in names else None
         scores, labels = file[kind], file[_only_label(names)]
         if scores.ndim > 2:  # pixels
@@ -354,8 +360,8 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
             class_names = ("no", "yes")
         elif by in _ASPECTS and by not in names:
             raise InputError(f"there is no array {by!r}; there are: {', '.join(names)}")
-        named = {"resolution": file["resolution"].tolist()} if "resolution" in names else {}
-        return Predictions(scores, kind, labels, split, class_names, provenance, group, _resolution(named, kind))
+        named = {name: file[name].tolist() for name in ("resolution", "zeros_count_as") if name in names}
+        return Predictions(scores, kind, labels, split, class_names, provenance, group, *_resolution(named, kind))
 
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:

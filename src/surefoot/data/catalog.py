@@ -1,5 +1,6 @@
 """Every data set by name: feeds the command line. A path is a user's own file or folder."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,21 @@ DATA: dict[str, Callable[..., Data]] = {
 _OWN: dict[str, Callable[..., Data]] = {".npz": arrays, ".csv": text_table, "": picture_folder}
 
 
+def content_of(name: str) -> str | None:
+    """Return a digest of a user's own file, or of all files of a folder; None for data that are known by their name."""
+    if not _is_path(name):
+        return None
+    path, found = Path(name), hashlib.sha256()
+    for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
+        with file.open("rb") as held:
+            found.update(f"{file.relative_to(path)} {hashlib.file_digest(held, 'sha256').hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
+def _is_path(name: str) -> bool:
+    return name not in DATA and (Path(name).suffix in (".npz", ".csv") or Path(name).is_dir())
+
+
 def load_data(name: str, seed: int = 0, folder: Path | str | None = None, train_rows: int | None = None) -> Data:
     """Return the data set of that name (or file), divided by a seed.
 
@@ -35,7 +51,7 @@ def load_data(name: str, seed: int = 0, folder: Path | str | None = None, train_
         InputError: there is no such data set; the message lists those there are.
         FileError: its files are missing or damaged.
     """
-    is_path = name not in DATA and (Path(name).suffix in (".npz", ".csv") or Path(name).is_dir())
+    is_path = _is_path(name)
     if folder is not None and (is_path or name == "digits"):
         raise InputError(f"a folder is for the files of a published set, not for {name!r}")
     if is_path:

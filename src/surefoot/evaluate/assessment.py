@@ -20,7 +20,7 @@ from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.evaluate.certified import Radius, certify_images
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
 from surefoot.evaluate.evaluation import Evaluation, evaluate
-from surefoot.metrics.intervals import clopper_pearson
+from surefoot.metrics.intervals import LEVEL, clopper_pearson
 from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
 from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
 from surefoot.spec.runtime import runner_of_onnx
@@ -49,7 +49,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class AssessedPart:
-    """Some of the rows: how many, what was claimed, how often it was right with its 95% interval."""
+    """Some of the rows: how many, what was claimed, how often it was right with its 95% interval.
+
+    `gap` is by how much the claim lies outside of an interval that is wider, for the number of parts that were looked
+    at; 0 inside. So a calibrated model has one in at most 5 of 100 tables, however many parts there are.
+    """
 
     name: str
     n: int
@@ -57,11 +61,7 @@ class AssessedPart:
     accuracy: float
     low: float
     high: float
-
-    @property
-    def gap(self) -> float:
-        """By how much the claim lies outside of the interval; 0 inside."""
-        return max(self.confidence - self.high, self.low - self.confidence, 0.0)
+    gap: float
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,12 @@ def assess(
     save_predictions(predictions, folder / "predictions.parquet")
     save_calibrator(calibrator, folder / "map.json")
     reasons: dict[str, str] = {}
-    if predictions.kind == "logits" and model.graph.node[-1].op_type not in ("Softmax", "LogSoftmax"):
+    try:
+        if predictions.kind == "probs":
+            raise InputError("the network gives probabilities: a calibrator goes behind logits")
         save_onnx(model_to_onnx(load_onnx(network), calibrator, None), folder / "calibrated.onnx")
-    else:
-        reasons["export"] = "the network gives probabilities: a calibrator goes behind logits"
+    except InputError as error:
+        reasons["export"] = str(error)
     tested = predictions.part("test")
     repaired = calibrator.predict_proba(tested.logits())
     by = worst_parts(repaired, tested.labels, class_names, test.group)
@@ -167,11 +169,14 @@ def _predictions(
     return Predictions(table, kind, labels, split, class_names, {"model": network.name}, group)
 
 
-def part_of(name: str, confidence: np.ndarray, correct: np.ndarray) -> AssessedPart:
-    """Summarise some rows; the interval is Clopper and Pearson's."""
-    n, right = len(correct), int(correct.sum())
-    low, high = clopper_pearson(np.array(right), np.array(n))
-    return AssessedPart(name, n, float(confidence.mean()), right / n, float(low), float(high))
+def part_of(name: str, confidence: np.ndarray, correct: np.ndarray, parts: int = 1) -> AssessedPart:
+    """Summarise some rows, one of so many parts; intervals are Clopper and Pearson's, the wider one by Bonferroni."""
+    n, right = np.array(len(correct)), np.array(int(correct.sum()))
+    claimed = float(confidence.mean())
+    low, high = clopper_pearson(right, n)
+    wide_low, wide_high = clopper_pearson(right, n, 1 - (1 - LEVEL) / parts)
+    gap = max(claimed - float(wide_high), float(wide_low) - claimed, 0.0)
+    return AssessedPart(name, len(correct), claimed, float(right / n), float(low), float(high), gap)
 
 
 def worst_parts(
@@ -192,12 +197,14 @@ def worst_parts(
     }
     if group is not None:
         found["group"] = [(str(name), group == name) for name in np.unique(group)]
+    kept = {title: [(name, rows) for name, rows in parts if rows.sum() >= LEAST_ROWS] for title, parts in found.items()}
+    count = max(1, sum(len(parts) for parts in kept.values()))
     return {
         title: sorted(
-            (part_of(name, confidence[rows], correct[rows]) for name, rows in parts if rows.sum() >= LEAST_ROWS),
+            (part_of(name, confidence[rows], correct[rows], count) for name, rows in parts),
             key=lambda part: (-part.gap, -abs(part.confidence - part.accuracy)),
         )
-        for title, parts in found.items()
+        for title, parts in kept.items()
     }
 
 
@@ -220,10 +227,12 @@ def _paragraph(
         words.append(
             f"Recalibrated, it is worst by {title} at {part.name}: it claims {percent(part.confidence)} and is right "
             f"{percent(part.accuracy)} of the time ({part.n} rows, 95% interval {percent(part.low)} to "
-            f"{percent(part.high)})."
+            f"{percent(part.high)}), which is more than chance among the {sum(map(len, by.values()))} parts looked at."
         )
     else:
-        words.append("After the calibrator no class and no level of confidence can be told from a calibrated one.")
+        words.append(
+            "After the calibrator no part of the rows can be told from a calibrated one: " + ", ".join(by) + "."
+        )
     if certified:
         last = certified[-1]
         low, high = last.summary.accuracy
@@ -261,4 +270,4 @@ def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
 def fitted_temperature(predictions: Predictions) -> float:
     """Return the temperature that the validation rows ask for: where the page's slider has its mark."""
     held = predictions.part("validation")
-    return float(TemperatureScaling().fit(held.logits(), held.labels).temperature_)
+    return float(TemperatureScaling().fit_table(held).temperature_)

@@ -1,9 +1,10 @@
 """What is contrasted: several calibrators on one table, or several models on the same rows."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from surefoot.core.errors import InputError
+from surefoot.core.errors import InputError, Taken
 from surefoot.core.precision import Zeros
 from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
@@ -25,7 +26,7 @@ class Sides:
 def maps_of(table: str, methods: Sequence[str], seed: int) -> Sides:
     """Learn calibrators on the held-out part of a table, and return its other rows as each repairs them."""
     fitted_on, tested = divide(load_predictions(table), None, seed)
-    made = {name: find_calibrator(name)().fit(fitted_on.logits(), fitted_on.labels) for name in methods}
+    made = {name: find_calibrator(name)().fit_table(fitted_on) for name in methods}
     repaired = {name: fitted.predict_scored(tested.logits()) for name, fitted in made.items()}
     return Sides(repaired, tested.labels, _zeros({table: tested}))
 
@@ -37,8 +38,15 @@ def models_of(tables: Sequence[str]) -> Sides:
         InputError: one table alone, or tables of other rows.
     """
     if len(tables) < 2:
-        raise InputError("one table needs --methods: which maps to compare on it")
-    loaded = {name: _tested(load_predictions(name)) for name in tables}
+        raise InputError("one table needs --methods: which calibrators to compare on it")
+    whole = {name: load_predictions(name) for name in tables}
+    loaded = {name: _tested(table) for name, table in whole.items()}
+    for name, table in whole.items():
+        if table.parts and loaded[name].n < table.n:
+            warnings.warn(f"{name}: its {loaded[name].n:,} rows of the part test are compared", Taken, stacklevel=2)
+        elif table.parts and table.parts != ("test",):
+            parts = " and ".join(table.parts)
+            warnings.warn(f"{name}: all rows are compared, of {parts}: no part is called test", Taken, stacklevel=2)
     first = loaded[tables[0]]
     for name, part in loaded.items():
         if part.n != first.n or (part.labels != first.labels).any():

@@ -91,11 +91,23 @@ def _room(measured: Measured) -> str:
 
 
 def advice(evaluation: Evaluation) -> str:
-    """Say in one sentence what to do about it."""
+    """Say in one sentence what to do about it; and in another if the calibrator has seen what it is judged on."""
+    if not evaluation.shared:
+        return _advice(evaluation)
+    n = evaluation.after.n
+    which = (
+        f"The {n:,} rows measured are"
+        if evaluation.shared == n
+        else f"{evaluation.shared:,} of {n:,} rows measured are"
+    )
+    return f"{_advice(evaluation)} {which} among those that it was learnt on: what is measured after it flatters it."
+
+
+def _advice(evaluation: Evaluation) -> str:
     before, after = evaluation.before, evaluation.after
     was, now = before.readings["nll"].value, after.readings["nll"].value
     if evaluation.method == "none":
-        return "Use its probabilities as they are: no calibrator that was tried helps for certain on held-out rows."
+        return _without_map(evaluation)
     name = _named(evaluation)
     eces = [percent(measured.readings["ece"].value) for measured in (before, after)]
     effect = f"ECE {eces[0]} to {eces[1]}, NLL {was:.4f} to {now:.4f}"
@@ -111,6 +123,23 @@ def advice(evaluation: Evaluation) -> str:
             return f"Apply {name}: it helps ({effect}); the rows are too few to tell what is left.{hint}"
         case _:
             return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
+
+
+def _without_map(evaluation: Evaluation) -> str:
+    """Say what held-out rows say, where no calibrator was applied: chosen by them, or asked for."""
+    remedy = evaluation.remedy
+    tried = [name for name in remedy.nll if name != "none"]
+    if evaluation.chosen:
+        return "Use its probabilities as they are: no calibrator that was tried helps for certain on held-out rows."
+    if not tried:
+        return "No calibrator was asked for, and the held-out rows are too few to try one."
+    if remedy.method != "none":
+        return (
+            f"No calibrator was asked for; held-out rows prefer {remedy.method}: NLL {remedy.best:.4f} against "
+            f"{remedy.nll['none']:.4f} as it is. Apply it, or let `--method auto` choose."
+        )
+    helps = f"{tried[0]} does not help" if len(tried) == 1 else f"none of {', '.join(tried)} helps"
+    return f"Use its probabilities as they are: no calibrator was asked for, and {helps} for certain on held-out rows."
 
 
 def _optional(too_few: bool, name: str, effect: str, gains: bool) -> str:
@@ -162,4 +191,5 @@ def _hint(evaluation: Evaluation) -> str:
 
 def _named(evaluation: Evaluation) -> str:
     learnt = f" with T = {evaluation.temperature:.3g}" if evaluation.temperature is not None else ""
-    return f"the {evaluation.method} calibrator{learnt}, learnt on {evaluation.fitted_on:,} other rows"
+    other = "" if evaluation.shared else "other "
+    return f"the {evaluation.method} calibrator{learnt}, learnt on {evaluation.fitted_on:,} {other}rows"

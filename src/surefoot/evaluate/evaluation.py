@@ -52,6 +52,8 @@ class Evaluation:
         zeros: probabilities of exactly 0 among the rows measured, and what they count as.
         at_bound: whether the calibrator's likelihood alone knew no best temperature: no row was wrong, or none right.
         fitted_right: of the rows the calibrator was fitted on, the share answered rightly.
+        shared: of the rows measured, those that are also, number for number, among the rows of a calibration table.
+        chosen: whether `method` was chosen by held-out rows, not asked for.
     """
 
     title: str
@@ -65,6 +67,8 @@ class Evaluation:
     zeros: Zeros | None = None
     at_bound: bool | None = None
     fitted_right: float = math.nan
+    shared: int = 0
+    chosen: bool = False
 
 
 def curve_of(tally: Reliability) -> ReliabilityCurve:
@@ -90,7 +94,8 @@ def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0) -> Measure
 def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -> tuple[Predictions, Predictions]:
     """Divide predictions into rows to fit a calibrator on and rows to measure.
 
-    A calibration table of its own, else the table's `validation` and `test` parts, else two random halves.
+    A calibration table of its own (its `validation` part, if it has one), else the table's `validation` and `test`
+    parts, else two random halves.
 
     Raises:
         InputError: the two tables differ in classes, or a table has too few rows or lacks one of the parts.
@@ -98,7 +103,8 @@ def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -
     if calibration is not None:
         if calibration.k != table.k:
             raise InputError(f"the calibration table has {calibration.k} classes, the table to measure {table.k}")
-        return calibration, table.part("test") if "test" in table.parts else table
+        tested = table.part("test") if "test" in table.parts else table
+        return (calibration.part("validation") if "validation" in calibration.parts else calibration), tested
     if table.split is not None:
         if not {"validation", "test"} <= set(table.parts):
             raise InputError(f"a split needs the parts validation and test, got {', '.join(table.parts)}")
@@ -121,7 +127,7 @@ def evaluate(
     With `auto`, the evaluation has the name of the calibrator that was chosen.
     """
     fitted_on, tested = divide(table, calibration, seed)
-    calibrator = find_calibrator(method)().fit(fitted_on.logits(), fitted_on.labels)
+    calibrator = find_calibrator(method)().fit_table(fitted_on)
     before = measure_all(tested.scored(), tested.labels, seed)
     after = measure_all(calibrator.predict_scored(tested.logits()), tested.labels, seed)
     temperature = getattr(calibrator, "temperature_", None)
@@ -130,9 +136,23 @@ def evaluate(
     remedy = find_remedy(fitted_on, table.provenance.get("loss", ""))
     evaluation = Evaluation(
         title, before, after, method, temperature, fitted_on.n, table.provenance, remedy, tested.zeros,
-        calibrator.at_bound_, share_right(fitted_on),
+        calibrator.at_bound_, share_right(fitted_on), 0 if calibration is None else _shared(fitted_on, tested),
+        isinstance(calibrator, Auto),
     )  # fmt: skip
     return evaluation, calibrator
+
+
+def _shared(fitted_on: Predictions, tested: Predictions) -> int:
+    """Count the rows of one table that another has, too: the same scores, and the same label."""
+    if fitted_on.kind != tested.kind:
+        return 0
+    dtype = np.result_type(fitted_on.scores, tested.scores)
+    seen, own = (
+        [hash((row.tobytes(), y)) for row, y in zip(t.scores.astype(dtype), t.labels.tolist(), strict=True)]
+        for t in (fitted_on, tested)
+    )
+    there = set(seen)
+    return sum(key in there for key in own)
 
 
 def share_right(table: Predictions) -> float:

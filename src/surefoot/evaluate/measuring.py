@@ -130,7 +130,7 @@ def _observe(
             batch = read_batch if plan.resolution is None else read_batch.at_resolution(plan.resolution)
             kept = np.ones(batch.n, dtype=bool)
             if plan.split is not None:
-                kept &= np.full(batch.n, False) if batch.split is None else batch.split == plan.split
+                kept &= np.full(batch.n, False) if batch.split is None else batch.in_part(plan.split)
             groups = {"": kept}
             if batch.group is not None:
                 named = ((str(value) or EMPTY, batch.group == value) for value in np.unique(batch.group))

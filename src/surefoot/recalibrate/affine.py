@@ -160,6 +160,7 @@ class VectorScaling(Calibrator):
     """
 
     _by_likelihood = True
+    _sees_offset = True
 
     def __init__(self, l2: float = 1.0) -> None:
         self.l2 = l2
@@ -261,6 +262,7 @@ class MatrixScaling(Calibrator):
 
     _by_likelihood = True
     _mixes = True
+    _sees_offset = True
 
     off_diagonal_: float
     intercept_: float

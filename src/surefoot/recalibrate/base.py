@@ -9,20 +9,22 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.checks import check_labels, check_logits, check_possible
+from surefoot.core.checks import check_labels, check_logits, check_possible, part_of_a_table
 from surefoot.core.errors import InputError
-from surefoot.core.numerics import log_softmax
-from surefoot.core.precision import stored_probs, without_zeros, zeros_of
+from surefoot.core.numerics import log_softmax, row_log_sums
+from surefoot.core.precision import LogProbs, stored_probs, without_zeros, zeros_of
+from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.types import ArrayLike, Labels, Logits, Probs
 from surefoot.recalibrate.checks import check_steps
 from surefoot.recalibrate.log_probs import log_scores, scored_by
 from surefoot.recalibrate.masks import finite, mixes, one_sided, refuse_absent, refuse_lifted
-from surefoot.recalibrate.steps import Affine, Softmax, Step, apply
+from surefoot.recalibrate.steps import Affine, LogSoftmax, Softmax, Step, apply, ignores_offset
 
 R = TypeVar("R", bound="Calibrator")
 Steps: TypeAlias = tuple[Step, ...]
 _LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, are no numbers
+_SUM_TO_ONE = 1e-6  # by how much the logarithm of a row's sum may miss 0 where logits are logarithms of probabilities
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     A logit of -inf is a class that the row cannot have; so is one that is far below the others by any other number,
     such as -1e9. Its probability is 0 to rounding, and it counts for nothing in what is learnt. Calibrators that mix
     classes refuse to learn from such rows, and to be applied to -inf.
+
+    Probabilities say nothing of a number that is added to all logits of a row. A calibrator that is learnt on a table
+    of them (`Predictions.logits`), or on their logarithms, and that such a number would change, starts with a
+    log-softmax: so it is the same calibrator behind the network's logits.
     """
 
     n_classes_: int
@@ -54,6 +60,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     _by_likelihood = False  # whether it minimises the NLL, and so must not raise it on its own rows
     _reads_zeros = False  # whether it hands stored zeros on to other calibrators
     _mixes = False  # whether the logit of one class decides on others by its size
+    _sees_offset = False  # whether a number added to all logits of a row changes what it gives
 
     @final
     def fit(self: R, logits: ArrayLike, y: ArrayLike) -> R:
@@ -76,15 +83,30 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
         if self._mixes:
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
         self.at_bound_ = False
+        of_probs = isinstance(logits, LogProbs) or (self._sees_offset and _are_log_probs(table))
+        if of_probs and self._sees_offset:
+            with np.errstate(all="ignore"):
+                table = log_softmax(table)  # stored zeros, and few digits, leave sums that are not 1
         given = finite(table)
         if (peak := float(np.abs(np.where(np.isneginf(table), 0, table)).max())) > _LARGEST:
             raise InputError(f"logits hold {peak:g}: differences of such numbers overflow; divide all by one number")
         with np.errstate(all="ignore"):
-            steps = self._learn(logits if self._reads_zeros and floor is not None else given, labels)  # type: ignore[arg-type]
+            steps = self._learn(logits if self._reads_zeros and isinstance(logits, LogProbs) else given, labels)
+            if of_probs and not ignores_offset(steps):
+                steps = (LogSoftmax(), *steps)
             if self._by_likelihood:
                 steps = _no_worse(steps, logits, labels)
         self.at_bound_ = bool(self.at_bound_ or (self._learns and one_sided(given, labels)))
         return self.set_steps(steps, table.shape[1])
+
+    @final
+    def fit_table(self: R, rows: Predictions) -> R:
+        """Learn from a table, which names what it holds: rows that look like something else are what it says.
+
+        Raises as `fit`.
+        """
+        with part_of_a_table():
+            return self.fit(rows.logits(), rows.labels)
 
     @final
     def set_steps(self: R, steps: Steps, classes: int) -> R:
@@ -100,7 +122,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
 
     @final
     def predict_proba(self, logits: ArrayLike) -> Probs:
-        """Compute recalibrated probabilities (n, k), in float64.
+        """Compute recalibrated probabilities (n, k), in float64; every row sums to 1.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -108,8 +130,7 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
                 the calibrator mixes classes.
         """
         rows, _ = self._checked(logits)
-        stored = self._as_stored(logits)
-        return apply(self.steps_, rows) if stored is None else stored.astype(np.float64)
+        return apply(self.steps_, rows)
 
     @final
     def predict_log_proba(self, logits: ArrayLike) -> Logits:
@@ -128,6 +149,8 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
     def predict_scored(self, logits: ArrayLike) -> Scored:
         """Compute what metrics take: recalibrated probabilities that have kept their logarithms.
 
+        Where it does nothing, and logits are those of a table of probabilities, these are as they were stored.
+
         Raises as `predict_proba`.
         """
         rows, floor = self._checked(logits)
@@ -142,9 +165,15 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
         """Return logits that the calibrator may be applied to, and what a stored 0 counts as."""
         check_is_fitted(self, "steps_")
         plain, floor = _as_taken(self.steps_, logits)
-        table = check_logits(plain)
+        with part_of_a_table():  # what these rows are was settled when the calibrator was learnt
+            table = check_logits(plain)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
+        if isinstance(logits, LogProbs) and not ignores_offset(self.steps_):
+            raise InputError(
+                "the calibrator was learnt on logits, and reads what all logits of a row share, which probabilities "
+                "have lost: learn it on a table of probabilities, or apply it to the logits"
+            )
         if mixes(self.steps_):
             refuse_absent(table, np.finfo(np.float64).max, type(self).__name__)
         refuse_lifted(self.steps_, table)
@@ -180,6 +209,11 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
         return tags
 
 
+def _are_log_probs(table: Logits) -> bool:
+    """Whether exponentials of every row sum to 1; the first row settles it almost always."""
+    return all(bool(np.abs(row_log_sums(rows)).max() <= _SUM_TO_ONE) for rows in (table[:1], table))
+
+
 def _as_taken(steps: Steps, logits: ArrayLike) -> tuple[ArrayLike, float | None]:
     """Return plain logits as a calibrator takes them: a stored 0 is -inf, or the floor's where it mixes classes."""
     return (zeros_of(logits)[0], None) if mixes(steps) else without_zeros(logits)
@@ -192,7 +226,8 @@ def _no_worse(steps: Steps, logits: ArrayLike, labels: Labels) -> Steps:
     def nll(candidate: Steps) -> float:
         try:
             plain, floor = _as_taken(candidate, logits)
-            table = check_logits(plain)
+            with part_of_a_table():
+                table = check_logits(plain)
             rows = scored_by(check_steps(candidate, table.shape[1]), table, floor)
             return float(-rows.log_of(labels).mean())
         except InputError:  # numbers that are none

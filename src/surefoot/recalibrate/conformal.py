@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from surefoot.core.checks import check_labels, check_logits, check_possible
+from surefoot.core.checks import check_labels, check_logits, check_possible, part_of_a_table
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import log_softmax, softmax
 from surefoot.core.types import ArrayLike, Logits, Probs
@@ -61,7 +61,8 @@ class ConformalSets(BaseEstimator, ABC):
             InputError: not logits, or another number of classes than in `fit`.
         """
         check_is_fitted(self, "threshold_")
-        table = check_logits(logits)
+        with part_of_a_table():  # what these rows are was settled by `fit`
+            table = check_logits(logits)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
         return self._strangeness(table, np.random.default_rng(seed).random(len(table))) <= self.threshold_

@@ -302,6 +302,34 @@ def _check_range(rows: Rows, place: int, step: "Step") -> None:
         )
 
 
+def ignores_offset(steps: tuple[Step, ...]) -> bool:
+    """Whether a number added to all logits of a row changes nothing, as far as the steps tell.
+
+    Probabilities have lost that number. So a calibrator that is learnt on them must ignore it, or it is another
+    calibrator behind the network's logits.
+
+    Property: sound. False says nothing.
+
+    >>> vector = affine(np.array([1.0, 2.0]))
+    >>> ignores_offset(vector), ignores_offset((LogSoftmax(), *vector)), ignores_offset(affine(2.0))
+    (False, True, True)
+    """
+    for step in steps:
+        match step:
+            case Affine():  # one scale for all classes makes another number of it
+                if step.weight.ndim == 2 or np.ptp(step.weight) > 0:
+                    return False
+            case RowTemperature():  # which sees differences alone
+                pass
+            case Mix():
+                return all(ignores_offset(part) for part in step.parts)
+            case Softmax() | LogSoftmax() | InverseFocal():
+                return True
+            case _:
+                return False
+    return False
+
+
 def keeps_top(steps: tuple[Step, ...]) -> bool:
     """Whether one class whose logit is above all others has the largest probability, too, as far as the steps tell.
 

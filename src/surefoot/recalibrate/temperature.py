@@ -17,6 +17,8 @@ _CHUNK_VALUES = 1 << 17  # logits at a time: half a megabyte stays in the cache
 _WARM_UP_ROWS = 4096
 _SCALE_ROWS = 1024
 _FAR = 1000.0  # scales
+_LEAP = 30.0  # from a gap to the next larger one of another row
+_SHARPEST = 1e30  # inverse temperature: float32 holds it
 _ENOUGH_WRONG = 28  # rows: exp(-28) is below what arithmetic resolves
 
 
@@ -97,6 +99,17 @@ def _minimise(rows: _Objective, beta: float, low: float, high: float) -> float:
     return beta
 
 
+def _ends(logits: Logits, labels: Labels, scale: float, identity: float) -> tuple[float, float]:
+    """Return between which inverse temperatures the most likely one is sought.
+
+    With d the mean of the largest logit less the label's, beta d is at most the NLL at beta, and the least NLL at most
+    that at beta = 0, log k: so log(k) / d is not too low an end. A stand-in is no row's label, so it has no part in d.
+    """
+    wrong_by = float((logits.max(1).astype(np.float64) - logits[np.arange(len(labels)), labels]).mean())
+    low, high = min(1 / (_FAR * max(scale, wrong_by)), identity), max(_FAR / scale, identity)
+    return (low, max(high, min(float(np.log(logits.shape[1])) / wrong_by, _SHARPEST))) if wrong_by > 0 else (low, high)
+
+
 def _best_inverse(rows: _Objective, low: float, high: float) -> tuple[float, bool]:
     """Find the best beta in [low, high], and whether it is an end: the slope there says so before any search."""
     n = len(rows.labels)
@@ -130,16 +143,31 @@ def absent_below(logits: Logits, labels: Labels, temperature: float) -> float:
 def scale_of(logits: Logits) -> float:
     """Estimate the scale of logits: the median, over rows, of the largest less the next that is not equal to it.
 
-    A class that is absent, whatever number stands for it, is no row's next while another one is there. 0 where all
-    logits of every row are equal.
+    A class that is absent, whatever number stands for it, is no row's next while another one is there; rows where it is
+    the only other one do not count, however many they are (`_that_matter`). 0 where all logits of every row are equal.
     """
-    some = logits[evenly(len(logits), _SCALE_ROWS)].astype(np.float64)
-    peak = some.max(1, keepdims=True)
-    following = np.where(some < peak, some, -np.inf).max(1)
-    gaps = (peak[:, 0] - following)[np.isfinite(following)]
-    if not len(gaps) and len(some) < len(logits):
-        return scale_of(logits[np.ptp(logits, axis=1) > 0]) if (np.ptp(logits, axis=1) > 0).any() else 0.0
+    gaps = _that_matter(_gaps(logits[evenly(len(logits), _SCALE_ROWS)]))
+    if len(logits) > _SCALE_ROWS and (not len(gaps) or gaps[0] > UNDERFLOW):  # those rows may hold stand-ins alone
+        gaps = _that_matter(_gaps(logits))
     return float(np.median(gaps)) if len(gaps) else 0.0
+
+
+def _gaps(logits: Logits) -> Float[np.ndarray, " m"]:
+    """Return what the largest is above the next that is not equal to it, of rows that have one, sorted."""
+    found = []
+    step = max(1, _CHUNK_VALUES // logits.shape[1])
+    for start in range(0, len(logits), step):
+        some = logits[start : start + step].astype(np.float64)
+        peak = some.max(1)
+        following = np.where(some < peak[:, None], some, -np.inf).max(1)
+        found.append((peak - following)[np.isfinite(following)])
+    return np.sort(np.concatenate(found))
+
+
+def _that_matter(gaps: Float[np.ndarray, " m"]) -> Float[np.ndarray, " r"]:
+    """Leave out gaps to stand-ins: those after a leap, to where exp underflows."""
+    leaps = np.flatnonzero((gaps[1:] > UNDERFLOW) & (gaps[1:] >= _LEAP * gaps[:-1]))
+    return gaps[: leaps[0] + 1] if len(leaps) else gaps
 
 
 class TemperatureScaling(Calibrator):
@@ -150,8 +178,9 @@ class TemperatureScaling(Calibrator):
     The NLL is convex in 1/T, so a bracketed Newton search cannot diverge, whatever the logits. A held-out part without
     an error asks for T = 0: there a prior on T below 1 holds it, which fades with every row that is wrong (`prior`,
     `prior_weight`). So the NLL of these rows never becomes worse. T is sought from a thousandth to a thousand times the
-    logits' own scale (`scale_of`), and 1. `at_bound_` says that the likelihood alone knows no best T: no row is
-    wrong, and the prior held it, or it ended where the search ends, as for a model that is always wrong.
+    logits' own scale (`scale_of`), and 1, and as far as wrong rows let it be. `at_bound_` says that the
+    likelihood alone knows no best T: no row is wrong, and the prior held it, or it ended where the search ends, as for
+    a model that is always wrong.
 
     Property: keeps every row's order of classes. One parameter: hard to overfit.
     Reference: Guo et al. 2017, section 4.2.
@@ -180,9 +209,8 @@ class TemperatureScaling(Calibrator):
             if not 1e-15 < scale < 1e15:  # squares would leave the dtype's range
                 unit = scale
                 table = np.divide(table, unit, dtype=np.float64)
-            low, high = (unit * beta for beta in (min(1e-3 / scale, 1.0), max(1e3 / scale, 1.0)))
             rows = _Objective(table, labels, scale / unit, unit)
-            beta, at_end = _best_inverse(rows, low, high)
+            beta, at_end = _best_inverse(rows, *_ends(table, labels, scale / unit, unit))
             self.temperature_, self.at_bound_ = unit / beta, at_end or rows.weight == 1
         return scaling(self.temperature_)
 
@@ -226,7 +254,7 @@ class GridTemperatureScaling(Calibrator):
         scores = np.array([judge(z) for z in scaled])
         never_wrong = prior_weight(logits, labels) == 1
         if never_wrong and np.ptp(scores) > 0:  # where all are as good, the lowest, as published
-            scores += scale_of(logits) * prior(1 / grid)
+            scores += scale_of(logits) * prior(1 / np.round(grid, 1))  # 1.0 is 0.9999999999999999 there
         best = int(scores.argmin())
         self.temperature_, self.at_bound_ = float(grid[best]), never_wrong or best in (0, len(grid) - 1)
         return scaling(self.temperature_)

@@ -1,5 +1,6 @@
 """Our metrics with the face of torchmetrics, so that a training loop that is there already can log them."""
 
+from contextlib import nullcontext
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from surefoot.core.checks import check_logits
+from surefoot.core.checks import check_logits, part_of_a_table
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
 from surefoot.metrics import STANDARD, Tally, find_metric
@@ -46,7 +47,8 @@ class Calibration(Metric):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Tally a batch: scores (n, k) and labels (n,)."""
         table = preds.detach().float().cpu().numpy()
-        probs = Scored.of_logits(check_logits(table)) if self.scores == "logits" else table
+        with part_of_a_table() if self._tallies else nullcontext():  # what the rows are is settled by the first batch
+            probs = Scored.of_logits(check_logits(table)) if self.scores == "logits" else table
         tally = self.metric.observe(probs, target.detach().cpu().numpy())
         if self._tallies:
             tally = total([*self._tallies, tally])

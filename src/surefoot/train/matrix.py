@@ -16,6 +16,7 @@ from surefoot.core.files import read_json, write_json
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
+from surefoot.data.catalog import content_of
 from surefoot.losses import find_loss
 from surefoot.models import find_model
 from surefoot.train.box import box_of
@@ -37,6 +38,7 @@ class Run:
     seed: int
     folder: str | None = None
     train_rows: int | None = None
+    content: str | None = None  # the digest of a user's own data; the name of published data says what they are
 
     @property
     def name(self) -> str:
@@ -61,8 +63,11 @@ def cells(
         find_loss(loss)
     for name in data:
         load_data(name, 0, folder, train_rows)
-    where = None if folder is None else str(folder)
-    return [Run(d, m, loss, recipe, s, where, train_rows) for d, m, loss, s in product(data, models, losses, seeds)]
+    where, contents = None if folder is None else str(folder), {name: content_of(name) for name in data}
+    return [
+        Run(d, m, loss, recipe, s, where, train_rows, contents[d])
+        for d, m, loss, s in product(data, models, losses, seeds)
+    ]
 
 
 def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = None) -> Predictions:
@@ -80,9 +85,16 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
     held = read_json(record) if record.exists() else {"cell": settings}
     if held.get("schema", _SCHEMA) != _SCHEMA:
         raise FileError(f"{folder} holds a run of the version {held['schema']}; this surefoot goes on with {_SCHEMA}")
+    if held["cell"] | {"content": None} == settings | {"content": None} and held["cell"] != settings:
+        raise FileError(
+            f"{folder} holds a run on other data, or from before their content was noted, though they are "
+            f"called {cell.data} too; name another folder"
+        )
     if held["cell"] != settings:
         raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
     finished = folder / "predictions.parquet"
+    if finished.exists() and not record.exists():
+        raise FileError(f"{folder} holds predictions of something else (no run.json beside them); name another folder")
     if finished.exists():
         return load_predictions(finished)
     write_json(record, {"schema": _SCHEMA, "cell": settings})
@@ -113,6 +125,8 @@ def results_by_loss(runs: Mapping[Run, Predictions]) -> dict[str, list[Predictio
 def _as_json(cell: Run) -> dict[str, Any]:
     settings = asdict(cell)
     unused = [k for k in ("l1", "adversarial") if not settings["recipe"][k]]  # runs from before these were there go on
+    if settings["content"] is None:
+        del settings["content"]
     recipe = {k: v for k, v in settings["recipe"].items() if k not in unused}
     settings["recipe"] = {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
     return settings
