@@ -42,7 +42,7 @@ def test_measure_json_has_the_names_others_rely_on(capsys, table):
     assert (code, err) == (0, "")
     assert (found["n"], found["k"]) == (1200, 3)
     for name in JSON_NAMES:
-        assert set(found[name]) == {"value", "low", "high", "floor", "floor_high", "note"}
+        assert set(found[name]) == {"value", "low", "high", "floor", "floor_high", "note", "pvalue"}
         assert (found[name]["low"] is None) == (found[name]["note"] is not None) == (name in ("mce", "ks_pvalue"))
     assert found["ece"]["low"] <= found["ece"]["value"] <= found["ece"]["high"]
     assert found["ece"]["floor"] < found["ece"]["value"]

@@ -2,11 +2,21 @@
 
 import math
 
+from scipy.stats import norm
+
 from surefoot.core.precision import Zeros
 from surefoot.evaluate.evaluation import Evaluation, Measured
+from surefoot.metrics import METRICS, Reading
 from surefoot.metrics.intervals import LEAST_ROWS
 
+ALPHA = 0.05
 TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
+TESTS = {  # what the verdict rests on, in words
+    "ece": "ECE",
+    "ks": "KS error",
+    "spiegelhalter_pvalue": "Spiegelhalter's test",
+    "overconfidence": "claimed minus right",
+}
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
 
 
@@ -15,19 +25,50 @@ def percent(x: float) -> str:
     return f"{100 * x:.1f}%" if abs(x) >= 0.0995 else f"{100 * x:.2f}%"
 
 
-def is_miscalibrated(measured: Measured) -> bool:
-    """Decide whether the data contradict perfect calibration.
+def pvalues(measured: Measured) -> dict[str, float]:
+    """Return the p-value of calibration by each of the four tests that the verdict rests on.
 
-    ECE above its noise floor's 95th percentile, or a KS error above its own with a p-value below 1%. Never of fewer
-    than 10 rows.
-
-    Property: says so of at most 5% + 1% of calibrated models; of how many in simulation: results/verdicts.md.
+    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and claimed
+    minus right against 0, from its 95% interval. Those that these rows do not allow are left out.
     """
     r = measured.readings
-    if measured.n < LEAST_ROWS:
-        return False
-    beyond = r["ks"].value > r["ks"].floor_high and r["ks_pvalue"].value < 0.01
-    return r["ece"].value > r["ece"].floor_high or beyond
+    found = {
+        "ece": r["ece"].pvalue,
+        "ks": max(r["ks"].pvalue, r["ks_pvalue"].value),
+        "spiegelhalter_pvalue": r["spiegelhalter_pvalue"].value,
+        "overconfidence": _of_interval(r["overconfidence"]),
+    }
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _of_interval(gap: Reading) -> float:
+    """Return the p-value of 0 by an interval that is as wide on the side of 0 as it is."""
+    nearer = gap.low if gap.value > 0 else gap.high
+    if math.isnan(nearer):
+        return math.nan
+    far = abs(gap.value) / max(abs(gap.value - nearer), 1e-300)
+    return float(2 * norm.sf(far * norm.isf(ALPHA / 2)))
+
+
+def rejecting(measured: Measured) -> list[str]:
+    """Name the tests that reject calibration at 5%, corrected for their number. Reference: Holm 1979."""
+    found = pvalues(measured)
+    rejected = []
+    for rank, name in enumerate(sorted(found, key=lambda name: found[name])):
+        if found[name] * (len(found) - rank) > ALPHA:
+            break
+        rejected.append(name)
+    return rejected
+
+
+def is_miscalibrated(measured: Measured) -> bool:
+    """Decide whether the data contradict perfect calibration: one of four tests does, corrected for their number.
+
+    Never of fewer than 10 rows.
+
+    Property: says so of at most about 5% of calibrated models; of how many in simulation: results/verdicts.md.
+    """
+    return measured.n >= LEAST_ROWS and bool(rejecting(measured))
 
 
 def direction(measured: Measured) -> str:
@@ -60,20 +101,40 @@ def diagnosis(measured: Measured) -> str:
         f"where a perfectly calibrated model would show {by_chance} by chance"
     )
     rows = f"On these {measured.n:,} rows"
+    by = f"against calibration speak{'s' if len(rejecting(measured)) == 1 else ''} {_listed(rejecting(measured))}"
+    proof = f"{by} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
     match direction(measured):
         case "over-confident":
-            return f"{rows} the model is over-confident: {facts}."
+            return f"{rows} the model is over-confident: {facts}; {proof}."
         case "under-confident":
-            return f"{rows} the model is under-confident: {facts}."
+            return f"{rows} the model is under-confident: {facts}; {proof}."
         case "miscalibrated":
-            return (
-                f"{rows} the model is miscalibrated, on the whole neither clearly over- nor under-confident: {facts}."
-            )
+            how = "on the whole neither clearly over- nor under-confident"
+            return f"{rows} the model is miscalibrated, {how}: {facts}; {proof}."
         case "too few rows":
             told = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
-            return f"{told}: {facts}{_room(measured)}."
+            return f"{told}: {facts}{_room(measured)}{_alone(measured)}."
         case _:
-            return f"{rows} the model is indistinguishable from a perfectly calibrated one: {facts}{_room(measured)}."
+            told = "the model is indistinguishable from a perfectly calibrated one"
+            return f"{rows} {told} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
+
+
+def _listed(names: list[str]) -> str:
+    words = [TESTS.get(name) or METRICS[name].title for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _alone(measured: Measured) -> str:
+    """Name the readings that each alone would reject calibration at 5%, where no test does after the correction."""
+    if measured.n < LEAST_ROWS:
+        return ""
+    beyond = [name for name, r in measured.readings.items() if r.pvalue <= ALPHA]
+    tests = {"spiegelhalter_pvalue", "ks_pvalue"} & measured.readings.keys()
+    beyond += sorted(name for name in tests if measured.readings[name].value <= ALPHA)
+    if not beyond:
+        return ""
+    lie = "lies" if len(beyond) == 1 else "lie"
+    return f"; read alone, {_listed(beyond)} {lie} beyond what 95 of 100 calibrated models show, as one of many may"
 
 
 def _room(measured: Measured) -> str:
@@ -106,7 +167,8 @@ def advice(evaluation: Evaluation) -> str:
     hint = _hint(evaluation)
     match direction(after):
         case "indistinguishable":
-            return f"Apply {name}: what is left is indistinguishable from perfect calibration ({effect}).{hint}"
+            left = f"what is left is indistinguishable from perfect calibration ({effect})"
+            return f"Apply {name}: {left}{_alone(after)}.{hint}"
         case "too few rows":
             return f"Apply {name}: it helps ({effect}); the rows are too few to tell what is left.{hint}"
         case _:
