@@ -15,7 +15,7 @@ from surefoot.cli.options import DataFolder, DataName, Json, Seed
 from surefoot.cli.verify import numbers
 from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.core.files import open_npz, read_pairs
-from surefoot.evaluate.assessment import Ask, Inputs, assess
+from surefoot.evaluate.assessment import Ask, Inputs, Rows, assess
 from surefoot.report.assess_page import write_assessment
 
 TRAINED_L1 = 1e-4  # of the network that is trained here: little enough to cost nothing, and units become stable
@@ -63,8 +63,14 @@ def command(
         if network is None:
             raise InputError("--images needs a network: surefoot assess net.onnx --images test.npz")
         validation, test = _halves(_read(images), seed) if calibration is None else (_read(calibration), _read(images))
+        halves = (f"one half of {images}", f"the other half of {images}")
+        rows = Rows(*halves) if calibration is None else Rows(str(images), str(calibration))
         path, name = _as_onnx(network, out), network.stem
     else:
+        if network is not None:
+            console.print(f"no --images: taking the data set {data} (--data)", style="dim")
+        parts = (f"the test part of the data set {data}", "its validation part")
+        rows = Rows(*parts, unseen=network is None)
         validation, test, names, path, name = _from_data(network, data, folder, out, seed, console)
     every = np.concatenate([validation.x.ravel(), test.x.ravel()])
     low, high = numbers(valid, 2, "--range") if valid else (float(every.min()), float(every.max()))
@@ -72,14 +78,14 @@ def command(
         raise InputError(f"the range of values {low:g},{high:g}: the first must be below the second")
     radii = tuple((high - low) * share for share in sorted(numbers(eps, None, "--eps")))
     made, predictions, _ = assess(
-        path, validation, test, Ask((low, high), radii, certify, seed=seed), out, title or name, names,
+        path, validation, test, Ask((low, high), radii, certify, seed=seed), out, title or name, rows, names,
         lambda step: console.print(f"{step} ...", style="dim"),
     )  # fmt: skip
     write_assessment(out, made, predictions)
     if as_json:
         print(json.dumps(made.plain(), allow_nan=False))
         return
-    print(made.paragraph)
+    print(f"{rows.sentence}\n\n{made.paragraph}")
     for what, why in made.reasons.items():
         print(f"not done: {what}: {why}")
     print(f"\npage: {out / 'report.html'}, model card: {out / 'README.md'} ({time.monotonic() - begin:.0f} s)")

@@ -8,7 +8,7 @@ import typer
 from surefoot.core.errors import FileError, InputError, MissingExtra
 from surefoot.core.files import keep_inputs
 from surefoot.recalibrate import Identity, load_calibrator
-from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
 
 
 def command(
@@ -52,8 +52,8 @@ def command(
         raise InputError("without --map the number of classes must be given: --classes 10")
     combined = model_to_onnx(model, calibrator, example)
     save_onnx(combined, out)
-    name = combined.graph.output[0].name
+    name, takes = combined.graph.output[0].name, batch_words(combined)
     print(
-        f"{network} with {type(calibrator).__name__}, {calibrator.n_classes_} classes: {out}"
+        f"{network} with {type(calibrator).__name__}, {calibrator.n_classes_} classes: {out}; it {takes}"
         + ("" if name == "probs" else f" (its output is called {name}: the network has a value called probs)")
     )

@@ -62,12 +62,13 @@ def model_card(made: Assessment) -> str:
         *metrics,
         "---",
     ]
+    calibrated = f"`calibrated.onnx` (the network and its calibrator; it {made.serving}), " if made.serving else ""
     body = [
         f"# {made.title}",
         "",
         made.paragraph,
         "",
-        f"Map: {made.why or made.evaluation.method}",
+        f"Calibrator: {made.why or made.evaluation.method}",
         "",
         "| | as it is | 95% interval | a calibrated one would show | after the calibrator | 95% interval "
         "| a calibrated one would show |",
@@ -77,8 +78,9 @@ def model_card(made: Assessment) -> str:
     body += [f"| {' | '.join(row)} |" for row in cells]
     body += [
         "",
-        f"Measured on {before.n:,} rows that neither training nor the calibrator saw. Files: `calibrated.onnx` (the",
-        "network and its calibrator), `map.json`, `small.onnx` (the same answers, fewer units),",
+        f"{before.n:,} rows. {made.rows.sentence}",
+        "",
+        f"Files: {calibrated}`map.json`, `small.onnx` (the same answers, fewer units),",
         "`report.html`, `assessment.json`.",
         "",
         "## What this cannot tell",
