@@ -13,7 +13,7 @@ from rich.console import Console
 
 from surefoot.cli.options import DataFolder, DataName, Json, Seed
 from surefoot.cli.verify import numbers
-from surefoot.core.errors import FileError, InputError, MissingExtra
+from surefoot.core.errors import FileError, InputError, MissingExtra, pip_install
 from surefoot.core.files import open_npz, read_pairs
 from surefoot.evaluate.assessment import Ask, Inputs, Rows, assess
 from surefoot.report.assess_page import write_assessment
@@ -124,7 +124,7 @@ def _as_onnx(network: Path, out: Path) -> Path:
     try:
         from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{network} needs Lightning to be read: pip install 'surefoot[train]'") from error
+        raise MissingExtra(f"{network} needs Lightning to be read: {pip_install('train')}") from error
     from surefoot.graph.onnx_out import write_onnx  # noqa: PLC0415
     from surefoot.graph.torch_in import graph_of_module  # noqa: PLC0415
 
@@ -140,7 +140,7 @@ def _from_data(
         from surefoot.data import load_data  # noqa: PLC0415
         from surefoot.train import cells, find_recipe, run_cell  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise MissingExtra("data sets need Lightning: pip install 'surefoot[train]', or give --images") from error
+        raise MissingExtra(f"data sets need Lightning: {pip_install('train')}, or give --images") from error
     rows = load_data(data, 0, folder)
     if network is None:
         console.print(f"training on {data} ...", style="dim")

@@ -14,7 +14,7 @@ from rich.table import Table
 from surefoot.cli.options import Json, Output
 from surefoot.cli.verify import numbers
 from surefoot.core.deadline import Deadline
-from surefoot.core.errors import InputError, MissingExtra
+from surefoot.core.errors import InputError, MissingExtra, pip_install
 from surefoot.evaluate.certified import Radius, certify_images, show
 from surefoot.evaluate.evaluation import plain
 from surefoot.recalibrate import load_calibrator
@@ -80,7 +80,7 @@ def command(
         try:
             from surefoot.report.certified_page import write_certified_page  # noqa: PLC0415  (an extra)
         except ModuleNotFoundError as error:
-            raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
+            raise MissingExtra(f"a page needs Plotly and Jinja: {pip_install('report')}") from error
         shown = []
         for i in range(min(pictures, len(x))):
             mine = until.before(1 / (min(pictures, len(x)) - i))

@@ -9,6 +9,7 @@ from typing import Any
 from surefoot import __version__
 from surefoot.cli.options import Json
 from surefoot.core import native
+from surefoot.core.errors import pip_install
 
 EXTRAS = {
     "train": (("lightning", "safetensors"), "train, compare, reproduce, predict"),
@@ -36,7 +37,7 @@ def command(as_json: Json = False) -> None:
     for name, extra in found["extras"].items():
         if extra["missing"]:
             print(f"{name}: missing {', '.join(extra['missing'])}; would add {extra['gives']}: "
-                  f"pip install 'surefoot[{name}]'")  # fmt: skip
+                  f"{pip_install(name)}")  # fmt: skip
         else:
             print(f"{name}: installed ({extra['gives']})")
 

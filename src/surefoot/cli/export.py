@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from surefoot.core.errors import FileError, InputError, MissingExtra
+from surefoot.core.errors import FileError, InputError, MissingExtra, pip_install
 from surefoot.core.files import keep_inputs
 from surefoot.recalibrate import Identity, load_calibrator
 from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
@@ -37,7 +37,7 @@ def command(
         try:
             from surefoot.train import load_model_with_example  # noqa: PLC0415  (an extra that .onnx files do not need)
         except ModuleNotFoundError as error:
-            raise MissingExtra(f"{network} needs Lightning to be read: pip install 'surefoot[train]'") from error
+            raise MissingExtra(f"{network} needs Lightning to be read: {pip_install('train')}") from error
         model, example = load_model_with_example(network)
         classes = classes or model(example).shape[1]
     elif network.suffix == ".onnx":

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple, NoReturn
 import typer
 
 from surefoot import __version__
-from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError
+from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, pip_install
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
@@ -90,9 +90,7 @@ def build(wanted: str | None) -> typer.Typer:
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _EXTRAS:
                 raise
-            raise MissingExtra(
-                f"`surefoot {name}` needs {error.name}: pip install 'surefoot[{entry.extra}]'"
-            ) from error
+            raise MissingExtra(f"`surefoot {name}` needs {error.name}: {pip_install(entry.extra)}") from error
         app.command(name)(module.command)
     return app
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from surefoot.core.errors import MissingExtra
+from surefoot.core.errors import MissingExtra, pip_install
 from surefoot.recalibrate import Calibrator
 
 
@@ -15,5 +15,5 @@ def write_calibrator(calibrator: Calibrator, path: Path) -> None:
     try:
         from surefoot.recalibrate.onnx import calibrator_to_onnx, save_onnx  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
-        raise MissingExtra("writing ONNX needs it: pip install 'surefoot[onnx]'") from error
+        raise MissingExtra(f"writing ONNX needs it: {pip_install('onnx')}") from error
     save_onnx(calibrator_to_onnx(calibrator), path)

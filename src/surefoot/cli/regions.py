@@ -18,7 +18,7 @@ from surefoot.compress.linear_regions import LinearRegion, each_linear_region, l
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
 from surefoot.compress.stability import Patience, stability
 from surefoot.compress.two_layers import share_exact, two_layers
-from surefoot.core.errors import InputError, MissingExtra
+from surefoot.core.errors import InputError, MissingExtra, pip_install
 from surefoot.core.files import keep_inputs, whole_file
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
@@ -212,7 +212,7 @@ def _draw(name: str, found: list[LinearRegion], page: Path) -> None:
     try:
         from surefoot.report.plane import write_regions_page  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
-        raise MissingExtra("a page needs Plotly and Jinja: pip install 'surefoot[report]'") from error
+        raise MissingExtra(f"a page needs Plotly and Jinja: {pip_install('report')}") from error
     write_regions_page(page, f"Linear regions of {name}", found)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from joblib import parallel_config
 
-from surefoot.core.errors import InputError, MissingExtra
+from surefoot.core.errors import InputError, MissingExtra, pip_install
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def workers(address: str | None) -> Iterator[None]:
     try:
         from distributed import Client  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
-        raise MissingExtra("a cluster needs Dask: pip install 'surefoot[cluster]'") from error
+        raise MissingExtra(f"a cluster needs Dask: {pip_install('cluster')}") from error
     try:
         client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:

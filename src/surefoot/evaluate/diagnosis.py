@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from scipy.stats import norm
 
 from surefoot.core.precision import Zeros
@@ -23,6 +24,11 @@ _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
 def percent(x: float) -> str:
     """Format a fraction as a percentage with two digits after the point below ten."""
     return f"{100 * x:.1f}%" if abs(x) >= 0.0995 else f"{100 * x:.2f}%"
+
+
+def roughly(x: float) -> str:
+    """Format a floor as a percentage: it comes of few draws, which are good for two digits."""
+    return np.format_float_positional(100 * x, 2, fractional=False, trim="-") + "%"
 
 
 def pvalues(measured: Measured) -> dict[str, float]:
@@ -92,9 +98,9 @@ def diagnosis(measured: Measured) -> str:
     accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value
     ece = r["ece"]
     by_chance = (  # rare errors raise the mean above the 95th percentile
-        f"about {percent(ece.floor)} (up to {percent(ece.floor_high)})"
+        f"about {roughly(ece.floor)} (up to {roughly(ece.floor_high)})"
         if ece.floor <= ece.floor_high
-        else f"up to {percent(ece.floor_high)} in 95 of 100 tables of this size"
+        else f"up to {roughly(ece.floor_high)} in 95 of 100 tables of this size"
     )
     facts = (
         f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; its ECE is {percent(ece.value)}, "
@@ -163,7 +169,8 @@ def advice(evaluation: Evaluation) -> str:
     if not is_miscalibrated(before):
         return _optional(direction(before) == "too few rows", name, effect, now < was - 0.01 * abs(was))
     if now >= was:
-        return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
+        name = name[0].upper() + name[1:]
+        return f"{name} does not help ({effect}): gather more held-out rows, or try another calibrator."
     hint = _hint(evaluation)
     match direction(after):
         case "indistinguishable":
@@ -172,7 +179,7 @@ def advice(evaluation: Evaluation) -> str:
         case "too few rows":
             return f"Apply {name}: it helps ({effect}); the rows are too few to tell what is left.{hint}"
         case _:
-            return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
+            return f"Apply {name}: it helps ({effect}), but does not repair all; try another calibrator.{hint}"
 
 
 def _optional(too_few: bool, name: str, effect: str, gains: bool) -> str:
