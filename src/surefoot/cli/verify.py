@@ -20,6 +20,7 @@ from surefoot.core.files import keep_inputs, writing
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.question import certificate_of_property
 from surefoot.spec.opening import see_agreement_within
+from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.perturbations import Region, brightening, line, linf_ball, patch, pixels
 from surefoot.spec.query import Query, Unknown
 from surefoot.spec.vnnlib import read_vnnlib
@@ -42,7 +43,8 @@ def command(
     images: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="Instead of a property: an .npz file of images `x` and classes `y`; each must keep its class."
+            help="Instead of a property: an .npz file of images `x` (uint8 is divided by 255) and classes `y`; each "
+            "must keep its class."
         ),
     ] = None,
     region: Annotated[Kind, typer.Option(help="What may be done to an image.")] = "linf",
@@ -89,8 +91,13 @@ def command(
 ) -> None:
     """Prove a property for every input of a region, or find an input that breaks it.
 
-    Holds: proven, in real arithmetic and, if it says so, for any float32 evaluation. Violated: with an input that ONNX
-    Runtime was seen to break the property with, on the file as it is. Unknown: neither, and why.
+    A property file asserts what must NOT happen: the inputs, and the outputs that would be unsafe. To prove that Y_3
+    stays above 0.9, assert (<= Y_3 0.9): `holds` says that no input of the region satisfies all assertions.
+
+    Holds: proven, in real arithmetic and, if it says so, for any float32 evaluation. Violated: with an input that
+    satisfies them, as ONNX Runtime was seen to compute on the file as it is. Unknown: neither, and why.
+
+    Images of bytes (uint8) are divided by 255; others are taken as they are.
 
     A property speaks of the network's own outputs: of probabilities where it ends in a softmax, of which two can be
     compared and one bounded.
@@ -115,13 +122,15 @@ def command(
             late = {"seconds": round(timeout - deadline.left, 3)}
             _show_one(plain(Unknown("time is up", -math.inf, late)), as_json)
             return
-        verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs)
+        beyond = None if certificate is None else _beyond_certificates(queries, opened)
+        prove = certificate is not None and beyond is None
+        verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs)
         answer = plain(verdict)
         if certificate is not None and proofs:
             save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
             answer["certificate"] = str(certificate)
         elif certificate is not None:
-            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer)}
+            answer |= {"certificate": None, "no_certificate": _why_none(certificate, answer, beyond)}
         _show_one(answer, as_json)
         return
     if certificate is not None:
@@ -281,10 +290,24 @@ def _read(prop: Path, network: Network) -> list[Query]:
     return queries
 
 
-def _why_none(certificate: Path, answer: dict[str, Any]) -> str:
+def _beyond_certificates(queries: list[Query], network: Network) -> str | None:
+    """Say why no certificate speaks of a property, whatever the answer; None where one can."""
+    if not all(query.has_exact_weights for query in queries):
+        return "the property has weights of more digits than float64 holds: no certificate speaks of it"
+    for query in queries:
+        if network.link == "identity":
+            break
+        if any(conditions.thresholds for conditions in of_logits(query, network.link).sets):
+            return no_certificate_of_thresholds(network.link)
+    return None
+
+
+def _why_none(certificate: Path, answer: dict[str, Any], beyond: str | None) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
     why = answer["verdict"]
-    if why == "holds":
+    if why == "holds" and beyond is not None:
+        why = beyond
+    elif why == "holds":
         never = answer["method"] == "softmax"
         why = "none is needed, whatever the network computes" if never else "the proof by this method leaves none"
     if not certificate.is_file():
@@ -306,12 +329,16 @@ def _sentence(answer: dict[str, Any]) -> str:
                 "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
             )
             how = f"margin {answer['margin']:.4g}, by {answer['method']}"
+            if "label" not in answer:
+                how = f"no input satisfies the property file's assertions; {how}"
             if answer["method"] == "softmax":
                 how = "no output of a softmax is what the property calls unsafe"
             return f"holds: {how}, in real arithmetic {also} ({time})"
         case "violated":
             where = f" at {' '.join(f'{a:.9g}' for a in answer['position'])}" if "position" in answer else ""
-            return f"violated{where}: by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
+            what = "an input has another class" if "label" in answer else (
+                "this input satisfies the property file's assertions")  # fmt: skip
+            return f"violated{where}: {what}, by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
         case _:
             margin = "no bound" if answer["margin"] is None else f"best margin {answer['margin']:.4g}"
             return f"unknown: {answer['why']}; {margin} ({time})"
