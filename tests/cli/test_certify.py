@@ -69,7 +69,7 @@ def test_one_radius_is_no_curve_and_flat_inputs_are_no_pictures(
     for absent in ("the image", "the counterexample", "Between the curves", "band-accuracy", "Violated"):
         assert absent not in body, absent
     assert "At radius 0.05 these are certain: accuracy between" in body
-    assert "Every input of the region is predicted as class 0; confidence in it lies between" in body
+    assert "Every input of the region is predicted as class 0, with a confidence of " in body
     assert "Predicted as class 1, but an input of the region is predicted as class 0; " in body
     assert "Predicted as class 1, though its class is 0; " in body
 

@@ -30,7 +30,10 @@ def command(
     folder: DataFolder = None,
     images: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Instead of --data: an .npz of test inputs `x`, classes `y`, and perhaps `group`."),
+        typer.Option(
+            help="Instead of --data: an .npz of test inputs `x` (uint8 is divided by 255), classes `y`, and perhaps "
+            "`group`."
+        ),
     ] = None,
     calibration: Annotated[
         Optional[Path],  # noqa: UP045

@@ -47,12 +47,13 @@ def sentence_of(shown: Shown) -> str:
     """Say of one image whether it keeps its true class, what it is predicted as, and how sure."""
     verdict, label, certified = shown.answer["verdict"], shown.label, shown.certified
     low, high = certified.confidence
-    own = f"confidence in it lies between {low:.1%} and {high:.1%} for every input of the region"
+    own = f"over the region the probability of class {certified.label} lies between {low:.1%} and {high:.1%}"
     if certified.label != label:
         return f"Predicted as class {certified.label}, though its class is {label}; {own}."
     match verdict:
         case "holds":
-            return f"Every input of the region is predicted as class {label}; {own}."
+            every = f"Every input of the region is predicted as class {label}"
+            return f"{every}, with a confidence of {low:.1%} to {high:.1%}."
         case "violated":
             to = int(np.argmax(shown.answer["output"]))
             return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {own}."
