@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.curves import Curve, LogOddsCurve, PiecewiseLinear, StepFunction
+from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
     TOP_SCORES,
     Affine,
@@ -87,7 +87,7 @@ def at_rows(rng: Rng, rows: np.ndarray, count: int) -> np.ndarray:
     return values
 
 
-def _curve(rng: Rng, values: np.ndarray) -> Curve:
+def _curve(rng: Rng, values: np.ndarray) -> CalibrationCurve:
     pick, count = rng.integers(4), int(rng.integers(1, 5))
     if pick == 0:
         a, b, c = rng.normal(size=3) * rng.choice([0.1, 1.0, 1.0, 10.0, 1e3]) * rng.choice([0.0, 1.0, 1.0, 1.0], 3)

@@ -46,10 +46,32 @@ def test_bands_widen_and_the_page_is_whole(folder: Path, capsys: pytest.CaptureF
     assert widths[0] < 1e-6
     assert widths == sorted(widths)
     text = (folder / "p.html").read_text()
-    assert "image 1, class" in text
-    assert text.count("plotly-graph-div") >= 4 + 2 * 3
+    assert "image 1, true class" in text
+    assert text.count("plotly-graph-div") >= 4 + 2 * 2
     surefoot("certify", "net.onnx", *options, "--first", "1")
     assert "mean confidence" in capsys.readouterr().out
+
+
+def test_one_radius_is_no_curve_and_flat_inputs_are_no_pictures(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder = GraphBuilder((4,))
+    hidden = builder.add(Relu(), builder.add(Linear(torch.eye(4).double()), 0))
+    builder.add(Linear(torch.eye(3, 4).double() * 4), hidden)
+    write_onnx(builder.build().to(torch.float32), folder / "flat.onnx")
+    x = np.array([[0.9, 0.2, 0.1, 0.5], [0.5, 0.52, 0.1, 0.5], [0.2, 0.9, 0.1, 0.0]], np.float32)
+    np.savez(folder / "flat.npz", x=x, y=np.array([0, 1, 0]))
+    surefoot("certify", "flat.onnx", "--images", "flat.npz", "--eps", "0.05", "--page", "p.html", "--pictures", "3")
+    capsys.readouterr()
+    text = (folder / "p.html").read_text()
+    body = text[text.index("<body") :]
+    assert body.count('class="plotly-graph-div"') == 3 * 2 + 2  # bars and outputs; wrong outputs of two
+    for absent in ("the image", "the counterexample", "Between the curves", "band-accuracy", "Violated"):
+        assert absent not in body, absent
+    assert "At radius 0.05 these are certain: accuracy between" in body
+    assert "Every input of the region is predicted as class 0, with a confidence of " in body
+    assert "Predicted as class 1, but an input of the region is predicted as class 0; " in body
+    assert "Predicted as class 1, though its class is 0; " in body
 
 
 def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

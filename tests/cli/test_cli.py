@@ -41,7 +41,7 @@ def test_measure_json_has_the_names_others_rely_on(capsys, table):
     assert (code, err) == (0, "")
     assert (found["n"], found["k"]) == (1200, 3)
     for name in JSON_NAMES:
-        assert set(found[name]) == {"value", "low", "high", "floor", "floor_high", "note"}
+        assert set(found[name]) == {"value", "low", "high", "floor", "floor_high", "note", "pvalue"}
         assert (found[name]["low"] is None) == (found[name]["note"] is not None) == (name in ("mce", "ks_pvalue"))
     assert found["ece"]["low"] <= found["ece"]["value"] <= found["ece"]["high"]
     assert found["ece"]["floor"] < found["ece"]["value"]
@@ -199,7 +199,7 @@ def test_a_missing_extra_is_named(capsys, monkeypatch, table):
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     code, _, err = call(capsys, "report", table)
     assert code == 4
-    assert "pip install 'surefoot[report]'" in err
+    assert "pip install '.[report]'" in err
 
 
 def test_reproduce_prints_a_table_beside_the_papers(tmp_path, capsys):
@@ -235,3 +235,24 @@ def test_reproduce_measures_strange_inputs(tmp_path, capsys):
     assert len(rows) == 15  # five severities of noise, three scores
     assert all(0 <= row["mean"] <= 100 for part in rows.values() for row in part)
     assert json.loads((tmp_path / "runs" / "ood-auroc.json").read_text())["rows"] == rows
+
+
+def test_recalibrate_says_what_it_learnt_on_and_whether_classes_change(capsys, table, tmp_path):
+    out = tmp_path / "map.json"
+    said = call(capsys, "recalibrate", table, "-o", out)[1]
+    assert "learnt on 600 rows" in said
+    assert "changes the predicted class" not in said
+    p = load_predictions(table)
+    shifted = p.scores + np.array([2.0, 0, 0], dtype=np.float32)
+    save_predictions(Predictions(shifted, "logits", p.labels), tmp_path / "all.parquet")
+    said = " ".join(call(capsys, "recalibrate", tmp_path / "all.parquet", "--method", "vector", "-o", out)[1].split())
+    assert "learnt on all 1,200 rows (measure it on others)" in said
+    found = json.loads(
+        call(capsys, "recalibrate", tmp_path / "all.parquet", "--method", "vector", "-o", out, "--json")[1]
+    )
+    assert found["learnt_on_all"]
+    before, after = (f"{100 * found[stage]['accuracy']:.2f}%" for stage in ("before", "after"))
+    changes = (
+        f"It changes the predicted class of {found['changed_classes']:,} of these rows: accuracy {before} to {after}."
+    )
+    assert changes in said

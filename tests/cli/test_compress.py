@@ -62,6 +62,15 @@ def test_the_flow(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "units became" in capsys.readouterr().out
 
 
+def test_bounds_say_of_what_arithmetic_they_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("compress", "net.onnx", "--domain", "0,1")
+    assert "; in real arithmetic no logit differs by more than " in capsys.readouterr().out
+    surefoot("compress", "small.onnx", "--domain", "0,1", "-o", "again.onnx", "--certificate", "p.npz")
+    assert "Nothing changed" in capsys.readouterr().out
+    surefoot("check", "small.onnx", "again.onnx", "p.npz")
+    assert "the two networks are the same, constant for constant" in capsys.readouterr().out
+
+
 def test_a_certificate_is_of_its_files_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("compress", "net.onnx", "--domain", "0,1", "--certificate", "proof.npz")
     write_onnx(dense(1, KINDS, (16, 14)), folder / "other.onnx")

@@ -38,6 +38,32 @@ def test_models_on_the_same_rows(capsys, tmp_path):
     )  # fmt: skip
 
 
+def test_names_can_be_told_apart_in_80_columns(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "a-folder-with-quite-a-long-name"
+    for name in ("first", "second"):
+        (folder / name).mkdir(parents=True)
+    one, two = write(folder / "first" / "p.parquet"), write(folder / "second" / "p.parquet", 1.0)
+    lines = call(capsys, "contrast", one, two, "--metrics", "nll")[1].splitlines()
+    row = next(line for line in lines if line.startswith("│ NLL"))
+    assert [cell.strip() for cell in row.strip("│").split("│")][:3] == ["NLL", "first", "second"]
+    assert row.rstrip("│ ").endswith("second")
+    long = "_".join(["quite"] * 6)
+    one, two = write(tmp_path / f"{long}_1.parquet"), write(tmp_path / f"{long}_2.parquet", 1.0)
+    out = call(capsys, "contrast", one, two, "--metrics", "nll")[1]
+    rows = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
+    assert "".join(row[1].strip() for row in rows) == f"{long}_1"
+    assert "".join(row[2].strip() for row in rows) == f"{long}_2"
+
+
+def test_the_same_twice(capsys, tmp_path):
+    table = write(tmp_path / "t.parquet")
+    said = call(capsys, "contrast", table, table)
+    assert said[::2] == (2, f"surefoot: {table} is the same table twice: give two of them\n")
+    said = call(capsys, "contrast", table, "--methods", "none,none")
+    assert said[::2] == (2, "surefoot: none is the same calibrator twice: give two of them\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [([], "one table needs --methods"), (["--methods", "none"], "at least two tables"),

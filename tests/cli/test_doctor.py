@@ -22,6 +22,6 @@ def test_it_says_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "plotly" else find(name))
     surefoot("doctor")
-    assert "report: missing plotly; would add report, explain, and pages: pip install 'surefoot[report]'" in (
+    assert "report: missing plotly; would add report, explain, and pages: pip install '.[report]'" in (
         capsys.readouterr().out
     )

@@ -177,8 +177,16 @@ def test_certificates_of_probabilities(folder: Path, capsys: pytest.CaptureFixtu
     (folder / "other.npz").write_bytes((folder / "proof.npz").read_bytes())
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 0.1))")
     surefoot("check", "probs.onnx", "p.vnnlib", "proof.npz", code=2)
-    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", code=2)
-    assert "no certificate speaks of a threshold" in capsys.readouterr().err
+    capsys.readouterr()
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verdict"] == "holds"
+    assert answer["certificate"] is None
+    assert answer["no_certificate"].startswith("no certificate speaks of a threshold of probabilities")
+    assert not (folder / "proof.npz").exists()  # an older one, of another question
+    (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 0.9))")
+    surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
+    assert "no certificate: violated" in capsys.readouterr().out
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 -1))")
     capsys.readouterr()
     surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
@@ -248,6 +256,19 @@ def test_a_counterexample_of_a_line_is_the_image_that_was_run(folder: Path, caps
     surefoot("verify", "probs.onnx", *line, "--start", "0.301", "--first", "1")
     assert "violated at 0." in (said := capsys.readouterr().out)
     assert " from the line)" in said
+
+
+def test_what_a_property_asserts_is_what_must_not_happen(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("verify", "net.onnx", "broken.vnnlib")
+    assert capsys.readouterr().out.startswith("violated: this input satisfies the property file's assertions, by ")
+    surefoot("verify", "net.onnx", "safe.vnnlib")
+    assert capsys.readouterr().out.startswith("holds: no input satisfies the property file's assertions; margin ")
+    surefoot("verify", "net.onnx", "--images", "x.npz", "--eps", "0.01")
+    assert "violated: an input has another class, by " in capsys.readouterr().out
+    surefoot("verify", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "A property file asserts what must NOT happen" in told
+    assert "divided by 255" in told
 
 
 def test_sentences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

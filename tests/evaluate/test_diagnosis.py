@@ -7,8 +7,9 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting
 from surefoot.evaluate.evaluation import evaluate, measure_all
+from surefoot.metrics import METRICS
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_verdict_names_the_direction_and_the_cure(temperature, expected):
         assert "as they are" in advice(evaluation) or "Nothing must be done" in advice(evaluation)
     else:
         assert f"is {expected}" in told
-        assert advice(evaluation).startswith("Apply the temperature map")
+        assert advice(evaluation).startswith("Apply the temperature calibrator")
         assert "indistinguishable from perfect calibration" in advice(evaluation)
     for sentence in (told, advice(evaluation)):
         assert "nan" not in sentence
@@ -93,14 +94,58 @@ def test_what_chance_shows_is_never_about_more_than_up_to_less():
     assert "would show up to 1.00% in 95 of 100 tables of this size by chance" in diagnosis(rare)
 
 
+def like_calibrated(n=50):
+    """Return what was measured of rows that no test speaks against."""
+    measured = measure_all(np.tile([0.87, 0.13], (n, 1)), (np.arange(n) % 8 == 0).astype(int))
+    kept = {name: replace(r, pvalue=0.5 if r.pvalue == r.pvalue else r.pvalue) for name, r in measured.readings.items()}
+    kept |= {name: replace(kept[name], value=0.5) for name in ("ks_pvalue", "spiegelhalter_pvalue")}
+    return replace(measured, readings=kept)
+
+
+def with_(measured, name, **changed):
+    return replace(measured, readings=measured.readings | {name: replace(measured.readings[name], **changed)})
+
+
 def test_a_leaning_that_is_not_beyond_chance_is_said_to_be_one():
-    measured = measure_all(np.tile([0.87, 0.13], (50, 1)), np.zeros(50, dtype=int))
-    gap = replace(measured.readings["overconfidence"], low=-0.242, high=-0.0197)
-    even = replace(measured.readings["ece"], floor_high=0.2)
-    ks = replace(measured.readings["ks"], floor_high=0.2)
-    readings = measured.readings | {"overconfidence": gap, "ece": even, "ks": ks}
-    told = diagnosis(replace(measured, readings=readings))
+    told = diagnosis(with_(like_calibrated(), "overconfidence", value=-0.131, low=-0.242, high=-0.0197))
     assert "-24.2% to -1.97%, which leans towards under-confidence, but" in told
+
+
+@pytest.mark.parametrize("name", ["ece", "ks", "spiegelhalter_pvalue", "overconfidence"])
+def test_the_verdict_rests_on_each_of_four_tests(name):
+    measured = like_calibrated()
+    assert rejecting(measured) == []
+    far = {"value": 0.001} if name.endswith("pvalue") else {"pvalue": 0.001}
+    far = {"value": 0.1, "low": 0.05, "high": 0.15} if name == "overconfidence" else far
+    rejected = with_(measured, name, **far)
+    if name == "ks":
+        assert rejecting(rejected) == []  # the KS test must say so, too
+        rejected = with_(rejected, "ks_pvalue", value=0.001)
+    assert rejecting(rejected) == [name]
+    assert direction(rejected) in ("miscalibrated", "over-confident")
+    assert f"against calibration speaks {TESTS[name]} (4 tests at 5%" in diagnosis(rejected)
+
+
+@pytest.mark.parametrize("name", ["ece", "ada_ece", "classwise_ece", "ks", "spiegelhalter_pvalue"])
+def test_no_reading_beside_the_sentence_contradicts_it(name):
+    """What would reject alone, but not after the correction for four tests, is named."""
+    near = {"value": 0.03} if name.endswith("pvalue") else {"pvalue": 0.03}
+    measured = with_(like_calibrated(400), name, **near)
+    told = diagnosis(measured)
+    assert "indistinguishable from a perfectly calibrated one by ECE, KS error, Spiegelhalter's test and" in told
+    assert f"; read alone, {TESTS.get(name) or METRICS[name].title} lies beyond" in told
+    assert "read alone" not in diagnosis(like_calibrated(400))
+
+
+@pytest.mark.parametrize(("temperature", "n"), [(1.0, 800), (0.8, 300)])
+def test_verdicts_follow_from_the_readings_whatever_the_rows(temperature, n):
+    for seed in range(6):
+        measured = evaluate(sample(temperature, rows=seed, n=n))[0].before
+        told, r = diagnosis(measured), measured.readings
+        beyond = [m for m, reading in r.items() if reading.value > reading.floor_high and METRICS[m].better == "lower"]
+        if direction(measured) == "indistinguishable":
+            assert all(METRICS[m].title in told.split("read alone")[-1] for m in beyond)
+            assert (r["spiegelhalter_pvalue"].value > 0.05) or "Spiegelhalter" in told.split("read alone")[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Dividing rows, curves, JSON."""
 
 import json
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from models_that_err import sample
 from surefoot.core.errors import InputError
 from surefoot.core.plain import plain
-from surefoot.core.predictions import Predictions
+from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.core.tables import load_predictions
 from surefoot.evaluate.evaluation import curve_of, divide, evaluate
-from surefoot.metrics import observe_confidence
+from surefoot.evaluate.measuring import MeasurementPlan, measure_table
+from surefoot.metrics import STANDARD, observe_confidence
 
 
 def test_dividing_uses_parts_or_a_file_or_halves():
@@ -29,6 +32,26 @@ def test_dividing_uses_parts_or_a_file_or_halves():
         divide(Predictions(table.scores, "logits", table.labels, np.full(table.n, "train")), None)
     with pytest.raises(InputError, match="one row"):
         divide(bare.rows(np.array([0])), None)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_part_reads_the_same_in_every_command(kind, seed, tmp_path):
+    """What is drawn for a row depends on its number in the table, not on the part that is measured."""
+    table = sample(n=300)
+    shuffled = table.rows(np.random.default_rng(seed).permutation(table.n))
+    if kind == "probs":
+        shuffled = Predictions(shuffled.probs().astype(np.float32), kind, shuffled.labels, shuffled.split)
+    save_predictions(shuffled, tmp_path / "t.parquet")
+    evaluation, calibrator = evaluate(load_predictions(tmp_path / "t.parquet"), seed=seed)
+    for measured, applied in ((evaluation.before, None), (evaluation.after, calibrator)):
+        plan = MeasurementPlan(STANDARD, "test", calibrator=applied, seed=seed)
+        group = measure_table(tmp_path / "t.parquet", plan)[""]
+        for name, reading in measured.readings.items():
+            same = group.readings[name]
+            assert same.note == reading.note
+            both = [[v for v in astuple(r) if isinstance(v, float)] for r in (same, reading)]
+            assert both[0] == pytest.approx(both[1], rel=1e-9, nan_ok=True), name
 
 
 def test_curve_has_exact_binomial_intervals():

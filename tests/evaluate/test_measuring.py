@@ -110,7 +110,7 @@ def test_an_error_in_one_shard_names_file_and_row(tmp_path):
 
 
 def test_a_cluster_gives_the_same_numbers_though_a_worker_dies(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
+    distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
     many = write(tmp_path / "many", sample(), list(range(10, 600, 10)))
     here = measure_table(many, MeasurementPlan(STANDARD, floors=False))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:

@@ -32,7 +32,7 @@ BEFORE = (
 
 NOISE = 1e-13  # what rounding may do to a value between two steps
 MODERATE = 1e3  # logits up to here are enclosed without any tolerance
-REFUSED = ("certified bounds", "must be the calibrator's first step", "float64")
+REFUSED = ("certified bounds", "must be the calibrator's first, or follow", "float64")
 
 
 def attack(seed: int, count: int) -> Attack:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probability_tables import table
+from surefoot.core.numerics import softmax
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import (
     FLOOR_DRAWS,
@@ -86,6 +87,22 @@ def test_a_draw_that_equals_the_rows_is_no_less(seed):
     metrics = [METRICS[name] for name in ("nll", "brier", "ece", "ks")]
     readings = measure([(np.c_[sure, 1 - sure], np.zeros(70, dtype=int))], metrics, intervals=False, seed=seed)
     assert all(r.floor_high == r.value for r in readings.values())
+    assert all(r.pvalue > 0.05 for r in readings.values())
+
+
+@pytest.mark.parametrize("k", [3, 120])
+def test_the_p_value_and_the_95th_percentile_say_the_same(k):
+    lower = [m for m in METRICS.values() if m.better == "lower"]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        z = 2 * rng.normal(size=(200, k))
+        labels = (z * (0.7 if seed % 2 else 1) + rng.gumbel(size=z.shape)).argmax(1)
+        readings = measure([(softmax(z), labels)], [*lower, METRICS["auroc"]], intervals=False, seed=seed)
+        for metric in lower:
+            r = readings[metric.name]
+            assert (r.value > r.floor_high) == (r.pvalue <= 0.05), (metric.name, r)
+            assert r.pvalue > 0 or r.value > 2 * r.floor_high
+        assert np.isnan(readings["auroc"].pvalue)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Tables show all there is."""
 
+import pytest
+
 from models_that_err import sample
 from surefoot.evaluate.comparison import compare
 from surefoot.evaluate.diagnosis import percent
 from surefoot.evaluate.evaluation import evaluate
-from surefoot.report.readings import readings_table, show
+from surefoot.metrics import Reading
+from surefoot.report.page import reading_cells
+from surefoot.report.readings import readings_table, show, show_floor
 from surefoot.report.tables import comparison_tables
 
 
@@ -23,3 +27,30 @@ def test_tables_show_all_and_wide_enough(capsys):
 def test_a_p_value_is_never_0():
     assert show("ks_pvalue", 0.0) == show("spiegelhalter_pvalue", 4e-5) == "<0.0001"
     assert show("ks_pvalue", 0.00006) == "0.0001"
+
+
+@pytest.mark.parametrize(
+    ("name", "floor", "high", "shown"),
+    [
+        ("ece", 0.018234, 0.026123, "1.8% (≤ 2.6%)"),
+        ("ece", 0.0004567, 0.0006123, "0.046% (≤ 0.061%)"),
+        ("ece", 0.0182, 0.0091, "≤ 0.91% (95%; mean 1.8%)"),
+        ("nll", 0.23456, 0.24123, "0.235 (≤ 0.241)"),
+        ("accuracy", 0.99734, 0.99912, "99.7% (≤ 99.9%)"),
+        ("ece", 0.0, 0.0, "0% (≤ 0%)"),
+        ("ece", float("nan"), float("nan"), "–"),
+    ],
+)
+def test_floors_have_the_digits_that_their_draws_are_good_for(name, floor, high, shown):
+    assert show_floor(name, Reading(0.1, floor=floor, floor_high=high)) == shown
+
+
+def test_before_and_after_have_each_their_own_interval_and_floor():
+    evaluation, _ = evaluate(sample(0.4))
+    before, after = (m.readings["ece"] for m in (evaluation.before, evaluation.after))
+    cells = reading_cells("ece", evaluation.before, evaluation.after)
+    assert cells[3] == show_floor("ece", before)
+    assert cells[6] == show_floor("ece", after)
+    assert cells[3] != cells[6]
+    assert " to " in cells[2]
+    assert " to " in cells[5]

@@ -73,7 +73,7 @@ def test_unknown_names_are_refused_before_anything_is_trained(tmp_path):
 
 
 def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
+    distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
     matrix = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=12), [0, 1])
     here = run_matrix(matrix, tmp_path / "here", jobs=2)
     with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
@@ -91,6 +91,6 @@ def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(tmp_path):
 
 
 def test_an_address_where_nothing_answers_is_refused(tmp_path):
-    pytest.importorskip("distributed", reason="a cluster needs Dask: pip install 'surefoot[cluster]'")
+    pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         run_matrix([Run("digits", "mlp", "ce", SHORT, 0)], tmp_path, cluster="tcp://127.0.0.1:9")

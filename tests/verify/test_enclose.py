@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from random_maps import points_of
 from surefoot.core.errors import InputError
 from surefoot.recalibrate.curves import LogOddsCurve, PiecewiseLinear, StepFunction
 from surefoot.recalibrate.steps import (
@@ -152,5 +153,34 @@ def test_what_has_no_bounds_says_so() -> None:
     warm = RowTemperature(np.ones((5, 3)), np.zeros(5), np.ones((5, 5)), np.zeros(5), np.ones(5), np.array(0.0))
     with pytest.raises(InputError, match="no certified bounds"):
         enclose((warm, Softmax()), known)
-    with pytest.raises(InputError, match="must be the calibrator's first step"):
-        enclose((LogSoftmax(), Affine(np.ones(3), np.array(0.0)), Softmax()), known)
+    with pytest.raises(InputError, match="must be the calibrator's first, or follow a log-softmax"):
+        enclose((Affine(np.ones(3), np.array(0.0)), Softmax()), known)
+
+
+def matrix(rng: np.random.Generator, k: int) -> Affine:
+    weight = np.eye(k) * rng.choice([0.3, 1.0, 3.0, -1.0]) + rng.choice([0.0, 0.05, 1.0]) * rng.normal(size=(k, k))
+    return Affine(weight, rng.normal(size=k))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_affine_step_behind_a_log_softmax_holds_at_points_and_corners(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 6))
+    centre, radius = rng.normal(size=k) * rng.choice([1.0, 10.0, 300.0]), rng.choice([0.0, 1e-3, 0.3, 5.0])
+    lower, upper = centre - radius, centre + radius
+    first = (Affine(np.array(rng.choice([0.5, 2.0, -1.0])), rng.normal(size=k)),) if seed % 2 else ()
+    second = (matrix(rng, k),) if seed % 3 else (Affine(rng.normal(size=k), rng.normal(size=k)),)
+    third = (Affine(np.array(0.7), np.array(0.1)), matrix(rng, k)) if seed % 5 == 0 else ()
+    rows = points_of(rng, lower, upper, 100)
+    holds((*first, LogSoftmax(), *second, *third, Softmax()), lower, upper, rows)
+    holds((JUMP, *second, Softmax()), lower, upper, rows)
+
+
+def test_an_affine_step_behind_a_log_softmax_is_exact_at_a_point_and_tight_near_it() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=10) * 4
+    steps = (LogSoftmax(), Affine(np.eye(10) * 0.6 + 0.02 * rng.normal(size=(10, 10)), rng.normal(size=10)), Softmax())
+    box = holds(steps, z, z, z[None])
+    assert (box.upper - box.lower).max() < 1e-10
+    box = holds(steps, z - 0.01, z + 0.01, z[None])
+    assert (box.upper - box.lower).max() < 0.02

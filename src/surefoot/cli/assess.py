@@ -60,6 +60,8 @@ def command(
 
     out.mkdir(parents=True, exist_ok=True)
     if images is None:
+        if network is not None:
+            console.print(f"no --images: taking the data set {data} (--data)", style="dim")
         subject = subject_of_data(network, data, folder, out, seed, step)
     elif network is None:
         raise InputError("--images needs a network: surefoot assess net.onnx --images test.npz")
@@ -71,13 +73,13 @@ def command(
     radii = tuple((high - low) * share for share in sorted(numbers(eps, None, "--eps")))
     made, predictions, _ = assess(
         subject.network, subject.validation, subject.test, Ask((low, high), radii, certify, seed=seed), out,
-        title or subject.name, subject.class_names, step,
+        title or subject.name, subject.rows, subject.class_names, step,
     )  # fmt: skip
     write_assessment(out, made, predictions)
     if as_json:
         print(json.dumps(made.plain(), allow_nan=False))
         return
-    print(made.paragraph)
+    print(f"{subject.rows.sentence}\n\n{made.paragraph}")
     for what, why in made.reasons.items():
         print(f"not done: {what}: {why}")
     print(f"\npage: {out / 'report.html'}, model card: {out / 'README.md'} ({time.monotonic() - begin:.0f} s)")

@@ -20,7 +20,7 @@ BOUNDS = 0.7  # of the limit, for bounds, where pictures follow
 
 def command(
     network: Annotated[Path, typer.Argument(help="An .onnx file whose output is logits, or their softmax.")],
-    images: Annotated[Path, typer.Option(help="An .npz file of images `x` and classes `y`.")],
+    images: Annotated[Path, typer.Option(help="An .npz file of images `x` (uint8 is divided by 255) and classes `y`.")],
     eps: Annotated[str, typer.Option(help="Radii between commas, such as 0,1/255,2/255.")],
     map_file: Annotated[
         Optional[Path],

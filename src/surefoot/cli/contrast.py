@@ -54,13 +54,30 @@ def command(
         print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
         return
     console = Console()
-    console.print(_layout(found, len(sides.labels)))
+    console.print(_layout(found, len(sides.labels), shortened(list(sides.rows))))
     for name, stored in sides.zeros.items():
         console.print(f"{name}: {stored.sentence}")
     console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
 
 
-def _layout(found: "list[Contrast]", n: int) -> "Table":
+def shortened(names: list[str]) -> dict[str, str]:
+    """Leave out the folders, and the ending, that all names share: they are still told apart.
+
+    >>> shortened(["runs/x/one/p.parquet", "runs/x/two/p.parquet"])
+    {'runs/x/one/p.parquet': 'one', 'runs/x/two/p.parquet': 'two'}
+    """
+    parts = [name.rstrip("/").split("/") for name in names]
+    for end in (0, -1):
+        while all(len(part) > 1 for part in parts) and len({part[end] for part in parts}) == 1:
+            parts = [part[1:] if end == 0 else part[:-1] for part in parts]
+    short = ["/".join(part) for part in parts]
+    bare = [name.rpartition(".")[0] for name in short]
+    if all(bare) and len({name.rpartition(".")[2] for name in short}) == 1:
+        short = bare
+    return dict(zip(names, short if len(set(short)) == len(set(names)) else names, strict=True))
+
+
+def _layout(found: "list[Contrast]", n: int, short: dict[str, str]) -> "Table":
     from rich.table import Table
 
     from surefoot.metrics import METRICS
@@ -68,10 +85,13 @@ def _layout(found: "list[Contrast]", n: int) -> "Table":
 
     table = Table(title=f"{n:,} rows", title_justify="left")
     for heading in ("metric", "a", "b", "a - b", "95% interval", "p adjusted", "better"):
-        table.add_column(heading, justify="left" if heading in ("metric", "a", "b", "better") else "right")
+        justify = "left" if heading in ("metric", "a", "b", "better") else "right"
+        table.add_column(heading, justify=justify, overflow="fold")  # a name that is cut may be another's
     for c in found:
         interval = c.note or f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
-        better = c.better or "cannot be told"
+        better = "cannot be told" if c.better is None else short[c.better]
         title = METRICS[c.metric].title
-        table.add_row(title, c.a, c.b, show(c.metric, c.difference), interval, show("pvalue", c.adjusted), better)
+        table.add_row(
+            title, short[c.a], short[c.b], show(c.metric, c.difference), interval, show("pvalue", c.adjusted), better
+        )
     return table

@@ -9,6 +9,7 @@ from typing import Any
 from surefoot import __version__
 from surefoot.cli.names import EXTRAS
 from surefoot.cli.options import Json
+from surefoot.core.errors import pip_install
 
 
 def command(as_json: Json = False) -> None:
@@ -26,7 +27,7 @@ def command(as_json: Json = False) -> None:
     for name, extra in found["extras"].items():
         if extra["missing"]:
             print(f"{name}: missing {', '.join(extra['missing'])}; would add {extra['gives']}: "
-                  f"pip install 'surefoot[{name}]'")  # fmt: skip
+                  f"{pip_install(name)}")  # fmt: skip
         else:
             print(f"{name}: installed ({extra['gives']})")
 

@@ -30,7 +30,7 @@ def command(
     Example: surefoot export resnet.onnx --map map.json -o calibrated.onnx
     """
     from surefoot.recalibrate import Identity, load_calibrator
-    from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+    from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
 
     example = None
     if network.suffix in (".safetensors", ".pt"):
@@ -50,8 +50,8 @@ def command(
         raise InputError("without --map the number of classes must be given: --classes 10")
     combined = model_to_onnx(model, calibrator, example)
     save_onnx(combined, out)
-    name = combined.graph.output[0].name
+    name, takes = combined.graph.output[0].name, batch_words(combined)
     print(
-        f"{network} with {type(calibrator).__name__}, {calibrator.n_classes_} classes: {out}"
+        f"{network} with {type(calibrator).__name__}, {calibrator.n_classes_} classes: {out}; it {takes}"
         + ("" if name == "probs" else f" (its output is called {name}: the network has a value called probs)")
     )

@@ -15,7 +15,7 @@ import typer
 from surefoot import __version__
 from surefoot.cli.names import EXTRAS
 from surefoot.cli.outputs import guarded
-from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, Taken
+from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, Taken, pip_install
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
@@ -151,7 +151,7 @@ def _naming_extras(command: str | None) -> Iterator[None]:
             raise
         own = COMMANDS[command].extra
         extra = own if set(extras) & set(own.split(",")) else extras[0]
-        raise MissingExtra(f"`surefoot {command}` needs {error.name}: pip install 'surefoot[{extra}]'") from error
+        raise MissingExtra(f"`surefoot {command}` needs {error.name}: {pip_install(extra)}") from error
 
 
 def _warn(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -11,6 +11,10 @@ from surefoot.cli.names import CALIBRATORS
 from surefoot.cli.options import Json, LabelsPath, Scores, TablePath
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_files
+
+if TYPE_CHECKING:
+    from surefoot.core.predictions import Predictions
+    from surefoot.recalibrate import Calibrator
 
 
 def command(
@@ -39,11 +43,10 @@ def command(
 ) -> None:
     """Learn a calibrator that repairs confidence; write it, and apply it.
 
-    The calibrator is learnt on the table's `validation` part, or on all its rows if it has no parts: rows that the
-    network was not trained on. It is a small JSON file; `surefoot measure --map` and `--predictions` apply it,
-    `surefoot export` appends it
-    to a network. `--method auto` tries a ladder of calibrators on held-out fifths, and
-    takes the simplest that is as good as the best.
+    The calibrator is learnt on the table's `validation` part, or on all its rows if it has no parts (then measure it
+    on another table): rows that the network was not trained on. It is a small JSON file; `surefoot measure --map` and
+    `--predictions` apply it, `surefoot export` appends it to a network. `--method auto` tries a ladder of calibrators
+    on held-out fifths, and takes the simplest that is as good as the best.
 
     Example: surefoot recalibrate predictions.parquet -o map.json && surefoot measure predictions.parquet --split test
     --map map.json
@@ -54,15 +57,10 @@ def command(
     ):
         if path is not None and path.suffix not in ends:
             raise InputError(f"{what}, got {path}")
-    from rich.console import Console
 
-    from surefoot.core.plain import plain
     from surefoot.core.precision import smallest
     from surefoot.core.predictions import save_predictions
     from surefoot.core.tables import load_predictions
-    from surefoot.evaluate.diagnosis import notes
-    from surefoot.evaluate.evaluation import share_right
-    from surefoot.metrics import METRICS, measure
     from surefoot.recalibrate import find_calibrator, save_calibrator
 
     source = load_predictions(table, labels, scores)
@@ -92,25 +90,46 @@ def command(
             save_onnx(calibrator_to_onnx(calibrator), for_graph)
         if for_map is not None:
             save_calibrator(calibrator, for_map)
-    wanted = [METRICS[name] for name in ("nll", "brier", "ece")]
+    _say(method, out, source, calibrator, as_json)
+
+
+def _say(method: str, out: Path, source: "Predictions", calibrator: "Calibrator", as_json: bool) -> None:
+    """Print what was learnt, and what it changes on the rows that it was learnt on."""
+    from rich.console import Console
+
+    from surefoot.core.plain import plain
+    from surefoot.evaluate.diagnosis import notes
+    from surefoot.evaluate.evaluation import share_right
+    from surefoot.metrics import METRICS, measure
+    from surefoot.report.readings import show
+
+    held_out = source.part("validation") if source.split is not None else source
+    wanted = [METRICS[name] for name in ("accuracy", "nll", "brier", "ece")]
     rows = [held_out.scored(), calibrator.predict_scored(held_out.logits())]
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
+    changed = int((rows[0].top != rows[1].top).sum())
     temperature, why, at_bound = (getattr(calibrator, name, None) for name in ("temperature_", "why_", "at_bound_"))
     if as_json:
         values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
         print(
             json.dumps(
                 {"method": method, "n": held_out.n, "temperature": temperature, "why": why, "map": str(out)}
-                | {"at_bound": at_bound}
+                | {"at_bound": at_bound, "changed_classes": changed, "learnt_on_all": source.split is None}
                 | ({} if held_out.zeros is None else {"zeros": plain(held_out.zeros)})
                 | plain(values)
             )
         )
         return
     learnt = f", T = {temperature:.4f}" if temperature is not None else ""
-    change = "; ".join(f"{METRICS[k].title} {before[k].value:.4f} to {after[k].value:.4f}" for k in before)
+    change = "; ".join(
+        f"{METRICS[k].title} {before[k].value:.4f} to {after[k].value:.4f}" for k in before if k != "accuracy"
+    )
     if why is not None:
         Console().print(f"Chosen: {why}")
-    Console().print(f"{method} learnt on {held_out.n:,} rows{learnt}. On these same rows: {change}. Written: {out}")
+    on = f"all {held_out.n:,} rows (measure it on others)" if source.split is None else f"{held_out.n:,} rows"
+    Console().print(f"{method} learnt on {on}{learnt}. On these same rows: {change}. Written: {out}")
+    if changed:
+        was, now = (show("accuracy", readings["accuracy"].value) for readings in (before, after))
+        Console().print(f"It changes the predicted class of {changed:,} of these rows: accuracy {was} to {now}.")
     for note in notes(held_out.zeros, at_bound, share_right(held_out)):
         Console().print(note)

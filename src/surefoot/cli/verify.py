@@ -33,7 +33,8 @@ def command(
     images: Annotated[
         Optional[Path],
         typer.Option(
-            help="Instead of a property: an .npz file of images `x` and classes `y`; each must keep its class."
+            help="Instead of a property: an .npz file of images `x` (uint8 is divided by 255) and classes `y`; each "
+            "must keep its class."
         ),
     ] = None,
     region: Annotated[Kind, typer.Option(help="What may be done to an image.")] = "linf",
@@ -78,8 +79,13 @@ def command(
 ) -> None:
     """Prove a property for every input of a region, or find an input that breaks it.
 
-    Holds: proven, in real arithmetic and, if it says so, for any float32 evaluation. Violated: with an input that ONNX
-    Runtime was seen to break the property with, on the file as it is. Unknown: neither, and why.
+    A property file asserts what must NOT happen: the inputs, and the outputs that would be unsafe. To prove that Y_3
+    stays above 0.9, assert (<= Y_3 0.9): `holds` says that no input of the region satisfies all assertions.
+
+    Holds: proven, in real arithmetic and, if it says so, for any float32 evaluation. Violated: with an input that
+    satisfies them, as ONNX Runtime was seen to compute on the file as it is. Unknown: neither, and why.
+
+    Images of bytes (uint8) are divided by 255; others are taken as they are.
 
     A property speaks of the network's own outputs: of probabilities where it ends in a softmax, of which two can be
     compared and one bounded.
@@ -131,7 +137,7 @@ def _of_property(
     from surefoot.core.deadline import Deadline
     from surefoot.spec.query import Unknown
     from surefoot.verify.many import open_network, plain
-    from surefoot.verify.several import answer_all, read_property
+    from surefoot.verify.several import answer_all, beyond_certificates, read_property
 
     opened = open_network(network, output)
     deadline = Deadline.of(timeout)
@@ -139,12 +145,14 @@ def _of_property(
     queries = deadline.run(lambda: read_property(prop, opened))
     if queries is None:
         return plain(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
-    verdict, proofs = answer_all(opened, queries, deadline, method, seed, certificate is not None, jobs, begin)
+    beyond = None if certificate is None else beyond_certificates(queries, opened)
+    prove = certificate is not None and beyond is None
+    verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
     answer = plain(verdict)
     if certificate is None:
         return answer
     if not proofs:
-        return answer | {"certificate": None, "no_certificate": _why_none(certificate, answer)}
+        return answer | {"certificate": None, "no_certificate": _why_none(certificate, answer, beyond)}
     from surefoot.proof.files import save_certificate
     from surefoot.proof.question import certificate_of_property
 
@@ -248,12 +256,14 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         print(f"no certificate: {answer['no_certificate']}")
 
 
-def _why_none(certificate: Path, answer: dict[str, Any]) -> str:
+def _why_none(certificate: Path, answer: dict[str, Any], beyond: str | None) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
     from surefoot.proof.files import load_certificate
 
     why = answer["verdict"]
-    if why == "holds":
+    if why == "holds" and beyond is not None:
+        why = beyond
+    elif why == "holds":
         never = answer["method"] == "softmax"
         why = "none is needed, whatever the network computes" if never else "the proof by this method leaves none"
     if not certificate.is_file():
@@ -275,12 +285,16 @@ def _sentence(answer: dict[str, Any]) -> str:
                 "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
             )
             how = f"margin {answer['margin']:.4g}, by {answer['method']}"
+            if "label" not in answer:
+                how = f"no input satisfies the property file's assertions; {how}"
             if answer["method"] == "softmax":
                 how = "no output of a softmax is what the property calls unsafe"
             return f"holds: {how}, in real arithmetic {also} ({time})"
         case "violated":
             where = f" at {' '.join(f'{a:.9g}' for a in answer['position'])}" if "position" in answer else ""
-            return f"violated{where}: by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
+            what = "an input has another class" if "label" in answer else (
+                "this input satisfies the property file's assertions")  # fmt: skip
+            return f"violated{where}: {what}, by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
         case _:
             margin = "no bound" if answer["margin"] is None else f"best margin {answer['margin']:.4g}"
             return f"unknown: {answer['why']}; {margin} ({time})"

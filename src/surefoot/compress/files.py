@@ -93,8 +93,8 @@ class Report:
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
             f"{self.units[0]} units became {self.units[1]}, {self.parameters[0]:,} parameters {self.parameters[1]:,} "
-            f"(-{less:.1%}); no logit differs by more than {self.bound:.2g} over the domain, no confidence by more "
-            f"than {self.confidence_bound:.2g}."
+            f"(-{less:.1%}); in real arithmetic no logit differs by more than {self.bound:.2g} over the domain, no "
+            f"confidence by more than {self.confidence_bound:.2g}."
         )
 
 

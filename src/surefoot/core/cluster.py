@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from surefoot.core.errors import InputError, MissingExtra
+from surefoot.core.errors import InputError, MissingExtra, pip_install
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def workers(address: str | None) -> Iterator[None]:
         from distributed import Client  # noqa: PLC0415  (an extra)
         from joblib import parallel_config  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise MissingExtra("a cluster needs Dask: pip install 'surefoot[cluster]'") from error
+        raise MissingExtra(f"a cluster needs Dask: {pip_install('cluster')}") from error
     try:
         client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:

@@ -1,5 +1,12 @@
 """The few kinds of mistakes a caller can make, each one a kind that they can catch."""
 
+SOURCE = "."  # what pip is told to install: a checkout, as long as no index has the package
+
+
+def pip_install(extra: str) -> str:
+    """Say how an optional group of dependencies is installed, in the folder of a checkout."""
+    return f"pip install '{SOURCE}[{extra}]'"
+
 
 class SurefootError(Exception):
     """Base of every error that surefoot raises on purpose."""

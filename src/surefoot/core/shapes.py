@@ -32,6 +32,22 @@ def rows_of_pixels(
     return rows[kept], flat[kept], image[kept]
 
 
+def refuse_one_hot(labels: np.ndarray) -> None:
+    """Refuse labels that may be either: of one class of several, one-hot, or of several sigmoids.
+
+    Raises:
+        InputError: every row of labels (n, k) has exactly one 1 and zeros.
+    """
+    if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
+        return
+    if (labels.sum(1) == 1).all():
+        raise InputError(
+            f"labels of shape {labels.shape} with one 1 in each row can be read as one class of {labels.shape[1]} "
+            f"(one-hot) or as {labels.shape[1]} independent sigmoids: for classes give labels.argmax(1), of shape "
+            f"({len(labels)},); for sigmoids add an array `sigmoids` that holds True"
+        )
+
+
 def rows_of_sigmoids(
     scores: np.ndarray, labels: np.ndarray, probabilities: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import open_npz, parse_json
 from surefoot.core.precision import smallest
 from surefoot.core.predictions import VERSION, Kind, Predictions
-from surefoot.core.shapes import rows_of_pixels, rows_of_sigmoids
+from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoids
 
 _LABEL_NAMES = ("label", "labels", "target")
 
@@ -352,6 +352,8 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
             split = None if split is None else split[image]
             group = image if by == "image" else group
         elif scores.shape == labels.shape:  # sigmoids
+            if not ("sigmoids" in names and bool(np.all(file["sigmoids"]))):
+                refuse_one_hot(labels)
             whose = np.repeat(np.arange(len(scores)), scores[0].size)[labels.reshape(-1) >= 0]
             scores, labels, which = rows_of_sigmoids(scores, labels, kind == "probs")
             split = None if split is None else split[whose]

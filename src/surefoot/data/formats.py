@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from surefoot.core.errors import FileError
+from surefoot.core.errors import FileError, pip_install
 from surefoot.core.files import open_npz
 from surefoot.data.splits import Part
 
@@ -143,7 +143,7 @@ def decode(content: bytes, where: Path | str, size: tuple[int, int] | None = Non
     try:
         from PIL import Image  # noqa: PLC0415  (an extra, that only sets of pictures need)
     except ModuleNotFoundError as error:
-        raise FileError(f"{where} needs Pillow to be read: pip install 'surefoot[data]'") from error
+        raise FileError(f"{where} needs Pillow to be read: {pip_install('data')}") from error
     try:
         with Image.open(io.BytesIO(content)) as picture:
             pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from surefoot.core.errors import FileError, MissingExtra
+from surefoot.core.errors import FileError, MissingExtra, pip_install
 from surefoot.data import formats
 from surefoot.data.splits import Part
 
@@ -32,7 +32,7 @@ def table(source: Source, split: str) -> Any:
     try:
         import datasets  # noqa: PLC0415  (an extra, and slow to import)
     except ModuleNotFoundError as error:
-        raise MissingExtra("data from the hub needs datasets: pip install 'surefoot[data]'") from error
+        raise MissingExtra(f"data from the hub needs datasets: {pip_install('data')}") from error
     wanted = source.test if split == "test" else split
     try:
         return datasets.load_dataset(source.name, source.config, split=wanted)

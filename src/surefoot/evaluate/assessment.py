@@ -10,7 +10,7 @@ import onnx
 import torch
 
 from surefoot.compress.files import Report as Compression
-from surefoot.compress.files import compress_file
+from surefoot.compress.files import compress_file, read_logits
 from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
 from surefoot.core.inputs import Inputs
@@ -20,9 +20,10 @@ from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.evaluate.certified import Radius, certify_images
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
 from surefoot.evaluate.evaluation import Evaluation, evaluate
+from surefoot.evaluate.subject import Rows
 from surefoot.metrics.intervals import LEVEL, clopper_pearson
 from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
-from surefoot.recalibrate.onnx import load_onnx, model_to_onnx, save_onnx
+from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
 from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.many import open_network
 
@@ -77,6 +78,8 @@ class Assessment:
     smaller: Compression | None
     reasons: dict[str, str]
     paragraph: str
+    rows: Rows
+    serving: str = ""  # how many inputs calibrated.onnx takes at a time; empty where it was not made
 
     def plain(self) -> dict[str, Any]:
         """Return it as what JSON can hold, with the version of its shape."""
@@ -90,6 +93,7 @@ def assess(
     region_to_query: Ask,
     folder: Path,
     title: str,
+    rows: Rows,
     class_names: tuple[str, ...] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> tuple[Assessment, Predictions, Calibrator]:
@@ -110,10 +114,13 @@ def assess(
     save_predictions(predictions, folder / "predictions.parquet")
     save_calibrator(calibrator, folder / "map.json")
     reasons: dict[str, str] = {}
+    serving = ""
     try:
         if predictions.kind == "probs":
             raise InputError("the network gives probabilities: a calibrator goes behind logits")
-        save_onnx(model_to_onnx(load_onnx(network), calibrator, None), folder / "calibrated.onnx")
+        combined = model_to_onnx(load_onnx(network), calibrator, None)
+        save_onnx(combined, folder / "calibrated.onnx")
+        serving = batch_words(combined)
     except InputError as error:
         reasons["export"] = str(error)
     tested = predictions.part("test")
@@ -136,13 +143,14 @@ def assess(
     step("making it smaller")
     smaller = None
     try:
-        low, high = (torch.full(test.x.shape[1:], end, dtype=torch.float64) for end in region_to_query.valid)
-        seen = torch.from_numpy(test.x[:500].astype(np.float64))
+        shape = read_logits(network).input_shape  # which may be flat where the inputs are pictures
+        low, high = (torch.full(shape, end, dtype=torch.float64) for end in region_to_query.valid)
+        seen = torch.from_numpy(test.x[:500].astype(np.float64)).reshape(-1, *shape)
         smaller = compress_file(network, folder / "small.onnx", Domain(low, high), region_to_query.seconds, seen)
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)
-    made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph)
+    made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph, rows, serving)
     return made, predictions, calibrator
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from surefoot.core.errors import InputError, Taken
 from surefoot.core.precision import Zeros
@@ -25,6 +26,7 @@ class Sides:
 
 def maps_of(table: str, methods: Sequence[str], seed: int) -> Sides:
     """Learn calibrators on the held-out part of a table, and return its other rows as each repairs them."""
+    _refuse_twice(methods, "calibrator")
     fitted_on, tested = divide(load_predictions(table), None, seed)
     made = {name: find_calibrator(name)().fit_table(fitted_on) for name in methods}
     repaired = {name: fitted.predict_scored(tested.logits()) for name, fitted in made.items()}
@@ -39,6 +41,7 @@ def models_of(tables: Sequence[str]) -> Sides:
     """
     if len(tables) < 2:
         raise InputError("one table needs --methods: which calibrators to compare on it")
+    _refuse_twice([str(Path(name)) for name in tables], "table")
     whole = {name: load_predictions(name) for name in tables}
     loaded = {name: _tested(table) for name, table in whole.items()}
     for name, table in whole.items():
@@ -60,3 +63,9 @@ def _zeros(loaded: Mapping[str, Predictions]) -> dict[str, Zeros]:
 
 def _tested(table: Predictions) -> Predictions:
     return table.part("test") if "test" in table.parts else table
+
+
+def _refuse_twice(names: Sequence[str], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name} is the same {what} twice: give two of them")

@@ -2,11 +2,22 @@
 
 import math
 
+import numpy as np
+from scipy.stats import norm
+
 from surefoot.core.precision import Zeros
 from surefoot.evaluate.evaluation import Evaluation, Measured
+from surefoot.metrics import METRICS, Reading
 from surefoot.metrics.intervals import LEAST_ROWS
 
+ALPHA = 0.05
 TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
+TESTS = {  # what the verdict rests on, in words
+    "ece": "ECE",
+    "ks": "KS error",
+    "spiegelhalter_pvalue": "Spiegelhalter's test",
+    "overconfidence": "claimed minus right",
+}
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
 
 
@@ -15,19 +26,55 @@ def percent(x: float) -> str:
     return f"{100 * x:.1f}%" if abs(x) >= 0.0995 else f"{100 * x:.2f}%"
 
 
-def is_miscalibrated(measured: Measured) -> bool:
-    """Decide whether the data contradict perfect calibration.
+def roughly(x: float) -> str:
+    """Format a floor as a percentage: it comes of few draws, which are good for two digits."""
+    return np.format_float_positional(100 * x, 2, fractional=False, trim="-") + "%"
 
-    ECE above its noise floor's 95th percentile, or a KS error above its own with a p-value below 1%. Never of fewer
-    than 10 rows.
 
-    Property: says so of at most 5% + 1% of calibrated models; of how many in simulation: results/verdicts.md.
+def pvalues(measured: Measured) -> dict[str, float]:
+    """Return the p-value of calibration by each of the four tests that the verdict rests on.
+
+    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and claimed
+    minus right against 0, from its 95% interval. Those that these rows do not allow are left out.
     """
     r = measured.readings
-    if measured.n < LEAST_ROWS:
-        return False
-    beyond = r["ks"].value > r["ks"].floor_high and r["ks_pvalue"].value < 0.01
-    return r["ece"].value > r["ece"].floor_high or beyond
+    found = {
+        "ece": r["ece"].pvalue,
+        "ks": max(r["ks"].pvalue, r["ks_pvalue"].value),
+        "spiegelhalter_pvalue": r["spiegelhalter_pvalue"].value,
+        "overconfidence": _of_interval(r["overconfidence"]),
+    }
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _of_interval(gap: Reading) -> float:
+    """Return the p-value of 0 by an interval that is as wide on the side of 0 as it is."""
+    nearer = gap.low if gap.value > 0 else gap.high
+    if math.isnan(nearer):
+        return math.nan
+    far = abs(gap.value) / max(abs(gap.value - nearer), 1e-300)
+    return float(2 * norm.sf(far * norm.isf(ALPHA / 2)))
+
+
+def rejecting(measured: Measured) -> list[str]:
+    """Name the tests that reject calibration at 5%, corrected for their number. Reference: Holm 1979."""
+    found = pvalues(measured)
+    rejected = []
+    for rank, name in enumerate(sorted(found, key=lambda name: found[name])):
+        if found[name] * (len(found) - rank) > ALPHA:
+            break
+        rejected.append(name)
+    return rejected
+
+
+def is_miscalibrated(measured: Measured) -> bool:
+    """Decide whether the data contradict perfect calibration: one of four tests does, corrected for their number.
+
+    Never of fewer than 10 rows.
+
+    Property: says so of at most about 5% of calibrated models; of how many in simulation: results/verdicts.md.
+    """
+    return measured.n >= LEAST_ROWS and bool(rejecting(measured))
 
 
 def direction(measured: Measured) -> str:
@@ -51,29 +98,49 @@ def diagnosis(measured: Measured) -> str:
     accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value
     ece = r["ece"]
     by_chance = (  # rare errors raise the mean above the 95th percentile
-        f"about {percent(ece.floor)} (up to {percent(ece.floor_high)})"
+        f"about {roughly(ece.floor)} (up to {roughly(ece.floor_high)})"
         if ece.floor <= ece.floor_high
-        else f"up to {percent(ece.floor_high)} in 95 of 100 tables of this size"
+        else f"up to {roughly(ece.floor_high)} in 95 of 100 tables of this size"
     )
     facts = (
         f"it claims {percent(claimed)} and is right {percent(accuracy)} of the time; its ECE is {percent(ece.value)}, "
         f"where a perfectly calibrated model would show {by_chance} by chance"
     )
     rows = f"On these {measured.n:,} rows"
+    by = f"against calibration speak{'s' if len(rejecting(measured)) == 1 else ''} {_listed(rejecting(measured))}"
+    proof = f"{by} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
     match direction(measured):
         case "over-confident":
-            return f"{rows} the model is over-confident: {facts}."
+            return f"{rows} the model is over-confident: {facts}; {proof}."
         case "under-confident":
-            return f"{rows} the model is under-confident: {facts}."
+            return f"{rows} the model is under-confident: {facts}; {proof}."
         case "miscalibrated":
-            return (
-                f"{rows} the model is miscalibrated, on the whole neither clearly over- nor under-confident: {facts}."
-            )
+            how = "on the whole neither clearly over- nor under-confident"
+            return f"{rows} the model is miscalibrated, {how}: {facts}; {proof}."
         case "too few rows":
             told = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
-            return f"{told}: {facts}{_room(measured)}."
+            return f"{told}: {facts}{_room(measured)}{_alone(measured)}."
         case _:
-            return f"{rows} the model is indistinguishable from a perfectly calibrated one: {facts}{_room(measured)}."
+            told = "the model is indistinguishable from a perfectly calibrated one"
+            return f"{rows} {told} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
+
+
+def _listed(names: list[str]) -> str:
+    words = [TESTS.get(name) or METRICS[name].title for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _alone(measured: Measured) -> str:
+    """Name the readings that each alone would reject calibration at 5%, where no test does after the correction."""
+    if measured.n < LEAST_ROWS:
+        return ""
+    beyond = [name for name, r in measured.readings.items() if r.pvalue <= ALPHA]
+    tests = {"spiegelhalter_pvalue", "ks_pvalue"} & measured.readings.keys()
+    beyond += sorted(name for name in tests if measured.readings[name].value <= ALPHA)
+    if not beyond:
+        return ""
+    lie = "lies" if len(beyond) == 1 else "lie"
+    return f"; read alone, {_listed(beyond)} {lie} beyond what 95 of 100 calibrated models show, as one of many may"
 
 
 def _room(measured: Measured) -> str:
@@ -114,15 +181,17 @@ def _advice(evaluation: Evaluation) -> str:
     if not is_miscalibrated(before):
         return _optional(direction(before) == "too few rows", name, effect, now < was - 0.01 * abs(was))
     if now >= was:
-        return f"{name[0].upper()}{name[1:]} does not help ({effect}): gather more held-out rows, or try another map."
+        name = name[0].upper() + name[1:]
+        return f"{name} does not help ({effect}): gather more held-out rows, or try another calibrator."
     hint = _hint(evaluation)
     match direction(after):
         case "indistinguishable":
-            return f"Apply {name}: what is left is indistinguishable from perfect calibration ({effect}).{hint}"
+            left = f"what is left is indistinguishable from perfect calibration ({effect})"
+            return f"Apply {name}: {left}{_alone(after)}.{hint}"
         case "too few rows":
             return f"Apply {name}: it helps ({effect}); the rows are too few to tell what is left.{hint}"
         case _:
-            return f"Apply {name}: it helps ({effect}), but does not repair all; try another map.{hint}"
+            return f"Apply {name}: it helps ({effect}), but does not repair all; try another calibrator.{hint}"
 
 
 def _without_map(evaluation: Evaluation) -> str:

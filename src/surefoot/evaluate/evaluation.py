@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 
 from surefoot.core.errors import InputError
 from surefoot.core.precision import Zeros
@@ -11,9 +12,10 @@ from surefoot.core.predictions import Predictions
 from surefoot.core.scored import Scored
 from surefoot.core.types import Labels, Probs
 from surefoot.evaluate.remedy import Remedy, find_remedy
-from surefoot.metrics import STANDARD, Reading, measure, observe_reliability
+from surefoot.metrics import STANDARD, Reading, observe_reliability
 from surefoot.metrics.intervals import clopper_pearson
 from surefoot.metrics.reliability import Reliability, zero_in_first
+from surefoot.metrics.uncertainty import Measuring, RowRange
 from surefoot.recalibrate import Auto, Calibrator, find_calibrator
 
 
@@ -42,7 +44,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model measured before and after recalibration on rows that neither training nor the calibrator saw.
+    """A model measured before and after recalibration on rows that the calibrator did not see.
 
     Attributes:
         method: the calibrator's name.
@@ -84,11 +86,17 @@ def curve_of(tally: Reliability) -> ReliabilityCurve:
     return ReliabilityCurve(*lists)  # type: ignore[arg-type]
 
 
-def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0) -> Measured:
-    """Read the standard metrics, with intervals and floors, and the curve."""
-    readings = measure([(probs, labels)], STANDARD, seed=seed)
+def measure_all(probs: Probs | Scored, labels: Labels, seed: int = 0, rows: RowRange | None = None) -> Measured:
+    """Read the standard metrics, with intervals and floors, and the curve.
+
+    Arguments:
+        rows: which rows of a table these are: what is drawn for a row depends on its number in the table, so that
+            `surefoot measure --split test` gives the same numbers.
+    """
+    state = Measuring(STANDARD, seed=seed)
+    state.add(probs, labels, rows)
     n, k = probs.shape
-    return Measured(n, k, readings, curve_of(observe_reliability(probs, labels)))
+    return Measured(n, k, state.readings(), curve_of(observe_reliability(probs, labels)))
 
 
 def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -> tuple[Predictions, Predictions]:
@@ -100,19 +108,28 @@ def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -
     Raises:
         InputError: the two tables differ in classes, or a table has too few rows or lacks one of the parts.
     """
+    if calibration is not None and calibration.k != table.k:
+        raise InputError(f"the calibration table has {calibration.k} classes, the table to measure {table.k}")
+    measured = measured_rows(table, calibration, seed)
+    if calibration is None:
+        calibration = table.rows(~measured) if table.split is None else table.part("validation")
+    return calibration, table if measured.all() else table.rows(measured)
+
+
+def measured_rows(table: Predictions, calibration: Predictions | None = None, seed: int = 0) -> Bool[np.ndarray, " n"]:
+    """Say which rows of a table are measured: `divide` has the rule."""
     if calibration is not None:
-        if calibration.k != table.k:
-            raise InputError(f"the calibration table has {calibration.k} classes, the table to measure {table.k}")
-        tested = table.part("test") if "test" in table.parts else table
-        return (calibration.part("validation") if "validation" in calibration.parts else calibration), tested
+        return table.split == "test" if "test" in table.parts else np.ones(table.n, dtype=bool)
     if table.split is not None:
         if not {"validation", "test"} <= set(table.parts):
             raise InputError(f"a split needs the parts validation and test, got {', '.join(table.parts)}")
-        return table.part("validation"), table.part("test")
+        return table.split == "test"
     if table.n < 2:
         raise InputError("one row cannot be divided into a part to recalibrate on and a part to measure")
     order = np.random.default_rng(seed).permutation(table.n)
-    return table.rows(np.sort(order[: table.n // 2])), table.rows(np.sort(order[table.n // 2 :]))
+    mask = np.zeros(table.n, dtype=bool)
+    mask[order[table.n // 2 :]] = True
+    return mask
 
 
 def evaluate(
@@ -128,8 +145,9 @@ def evaluate(
     """
     fitted_on, tested = divide(table, calibration, seed)
     calibrator = find_calibrator(method)().fit_table(fitted_on)
-    before = measure_all(tested.scored(), tested.labels, seed)
-    after = measure_all(calibrator.predict_scored(tested.logits()), tested.labels, seed)
+    rows = RowRange(0, table.n, measured_rows(table, calibration, seed))
+    before = measure_all(tested.scored(), tested.labels, seed, rows)
+    after = measure_all(calibrator.predict_scored(tested.logits()), tested.labels, seed, rows)
     temperature = getattr(calibrator, "temperature_", None)
     if isinstance(calibrator, Auto):
         method = calibrator.method_  # what was chosen is what was done

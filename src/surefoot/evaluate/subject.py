@@ -16,6 +16,25 @@ TRAINED_L1 = 1e-4  # of the network that is trained here: little enough to cost 
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Where the rows are from, in words, and whether it is known that the network was not trained on them."""
+
+    test: str
+    calibration: str
+    unseen: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Say it."""
+        known = (
+            "that neither training nor the calibrator saw"
+            if self.unseen
+            else "that the calibrator did not see; whether the network was trained on them is not known"
+        )
+        return f"Measured on {self.test}, rows {known}; the calibrator was learnt on {self.calibration}."
+
+
+@dataclass(frozen=True)
 class Subject:
     """A network, the rows to learn its calibrator on, those to measure, and what it is called."""
 
@@ -23,6 +42,7 @@ class Subject:
     validation: Inputs
     test: Inputs
     name: str
+    rows: Rows
     class_names: tuple[str, ...] | None = None
 
     @property
@@ -41,9 +61,11 @@ def subject_of_files(network: Path, images: Path, calibration: Path | None, out:
     test = read_labelled(images, dtype=np.float32, grouped=True)
     if calibration is None:
         validation, test = _halves(test, seed)
+        rows = Rows(f"one half of {images}", f"the other half of {images}")
     else:
         validation = read_labelled(calibration, dtype=np.float32, grouped=True)
-    return Subject(_as_onnx(network, out), validation, test, _name_of(network))
+        rows = Rows(str(images), str(calibration))
+    return Subject(_as_onnx(network, out), validation, test, _name_of(network), rows)
 
 
 def subject_of_data(
@@ -53,7 +75,8 @@ def subject_of_data(
     from surefoot.data import load_data  # noqa: PLC0415  (scikit-learn, which files of one's own do not need)
     from surefoot.train import cells, find_recipe, run_cell  # noqa: PLC0415  (an extra, which .onnx files do not need)
 
-    rows = load_data(data, 0, folder)
+    loaded = load_data(data, 0, folder)
+    rows = Rows(f"the test part of the data set {data}", "its validation part", unseen=network is None)
     if network is None:
         step(f"training on {data}")
         model = "mlp" if data == "digits" else "small-cnn"
@@ -65,10 +88,10 @@ def subject_of_data(
     else:
         name = f"{_name_of(network)} on {data}"
     parts = []
-    for part in (rows.validation, rows.test):
-        x = rows.prepare(torch.as_tensor(part.x)).float().numpy()
+    for part in (loaded.validation, loaded.test):
+        x = loaded.prepare(torch.as_tensor(part.x)).float().numpy()
         parts.append(Inputs(x, part.y.numpy().astype(np.int64)))
-    return Subject(_as_onnx(network, out), parts[0], parts[1], name, rows.class_names)
+    return Subject(_as_onnx(network, out), parts[0], parts[1], name, rows, loaded.class_names)
 
 
 def _name_of(network: Path) -> str:

@@ -16,7 +16,7 @@ def same_operations(first: Graph, second: Graph) -> bool:
 
 
 def _same(first: Op, second: Op) -> bool:
-    one, two = vars(first), vars(second)
+    one, two = ({name: v for name, v in vars(op).items() if name[0] != "_"} for op in (first, second))  # not its caches
     return one.keys() == two.keys() and all(
         torch.equal(value, two[name])
         if isinstance(value, Tensor) and isinstance(two[name], Tensor)

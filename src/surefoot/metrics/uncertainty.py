@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import stats
 
 from surefoot.core.checks import check_labels
 from surefoot.core.errors import InputError
@@ -43,6 +44,8 @@ class Reading:
         floor: the mean reading of a perfectly calibrated model with the same probabilities and number of rows.
         floor_high: the 95th percentile of that: 5% of the readings of such a model lie above it, or fewer.
         note: why there is no interval; None where there is one, or none was asked for.
+        pvalue: how often such a model reads as much, by chance; NaN for readings that are not best when low. At most
+            0.05 where, and only where, the reading is above `floor_high`.
     """
 
     value: float
@@ -51,6 +54,7 @@ class Reading:
     floor: float = math.nan
     floor_high: float = math.nan
     note: str | None = None
+    pvalue: float = math.nan
 
 
 def uniforms(seed: Sequence[int], start: int, n: int) -> Float[np.ndarray, " n"]:
@@ -267,7 +271,10 @@ class Measuring:
         if math.isclose(value, beyond, rel_tol=1e-9, abs_tol=1e-12):  # the same sum, added up in another order
             beyond = value
         floor = float(chance.mean())  # NaN where a draw has no reading
-        return Reading(value, low, high, floor, math.nan if math.isnan(floor) else beyond, note)
+        if math.isnan(floor):
+            return Reading(value, low, high, floor, math.nan, note)
+        pvalue = _pvalue(value, chance) if metric.better == "lower" else math.nan
+        return Reading(value, low, high, floor, beyond, note, pvalue)
 
     def _interval(
         self, metric: Metric, tally: Tally, value: float, drawn: Replicates | None
@@ -291,6 +298,23 @@ class Measuring:
         else:
             low, high = np.clip(interval(value, drawn), *metric.span)
         return float(low), float(high), None
+
+
+def _pvalue(value: float, chance: np.ndarray) -> float:
+    """Compute how often a calibrated model reads at least `value`, given drawn readings of such a model.
+
+    By rank among m draws. Above all of them that is 1 / (m + 1), and Student's t of one draw more may say less: on
+    square roots, for readings of chance have a long upper tail.
+    """
+    draws = len(chance)
+    as_much = int((chance >= value - max(1e-9 * abs(value), 1e-12)).sum())  # equal sums, added up in another order
+    by_rank = (1 + as_much) / (1 + draws)
+    if as_much:
+        return by_rank
+    roots = np.sqrt(np.maximum(chance, 0))
+    width = float(roots.std(ddof=1)) * math.sqrt(1 + 1 / draws)
+    far = (math.sqrt(max(value, 0.0)) - float(roots.mean())) / width if width > 0 else math.inf
+    return min(by_rank, float(stats.t.sf(far, draws - 1)))
 
 
 def measure(

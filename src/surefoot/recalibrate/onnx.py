@@ -418,7 +418,7 @@ def _runner(network: onnx.ModelProto) -> Callable[[dict[str, np.ndarray]], Any]:
     onnxruntime = _runtime()
     if onnxruntime is None:
         reference = ReferenceEvaluator(network)
-        return lambda given: list(reference.run(None, given))[0]
+        return lambda given: next(iter(reference.run(None, given)))
     try:
         session = _session(onnxruntime, network)
     except Exception as error:
@@ -482,6 +482,15 @@ def _finished(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
     model.ir_version = 10
     onnx.checker.check_model(model)
     return model
+
+
+def batch_words(model: onnx.ModelProto) -> str:
+    """Say how many inputs at once a graph takes: any number only where its first dimension is free."""
+    first = model.graph.input[0].type.tensor_type.shape.dim[:1]
+    if first and first[0].HasField("dim_value") and first[0].dim_value > 0:
+        size = first[0].dim_value
+        return f"takes {size} input{'s' if size > 1 else ''} at a time, as the network does"
+    return "takes any number of inputs at a time"
 
 
 def save_onnx(model: onnx.ModelProto, path: Path | str) -> None:

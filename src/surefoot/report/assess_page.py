@@ -1,7 +1,6 @@
 """The page, the JSON and the model card of an assessment."""
 
 import json
-import math
 from pathlib import Path
 
 from surefoot.core.files import write_json, write_text
@@ -9,8 +8,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.evaluate.assessment import Assessment, fitted_temperature, rows_for_page
 from surefoot.evaluate.diagnosis import percent
 from surefoot.metrics import METRICS
-from surefoot.report.page import render
-from surefoot.report.readings import show, show_interval
+from surefoot.report.page import reading_cells, render
 
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 
@@ -21,18 +19,8 @@ def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -
     write_json(folder / "assessment.json", found)
     sample = rows_for_page(predictions)
     rows = {**sample, "fitted": fitted_temperature(predictions)}
-    before, after = made.evaluation.before.readings, made.evaluation.after.readings
-    readings = [
-        (
-            METRICS[name].title,
-            show(name, before[name].value),
-            show_interval(name, before[name]),
-            show(name, after[name].value),
-            "" if math.isnan(before[name].floor) else show(name, before[name].floor),
-        )
-        for name in SHOWN
-        if name in before
-    ]
+    before, after = made.evaluation.before, made.evaluation.after
+    readings = [reading_cells(name, before, after) for name in SHOWN if name in before.readings]
     parts = [
         (title, [(p.name, p.n, percent(p.confidence), percent(p.accuracy), percent(p.low), percent(p.high), p.gap > 0)
                  for p in some[:8]])
@@ -74,26 +62,25 @@ def model_card(made: Assessment) -> str:
         *metrics,
         "---",
     ]
+    calibrated = f"`calibrated.onnx` (the network and its calibrator; it {made.serving}), " if made.serving else ""
     body = [
         f"# {made.title}",
         "",
         made.paragraph,
         "",
-        f"Map: {made.why or made.evaluation.method}",
+        f"Calibrator: {made.why or made.evaluation.method}",
         "",
-        "| | as it is | after the calibrator | a calibrated model would show |",
-        "|---|---|---|---|",
+        "| | as it is | 95% interval | a calibrated one would show | after the calibrator | 95% interval "
+        "| a calibrated one would show |",
+        "|" + "---|" * 7,
     ]
-    for name in SHOWN:
-        if name in before.readings:
-            floor = before.readings[name].floor
-            cells = [show(name, m.readings[name].value) for m in (before, after)]
-            last = "" if math.isnan(floor) else show(name, floor)
-            body.append(f"| {METRICS[name].title} | {cells[0]} | {cells[1]} | {last} |")
+    cells = [reading_cells(name, before, after) for name in SHOWN if name in before.readings]
+    body += [f"| {' | '.join(row)} |" for row in cells]
     body += [
         "",
-        f"Measured on {before.n:,} rows that neither training nor the calibrator saw. Files: `calibrated.onnx` (the",
-        "network and its calibrator), `map.json`, `small.onnx` (the same answers, fewer units),",
+        f"{before.n:,} rows. {made.rows.sentence}",
+        "",
+        f"Files: {calibrated}`map.json`, `small.onnx` (the same answers, fewer units),",
         "`report.html`, `assessment.json`.",
         "",
         "## What this cannot tell",

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from surefoot.core.plain import plain
 from surefoot.evaluate.certified import Radius, Shown
 from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
@@ -15,25 +17,45 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
         for name, words in (
             ("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("brier", "Brier score"), ("ece", "ECE")
         )
+        if len(radii) > 1  # one radius is no curve: the sentence says it
     ]  # fmt: skip
     images = []
     for s in shown:
-        figures = [picture(s.image, "the image"), bars(s), outputs(s)]
-        if s.other is not None:
-            figures.insert(1, picture(s.other, "the counterexample"))
+        figures = [bars(s), outputs(s)]
+        if s.image.ndim == 3 and min(s.image.shape[1:]) > 1:  # flat inputs are no pictures
+            others = [] if s.other is None else [picture(s.other, "the counterexample")]
+            figures = [picture(s.image, "the image"), *others, *figures]
         if s.sets:
             figures.append(wrong(s))
         drawn = [html_of(figure, f"image-{s.number}-{i}") for i, figure in enumerate(figures)]
-        low, high = s.certified.confidence
-        verdict = s.answer["verdict"].capitalize()
-        sentence = f"{verdict}. Confidence in class {s.certified.label} stays between {low:.1%} and {high:.1%}."
-        images.append((f"image {s.number}, class {s.label}", sentence, drawn))
+        images.append((f"image {s.number}, true class {s.label}", sentence_of(s), drawn))
     last = radii[-1]
-    sentences = [
-        f"At radius {last.eps:.4g} accuracy is certainly between {last.summary.accuracy[0]:.1%} and "
-        f"{last.summary.accuracy[1]:.1%}, mean confidence between {last.summary.mean_confidence[0]:.1%} and "
-        f"{last.summary.mean_confidence[1]:.1%}."
-    ]
+    words = ("accuracy", "mean confidence", "the Brier score", "ECE")
+    pairs = (last.summary.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
+    told = [f"{word} between {_end(word, a)} and {_end(word, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
+    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(told)}."]
     sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
+
+
+def _end(word: str, value: float) -> str:
+    return f"{value:.4f}" if word == "the Brier score" else f"{value:.1%}"
+
+
+def sentence_of(shown: Shown) -> str:
+    """Say of one image whether it keeps its true class, what it is predicted as, and how sure."""
+    verdict, label, certified = shown.answer["verdict"], shown.label, shown.certified
+    low, high = certified.confidence
+    own = f"over the region the probability of class {certified.label} lies between {low:.1%} and {high:.1%}"
+    if certified.label != label:
+        return f"Predicted as class {certified.label}, though its class is {label}; {own}."
+    match verdict:
+        case "holds":
+            every = f"Every input of the region is predicted as class {label}"
+            return f"{every}, with a confidence of {low:.1%} to {high:.1%}."
+        case "violated":
+            to = int(np.argmax(shown.answer["output"]))
+            return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {own}."
+        case _:
+            return f"Predicted as class {label}; whether every input of the region is, was not decided; {own}."

@@ -1,7 +1,6 @@
 """The HTML page: one file, no network, readable in the dark and on a phone."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.evaluate.training_log import TrainingLog, sentences_of
 from surefoot.metrics import METRICS
 from surefoot.report.figures import AFTER, BEFORE, figure_of, training_figures
-from surefoot.report.readings import show, show_interval
+from surefoot.report.readings import show, show_floor, show_interval
 from surefoot.report.tables import footnote, format_floors, format_temperature, format_value
 
 _COLUMN_TITLES = {"error": "error"} | {c: METRICS[c].title for c in COLUMNS if c != "error"}
@@ -33,7 +32,7 @@ class _Section:
     direction: str
     sentences: tuple[str, ...]
     figures: list[str]
-    readings: list[tuple[str, str, str, str, str]]
+    readings: list[tuple[str, ...]]
 
 
 def write_page(
@@ -88,7 +87,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
         html_of(figure_of(measured.curve, title, colour), f"figure-{number}-{stage}")
         for stage, (measured, title, colour) in enumerate(stages)
     ]
-    readings = [_reading(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
+    readings = [reading_cells(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
     sentences = (
         diagnosis(evaluation.before),
         advice(evaluation),
@@ -97,13 +96,12 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
     return _Section(evaluation.title, direction(evaluation.before), sentences, figures, readings)
 
 
-def _reading(name: str, before: Measured, after: Measured) -> tuple[str, str, str, str, str]:
-    def cell(measured: Measured) -> tuple[str, str]:
-        r = measured.readings[name]
-        return show(name, r.value), show_interval(name, r)
-
-    floor = before.readings[name].floor
-    return METRICS[name].title, *cell(before), cell(after)[0], "" if math.isnan(floor) else show(name, floor)
+def reading_cells(name: str, before: Measured, after: Measured) -> tuple[str, ...]:
+    """Return a metric's title, and before and after the calibrator its value, interval and own noise floor."""
+    readings = [measured.readings[name] for measured in (before, after)]
+    never = METRICS[name].interval == "none"  # words in every such row would make the table too wide
+    cells = [(show(name, r.value), "–" if never else show_interval(name, r), show_floor(name, r)) for r in readings]
+    return METRICS[name].title, *cells[0], *cells[1]
 
 
 def _stages(comparison: Comparison) -> list[tuple[str, list[tuple[str, list[tuple[str, bool]], str]], list[str]]]:

@@ -44,6 +44,31 @@ def show_interval(name: str, reading: Reading) -> str:
     return f"{show(name, reading.low)} to {show(name, reading.high)}"
 
 
+def show_floor(name: str, reading: Reading) -> str:
+    """Format the noise floor of a reading, with no more digits than so few draws are good for; a dash for none."""
+    if math.isnan(reading.floor):
+        return "–"
+    floor, high = (_rounded(name, x, reading) for x in (reading.floor, reading.floor_high))
+    if reading.floor > reading.floor_high:  # rare errors raise the mean above the 95th percentile
+        return f"≤ {high} (95%; mean {floor})"
+    return f"{floor} (≤ {high})"
+
+
+def _rounded(name: str, value: float, reading: Reading) -> str:
+    """Format a floor to two significant digits, or, where that is more, to the first digit of its scatter."""
+    scale = 100 if name in IN_PERCENT else 1
+    scatter = scale * abs(reading.floor_high - reading.floor) / 1.645
+    usual = 2 if name in IN_PERCENT else 4
+    places = min(_places(scatter, 1), usual) if scatter else 0
+    places = max(places, _places(scale * value, 2), 0)
+    return f"{scale * value:.{min(places, 9)}f}" + ("%" if scale == 100 else "")
+
+
+def _places(x: float, significant: int) -> int:
+    """Return how many decimals show so many significant digits."""
+    return significant - 1 - math.floor(math.log10(abs(x))) if x and math.isfinite(x) else 0
+
+
 def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
     """Lay out readings with their intervals and floors."""
     table = Table(title=title, title_justify="left")
@@ -51,7 +76,7 @@ def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for name, reading in readings.items():
         table.add_row(
-            METRICS[name].title, show(name, reading.value), show_interval(name, reading), _floor(name, reading)
+            METRICS[name].title, show(name, reading.value), show_interval(name, reading), show_floor(name, reading)
         )
     return table
 
@@ -72,11 +97,3 @@ def groups_table(groups: Mapping[str, Group], by: str) -> Table:
         cells = [show(m, group.readings[m].value) for m in shown]
         table.add_row(name or "all", f"{group.n:,}", *cells)
     return table
-
-
-def _floor(name: str, r: Reading) -> str:
-    if math.isnan(r.floor):
-        return "–"
-    if r.floor > r.floor_high:  # rare errors raise the mean above the 95th percentile
-        return f"≤ {show(name, r.floor_high)} (95%; mean {show(name, r.floor)})"
-    return f"{show(name, r.floor)} (≤ {show(name, r.floor_high)})"

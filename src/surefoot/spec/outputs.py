@@ -88,6 +88,14 @@ def of_logits(query: Query, link: Link) -> OfLogits:
     return OfLogits(tuple(sets), None if never == math.inf else never)
 
 
+def no_certificate_of_thresholds(link: Link) -> str:
+    """Say of which properties no certificate speaks."""
+    return (
+        f"no certificate speaks of a threshold of {_named(link)}, such as the property has: only of comparisons of two "
+        "outputs"
+    )
+
+
 def comparisons_of_logits(query: Query, link: Link) -> Query | None:
     """Rewrite a query whose conditions are comparisons; None where no output can be unsafe. What certificates speak of.
 
@@ -98,10 +106,7 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
         return query
     found = of_logits(query, link)
     if any(asked.thresholds for asked in found.sets):
-        raise InputError(
-            f"no certificate speaks of a threshold of {_named(link)}, such as the property has: only of comparisons "
-            "of two outputs"
-        )
+        raise InputError(no_certificate_of_thresholds(link))
     if not found.sets:
         return None
     return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.constraints)

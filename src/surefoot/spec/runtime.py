@@ -9,7 +9,7 @@ import torch
 from onnx import helper
 
 from surefoot.core.deadline import tick
-from surefoot.core.errors import InputError, MissingExtra
+from surefoot.core.errors import InputError, MissingExtra, pip_install
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import output_of
 
@@ -41,7 +41,7 @@ def session_of(source: bytes | str) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
-        raise MissingExtra("replaying counterexamples needs ONNX Runtime: pip install 'surefoot[verify]'") from error
+        raise MissingExtra(f"replaying counterexamples needs ONNX Runtime: {pip_install('verify')}") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1

@@ -57,8 +57,9 @@ def certify(network: Network, region: Region, calibrator: Calibrator | None = No
     """Bound the recalibrated probabilities of every class over a region.
 
     The map's first affine step (temperature, vector, matrix) is appended to the network, so that it is bounded whole;
-    the rest travels as bounds on differences and boxes (`enclose`). The upper end of the confidence, whose logarithm's
-    opposite is convex, is improved by cutting planes: each tangent is one more linear bound, sound by itself.
+    the rest travels as bounds on differences and boxes (`enclose`), an affine step behind a log-softmax too. The upper
+    end of the confidence, whose logarithm's opposite is convex, is improved by cutting planes: each tangent is one more
+    linear bound, sound by itself.
 
     Raises:
         InputError: a calibrator of another number of classes, or one without bounds.
@@ -83,7 +84,10 @@ def certify(network: Network, region: Region, calibrator: Calibrator | None = No
     for (i, j), low in zip(pairs, bounds.lower(rows), strict=True):
         upper[i, j] = -low
     label = int(apply(steps, bounds.centre[None])[0].argmax())
-    box = enclose(steps, Differences(upper))
+    try:
+        box = enclose(steps, Differences(upper))
+    except InputError as error:
+        raise InputError(f"{type(calibrator).__name__}: {error}") from error
     if len(steps) == 1 and isinstance(steps[0], Softmax):
         box = bounds.tightened(box, label, upper)
     stays = bool((np.delete(box.upper, label) < box.lower[label]).all())

@@ -1,9 +1,9 @@
 """What a fitted calibrator makes of logits that are known only within bounds.
 
 Bounds travel as one of two things, after the domain of what they bound: upper bounds on all differences of logits
-(softmax sees nothing else), or a box of scores. Each step of a calibrator takes one to the other; the ends are let out
-by far more than its arithmetic rounds. A bound that is no number (infinite ones were subtracted) is no bound: it is let
-go.
+(softmax sees nothing else; behind a log-softmax, also bounds on each logit), or a box of scores. Each step of a
+calibrator takes one to the other; the ends are let out by far more than its arithmetic rounds. A bound that is no
+number (infinite ones were subtracted) is no bound: it is let go.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ _LEAST = 2.0**-53  # scores nearer to 0 or 1 than this count as this far away (`
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """upper[i, j] >= z_i - z_j."""
+    """upper[i, j] >= z_i - z_j; and between what each z_i lies, where that is known."""
 
     upper: Float[np.ndarray, "k k"]
+    each: "tuple[Float[np.ndarray, ' k'], Float[np.ndarray, ' k']] | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,14 @@ def enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
 
     Raises:
         InputError: steps that are no calibrator of what is given (`check_steps`), a temperature that depends on the
-        row, or an
-            affine map of several weights: append it to the network, where it is bounded whole.
+            row, or an affine step of several weights on logits of which only differences are known: append it to the
+            network, where it is bounded whole.
     """
     is_logits = isinstance(known, Differences)
     k = len(known.upper)
     check_steps(steps, k, Domain.LOGITS if is_logits else Domain.PROBABILITIES)
     with np.errstate(all="ignore"):
-        return _enclose(steps, _cleared(known.upper) if isinstance(known, Differences) else known)
+        return _enclose(steps, _cleared(known.upper, known.each) if isinstance(known, Differences) else known)
 
 
 def _enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
@@ -85,15 +86,18 @@ def _through(step: Step, known: Enclosed) -> Enclosed:
 def _of_logits(step: Step, known: Differences) -> Enclosed:
     match step:
         case Affine():
-            return _scaled(step, known)
+            return _affine(step, known)
         case Softmax():
             return _softmax(known)
         case LogSoftmax():
-            return known
+            return _log_softmax(known)
         case InverseFocal():
             return _undone(step, known)
         case RowTemperature():
-            raise InputError("a temperature that depends on the row has no certified bounds; take another map")
+            raise InputError(
+                "a temperature that depends on the row has no certified bounds: learn another calibrator, such as "
+                "`surefoot recalibrate --method temperature`"
+            )
         case Mix():
             return _mixed(step, known)
         case Curves() | TopCurve() | Normalise() | Reweigh():
@@ -135,26 +139,79 @@ def _out(low: np.ndarray, high: np.ndarray) -> ProbabilityBox:
     return ProbabilityBox(np.clip(low - spare, 0, 1), np.clip(high + spare, 0, 1))
 
 
-def _cleared(upper: np.ndarray) -> Differences:
-    """Return bounds on differences; what is no number bounds nothing, and a logit does not differ from itself."""
+def _cleared(upper: np.ndarray, each: tuple[np.ndarray, np.ndarray] | None = None) -> Differences:
+    """Return bounds on logits; what is no number bounds nothing, and a logit does not differ from itself."""
     upper = np.where(np.isnan(upper), np.inf, upper)
     np.fill_diagonal(upper, 0.0)
-    return Differences(upper)
+    if each is None:
+        return Differences(upper)
+    low, high = each
+    return Differences(upper, (np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)))
+
+
+def _affine(step: Affine, known: Differences) -> Differences:
+    """One factor, and biases: exact. Several: by intervals, which each logit must have."""
+    if not step.weight.ndim:
+        return _scaled(step, known)
+    if known.each is None:
+        raise InputError(
+            "an affine step of several weights must be the calibrator's first, or follow a log-softmax: append it to "
+            "the network"
+        )
+    low, high = known.each
+    k, top = len(low), int(np.argmax(low))
+    weight = step.weight if step.weight.ndim == 2 else np.diag(step.weight)
+    bias = np.broadcast_to(step.bias, (k,))
+    above, below = known.upper[:, top], -known.upper[top]  # between these lies z - z_top
+    largest, farthest = (np.maximum(np.abs(a), np.abs(z)) for a, z in ((low, high), (below, above)))
+    lost = step_error(4, float(k + 8))
+    size = _sums(magnitude(weight), magnitude(largest)) + np.abs(bias)
+    through_top = size + _sums(magnitude(weight), magnitude(farthest) + magnitude(largest[top]))
+    upper = np.zeros((k, k))
+    for i in range(k):  # sum_m c_m z_m, by each z_m; and by each z_m - z_top, with z_top times the sum of c
+        c = weight[i] - weight
+        each = _sums(np.maximum(c, 0), high) + _sums(np.minimum(c, 0), low)
+        apart = _sums(np.maximum(c, 0), above) + _sums(np.minimum(c, 0), below)
+        total = c.sum(1)
+        apart += np.maximum(_times(total, low[top]), _times(total, high[top]))
+        pays = each + lost * (size[i] + size), apart + lost * (through_top[i] + through_top)
+        upper[i] = np.fmin(*pays) + bias[i] - bias
+    least = _sums(np.maximum(weight, 0), low) + _sums(np.minimum(weight, 0), high) + bias - lost * size
+    most = _sums(np.maximum(weight, 0), high) + _sums(np.minimum(weight, 0), low) + bias + lost * size
+    return _cleared(upper, (least, most))
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Multiply; what is multiplied by 0 is 0, be it ever so large."""
+    return np.where(a == 0, 0.0, a * b)
+
+
+def _sums(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the products of each row with the values, added up."""
+    return _times(weight, values).sum(1)
+
+
+def _log_softmax(known: Differences) -> Differences:
+    """Bound log p_j = -log sum_i exp(z_i - z_j), each difference used once; differences stay."""
+    low = -np.asarray(logsumexp(known.upper, axis=0))
+    high = -np.asarray(logsumexp(-known.upper, axis=1))
+    return _cleared(known.upper, (_let_out(low, -1), np.minimum(_let_out(high, 1), 0.0)))
 
 
 def _scaled(step: Affine, known: Differences) -> Differences:
-    """One factor, and biases: exact. Several belong to the network, where they are bounded whole."""
-    if step.weight.ndim:
-        raise InputError(
-            "an affine map of several weights must be the calibrator's first step: append it to the network"
-        )
+    """Take all logits by one factor."""
     factor = float(step.weight)
     upper = known.upper if factor > 0 else known.upper.T  # z_j - z_i, where the factor turns it round
     moved = abs(factor) * upper if factor else np.zeros_like(upper)
     bias = np.broadcast_to(step.bias, (len(upper),))
     size = magnitude(step.weight) * magnitude(upper) + np.abs(bias)[:, None] + np.abs(bias)[None]
     size = size if factor else np.where(np.isfinite(size), size, np.abs(bias)[:, None] + np.abs(bias)[None])
-    return _cleared(moved + (bias[:, None] - bias[None]) + step_error(4, size))
+    each = None
+    if known.each is not None:
+        ends = np.sort(np.stack([_times(step.weight, end) for end in known.each]), axis=0) + bias
+        slack = step_error(4, np.abs(ends) + np.abs(bias))
+        each = ends[0] - slack[0], ends[1] + slack[1]
+    return _cleared(moved + (bias[:, None] - bias[None]) + step_error(4, size), each)
 
 
 def _softmax(known: Differences) -> ProbabilityBox:
@@ -184,7 +241,7 @@ def _undone(step: InverseFocal, known: Differences) -> Differences:
         )
         low = np.where(here, np.minimum(low, _let_out(_undone_at(one, _let_out(a, -1)), -1)), low)
         high = np.where(here, np.maximum(high, _let_out(_undone_at(one, _let_out(b, 1)), 1)), high)
-    return _cleared(high[:, None] - low[None])
+    return _cleared(high[:, None] - low[None], (low, high))
 
 
 def _let_out(x: np.ndarray, sign: float) -> np.ndarray:

@@ -16,6 +16,7 @@ from surefoot.proof.certificate import Proof
 from surefoot.reach.crown import lower_bounds, relax, tighten_all, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.opening import see_agreement_within
+from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.vnnlib import read_vnnlib
@@ -76,6 +77,18 @@ def read_property(path: Path | str, network: Network) -> list[Query]:
     queries = read_vnnlib(path, network.inputs, network.outputs)
     see_agreement_within(network.whole, network.run, [(query.lower, query.upper) for query in queries])
     return queries
+
+
+def beyond_certificates(queries: Sequence[Query], network: Network) -> str | None:
+    """Say why no certificate speaks of a property, whatever the answer; None where one can."""
+    if not all(query.has_exact_weights for query in queries):
+        return "the property has weights of more digits than float64 holds: no certificate speaks of it"
+    for query in queries:
+        if network.link == "identity":
+            break
+        if any(conditions.thresholds for conditions in of_logits(query, network.link).sets):
+            return no_certificate_of_thresholds(network.link)
+    return None
 
 
 def answer_all(
