@@ -14,10 +14,14 @@ from surefoot.core import native
 # The kernels for GPUs run on this processor, one program after the other: read by triton when it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# Shapes are types; here, and only here, they are checked on every call.
-install_import_hook(
-    ["surefoot.losses", "surefoot.metrics", "surefoot.recalibrate", "surefoot.models"], "typecheck.check"
-)
+# Shapes are types; here, and only here, they are checked on every call. Not those of operations, boxes and passes of
+# bounds: these are called so often on small values that the tests of networks would take half as long again.
+CHECKED = (
+    "losses", "metrics", "recalibrate", "models", "sets", "verify", "compress",
+    "reach.stars", "reach.curvature", "reach.alpha_crown", "reach.input_constraints",
+    "spec.exact", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay", "spec.runtime",
+)  # fmt: skip
+install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000)

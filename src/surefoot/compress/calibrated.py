@@ -1,6 +1,7 @@
 """What a difference of logits can do to calibrated confidences, after any calibrator that has bounds."""
 
 import numpy as np
+from jaxtyping import Float
 
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import ELEMENTARY, formula_error, softmax_change, sum_error
@@ -9,7 +10,7 @@ from surefoot.recalibrate.steps import Affine, Softmax, apply
 from surefoot.verify.enclose import Differences, enclose
 
 
-def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
+def everywhere(calibrator: Calibrator, bound: Float[np.ndarray, " k"]) -> float | None:
     """Bound the change of any calibrated probability, for every input, where logits change by at most `bound` (k,).
 
     |W| bound is that of the calibrator's logits, and tanh(eps / 2) that of a softmax. None for calibrators that are
@@ -28,7 +29,9 @@ def everywhere(calibrator: Calibrator, bound: np.ndarray) -> float | None:
             return None
 
 
-def at(calibrator: Calibrator, logits: np.ndarray, bound: np.ndarray) -> np.ndarray:
+def at(
+    calibrator: Calibrator, logits: Float[np.ndarray, "n k"], bound: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " n"]:
     """Bound the change of every calibrated probability at each of some logits (n, k), (n,).
 
     Property: sound, for logits that change by at most `bound` (k,).

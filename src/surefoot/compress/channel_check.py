@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.compress.channels import ChannelMap, channels_of, combined, elements, is_depthwise, is_plain
@@ -60,8 +61,8 @@ class _Side:
     node: Node
     other: Node
     match: ChannelMap
-    size: Tensor  # (1, *shape)
-    kept: Tensor  # (1, *other shape)
+    size: Float[Tensor, " 1 *shape"]
+    kept: Float[Tensor, " 1 *other"]
 
     @property
     def found(self) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from surefoot.compress.channel_check import mapped_difference
@@ -53,7 +54,7 @@ class Equality:
     difference of any probability of their softmax: tanh(eps / 2) for eps in the logits.
     """
 
-    bound: np.ndarray
+    bound: Float[np.ndarray, " k"]
     met: float
     input: np.ndarray
     other: np.ndarray | None = None
@@ -68,7 +69,7 @@ class Equality:
         """The bound of any softmax probability."""
         return softmax_change(self.largest)
 
-    def same_answer(self, logits: np.ndarray) -> np.ndarray:
+    def same_answer(self, logits: Float[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
         """Say for which of the first's outputs (n, k) the other's largest output is proven to be the same.
 
         Where the two largest are more than the sum of their bounds apart.
@@ -89,8 +90,8 @@ def flat_boxes(found: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
 def equal(
     first: Graph,
     second: Graph,
-    lower: Tensor,
-    upper: Tensor,
+    lower: Float[Tensor, "*shape"],
+    upper: Float[Tensor, "*shape"],
     seconds: float | Patience = 2.0,
     known: Stability | None = None,
     forms_alone: bool = False,
@@ -130,7 +131,9 @@ def equal(
     return searched(first, second, lower, upper, search.bound, constraints, until)
 
 
-def rounding_of_reading(graphs: tuple[Graph, Graph], lower: Tensor, upper: Tensor) -> np.ndarray:
+def rounding_of_reading(
+    graphs: tuple[Graph, Graph], lower: Float[Tensor, "*shape"], upper: Float[Tensor, "*shape"]
+) -> Float[np.ndarray, " k"]:
     """Bound how much of the two files' difference is due to constants that reading rounded, for each output."""
     region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
     graphs = pools_as_relus(graphs[0].to(torch.float64)), pools_as_relus(graphs[1].to(torch.float64))
@@ -218,8 +221,8 @@ class _Search:
 def within(
     first: Graph,
     second: Graph,
-    lower: Tensor,
-    upper: Tensor,
+    lower: Float[Tensor, "*shape"],
+    upper: Float[Tensor, "*shape"],
     most: float,
     seconds: float | Deadline,
     run: Runner | None = None,
@@ -270,8 +273,8 @@ def within(
 def within_softmax(
     first: Graph,
     second: Graph,
-    lower: Tensor,
-    upper: Tensor,
+    lower: Float[Tensor, "*shape"],
+    upper: Float[Tensor, "*shape"],
     most: float,
     seconds: float | Deadline,
     run: Runner,
@@ -358,8 +361,8 @@ def _less(most: float, spare: np.ndarray) -> float | None:
 def searched(
     first: Graph,
     second: Graph,
-    lower: Tensor,
-    upper: Tensor,
+    lower: Float[Tensor, "*shape"],
+    upper: Float[Tensor, "*shape"],
     bound: np.ndarray,
     constraints: LinearConstraints | None,
     until: Deadline = NEVER,

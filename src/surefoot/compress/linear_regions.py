@@ -6,10 +6,11 @@ its sign is not the same all over it. A cell is a point, a polytope or a polygon
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import tick
@@ -33,11 +34,11 @@ class LinearRegion:
     its sign.
     """
 
-    weight: np.ndarray  # (k, d)
-    offset: np.ndarray  # (k,)
-    rows: np.ndarray  # (r, d)
-    offsets: np.ndarray  # (r,)
-    signs: np.ndarray  # (r,) 1 active, -1 inactive
+    weight: Float[np.ndarray, "k d"]
+    offset: Float[np.ndarray, " k"]
+    rows: Float[np.ndarray, "r d"]
+    offsets: Float[np.ndarray, " r"]
+    signs: Int[np.ndarray, " r"]  # 1 active, -1 inactive
     cell: "Cell"
 
     def holds(self, x: np.ndarray) -> np.ndarray:
@@ -49,6 +50,7 @@ class LinearRegion:
         return x @ self.weight.T + self.offset
 
 
+@runtime_checkable
 class Cell(Protocol):
     """A part of the input space."""
 

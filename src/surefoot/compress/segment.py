@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,12 +13,12 @@ class Segment:
     `signs` say what each unit is over it: 1 active, -1 inactive, 0 neither. `inputs` (2, d) bound x.
     """
 
-    before: np.ndarray  # (n, d)
-    offset: np.ndarray  # (n,)
-    after: np.ndarray  # (m, n)
-    shift: np.ndarray  # (m,)
+    before: Float[np.ndarray, "n d"]
+    offset: Float[np.ndarray, " n"]
+    after: Float[np.ndarray, "m n"]
+    shift: Float[np.ndarray, " m"]
     signs: np.ndarray  # (n,)
-    inputs: np.ndarray  # (2, d): least and largest values
+    inputs: Float[np.ndarray, "2 d"]  # least and largest values
 
     @property
     def units(self) -> int:

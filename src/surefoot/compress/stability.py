@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.compress.checkpoint import Journal, covers
@@ -42,9 +43,9 @@ SEARCHING = 0.5  # of the work that is left: what one layer's searches may take 
 class LinearConstraints:
     """Linear rows that a domain is cut by, rows x <= bounds over flat inputs x, and an input that satisfies them."""
 
-    rows: np.ndarray  # (r, d)
-    bounds: np.ndarray  # (r,)
-    middle: np.ndarray  # (d,)
+    rows: Float[np.ndarray, "r d"]
+    bounds: Float[np.ndarray, " r"]
+    middle: Float[np.ndarray, " d"]
 
     @staticmethod
     def of(rows: np.ndarray, bounds: np.ndarray, lower: Tensor, upper: Tensor) -> "LinearConstraints":
@@ -72,7 +73,7 @@ class LinearConstraints:
         """Rows and bounds."""
         return torch.from_numpy(self.rows), torch.from_numpy(self.bounds)
 
-    def pulled(self, x: Tensor) -> Tensor:
+    def pulled(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
         """Move inputs (n, *shape) towards the middle until they satisfy the rows."""
         flat = x.flatten(1).numpy()
         room = self.bounds - self.rows @ self.middle  # (r,) not negative, but for rounding
@@ -225,8 +226,12 @@ def stability(
 
 
 def inside(
-    lower: Tensor, upper: Tensor, count: int, seed: int = 0, constraints: LinearConstraints | None = None
-) -> Tensor:
+    lower: Float[Tensor, "*shape"],
+    upper: Float[Tensor, "*shape"],
+    count: int,
+    seed: int = 0,
+    constraints: LinearConstraints | None = None,
+) -> Float[Tensor, " n *shape"]:
     """Return so many inputs of a box, cut or not: some from anywhere, some from its corners, some between."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(count, *lower.shape, generator=generator, dtype=torch.float64)

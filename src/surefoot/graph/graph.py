@@ -6,6 +6,7 @@ from typing import TypeVar, assert_never
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.errors import InputError
@@ -145,7 +146,7 @@ def fold(graph: Graph, x: V, rule: Callable[[Node, list[V]], V]) -> list[V]:
     return values
 
 
-def apply(op: Op, values: Sequence[Tensor]) -> Tensor:
+def apply(op: Op, values: Sequence[Float[Tensor, " n *_"]]) -> Float[Tensor, " n *out"]:
     """Compute one operation on batches (n, *shape): what it means."""
     match op:
         case Affine():
@@ -169,7 +170,7 @@ def apply(op: Op, values: Sequence[Tensor]) -> Tensor:
             assert_never(op)
 
 
-def evaluate(graph: Graph, x: Tensor) -> Tensor:
+def evaluate(graph: Graph, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
     """Compute outputs (n, *output shape) for inputs (n, *input shape), in x's type, which is to be the graph's.
 
     Raises:

@@ -8,11 +8,12 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from surefoot.core.errors import InputError
@@ -21,10 +22,13 @@ from surefoot.core.rounding import magnitude
 Shape: TypeAlias = tuple[int, ...]
 
 
+_M = TypeVar("_M", bound="_Moves")
+
+
 class _Moves:
     """Constants that can change their type: float64 to prove, float32 to search."""
 
-    def to(self, dtype: torch.dtype) -> Self:
+    def to(self: _M, dtype: torch.dtype) -> _M:
         """Return it with every floating-point constant in another type."""
         moved: dict[str, Any] = {}
         for field in fields(self):  # type: ignore[arg-type]
@@ -47,19 +51,19 @@ class Affine(_Moves, ABC):
         """Return the shape of the output."""
 
     @abstractmethod
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Return W x."""
 
     @abstractmethod
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Return |W| x, with `magnitude` for |W|."""
 
     @abstractmethod
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """Return W' a, where the input has the shape `given`."""
 
     @abstractmethod
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Return b, of a shape that is broadcast to (n, *shape); None is 0."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -72,8 +76,8 @@ class Affine(_Moves, ABC):
 class Linear(Affine):
     """x W' + b along the last axis; weight (out, in), b (out,) or None; `rounded` as for `ElementwiseAffine`."""
 
-    weight: Tensor
-    offset: Tensor | None = None
+    weight: Float[Tensor, "out in"]
+    offset: Float[Tensor, " out"] | None = None
     rounded: str = ""
 
     @cached_property
@@ -91,19 +95,19 @@ class Linear(Affine):
             raise InputError(f"a linear layer of {self.weight.shape[1]} inputs was given values of shape {given}")
         return (*given[:-1], self.weight.shape[0])
 
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Multiply."""
         return x @ self.weight.T
 
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Multiply by magnitudes."""
         return x @ self._magnitude.T
 
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """Multiply by the transpose."""
         return a @ self.weight
 
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Give the offset."""
         return self.offset
 
@@ -112,8 +116,8 @@ class Linear(Affine):
 class Conv2d(Affine):
     """A convolution of images (c, h, w); weight (out, c / groups, kh, kw), padding (left, right, top, bottom)."""
 
-    weight: Tensor
-    offset: Tensor | None = None
+    weight: Float[Tensor, "out in height width"]
+    offset: Float[Tensor, " out"] | None = None
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
@@ -150,15 +154,15 @@ class Conv2d(Affine):
             return F.conv2d(x, weight, None, self.stride, (top, left), self.dilation, self.groups)
         return F.conv2d(F.pad(x, self.padding), weight, None, self.stride, 0, self.dilation, self.groups)
 
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Convolve."""
         return self._convolve(x, self.weight)
 
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Convolve with magnitudes."""
         return self._convolve(x, self._magnitude)
 
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """Convolve transposed, then cut the padding off."""
         left, right, top, bottom = self.padding
         sides = (given[1] + top + bottom, given[2] + left + right)
@@ -170,7 +174,7 @@ class Conv2d(Affine):
         x = F.pad(x, (0, spare[1], 0, spare[0]))
         return x[:, :, top : top + given[1], left : left + given[2]]
 
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Give the offset a channel."""
         return None if self.offset is None else self.offset[:, None, None]
 
@@ -183,8 +187,8 @@ class ElementwiseAffine(Affine):
     a few parts in 2^53. It is empty where they are exact.
     """
 
-    scale: Tensor
-    shift: Tensor | None = None
+    scale: Float[Tensor, "..."]
+    shift: Float[Tensor, "..."] | None = None
     rounded: str = ""
 
     @cached_property
@@ -203,19 +207,19 @@ class ElementwiseAffine(Affine):
                 raise InputError(f"constants of shape {tuple(constant.shape)} do not fit values of shape {given}")
         return given
 
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """ElementwiseAffine."""
         return x * self.scale
 
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Scale by magnitudes."""
         return x * self._magnitude
 
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """ElementwiseAffine."""
         return a * self.scale
 
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Give the shift."""
         return self.shift
 
@@ -227,7 +231,7 @@ class Gather(Affine):
     Every movement of data is one of these: transposing, slicing, splitting, padding, flipping.
     """
 
-    index: Tensor
+    index: Int[Tensor, "*out"]
 
     @property
     def terms(self) -> int:
@@ -240,7 +244,7 @@ class Gather(Affine):
             raise InputError(f"element {int(self.index.max())} was asked of values of shape {given}")
         return tuple(self.index.shape)
 
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Gather."""
         index = self.index.flatten()
         taken = x.flatten(1)[:, index.clamp(min=0)]
@@ -248,11 +252,11 @@ class Gather(Affine):
             taken = taken * (index >= 0).to(x.dtype)
         return taken.reshape(-1, *self.index.shape)
 
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Gather: its weights are 1."""
         return self.linear(x)
 
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """Scatter and add."""
         index = self.index.flatten()
         kept = (index >= 0).nonzero().squeeze(1)
@@ -260,7 +264,7 @@ class Gather(Affine):
         x = x.index_add(1, index[kept], a.flatten(1)[:, kept])
         return x.reshape(-1, *given)
 
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Add nothing."""
         return None
 
@@ -282,19 +286,19 @@ class Reshape(Affine):
             raise InputError(f"values of shape {given} cannot take the shape {self.target}")
         return self.target
 
-    def linear(self, x: Tensor) -> Tensor:
+    def linear(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Reshape."""
         return x.reshape(-1, *self.target)
 
-    def absolute(self, x: Tensor) -> Tensor:
+    def absolute(self, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *out"]:
         """Reshape."""
         return self.linear(x)
 
-    def adjoint(self, a: Tensor, given: Shape) -> Tensor:
+    def adjoint(self, a: Float[Tensor, " n *out"], given: Shape) -> Float[Tensor, " n *shape"]:
         """Reshape back."""
         return a.reshape(-1, *given)
 
-    def bias(self) -> Tensor | None:
+    def bias(self) -> Float[Tensor, "*out"] | None:
         """Add nothing."""
         return None
 
@@ -318,7 +322,7 @@ class MaxPool2d(_Moves):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, right, top, bottom
     dilation: tuple[int, int] = (1, 1)
 
-    def windows(self, given: Shape) -> Tensor:
+    def windows(self, given: Shape) -> Int[Tensor, "windows places"]:
         """Return which elements of the flattened image each window holds: (c * oh * ow, kh * kw), -1 for padding."""
         return _windows(self, given)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
@@ -46,12 +47,12 @@ def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
 def optimize_slopes(
     relaxation: Relaxation,
     target: int,
-    rows: Tensor,
+    rows: Float[Tensor, "b s *shape"],
     start: Choice,
     signs: Mapping[int, Tensor],
     iterations: int,
     enough: float = float("inf"),
-) -> tuple[Choice, Tensor]:
+) -> tuple[Choice, Float[Tensor, "b s"]]:
     """Improve slopes, tangents, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (<= 0), else 0.
 
     Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.

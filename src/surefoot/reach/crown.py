@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
@@ -39,11 +40,11 @@ class Relaxation:
 
     graph: Graph
     boxes: list[Box]
-    errors: list[Tensor | None]
-    sizes: list[Tensor | None]  # |W| |x| + |b|, what our own rounding is relative to
+    errors: list[Float[Tensor, " b *shape"] | None]
+    sizes: list[Float[Tensor, " b *shape"] | None]  # |W| |x| + |b|, what our own rounding is relative to
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
-    constraints: tuple[Tensor, Tensor] | None = (
-        None  # rows (r, d) and bounds (r,): inputs are those with rows x <= bounds
+    constraints: tuple[Float[Tensor, "r d"], Float[Tensor, " r"]] | None = (
+        None  # inputs are those with rows x <= bounds
     )
 
     @property
@@ -73,7 +74,7 @@ class Relaxation:
         """Return the places of the ReLUs."""
         return [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
 
-    def unstable(self, at: int) -> Tensor:
+    def unstable(self, at: int) -> Bool[Tensor, " b *shape"]:
         """Return which of the values (b, *shape) entering a ReLU have no certain sign."""
         box = self.boxes[self.graph.nodes[at].inputs[0]]
         return (box.lower < 0) & (box.upper > 0)
@@ -109,7 +110,7 @@ class Trace:
     """What a pass met on its way, for those who choose where to split."""
 
     entering: dict[int, Tensor] = field(default_factory=dict)  # coefficients after each ReLU (b, s, *shape)
-    input: Tensor | None = None  # coefficients of the input (b, s, *shape)
+    input: Float[Tensor, "b s *shape"] | None = None  # coefficients of the input
 
 
 def relax(
@@ -119,7 +120,7 @@ def relax(
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
     multi_neuron: bool = True,
-    constraints: tuple[Tensor, Tensor] | None = None,
+    constraints: tuple[Float[Tensor, "r d"], Float[Tensor, " r"]] | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
@@ -176,11 +177,11 @@ def _size(op: object, inputs: list[Box]) -> Tensor | None:
 def lower_bounds(
     relaxation: Relaxation,
     target: int,
-    rows: Tensor,
+    rows: Float[Tensor, "b s *shape"],
     choice: Choice | None = None,
     trace: Trace | None = None,
     rounded: bool = True,
-) -> Tensor:
+) -> Float[Tensor, "b s"]:
     """Bound rows · (values of node `target`) from below over each region; rows (b, s, *shape), the result (b, s).
 
     Property: sound for any choice, if `rounded` and in float64.
@@ -390,7 +391,7 @@ def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline 
     return _substituted(relaxation, at, box, which, until=until) if len(which) else box
 
 
-def worth_tightening(box: Box) -> Tensor:
+def worth_tightening(box: Box) -> Int[Tensor, " which"]:
     """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone."""
     width = torch.where((box.lower < 0) & (box.upper > 0), box.upper - box.lower, 0.0).flatten(1)
     least = torch.maximum(NEGLIGIBLE * width.max(1).values, ABOUT_0 * box.magnitude.flatten(1).max(1).values)
@@ -444,7 +445,7 @@ def _substituted(
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 
-def both_ends(some: Tensor, size: int, box: Box) -> Tensor:
+def both_ends(some: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
     """Return rows (1, 2 s, *shape) that pick s values, then their negatives."""
     rows = box.lower.new_zeros(2, len(some), size)
     rows[0, torch.arange(len(some)), some] = 1.0

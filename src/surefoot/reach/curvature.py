@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.errors import InputError
@@ -30,8 +31,8 @@ class Factors:
     """The affine forms whose products make a polynomial network, and which of its values they are."""
 
     places: dict[int, int]  # of each node whose values are factors, the number of its first one
-    gradients: Tensor  # F (factors, inputs)
-    errors: Tensor  # by how much its entries may be off
+    gradients: Float[Tensor, "factors inputs"]  # F
+    errors: Float[Tensor, "factors inputs"]  # by how much its entries may be off
 
 
 def factors_of(graph: Graph) -> Factors:
@@ -119,7 +120,7 @@ def _of_affine(op: Affine, x: Spread, given: tuple[int, ...]) -> Spread:
     return op.adjoint(middle, given), wide.adjoint(magnitude(radius) + unit * magnitude(middle), given) * (1 + unit)
 
 
-def adjoints(graph: Graph, boxes: Sequence[Box], rows: Tensor) -> list[Spread | None]:
+def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape"]) -> list[Spread | None]:
     """Return d(rows · output) / d(node) for every node, (b, s, *shape), over boxes of all nodes; rows (b, s, *shape).
 
     With the boxes of a point it is the gradient there, with its rounding; None: nothing.
@@ -157,7 +158,12 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Tensor) -> list[Spread | 
     return found
 
 
-def deployed_gap(graph: Graph, boxes: Sequence[Box], errors: Sequence[Tensor | None], rows: Tensor) -> Tensor:
+def deployed_gap(
+    graph: Graph,
+    boxes: Sequence[Box],
+    errors: Sequence[Float[Tensor, " b *_"] | None],
+    rows: Float[Tensor, "b s *shape"],
+) -> Float[Tensor, "b s"]:
     """Bound |rows · (deployed output - output)|, (b, s), for a network whose nodes are off by their errors.
 
     `boxes` hold for the deployed network too, so on the way from one to the other every derivative lies within those
@@ -173,7 +179,9 @@ def deployed_gap(graph: Graph, boxes: Sequence[Box], errors: Sequence[Tensor | N
     return UPWARD * total
 
 
-def curvature(graph: Graph, boxes: Sequence[Box], factors: Factors, rows: Tensor) -> tuple[Tensor, Tensor]:
+def curvature(
+    graph: Graph, boxes: Sequence[Box], factors: Factors, rows: Float[Tensor, "b s *shape"]
+) -> tuple[Float[Tensor, "b s factors factors"], Float[Tensor, "b s factors factors"]]:
     """Return the middle and the spread of C, (b, s, factors, factors), for the Hessians of rows · output, (b, s, ...).
 
     Property: for every input of the region, H = F' C F with C within the spread, in real arithmetic.
@@ -233,7 +241,12 @@ def _collect(middle: Tensor, spread: Tensor, outer: Spread, one: Spread, two: Sp
         spread[:, row] += (off + off.transpose(1, 2)) * (1 + unit)
 
 
-def least_curvature(factors: Factors, middle: Tensor, spread: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+def least_curvature(
+    factors: Factors,
+    middle: Float[Tensor, "b s factors factors"],
+    spread: Float[Tensor, "b s factors factors"],
+    scale: Float[Tensor, "b d"],
+) -> tuple[Float[Tensor, "b s d d"], Float[Tensor, "b s"]]:
     """Return A (b, s, d, d), and e (b, s), with scale H scale >= A - e I for all z; scale (b, d) >= 0 of the inputs.
 
     Property: sound in real arithmetic; e pays for all rounding.

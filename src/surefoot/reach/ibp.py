@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import assert_never
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.errors import InputError
@@ -19,15 +20,15 @@ from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mu
 class Box:
     """lower <= x <= upper for each of b regions, of shape (b, *shape)."""
 
-    lower: Tensor
-    upper: Tensor
+    lower: Float[Tensor, " b *shape"]
+    upper: Float[Tensor, " b *shape"]
 
     @cached_property
-    def magnitude(self) -> Tensor:
+    def magnitude(self) -> Float[Tensor, " b *shape"]:
         """The largest |x|, as `rounding.magnitude` gives it."""
         return magnitude(torch.maximum(self.lower.abs(), self.upper.abs()))
 
-    def meet(self, lower: Tensor, upper: Tensor) -> "Box":
+    def meet(self, lower: Float[Tensor, " b *shape"], upper: Float[Tensor, " b *shape"]) -> "Box":
         """Return what is in both."""
         return Box(torch.maximum(self.lower, lower), torch.minimum(self.upper, upper))
 
@@ -36,7 +37,7 @@ class Box:
         return Box(self.lower[regions], self.upper[regions])
 
 
-def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tensor | None:
+def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float[Tensor, " b *shape"] | None:
     """Bound what the deployed arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
     match node.op:
         case Gather() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
@@ -57,13 +58,13 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Tenso
     return torch.where(arithmetic.overflows(size, relative), math.inf, size * relative + absolute)
 
 
-def magnitude_of(op: Affine, box: Box) -> Tensor:
+def magnitude_of(op: Affine, box: Box) -> Float[Tensor, " b *shape"]:
     """Return |W| |x| + |b|: what relative errors are relative to."""
     size, bias = op.absolute(box.magnitude), op.bias()
     return size if bias is None else size + magnitude(bias)
 
 
-def step(node: Node, inputs: Sequence[Box], error: Tensor | None) -> Box:
+def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | None) -> Box:
     """Bound a node's values from its inputs', including the error that the deployed arithmetic adds.
 
     Property: sound. Exact up to rounding for one operation, if its inputs are independent.

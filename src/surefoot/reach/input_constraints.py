@@ -1,10 +1,17 @@
 """Rows that cut a box: inputs that count have rows x <= bounds, so y (rows x - bounds) may be added for any y >= 0."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def multipliers_of_constraints(a: Tensor, low: Tensor, high: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+def multipliers_of_constraints(
+    a: Float[Tensor, "b s d"],
+    low: Float[Tensor, "#b d"],
+    high: Float[Tensor, "#b d"],
+    rows: Float[Tensor, "r d"],
+    bounds: Float[Tensor, " r"],
+) -> Float[Tensor, "b s r"]:
     """Choose y >= 0, (b, s, r), so that the least value of (a + y rows) x - y bounds over the box is large.
 
     For one row exactly: the slope in y falls by |row_j| (high_j - low_j) where the sign of a coefficient changes, so

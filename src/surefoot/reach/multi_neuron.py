@@ -12,6 +12,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.rounding import LEAST, UPWARD, gamma, unit_of
@@ -29,14 +30,16 @@ class MultiNeuron:
     The values along the first axis of the shape are functions of the same inputs.
     """
 
-    values: Tensor
-    error: Tensor
+    values: Float[Tensor, "b corners *shape"]
+    error: Float[Tensor, " b *shape"]
 
     def to(self, dtype: torch.dtype) -> "MultiNeuron":
         """Return it in another type."""
         return MultiNeuron(self.values.to(dtype), self.error.to(dtype))
 
-    def least(self, negative: Tensor, upper_slopes: Tensor, rounded: bool) -> Tensor:
+    def least(
+        self, negative: Float[Tensor, "b s *shape"], upper_slopes: Float[Tensor, "#b #s *shape"], rounded: bool
+    ) -> Float[Tensor, "b s *rest"]:
         """Bound sum_c a_c (relu(z_c) - b_c z_c) from below: a <= 0 and b in [0, 1], (b, s, *shape), to (b, s, *rest).
 
         Property: sound, for whatever `upper_slopes`.
@@ -66,7 +69,9 @@ def shares_inputs(graph: Graph, at: int) -> bool:
     )
 
 
-def multi_neuron_of(op: Affine, given: Box, own: Tensor, deployed: Tensor | None) -> MultiNeuron:
+def multi_neuron_of(
+    op: Affine, given: Box, own: Float[Tensor, " b *shape"], deployed: Float[Tensor, " b *shape"] | None
+) -> MultiNeuron:
     """Evaluate a narrow operation at the corners of its inputs' box.
 
     `own` is |W| |x| + |b|, which our rounding is relative to; `deployed` what the deployed arithmetic adds.

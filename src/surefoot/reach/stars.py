@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
@@ -40,11 +41,11 @@ class Star:
         """The shape of one member."""
         return tuple(self.form.centre.shape)
 
-    def member(self, a: np.ndarray) -> Tensor:
+    def member(self, a: Float[np.ndarray, " m"]) -> Float[Tensor, "*shape"]:
         """Return the member of variables a (m,)."""
         return self.form.at(torch.from_numpy(a[: self.form.variables]))
 
-    def minimum(self, direction: Tensor) -> float:
+    def minimum(self, direction: Float[Tensor, "..."]) -> float:
         """Bound direction · x from below over the star; the optimum up to rounding."""
         centre, generators = self.form.flat()
         d = direction.flatten().numpy()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import tick
@@ -25,11 +26,11 @@ class AffineForm:
     enlarge a difference.
     """
 
-    centre: Tensor  # (*shape)
-    generators: Tensor  # (m, *shape)
-    error: Tensor  # (*shape)
-    places: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (n,) in the flat image
-    sizes: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))  # (n,)
+    centre: Float[Tensor, "*shape"]
+    generators: Float[Tensor, " m *shape"]
+    error: Float[Tensor, "*shape"]
+    places: Int[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # in the flat image
+    sizes: Float[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
 
     @property
     def variables(self) -> int:
@@ -44,12 +45,12 @@ class AffineForm:
             self.centre, self.generators, self.error, places, torch.cat([self.sizes, self.sizes.new_zeros(missing)])
         )
 
-    def with_units(self, places: Tensor, sizes: Tensor, variables: int) -> "AffineForm":
+    def with_units(self, places: Int[Tensor, " n"], sizes: Float[Tensor, " n"], variables: int) -> "AffineForm":
         """Add a variable for each place, after the first `variables`."""
         own = self.padded(variables)
         return replace(self, places=torch.cat([own.places, places]), sizes=torch.cat([own.sizes, sizes]))
 
-    def scaled(self, factor: Tensor, error: Tensor) -> "AffineForm":
+    def scaled(self, factor: Float[Tensor, "..."], error: Float[Tensor, "..."]) -> "AffineForm":
         """Multiply each value by a factor (any shape); the error is given."""
         flat, shaped = factor.flatten(), factor.reshape(self.centre.shape)
         sizes = self.sizes * flat[self.places]
@@ -57,7 +58,7 @@ class AffineForm:
             self.centre * shaped, self.generators * shaped, error.reshape(shaped.shape), self.places, sizes
         )
 
-    def shifted(self, places: Tensor, by: Tensor, error: Tensor) -> "AffineForm":
+    def shifted(self, places: Int[Tensor, " w"], by: Float[Tensor, " w"], error: Float[Tensor, " w"]) -> "AffineForm":
         """Add to the centre, and to the error, at some places (w,) of the flat image, each named once."""
         shape = self.centre.shape
         centre = self.centre.flatten().index_add(0, places, by).reshape(shape)
@@ -68,7 +69,7 @@ class AffineForm:
         centre, error = self.centre.reshape(shape), self.error.reshape(shape)
         return AffineForm(centre, self.generators.reshape(-1, *shape), error, self.places, self.sizes)
 
-    def gathered(self, which: Tensor, keep: Tensor, error: Tensor) -> "AffineForm":
+    def gathered(self, which: Int[Tensor, " w"], keep: Bool[Tensor, " w"], error: Float[Tensor, " w"]) -> "AffineForm":
         """Take the values of some places, (w,) in the flat image, and 0 where `keep` (w,) is not; flat."""
         own = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
         target = torch.full((self.centre.numel(),), -1, dtype=torch.long)
@@ -91,13 +92,13 @@ class AffineForm:
         out[torch.arange(len(some)), some] = self.sizes[begin:end]
         return out.reshape(-1, *self.centre.shape)
 
-    def stacked(self, variables: int) -> Tensor:
+    def stacked(self, variables: int) -> Float[Tensor, " columns *shape"]:
         """Return (1 + variables, *shape): the centre, then all generators written out, missing ones 0."""
         missing = self.centre.new_zeros(variables - self.variables, *self.centre.shape)
         units = self._units(0, len(self.places))
         return torch.cat([self.centre.unsqueeze(0), self.generators, units, missing])
 
-    def columns(self, which: Tensor, variables: int) -> np.ndarray:
+    def columns(self, which: Int[Tensor, " w"], variables: int) -> Float[np.ndarray, "w variables"]:
         """Return what some places (w,) of the flat image owe to each variable, (w, variables)."""
         out = np.zeros((len(which), variables))
         m = len(self.generators)
@@ -105,7 +106,7 @@ class AffineForm:
         out[:, m : self.variables] = torch.where(which.unsqueeze(1) == self.places, self.sizes, 0.0).numpy()
         return out
 
-    def weighted(self, weights: Tensor, absolute: bool) -> Tensor:
+    def weighted(self, weights: Float[Tensor, " variables"], absolute: bool) -> Float[Tensor, "*shape"]:
         """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
         m, total = len(self.generators), torch.zeros_like(self.centre)
         step = max(AT_ONCE // max(total.numel(), 1), 1)
@@ -115,11 +116,11 @@ class AffineForm:
         sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
         return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
 
-    def at(self, a: Tensor) -> Tensor:
+    def at(self, a: Float[Tensor, " variables"]) -> Float[Tensor, "*shape"]:
         """Return the value for variables a (variables,), without the error."""
         return self.centre + self.weighted(a, absolute=False)
 
-    def size(self, predicate: Predicate) -> Tensor:
+    def size(self, predicate: Predicate) -> Float[Tensor, "*shape"]:
         """Return |centre| + sum |generators| |a|: what rounding is relative to, as `rounding.magnitude` has it."""
         radius = torch.from_numpy(predicate.radius[: self.variables])
         size = self.centre.abs() + self.weighted(radius, absolute=True)
@@ -174,11 +175,11 @@ class AffineForm:
         error = self.error + other.error + step_error(1, self.size(predicate) + other.size(predicate))
         return AffineForm(total[0], total[1:], UPWARD * error)
 
-    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+    def flat(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "variables n"]]:
         """Return the centre (n,) and all generators (variables, n)."""
         return self.centre.flatten().numpy(), self.dense().generators.flatten(1).numpy()
 
-    def box(self, predicate: Predicate) -> tuple[Tensor, Tensor]:
+    def box(self, predicate: Predicate) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
         """Bound the form without its error over the predicate's box: by the sign of each generator, not at corners."""
         low = torch.from_numpy(predicate.lower[: self.variables])
         high = torch.from_numpy(predicate.upper[: self.variables])

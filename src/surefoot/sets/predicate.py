@@ -58,21 +58,21 @@ class Predicate:
         """The largest magnitude of each variable."""
         return magnitude(np.maximum(np.abs(self.lower), np.abs(self.upper)))
 
-    def extended(self, lower: np.ndarray, upper: np.ndarray) -> "Predicate":
+    def extended(self, lower: Float[np.ndarray, " m"], upper: Float[np.ndarray, " m"]) -> "Predicate":
         """Add variables."""
         rows = sparse.csr_matrix(
             (self.rows.data, self.rows.indices, self.rows.indptr), (len(self.bounds), self.variables + len(lower))
         )
         return Predicate(np.concatenate([self.lower, lower]), np.concatenate([self.upper, upper]), rows, self.bounds)
 
-    def cut(self, rows: Any, bounds: np.ndarray) -> "Predicate":
+    def cut(self, rows: Any, bounds: Float[np.ndarray, " p"]) -> "Predicate":
         """Add rows over the first variables, as many as they have columns."""
         more = sparse.csr_matrix(rows)
         more = sparse.csr_matrix((more.data, more.indices, more.indptr), (len(bounds), self.variables))
         joined = sparse.csr_matrix(sparse.vstack([self.rows, more]))
         return Predicate(self.lower, self.upper, joined, np.concatenate([self.bounds, bounds]))
 
-    def contracted(self, row: np.ndarray, bound: float) -> "Predicate | None":
+    def contracted(self, row: Float[np.ndarray, " m"], bound: float) -> "Predicate | None":
         """Shrink the box to what a row leaves of it; None if nothing is left. No linear program."""
         m = len(row)
         low, high = self.lower.copy(), self.upper.copy()
@@ -98,7 +98,7 @@ class Predicate:
         value = directions.clip(min=0) @ self.lower[:m] + directions.clip(max=0) @ self.upper[:m]
         return value - sum_error(m, magnitude(directions) @ self.radius[:m])
 
-    def dual_minimum(self, direction: np.ndarray, multipliers: np.ndarray) -> float:
+    def dual_minimum(self, direction: Float[np.ndarray, " m"], multipliers: Float[np.ndarray, " p"]) -> float:
         """Bound direction · a from below by weak duality, whatever the multipliers of the rows.
 
         For y = max(multipliers, 0): min f a >= -bounds y + min over the box of (f + rows' y) a, rounded outward.
@@ -190,7 +190,7 @@ class Solver:
         self._model = model
         self._columns = np.arange(p.variables, dtype=np.int32)
 
-    def minimum(self, direction: np.ndarray) -> float:
+    def minimum(self, direction: Float[np.ndarray, " m"]) -> float:
         """Bound direction · a from below; the program's optimum if the solver found it, and sound whatever it did."""
         p = self.predicate
         if not np.isfinite(direction).all():  # the solver would look for ever

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Float
 
 from surefoot.core.errors import InputError
 
@@ -116,7 +117,7 @@ class Row:
     def _times(self, factor: Fraction) -> "Row":
         return Row({i: w * factor for i, w in self.weights.items()}, self.bound * factor)
 
-    def as_floats(self, size: int) -> tuple[np.ndarray, float]:
+    def as_floats(self, size: int) -> tuple[Float[np.ndarray, " size"], float]:
         """Return the weights (size,), each the nearest float64, and the least float64 that is not below the bound."""
         weights = np.zeros(size)
         for i, w in self.weights.items():

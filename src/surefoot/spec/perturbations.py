@@ -38,7 +38,7 @@ def _flat(image: np.ndarray) -> np.ndarray:
     return flat
 
 
-def linf_ball(image: np.ndarray, radius: float, low: float, high: float) -> Region:
+def linf_ball(image: Float[np.ndarray, "..."], radius: float, low: float, high: float) -> Region:
     """Every pixel by up to `radius`, clipped to the valid range [low, high].
 
     Raises:
@@ -54,7 +54,7 @@ def linf_ball(image: np.ndarray, radius: float, low: float, high: float) -> Regi
     return Region(np.maximum(x - radius, low), np.minimum(x + radius, high))
 
 
-def brightening(image: np.ndarray, threshold: float, delta: float) -> Region:
+def brightening(image: Float[np.ndarray, "..."], threshold: float, delta: float) -> Region:
     """Pixels of at least `threshold` anywhere from 0 to delta times themselves; the others fixed (Tran et al. 2020).
 
     Raises:
@@ -83,7 +83,7 @@ def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> Reg
     return Region(lower, upper)
 
 
-def patch(image: np.ndarray, top: int, left: int, size: int, low: float, high: float) -> Region:
+def patch(image: Float[np.ndarray, "..."], top: int, left: int, size: int, low: float, high: float) -> Region:
     """A square of an image (c, h, w), in all channels, anywhere in [low, high]; the rest fixed.
 
     Raises:

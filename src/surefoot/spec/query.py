@@ -37,7 +37,7 @@ class Unsafe:
             for row, bound in zip(self.weights, self.bounds, strict=True)
         )
 
-    def holds(self, y: np.ndarray) -> bool:
+    def holds(self, y: Float[np.ndarray, " k"]) -> bool:
         """Whether one output (k,) is inside, in exact arithmetic."""
         values = {i: Fraction(float(v)) for i, v in enumerate(y)}
         return all(row.holds(values) for row in self.rows)
@@ -61,7 +61,7 @@ class Unsafe:
         bounds = np.array([above(Fraction(b) + c) for b, c in zip(self.bounds.tolist(), cost, strict=True)])
         return Unsafe(self.weights, bounds, self.rows)
 
-    def slack(self, y: np.ndarray) -> np.ndarray:
+    def slack(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         """Return how far outputs (n, k) are outside: the largest of weights y - bounds, inside where <= 0.
 
         Without rows everything is unsafe, and the slack is minus infinity.
@@ -86,7 +86,7 @@ class Query:
     lower: Float[np.ndarray, " d"]
     upper: Float[np.ndarray, " d"]
     unsafe: tuple[Unsafe, ...]
-    constraints: tuple[np.ndarray, np.ndarray] | None = None
+    constraints: tuple[Float[np.ndarray, "r d"], Float[np.ndarray, " r"]] | None = None
     exact: Exact = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class Query:
         if not self.unsafe:
             raise InputError("nothing is unsafe: every network has such a property")
 
-    def distance(self, x: np.ndarray) -> float:
+    def distance(self, x: Float[np.ndarray, " d"]) -> float:
         """Return how far one input (d,) lies outside of the region, rounded upwards: 0 exactly where it lies inside.
 
         The largest over inputs of the distance from the box, and over the its linear input constraints of (row x -
@@ -137,7 +137,7 @@ class Query:
         """Whether one output (k,) is unsafe, in exact arithmetic: what `slack` says may be a rounding error."""
         return any(unsafe.holds(y) for unsafe in self.unsafe)
 
-    def slack(self, y: np.ndarray) -> np.ndarray:
+    def slack(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         """Return how far outputs (n, k) are from all that is unsafe; <= 0 is a counterexample."""
         return np.min([unsafe.slack(y) for unsafe in self.unsafe], axis=0)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
@@ -32,7 +33,9 @@ class Slack:
         )
 
 
-def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed: int = 0) -> Tensor:
+def descend(
+    graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed: int = 0
+) -> Float[Tensor, " restarts *shape"]:
     """Return the inputs (restarts, d) that projected gradient descent came closest to what is unsafe with.
 
     Each restart aims at every unsafe set in turn, or at those nearest to the middle if a large network has many; the
@@ -74,7 +77,9 @@ def descend(graph: Graph, query: Query, restarts: int = 8, steps: int = 20, seed
     return best[order][:restarts].detach()
 
 
-def approach(graph: Graph, low: Tensor, high: Tensor, slack: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+def approach(
+    graph: Graph, low: Float[Tensor, "n d"], high: Float[Tensor, "n d"], slack: Callable[[Tensor], Tensor], steps: int
+) -> Float[Tensor, "n d"]:
     """Return of each of many boxes (n, d) an input (n, d) near to what is unsafe, from the middle by so many steps.
 
     `slack` says how far outputs (n, k) are from it, (n,).

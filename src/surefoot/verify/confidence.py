@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.special import entr, softmax
 from torch import Tensor
 
@@ -36,8 +37,8 @@ class Certified:
 
     label: int
     stays: bool
-    lower: np.ndarray
-    upper: np.ndarray
+    lower: Float[np.ndarray, " k"]
+    upper: Float[np.ndarray, " k"]
 
     @property
     def confidence(self) -> tuple[float, float]:

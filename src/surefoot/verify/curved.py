@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
@@ -61,9 +62,9 @@ class Curved:
 
 @dataclass(frozen=True, eq=False)
 class _Bounds:
-    value: Tensor  # (n,)
-    at: Tensor  # y' (n, d)
-    cost: Tensor  # a_i (1 - y'_i^2), (n, d)
+    value: Float[Tensor, " n"]
+    at: Float[Tensor, "n d"]  # y'
+    cost: Float[Tensor, "n d"]  # a_i (1 - y'_i^2)
 
 
 def prove_by_curvature(
@@ -153,7 +154,14 @@ def _halved(box: tuple[Tensor, Tensor, int], cost: Tensor, whole: Tensor) -> lis
     return [(low, left, which), (right, high, which)]
 
 
-def bound_rows(graph: Graph, factors: Factors, low: Tensor, high: Tensor, rows: Tensor, offsets: Tensor) -> _Bounds:
+def bound_rows(
+    graph: Graph,
+    factors: Factors,
+    low: Float[Tensor, "n d"],
+    high: Float[Tensor, "n d"],
+    rows: Float[Tensor, "n outputs"],
+    offsets: Float[Tensor, " n"],
+) -> _Bounds:
     """Bound row_n · output - offset_n from below over box n; low, high (n, d), rows (n, outputs), offsets (n,).
 
     Property: sound in real arithmetic.

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
@@ -60,7 +61,7 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
     return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
 
 
-def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Fallback:
+def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
     """Prove one box by a few halvings, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
@@ -89,7 +90,9 @@ def finish_box(task: Task, low: Tensor, high: Tensor, until: Deadline) -> Fallba
     return Fallback(found.margin, parts, signed=found.leaves)
 
 
-def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Fallback, until: Deadline) -> bool:
+def box_holds_in_float32(
+    task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], found: Fallback, until: Deadline
+) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
     if found.halved is not None:
         return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
@@ -98,7 +101,9 @@ def box_holds_in_float32(task: Task, low: Tensor, high: Tensor, found: Fallback,
     return bound_again(deployed, asked, found.signed) > 0
 
 
-def boxes_hold_in_float32(graph: Graph, query: Query, low: Tensor, high: Tensor, effort: Effort) -> bool:
+def boxes_hold_in_float32(
+    graph: Graph, query: Query, low: Float[Tensor, "n d"], high: Float[Tensor, "n d"], effort: Effort
+) -> bool:
     """Whether every box (n, d) misses all that is unsafe for any float32 evaluation, by substitution alone."""
     rows = OutputConstraints(query)
     for i in range(0, len(low), AT_ONCE):
@@ -108,7 +113,7 @@ def boxes_hold_in_float32(graph: Graph, query: Query, low: Tensor, high: Tensor,
     return True
 
 
-def _box(task: Task, low: Tensor, high: Tensor) -> Box:
+def _box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"]) -> Box:
     shape = (1, *task.graph.input_shape)
     return Box(low.reshape(shape), high.reshape(shape))
 
@@ -123,7 +128,7 @@ class FallbackSolver:
     parts: int = 0
     done: list[tuple[Tensor, Tensor, Fallback]] = field(default_factory=list)
 
-    def __call__(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, low: Float[Tensor, "n d"], high: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]

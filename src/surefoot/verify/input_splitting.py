@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
@@ -61,12 +62,18 @@ class OutputConstraints:
         self.owner = torch.tensor([i for i, u in enumerate(query.unsafe) for _ in u.bounds])
         self.sets = len(query.unsafe)
 
-    def of_sets(self, rows: Tensor) -> Tensor:
+    def of_sets(self, rows: Float[Tensor, "n rows"]) -> Float[Tensor, "n sets"]:
         """Return the largest of each set's rows, (n, rows) to (n, sets): a set is missed if one of its rows is."""
         found = rows.new_full((len(rows), self.sets), -torch.inf)
         return found.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
 
-    def together(self, bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    def together(
+        self,
+        bounds: Float[Tensor, "n rows"],
+        slopes: Float[Tensor, "n rows d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+    ) -> tuple[Float[Tensor, "n sets"], Float[Tensor, "n sets d"]]:
         """Return by how much each set is missed (n, sets), and the slopes (n, sets, d) of the row that shows it.
 
         Over the box, row r is at least c_r + slopes_r · x, and each mean of rows is positive where all of the set could
@@ -307,13 +314,13 @@ def _best_axis(
 
 def bound_sets(
     graph: Graph,
-    low: Tensor,
-    high: Tensor,
+    low: Float[Tensor, "n d"],
+    high: Float[Tensor, "n d"],
     rows: OutputConstraints,
     arithmetic: Arithmetic,
     effort: Effort = "open",
     certifiable: bool = False,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "n sets"], Float[Tensor, "n sets d"]]:
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""
     shape = (-1, *graph.input_shape)
     region = Box(low.reshape(shape), high.reshape(shape))
