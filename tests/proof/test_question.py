@@ -126,3 +126,12 @@ def test_it_is_said_which_of_network_region_and_property_differs() -> None:
     with pytest.raises(InputError, match="another property"):
         check_named(held, [graph], "", held.region)
     check_named(replace(held, version=1), [graph], "", "")
+
+
+def test_digests_are_those_of_version_0_1() -> None:
+    """Operations have other names since; certificates of before name the network as they did."""
+    builder = GraphBuilder((3,))
+    moved = builder.add(Gather(torch.tensor([2, 0, 1])), 0)
+    ones, zeros = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    graph = builder.build(builder.add(ElementwiseAffine(ones, zeros), moved))
+    assert network_digest(graph) == "17db276eb4f376a0d22da9d68b3ba1f7df19fb86557729fc3de5b0b5acacd3e1"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
+from surefoot.graph.ops import ElementwiseAffine, Gather
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate, Proof
@@ -62,11 +63,16 @@ def _plain(x: np.ndarray) -> tuple[float, ...]:
     return tuple((x + 0.0).tolist())  # -0 + 0 is 0
 
 
+_NAMES: dict[type, str] = {Gather: "Take", ElementwiseAffine: "Scale"}  # as certificates have named them from the first
+
+
 def network_digest(graph: Graph) -> str:
     """Return the SHA-256 of a network's canonical form."""
     digest = _Digest("network")
     for node in graph.nodes:
-        digest.words(type(node.op).__name__, *map(str, node.inputs), "gives", *map(str, node.shape))
+        digest.words(
+            _NAMES.get(type(node.op), type(node.op).__name__), *map(str, node.inputs), "gives", *map(str, node.shape)
+        )
         for field in fields(node.op):
             if field.name == "rounded":  # the constants are named by themselves
                 continue
