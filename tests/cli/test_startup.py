@@ -148,9 +148,9 @@ def test_a_command_needs_its_own_extra_only(command: str, absent: tuple[str, ...
 def test_a_missing_extra_is_named_when_it_is_needed(folder: Path) -> None:
     code = "import sys\nsys.modules['plotly'] = None\nfrom surefoot.cli.main import run\nrun({words!r})"
     for words, said in (
-        (["report", str(folder / "t.npz"), "-o", str(folder / "t.html")], "pip install 'surefoot[report]'"),
+        (["report", str(folder / "t.npz"), "-o", str(folder / "t.html")], "pip install '.[report]'"),
         (["certify", str(folder / "net.onnx"), "--images", str(folder / "x.npz"), "--eps", "0", "--first", "1",
-          "--page", str(folder / "p.html")], "pip install 'surefoot[report]'"),
+          "--page", str(folder / "p.html")], "pip install '.[report]'"),
     ):  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", code.format(words=words)], capture_output=True, text=True, check=False

@@ -83,5 +83,5 @@ def test_a_hub_out_of_reach_is_one_line_that_says_what_else_there_is(hub):
 
 def test_without_its_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'surefoot\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[data\]'"):
         load_data("mnist")

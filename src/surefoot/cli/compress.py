@@ -59,8 +59,8 @@ def command(
 
 
 def _of_units(report: "Report") -> str:
-    open_ = f", {report.unstable} not decided" if report.unstable else ""
+    open_ = f", {report.undecided} not decided" if report.undecided else ""
     return (
         f"Over the domain {report.active} units are active, {report.inactive} inactive, "
-        f"{report.open - report.unstable} neither{open_} ({report.searched} searched exactly)."
+        f"{report.open - report.undecided} neither{open_} ({report.searched} searched exactly)."
     )

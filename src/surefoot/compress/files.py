@@ -70,7 +70,7 @@ class Report:
     confidence_met: float
     log: list[str] = field(default_factory=list)
     late: bool = False  # time was up before all of it was done
-    unstable: int = 0  # of the unstable neurons: those of which it is not known whether they are stable
+    undecided: int = 0  # of the unstable neurons: those of which it is not known whether they are stable
 
     @property
     def sentence(self) -> str:
@@ -83,10 +83,10 @@ class Report:
             stable = self.active + self.inactive
             if not stable + self.open:
                 return "Nothing changed: of the products none is 0, read by nothing, or a multiple of another."
-            if self.unstable:
+            if self.undecided:
                 return (
                     f"Nothing changed: of {self.units[0]} units {stable} are proven to be stable over the domain, of "
-                    f"which none can go, {self.open - self.unstable} are not stable, and {self.unstable} were not "
+                    f"which none can go, {self.open - self.undecided} are not stable, and {self.undecided} were not "
                     "decided in time."
                 )
             return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
@@ -191,9 +191,9 @@ def compress_file(
         journal.forget()
     met, confidence = _met(path, out, lower, upper, constraints, until)
     active, inactive, open_ = made.stability.counts()
-    unstable = made.stability.unstable()
+    undecided = made.stability.undecided()
     if not made.stability.signs:  # time may have been up before any was bounded
-        unstable = open_ = _units(graph, Relu)
+        undecided = open_ = _units(graph, Relu)
     return Report(
         (_units(graph), _units(made.graph)),
         (fused(graph).parameters(), fused(made.graph).parameters()),
@@ -208,7 +208,7 @@ def compress_file(
         confidence,
         made.log,
         not in_time,
-        unstable,
+        undecided,
     )
 
 

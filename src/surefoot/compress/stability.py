@@ -155,7 +155,7 @@ class Stability:
         every = torch.cat([s.flatten() for s in self.signs.values()]) if self.signs else torch.zeros(0)
         return int((every > 0).sum()), int((every < 0).sum()), int((every == 0).sum())
 
-    def unstable(self) -> int:
+    def undecided(self) -> int:
         """Count ReLUs that were neither proven to be of one sign, nor met with both."""
         count = 0
         for at, signs in self.signs.items():

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
+from surefoot.core.distributions import normal_quantile
 from surefoot.core.precision import Zeros
 from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.metrics import METRICS, Reading
@@ -53,7 +54,7 @@ def _of_interval(gap: Reading) -> float:
     if math.isnan(nearer):
         return math.nan
     far = abs(gap.value) / max(abs(gap.value - nearer), 1e-300)
-    return float(2 * norm.sf(far * norm.isf(ALPHA / 2)))
+    return float(2 * ndtr(far * normal_quantile(ALPHA / 2)))
 
 
 def rejecting(measured: Measured) -> list[str]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 from surefoot.core.checks import check_labels
+from surefoot.core.distributions import t_cdf
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored, scored
 from surefoot.core.types import ArrayLike, Labels, Probs
@@ -314,7 +314,7 @@ def _pvalue(value: float, chance: np.ndarray) -> float:
     roots = np.sqrt(np.maximum(chance, 0))
     width = float(roots.std(ddof=1)) * math.sqrt(1 + 1 / draws)
     far = (math.sqrt(max(value, 0.0)) - float(roots.mean())) / width if width > 0 else math.inf
-    return min(by_rank, float(stats.t.sf(far, draws - 1)))
+    return min(by_rank, t_cdf(-far, draws - 1))
 
 
 def measure(
