@@ -1,6 +1,7 @@
 """How often intervals hold what they are intervals for, and how often floors are exceeded; write coverage.md.
 
 python results/coverage.py --jobs 2
+python results/coverage.py --differences    # of two models: write coverage_differences.md
 """
 
 import argparse
@@ -16,8 +17,10 @@ import numpy as np
 from focal import processor
 from joblib import Parallel, delayed
 
-from simulated_sets import SETTINGS
+from simulated_sets import SETTINGS, exchangeable
 from surefoot.core.files import write_text
+from surefoot.core.scored import Scored
+from surefoot.evaluate.contrast import contrast
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import Measuring
 
@@ -36,6 +39,7 @@ FLOOR_CELLS = (
     ("calibrated", 50, 2), ("calibrated", 1000, 10), ("accuracy 0.99, calibrated", 1000, 10), ("calibrated", 200, 100),
 )  # fmt: skip
 FLOORED = ("ece", "ada_ece", "ks", "brier")
+PAIRS, PAIR_SIZES, HARD, COMPARED = 300, (50, 100, 200), (None, 0.5, 0.1, 0.03), ("nll", "brier", "ece", "ks")
 
 
 def main() -> None:
@@ -46,7 +50,11 @@ def main() -> None:
         "--sets", type=int, default=SETS, help="test sets a cell; coverage.md is written at the default"
     )
     parser.add_argument("--metrics", default=",".join(SHOWN))
+    parser.add_argument("--differences", action="store_true", help="of intervals of the difference of two models")
     options = parser.parse_args()
+    if options.differences:
+        write_text(Path(__file__).parent / "coverage_differences.md", page_of_differences(options.jobs))
+        return
     names = options.metrics.split(",")
     begin = time.process_time()
     lines, seconds = [], 0.0
@@ -128,6 +136,40 @@ def above_floor(setting: str, n: int, k: int, sets: int, seed: int) -> np.ndarra
         state.add(simulated.claimed, simulated.labels(rng))
         found.append([r.value > r.floor_high for r in state.readings().values()])
     return np.array(found)
+
+
+def page_of_differences(jobs: int) -> str:
+    """Compare pairs of models that are as good; return the page."""
+    cells = [(n, hard) for n in PAIR_SIZES for hard in HARD]
+    heads = " | ".join(METRICS[name].title for name in COMPARED)
+    with Parallel(jobs) as parallel:
+        found = list(parallel(delayed(missed_differences)(n, hard) for n, hard in cells))
+    lines = [
+        f"| {n} | {'all' if hard is None else f'{100 * hard:.0f}%'} | "
+        + " | ".join(f"{100 * m:.1f}% ({100 * b:.1f}%)" for m, b in zip(*cell, strict=True)) + " |"
+        for (n, hard), cell in zip(cells, found, strict=True)
+    ]  # fmt: skip
+    text = [
+        "# How often `contrast` is wrong of two models that are as good",
+        f"`python results/coverage.py --differences`, {PAIRS} pairs of models a line, three classes, on {processor()}. "
+        "Both have the true logits with noise of their own, so the true difference is 0. How often the 95% interval "
+        "leaves it out; in brackets, how often one of the two is called better. By chance 5% is seen as "
+        f"5 ± {100 * 1.96 * np.sqrt(0.05 * 0.95 / PAIRS):.1f}%. Hard rows are those that are answered wrongly at all.",
+        "\n".join([f"| rows | hard | {heads} |", "|" + "---|" * (2 + len(COMPARED)), *lines]),
+    ]
+    return "\n\n".join(text) + "\n"
+
+
+def missed_differences(n: int, hard: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often intervals leave 0 out, and how often a model is called better, for each metric."""
+    rng, met = np.random.default_rng([n, int(100 * (hard or 0))]), []
+    for _ in range(PAIRS):
+        a, b, labels = exchangeable(rng, n, 3, hard)
+        tables = {"a": Scored.of_logits(a), "b": Scored.of_logits(b)}
+        found = contrast(tables, labels, [METRICS[name] for name in COMPARED])
+        met.append([[not c.low <= 0 <= c.high for c in found], [c.better is not None for c in found]])
+    print(n, hard, np.mean(met, 0), flush=True)
+    return tuple(np.mean(met, 0))
 
 
 def page(names: list[str], lines: list[str], floors: list[str]) -> str:

@@ -71,3 +71,17 @@ SETTINGS = {
     "claims 0.9999, 1% of labels random": lambda rng, n, k: noisy(rng, n, k, 1e-4, 0.01),
     "half claims 0.99999, 4% of its labels random": partly_noisy,
 }
+
+
+def exchangeable(rng, n, k, hard):
+    """Return logits of two models, and labels (n,): neither is better, both are the truth with noise of their own.
+
+    A share `hard` of the rows is hard, the others are almost never answered wrongly; all rows are alike if it is None.
+    """
+    if hard is None:
+        truth = 2 * rng.normal(size=(n, k))
+    else:
+        margin = np.where(rng.random((n, 1)) < hard, 1, 8)
+        truth = margin * np.eye(k)[rng.integers(k, size=n)] + 0.3 * rng.normal(size=(n, k))
+    labels = (truth + rng.gumbel(size=truth.shape)).argmax(1)
+    return truth + rng.normal(size=truth.shape), truth + rng.normal(size=truth.shape), labels

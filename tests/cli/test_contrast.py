@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.core.tables import load_predictions
 from typed import call
 
 
@@ -74,3 +75,22 @@ def test_mistakes(capsys, tmp_path, arguments, said):
     code, out, err = call(capsys, "contrast", write(tmp_path / "t.parquet"), *arguments)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_what_is_compared_is_said_and_no_table_is_left_out(capsys, tmp_path):
+    table = write(tmp_path / "t.parquet")
+    code, out, err = call(capsys, "contrast", table, table, "--methods", "none,temperature")
+    assert (code, out) == (2, "")
+    assert "leave one of both out" in err
+    rows = load_predictions(table)
+    for name, parts in (("capitals", ["TRAIN", "TEST"]), ("neither", ["a", "b"])):
+        for scale in (1, 2):
+            split = np.repeat(parts, rows.n // 2)
+            np.savez(tmp_path / f"{name}{scale}.npz", logits=scale * rows.scores, labels=rows.labels, split=split)
+    _, out, err = call(capsys, "contrast", *(tmp_path / f"capitals{s}.npz" for s in (1, 2)), "--metrics", "nll")
+    assert out.startswith("400 rows")
+    assert "capitals1.npz: its 400 rows of the part test are compared" in err
+    assert "the part 'TEST' is taken for 'test'" in err
+    _, out, err = call(capsys, "contrast", *(tmp_path / f"neither{s}.npz" for s in (1, 2)), "--metrics", "nll")
+    assert out.startswith("800 rows")
+    assert "all rows are compared, of a and b: no part is called test" in err

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from simulated_sets import exchangeable
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.scored import Scored
@@ -87,3 +88,27 @@ def test_what_has_no_interval_is_not_told_apart():
     found = contrast({"a": softmax(logits), "b": softmax(3 * logits)}, labels, [METRICS["rmsce"]])[0]
     assert (found.note, found.better) == ("this reading has no interval", None)
     assert found.difference < 0
+
+
+def missed(n, hard, sets, name="ece"):
+    """Count the intervals that leave out the true difference of two models that are as good, which is 0."""
+    rng, misses = np.random.default_rng([n, int(100 * hard)]), 0
+    for _ in range(sets):
+        a, b, labels = exchangeable(rng, n, 3, hard)
+        c = contrast({"a": Scored.of_logits(a), "b": Scored.of_logits(b)}, labels, [METRICS[name]])[0]
+        misses += not c.low <= 0 <= c.high
+        assert c.better is None or not c.low <= 0 <= c.high
+    return misses
+
+
+@pytest.mark.parametrize("n", [50, 100])
+def test_models_as_good_are_not_told_apart_by_rare_errors(n):
+    assert missed(n, 0.1, 80) <= 9  # 6% are 4.8; 9 are passed once in 40, and 19% were missed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ece", "ks"])
+@pytest.mark.parametrize("hard", [0.03, 0.1, 0.5])
+@pytest.mark.parametrize("n", [50, 100, 200])
+def test_intervals_of_differences_cover(n, hard, name):
+    assert missed(n, hard, 400, name) <= 35  # 6% are 24; 35 are passed once in 100

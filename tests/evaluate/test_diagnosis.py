@@ -155,3 +155,26 @@ def test_notes_say_which_of_the_three_it_is(right: float, said: str) -> None:
     (note,) = notes(None, True, right)
     assert said in note
     assert notes(None, False, right) == []
+
+
+def test_where_no_map_was_asked_for_none_was_tried():
+    asked, _ = evaluate(sample(0.4), "none")
+    assert "held-out rows prefer temperature" in advice(asked)
+    assert "was tried" not in advice(asked)
+    fine, _ = evaluate(sample(1.0), "none")
+    assert advice(fine).startswith("Use its probabilities as they are: no calibrator was asked for")
+    assert "no calibrator that was tried" in advice(replace(fine, chosen=True))
+
+
+def test_rows_that_the_map_was_learnt_on_are_not_called_other_rows():
+    table = sample(0.4)
+    bare = Predictions(table.scores, "logits", table.labels)
+    same, _ = evaluate(bare, calibration=bare)
+    assert same.shared == bare.n
+    assert "other rows" not in advice(same)
+    assert f"The {bare.n:,} rows measured are among those that the calibrator was learnt on" in advice(same)
+    half, _ = evaluate(bare, calibration=bare.rows(np.arange(100)))
+    assert f"100 of {bare.n:,} rows measured are among" in advice(half)
+    apart, _ = evaluate(table, calibration=table)  # its test part is not learnt
+    assert (apart.shared, apart.fitted_on) == (0, table.part("validation").n)
+    assert "other rows" in advice(apart)

@@ -95,6 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)  # what a user said stays
     warnings.showwarning = _warn
+    warnings.simplefilter("default", Taken)
     try:
         _run(arguments)
         sys.stdout.flush()

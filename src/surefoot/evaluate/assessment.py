@@ -116,7 +116,7 @@ def assess(
     reasons: dict[str, str] = {}
     serving = ""
     try:
-        if predictions.kind == "probs":
+        if predictions.kind == "probs" or model.graph.node[-1].op_type in ("Softmax", "LogSoftmax"):
             raise InputError("the network gives probabilities: a calibrator goes behind logits")
         combined = model_to_onnx(load_onnx(network), calibrator, None)
         save_onnx(combined, folder / "calibrated.onnx")
