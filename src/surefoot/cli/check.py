@@ -7,7 +7,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-import numpy as np
 import typer
 
 from surefoot.cli.options import Json, Output
@@ -136,6 +135,7 @@ _OUTPUTS: "dict[Link, str]" = {"identity": "logits", "softmax": "a softmax", "lo
 
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
+    from surefoot.core.rounding import softmax_change
     from surefoot.graph.passes.softmax import link_of
     from surefoot.proof.equality import check_equal
     from surefoot.proof.files import load_certificate
@@ -153,7 +153,7 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
     except InputError as error:
         raise InputError(f"{certificate} does not show that {first} and {second} agree: {error}") from error
     bound, domain = float(bounds.max()), _domain(held)
-    confidence = float(np.nextafter(np.tanh(bound / 2), 2.0))  # the function is rounded, too
+    confidence = softmax_change(bound)
     if as_json:
         print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
     else:

@@ -417,8 +417,8 @@ def _runner(network: onnx.ModelProto) -> Callable[[dict[str, np.ndarray]], Any]:
     """Return what runs a network: ONNX Runtime where it is installed, else ONNX's own."""
     onnxruntime = _runtime()
     if onnxruntime is None:
-        reference = ReferenceEvaluator(network)
-        return lambda given: next(iter(reference.run(None, given)))
+        reference: Any = ReferenceEvaluator(network)
+        return lambda given: reference.run(None, given)[0]
     try:
         session = _session(onnxruntime, network)
     except Exception as error:
