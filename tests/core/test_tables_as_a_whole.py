@@ -27,7 +27,7 @@ def test_votes_are_logits_if_any_row_says_so(tmp_path, rows):
     z[7] = [1.0, 0.0]  # rows of a one and zeros may be logits
     written(tmp_path / "votes.parquet", z, rows)
     assert resolution_of(pieces_of(tmp_path / "votes.parquet")) is None
-    assert load_predictions(tmp_path / "votes.parquet").part("all").n == 10
+    assert load_predictions(tmp_path / "votes.parquet").n == 10
     z[7] = [0.75, 0.25]
     written(tmp_path / "all.parquet", z, rows)
     with pytest.raises(InputError, match="these are probabilities"):

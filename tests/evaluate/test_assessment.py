@@ -18,7 +18,7 @@ from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Softmax
 from surefoot.metrics import Reading
 from surefoot.recalibrate.auto import LADDER
-from surefoot.report.tables import show_floor, show_interval
+from surefoot.report.readings import show_floor, show_interval
 from typed import call, surefoot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

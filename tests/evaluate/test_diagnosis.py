@@ -91,7 +91,7 @@ def test_what_chance_shows_is_never_about_more_than_up_to_less():
     measured = measure_all(np.tile([0.99, 0.01], (20, 1)), np.zeros(20, dtype=int))
     ece = measured.readings["ece"]
     rare = replace(measured, readings=measured.readings | {"ece": replace(ece, floor=0.018, floor_high=0.01)})
-    assert "would show up to 1.00% in 95 of 100 tables of this size by chance" in diagnosis(rare)
+    assert "would show up to 1% in 95 of 100 tables of this size by chance" in diagnosis(rare)
 
 
 def like_calibrated(n=50):
@@ -172,7 +172,7 @@ def test_rows_that_the_map_was_learnt_on_are_not_called_other_rows():
     same, _ = evaluate(bare, calibration=bare)
     assert same.shared == bare.n
     assert "other rows" not in advice(same)
-    assert f"The {bare.n:,} rows measured are among those that the calibrator was learnt on" in advice(same)
+    assert f"The {bare.n:,} rows measured are among those that it was learnt on" in advice(same)
     half, _ = evaluate(bare, calibration=bare.rows(np.arange(100)))
     assert f"100 of {bare.n:,} rows measured are among" in advice(half)
     apart, _ = evaluate(table, calibration=table)  # its test part is not learnt

@@ -21,7 +21,7 @@ from fuzz.readers import STEPS, Draw, planted, runtime
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, Node, apply, evaluate
 from surefoot.graph.onnx_in import Reading, opset_of, reading_of_onnx
-from surefoot.graph.onnx_values import Value
+from surefoot.graph.onnx_values import OnnxValue
 from surefoot.spec import opening
 from surefoot.spec.operations import see_operations, see_values
 
@@ -212,7 +212,7 @@ def read(model: onnx.ModelProto, rng: np.random.Generator) -> tuple[str, str]:
     for row in x.astype(np.float32):
         theirs = run(row[None])
         ours = evaluate(graph, torch.from_numpy(row)[None].double().reshape(1, *graph.input_shape)).numpy()
-        if not isinstance(value, Value) or theirs.shape != value.full:
+        if not isinstance(value, OnnxValue) or theirs.shape != value.full:
             return "read", f"the shape {getattr(value, 'full', None)}, {theirs.shape} by the runtime"
         size = 1 + np.abs(theirs).max() + np.abs(row).max()
         if not np.allclose(ours.ravel(), theirs.ravel(), rtol=1e-3, atol=1e-4 * size):
@@ -252,7 +252,7 @@ def misread(reading: Reading, rng: np.random.Generator) -> Reading | None:
     if rng.random() < 0.2:
         name = next(name for step in reversed(reading.steps) for name in step.node.output if name)
         value = reading.known[name]
-        if isinstance(value, Value) and value.full != (1,):
+        if isinstance(value, OnnxValue) and value.full != (1,):
             return replace(reading, known={**reading.known, name: replace(value, full=(1,))})
     nodes = list(reading.nodes)
     wrong = planted(Graph((nodes[0], *nodes[first:])), rng) if first < len(nodes) else None
@@ -281,8 +281,8 @@ def without_an_attribute(model: onnx.ModelProto, reading: Reading, rng: np.rando
     steps = [replace(one, node=two.node) for one, two in zip(wrong.steps, reading.steps, strict=True)]
     name = model.graph.output[0].name
     one, two = reading.known[name], wrong.known[name]
-    assert isinstance(one, Value)
-    assert isinstance(two, Value)
+    assert isinstance(one, OnnxValue)
+    assert isinstance(two, OnnxValue)
     first = next(step.begin for step in reading.steps if "spike" in step.node.input)
     x = torch.from_numpy(rng.normal(size=(5, *reading.nodes[first - 1].shape)))
     same = one.full == two.full and torch.allclose(

@@ -10,7 +10,7 @@ from fuzz.numbers import attack
 from surefoot.cli.main import run
 from surefoot.core.errors import InputError
 from surefoot.core.predictions import Predictions, save_predictions
-from surefoot.evaluate.measuring import Plan, measure_table
+from surefoot.evaluate.measuring import MeasurementPlan, measure_table
 from surefoot.metrics import METRICS
 from surefoot.recalibrate import CALIBRATORS, TemperatureScaling
 
@@ -92,7 +92,7 @@ def test_the_floor_does_not_depend_on_division_parts_and_groups(tmp_path, rows_a
     save_predictions(Predictions(p, "probs", labels, split), tmp_path / "t.parquet")
     table = parquet.read_table(tmp_path / "t.parquet")
     parquet.write_table(table, tmp_path / "t.parquet", row_group_size=rows_a_group)
-    plan = Plan((METRICS["nll"],), "test", "label", intervals=False, floors=False)
+    plan = MeasurementPlan((METRICS["nll"],), "test", "label", intervals=False, floors=False)
     for group in measure_table(tmp_path / "t.parquet", plan).values():
         assert group.readings["nll"].value == pytest.approx(np.log(1000))
         assert group.zeros is not None

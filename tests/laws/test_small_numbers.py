@@ -19,7 +19,7 @@ from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu, Scale
+from surefoot.graph.ops import Add, Concat, ElementwiseAffine, MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.checker import Checker
 from surefoot.proof.matrices import affine_matrix
@@ -78,7 +78,7 @@ def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
         left = target - int(mpmath.log10(largest))
         while left:
             step = max(min(left, 250), -250)
-            at = builder.add(Scale(torch.tensor([10.0**step], dtype=torch.float64)), at)
+            at = builder.add(ElementwiseAffine(torch.tensor([10.0**step], dtype=torch.float64)), at)
             left -= step
         return at
 

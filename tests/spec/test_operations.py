@@ -16,7 +16,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph import onnx_ops
 from surefoot.graph.onnx_in import Reading, opset_of, reading_of_onnx
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.onnx_values import Value, Values
+from surefoot.graph.onnx_values import OnnxValue, Values
 from surefoot.spec import opening, operations
 from surefoot.spec.opening import open_onnx
 from surefoot.spec.operations import see_operations, see_values
@@ -89,7 +89,7 @@ def test_infinite_constants_keep_their_shape(tmp_path: Path) -> None:
     opened = open_onnx(tmp_path / "net.onnx")
     assert run(largest()) == opened.run(SPIKE * ONE) == 100
     (value,) = [v for name, v in reading_of_onnx(largest()).known.items() if name == "big"]
-    assert isinstance(value, Value)
+    assert isinstance(value, OnnxValue)
     assert value.full == (1, 100)
 
 
@@ -126,7 +126,7 @@ def test_a_name_stands_for_one_value() -> None:
         reading_of_onnx(twice)
 
 
-def _no_shape(reader: Values, value: Value, bound: np.ndarray, sign: float, name: str) -> Value:
+def _no_shape(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, name: str) -> OnnxValue:
     return value  # as infinite constants were read once
 
 
@@ -173,9 +173,9 @@ def test_constants_and_shapes_are_compared_however_large_all_is(
     model = onnx.load(tmp_path / "net.onnx")
     reading = reading_of_onnx(model)
     both(model, reading)
-    name = next(name for name, known in reading.known.items() if isinstance(known, Value) and known.place > 1)
+    name = next(name for name, known in reading.known.items() if isinstance(known, OnnxValue) and known.place > 1)
     value = reading.known[name]
-    assert isinstance(value, Value)
+    assert isinstance(value, OnnxValue)
     lost = {**reading.known, name: replace(value, full=(*value.full, 1))}
     with pytest.raises(InputError, match="has the shape"):
         both(model, replace(reading, known=lost))
