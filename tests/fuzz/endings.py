@@ -55,7 +55,7 @@ def judged(number: int, met: Attack) -> str:
     way = number // len(ENDINGS) % (len(METHODS) + 2)
     if way >= len(METHODS):
         return compressed(graph, number, met, clip=way > len(METHODS))
-    method = METHODS[way]
+    method = tuple(METHODS)[way]
     query, y = question(graph, number, rng)
     prove = METHODS[method].certifies and bool(rng.random() < 0.5)
     network = Network.of(graph)

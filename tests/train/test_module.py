@@ -22,10 +22,10 @@ from training import QUIET, SHORT
 
 KILLED = """
 import sys
-from surefoot.train import Cell, Recipe, run_cell
+from surefoot.train import Recipe, Run, run_cell
 recipe = Recipe(epochs=int(sys.argv[2]), batch_size=64, learning_rate=0.05, drops=(0.5,))
 options = {"enable_progress_bar": False, "accelerator": "cpu"}
-run_cell(Cell("digits", "mlp", "adafocal", recipe, 3), sys.argv[1], options)
+run_cell(Run("digits", "mlp", "adafocal", recipe, 3), sys.argv[1], options)
 """
 
 

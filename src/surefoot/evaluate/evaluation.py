@@ -113,6 +113,8 @@ def divide(table: Predictions, calibration: Predictions | None, seed: int = 0) -
     measured = measured_rows(table, calibration, seed)
     if calibration is None:
         calibration = table.rows(~measured) if table.split is None else table.part("validation")
+    elif "validation" in calibration.parts:
+        calibration = calibration.part("validation")
     return calibration, table if measured.all() else table.rows(measured)
 
 

@@ -181,7 +181,7 @@ def _affine(step: Affine, known: Differences) -> Differences:
     return _cleared(upper, (least, most))
 
 
-def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _times(a: np.ndarray, b: np.ndarray | np.floating) -> np.ndarray:
     """Multiply; what is multiplied by 0 is 0, be it ever so large."""
     return np.where(a == 0, 0.0, a * b)
 
