@@ -9,6 +9,7 @@ from scipy.special import log_softmax
 from surefoot.core.errors import InputError
 from surefoot.recalibrate.curves import LogOddsCurve, PiecewiseLinear
 from surefoot.recalibrate.steps import (
+    Affine,
     Curves,
     InverseFocal,
     LogSoftmax,
@@ -103,3 +104,10 @@ def test_which_maps_keep_the_largest(steps: tuple[Step, ...], kept: bool) -> Non
     if kept:
         z = np.random.default_rng(0).normal(size=(500, 3)) * 4
         assert (apply(steps, z).argmax(1) == z.argmax(1)).all()
+
+
+def test_weights_that_round_to_more_than_one_give_no_probability_above_it() -> None:
+    weights = np.array([0.7598465027422802, 0.24015349725772])
+    assert weights.sum() > 1
+    sure = (Affine(np.array(1e4), np.array(0.0)), Softmax())
+    assert apply((Mix(weights, (sure, sure)),), np.array([[1.0, 0.0]])).tolist() == [[1.0, 0.0]]

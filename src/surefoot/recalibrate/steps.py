@@ -250,7 +250,7 @@ class Mix:
         total = np.full(rows.shape, max(1.0 - self.weights.sum(), 0.0) / rows.shape[1])
         for weight, part in zip(self.weights, self.parts, strict=True):
             total += weight * apply(part, rows)
-        return total
+        return np.minimum(total, 1.0)  # weights may sum to 1 and a rounding error
 
 
 Step: TypeAlias = Union[  # noqa: UP007  (a forward reference inside)
