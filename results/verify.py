@@ -196,7 +196,7 @@ def vgg(data: Path, seconds: float) -> None:
         layers = []
         while state.at < len(graph.nodes):
             cut = Graph(graph.nodes[: state.at + 1])
-            state = approximate(cut, state, "zonotope", lps_solved=False)
+            state = approximate(cut, state, "zonotope", use_lps=False)
             layers.append([cut.nodes[-1].name, state.predicate.variables, float(state.star.form.error.max())])
             print(name, layers[-1], round(time.process_time() - begin), flush=True)
         low, high = state.star.form.box(state.predicate)

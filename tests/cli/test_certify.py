@@ -99,7 +99,7 @@ def test_a_polygon_holds_the_outputs() -> None:
     graph = random_network(3)
     n = int(np.prod(graph.input_shape))
     query = robustness(np.zeros(n), np.full(n, 0.2), 0, 3)
-    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, lps_solved=False).star
+    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, use_lps=False).star
     corners = polygon(star, 0, 2)
     rng = np.random.default_rng(0)
     m = star.predicate.variables

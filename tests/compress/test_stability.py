@@ -16,7 +16,7 @@ from surefoot.graph.ops import Linear, Relu
 BIG = 1e3
 
 
-def lps_solved(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
+def by_lps(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[float, float]]:
     """Find the least and the largest value of each ReLU's input over [0, 1]^d, where rows x <= bounds.
 
     One program each: h >= g, h <= g + M (1 - z), h <= M z for every unit before it.
@@ -66,7 +66,7 @@ def judged(graph: Graph, constraints: LinearConstraints | None) -> None:
     low, high = torch.zeros(d).double(), torch.ones(d).double()
     found = stability(graph, low, high, 5.0, constraints=constraints)
     signs = np.concatenate([found.signs[at].numpy() for at in sorted(found.signs)])
-    for sign, (least, most) in zip(signs, lps_solved(graph, rows, bounds), strict=True):
+    for sign, (least, most) in zip(signs, by_lps(graph, rows, bounds), strict=True):
         if sign > 0:
             assert least >= -1e-5
         elif sign < 0:
@@ -162,7 +162,7 @@ def test_mixed_integer_programs_find_no_difference_between_a_network_and_its_sma
     small = compress(graph, low, high, rewrites=rewrites).graph
     assert sum(isinstance(n.op, Relu) for n in small.nodes) == 2, "as many layers, for this judge"
     assert small.parameters() < graph.parameters()
-    for least, most in lps_solved(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
+    for least, most in by_lps(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
         assert least >= -1e-5
         assert most <= 1e-5
 
@@ -176,7 +176,7 @@ def test_the_judge_itself_is_right() -> None:
             before = evaluate(Graph(graph.nodes[:at]), x)
             values += list(zip(before.amin(0).tolist(), before.amax(0).tolist(), strict=True))
     for (least, most), (seen_least, seen_most) in zip(
-        lps_solved(graph, np.zeros((0, 3)), np.zeros(0)), values, strict=True
+        by_lps(graph, np.zeros((0, 3)), np.zeros(0)), values, strict=True
     ):
         assert least <= seen_least + 1e-6
         assert most >= seen_most - 1e-6

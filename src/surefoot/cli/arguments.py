@@ -106,7 +106,7 @@ def patience_of(limit: float) -> "Patience":
 
 
 def read_domain(text: str, shape: tuple[int, ...]) -> "Domain":
-    """Read a box of inputs of a shape, and the its linear input constraints, if there are any.
+    """Read a box of inputs of a shape, and its linear input constraints, if there are any.
 
     Raises:
         InputError: neither two numbers, lower first, nor a file with arrays of that many values.

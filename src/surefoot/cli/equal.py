@@ -34,7 +34,7 @@ def command(
         Optional[Path],
         typer.Option(help="An .npz file with inputs `x`: for how many is the answer proven to be the same?"),
     ] = None,
-    steps_: Annotated[
+    map_file: Annotated[
         Optional[Path],
         typer.Option(
             "--map", help="A fitted calibrator: bound calibrated confidences too, anywhere or at the --images."
@@ -69,7 +69,7 @@ def command(
     elif within is not None:
         _decide(first, second, where, within, patience, out, as_json)
     else:
-        _bound(first, second, where, patience, images, steps_, out, as_json)
+        _bound(first, second, where, patience, images, map_file, out, as_json)
 
 
 def _decide(
@@ -87,7 +87,7 @@ def _decide(
 
 
 def _bound(
-    first: Path, second: Path, where: "Box", patience: "Patience", images: Path | None, steps_: Path | None,
+    first: Path, second: Path, where: "Box", patience: "Patience", images: Path | None, map_file: Path | None,
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say by how much the networks can differ over the domain, and by how much they were seen to."""
@@ -99,7 +99,7 @@ def _bound(
     x = read_images(images, tuple(where.lower.shape))
     logits = None if x is None else logits_of_file(first, x)
     same = None if logits is None else int(found.same_answer(logits).sum())
-    repaired = _calibrated(steps_, found.bound, logits) if steps_ is not None and proven else {}
+    repaired = _calibrated(map_file, found.bound, logits) if map_file is not None and proven else {}
     if out is not None:
         _save(out, found.input if not other or found.other is None else found.other)
     if as_json:
@@ -118,7 +118,7 @@ def _bound(
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
             where_ = "for any input" if name == "calibrated" else f"at the inputs of {images}"
-            print(f"after {steps_} no confidence differs by more than {value:.3g} {where_}")
+            print(f"after {map_file} no confidence differs by more than {value:.3g} {where_}")
     else:
         print("not proven: no bound could be found")
     print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")

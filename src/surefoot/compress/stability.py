@@ -84,7 +84,7 @@ class LinearConstraints:
 
 
 class Domain(NamedTuple):
-    """A box of inputs, and the its linear input constraints, if there are any."""
+    """A box of inputs, and its linear input constraints, if there are any."""
 
     lower: Tensor
     upper: Tensor

@@ -90,7 +90,7 @@ def assess(
     network: Path,
     validation: Inputs,
     test: Inputs,
-    region_to_query: Ask,
+    request: Ask,
     folder: Path,
     title: str,
     rows: Rows,
@@ -109,7 +109,7 @@ def assess(
     model = load_model(network)
     predictions = _predictions(model, network, validation, test, class_names)
     step("calibrating")
-    evaluation, calibrator = evaluate(predictions, "auto", None, title, region_to_query.seed)
+    evaluation, calibrator = evaluate(predictions, "auto", None, title, request.seed)
     why = calibrator.why_ if isinstance(calibrator, Auto) else ""
     save_predictions(predictions, folder / "predictions.parquet")
     save_calibrator(calibrator, folder / "map.json")
@@ -128,14 +128,14 @@ def assess(
     by = worst_parts(repaired, tested.labels, class_names, test.group)
     step("certifying")
     certified = None
-    count = min(region_to_query.images, len(test.x))
+    count = min(request.images, len(test.x))
     try:
         certified, _ = certify_images(
             open_network(network),
             test.x[:count].astype(np.float64),
             test.y[:count].tolist(),
-            region_to_query.radii,
-            region_to_query.valid,
+            request.radii,
+            request.valid,
             calibrator,
         )
     except InputError as error:
@@ -144,9 +144,9 @@ def assess(
     smaller = None
     try:
         shape = read_logits(network).input_shape  # which may be flat where the inputs are pictures
-        low, high = (torch.full(shape, end, dtype=torch.float64) for end in region_to_query.valid)
+        low, high = (torch.full(shape, end, dtype=torch.float64) for end in request.valid)
         seen = torch.from_numpy(test.x[:500].astype(np.float64)).reshape(-1, *shape)
-        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), region_to_query.seconds, seen)
+        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), request.seconds, seen)
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)

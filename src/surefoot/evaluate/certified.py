@@ -116,7 +116,7 @@ def show(
     likely = certified.upper if other is None else np.asarray(answer["output"])
     rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
     star = star_of_box(query, shape)
-    reached = over_approximate(there.pooled, star, query, lps_solved=False).star
+    reached = over_approximate(there.pooled, star, query, use_lps=False).star
     corners = polygon(reached, label, rival)
     sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
     return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners, sets)

@@ -96,14 +96,14 @@ def approximate(
     graph: Graph,
     state: State,
     rule: Rule = "triangle",
-    lps_solved: bool = True,
+    use_lps: bool = True,
     known: Mapping[int, Box] | None = None,
     relaxed: float = 0.0,
     arithmetic: Arithmetic = REAL,
 ) -> State:
     """Walk to the output, one star all the way.
 
-    `lps_solved`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
+    `use_lps`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
     with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
 
     Property: sound; not complete.
@@ -113,9 +113,9 @@ def approximate(
         node = graph.nodes[state.at]
         match node.op:
             case Relu():
-                state = _relu(graph, state, rule, lps_solved, known, relaxed)
+                state = _relu(graph, state, rule, use_lps, known, relaxed)
             case MaxPool2d():
-                state = _pool(graph, state, rule, lps_solved)
+                state = _pool(graph, state, rule, use_lps)
             case Mul():
                 state = _product(graph, state, arithmetic)
             case _:
@@ -169,7 +169,7 @@ def _after(graph: Graph, state: State, form: AffineForm, predicate: Predicate, c
 
 
 def _relu(
-    graph: Graph, state: State, rule: Rule, lps_solved: bool, known: Mapping[int, Box] | None, relaxed: float
+    graph: Graph, state: State, rule: Rule, use_lps: bool, known: Mapping[int, Box] | None, relaxed: float
 ) -> State:
     node = graph.nodes[state.at]
     form = state.forms[node.inputs[0]]
@@ -183,7 +183,7 @@ def _relu(
         low[i], high[i] = (low[i].clamp(min=0), high[i]) if sign > 0 else (low[i], high[i].clamp(max=0))
     open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     solved = 0
-    if lps_solved and len(open_) and len(state.predicate.bounds):
+    if use_lps and len(open_) and len(state.predicate.bounds):
         solved = _tighten(form, state.predicate, low, high, open_, relaxed)
         open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     error = form.error.flatten()
@@ -265,13 +265,13 @@ def _triangle(
     return sparse.csr_matrix(sparse.vstack([above, below])), np.concatenate([above_bounds, below_bounds])
 
 
-def _pool(graph: Graph, state: State, rule: Rule, lps_solved: bool) -> State:
+def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     node = graph.nodes[state.at]
     op = node.op
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
     windows = _Windows.of(op, form, predicate)
-    solved = _drop_losers(form, predicate, windows) if lps_solved and len(windows.open) else 0
+    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.open) else 0
     open_ = windows.open
     n, m = len(open_), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)

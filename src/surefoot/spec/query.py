@@ -108,7 +108,7 @@ class Query:
     def distance(self, x: Float[np.ndarray, " d"]) -> float:
         """Return how far one input (d,) lies outside of the region, rounded upwards: 0 exactly where it lies inside.
 
-        The largest over inputs of the distance from the box, and over the its linear input constraints of (row x -
+        The largest over inputs of the distance from the box, and over its linear input constraints of (row x -
         bound) / |row|.
         """
         far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)

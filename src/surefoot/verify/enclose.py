@@ -231,9 +231,9 @@ def _undone(step: InverseFocal, known: Differences) -> Differences:
     spare = sum_error(k, 1.0)  # what a sum is off by, as a share of it, its logarithm is off by as it stands
     from_below = -np.asarray(logsumexp(np.where(others, known.upper, -np.inf), axis=0)) - spare
     from_above = -np.asarray(logsumexp(np.where(others, -known.upper, -np.inf), axis=1)) + spare
-    constraints = np.r_[-np.inf, logit(step.thresholds), np.inf]
+    ends = np.r_[-np.inf, logit(step.thresholds), np.inf]
     low, high = np.full(k, np.inf), np.full(k, -np.inf)
-    for gamma, first, last in zip(step.gammas, constraints[:-1], constraints[1:], strict=True):
+    for gamma, first, last in zip(step.gammas, ends[:-1], ends[1:], strict=True):
         one = InverseFocal(np.array([gamma]), np.zeros(0))
         a, b = (np.clip(t, first, last) for t in (from_below, from_above))
         here = (_let_out(from_below, -1) <= _let_out(np.array(last), 1)) & (

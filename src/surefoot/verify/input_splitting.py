@@ -263,11 +263,11 @@ def _gathered(
 ) -> tuple[tuple[Tensor, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]:
     none = torch.zeros(0, inputs, dtype=torch.float64)
     leaves = (torch.cat([none, *(lo for lo, _ in proven)]), torch.cat([none, *(hi for _, hi in proven)]))
-    constraints = tuple(
+    splits = tuple(
         torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in bisections)]).numpy()
         for i in range(3)
     )
-    return leaves, (constraints[0].astype(int), constraints[1].astype(int), constraints[2])
+    return leaves, (splits[0].astype(int), splits[1].astype(int), splits[2])
 
 
 def _finished(

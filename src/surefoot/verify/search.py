@@ -200,7 +200,7 @@ class Search:
         """Walk a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
         star = star_of_box(self.query, graph.input_shape)
-        state = approximate(graph, begin(star), "zonotope", lps_solved=False, arithmetic=arithmetic)
+        state = approximate(graph, begin(star), "zonotope", use_lps=False, arithmetic=arithmetic)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:

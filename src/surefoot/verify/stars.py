@@ -115,10 +115,10 @@ class Approximated:
 
 
 def over_approximate(
-    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", lps_solved: bool = True, relaxed: float = 0.0
+    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", use_lps: bool = True, relaxed: float = 0.0
 ) -> Approximated:
     """Walk one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
-    state = approximate(graph, begin(star), rule, lps_solved, relaxed=relaxed)
+    state = approximate(graph, begin(star), rule, use_lps, relaxed=relaxed)
     slack, where = _nearest(state.star, query)
     candidate = None if where is None else star.member(where[: star.form.variables])
     return Approximated(state.star, slack, candidate, state.count)
@@ -166,7 +166,7 @@ def leaves(
             raise TimeoutError
         if not prune:
             return False
-        reached = approximate(graph, state, "zonotope", lps_solved=False)
+        reached = approximate(graph, state, "zonotope", use_lps=False)
         slack = least(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
         if slack > 0:
             walked.pruned += 1
