@@ -123,7 +123,7 @@ def test_thresholds_of_probabilities_are_refused(folder: Path, capsys: pytest.Ca
     proof = Proof(np.zeros(1), np.ones(1), ((np.array([[1.0, 0.0, 0.0]]), np.array([0.9])),), "boxes")
     save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
     for unsafe, why in (
-        ("(<= Y_0 0.9)", "no certificate speaks of a threshold of probabilities"),
+        ("(<= Y_0 0.9)", "the property has a threshold of probabilities"),
         ("(<= (- (* 2 Y_0) Y_1) 0.5)", "speaks of probabilities"),
     ):
         property_file(folder / "p.vnnlib", 3, unsafe)

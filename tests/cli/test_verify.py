@@ -113,7 +113,7 @@ def test_images_in_every_region(folder: Path, capsys: pytest.CaptureFixture[str]
         (["net.onnx", "safe.vnnlib", "--eps", "0.1"], 2, "--eps goes with --images"),
         (["net.onnx", "--images", "x.npz", "--region", "patch"], 2, "needs --at, top,left,size"),
         (["net.onnx", "--images", "x.npz", "--region", "pixels"], 2, "needs --at, places"),
-        (["net.onnx", "safe.vnnlib", "--method", "star", "--certificate", "p.npz"], 2, "leaves no certificate"),
+        (["net.onnx", "safe.vnnlib", "--method", "star", "--certificate", "p.npz"], 2, "writes no certificate"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(
@@ -182,17 +182,17 @@ def test_certificates_of_probabilities(folder: Path, capsys: pytest.CaptureFixtu
     answer = json.loads(capsys.readouterr().out)
     assert answer["verdict"] == "holds"
     assert answer["certificate"] is None
-    assert answer["no_certificate"].startswith("no certificate speaks of a threshold of probabilities")
+    assert "the property has a threshold of probabilities" in answer["no_certificate"]
     assert not (folder / "proof.npz").exists()  # an older one, of another question
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 0.9))")
     surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
-    assert "no certificate: violated" in capsys.readouterr().out
+    assert "no certificate written: the answer is violated" in capsys.readouterr().out
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= Y_0 -1))")
     capsys.readouterr()
     surefoot("verify", "probs.onnx", "p.vnnlib", "--certificate", "proof.npz")
     said = capsys.readouterr().out
     assert said.startswith("holds: ")
-    assert "no certificate: none is needed" in said
+    assert "whatever the network computes: none is needed" in said
     surefoot("check", "probs.onnx", "p.vnnlib", "other.npz", code=2)
     assert "no output is what" in capsys.readouterr().err
     (folder / "p.vnnlib").write_text(f"{BOX}(assert (<= (+ Y_0 Y_1) 0.5))")
@@ -287,7 +287,7 @@ def test_no_older_certificate_is_left_beside_another_answer(folder: Path, capsys
     surefoot("verify", "net.onnx", "safe.vnnlib", "--certificate", "proof.npz")
     assert "certificate: proof.npz" in capsys.readouterr().out
     surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "proof.npz")
-    assert "no certificate: violated; the older proof.npz was removed" in capsys.readouterr().out
+    assert "the answer is violated, and only a proof has one; the older proof.npz was removed" in capsys.readouterr().out
     surefoot("check", "net.onnx", "broken.vnnlib", "proof.npz", code=3)
     (folder / "notes.npz").write_text("mine")
     surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "notes.npz", "--json")

@@ -111,7 +111,7 @@ def test_what_remains_is_refused_by_name() -> None:
         of_logits(query(([[1.0, 1.0, 0.0]], [0.5])), "softmax")
     with pytest.raises(InputError, match="log-probabilities"):
         of_logits(query(([[1.0, 1.0, 0.0]], [-0.5])), "log-softmax")
-    with pytest.raises(InputError, match="no certificate speaks of a threshold"):
+    with pytest.raises(InputError, match="certificates cover comparisons of two outputs"):
         comparisons_of_logits(query(([[1.0, 0.0, 0.0]], [0.5])), "softmax")
     impossible = query(([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], [0.5, -1.0]))
     assert of_logits(impossible, "softmax").sets == ()  # a set that cannot be reached need not be understood

@@ -36,7 +36,7 @@ def test_what_it_says_of_itself_is_true(name: str) -> None:
         assert isinstance(proven, Holds)
         assert proven.proof is not None
     else:
-        with pytest.raises(InputError, match="leaves no certificate"):
+        with pytest.raises(InputError, match="writes no certificate"):
             verify(network, query, 20.0, name, prove=True)
 
 

@@ -112,7 +112,7 @@ def test_questions_of_another_shape() -> None:
         verify(network, robustness(np.zeros(1), np.ones(1), 0, 3), 1.0)
     with pytest.raises(InputError, match="nothing is unsafe"):
         Query(np.zeros(1), np.ones(1), ())
-    with pytest.raises(InputError, match="leaves no certificate"):
+    with pytest.raises(InputError, match="writes no certificate"):
         verify(network, robustness(np.zeros(1), np.ones(1), 0, 2), 1.0, "exact", prove=True)
 
 

@@ -122,7 +122,7 @@ def _asked(whole: "Graph", queries: "Sequence[Query]") -> "list[Question]":
     from surefoot.spec.outputs import comparisons_of_logits
 
     if not all(query.has_exact_weights for query in queries):
-        raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
+        raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
     of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
     return [
         Question(query.lower, query.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])

@@ -253,19 +253,17 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
     if answer.get("certificate"):
         print(f"certificate: {answer['certificate']}")
     elif "no_certificate" in answer:
-        print(f"no certificate: {answer['no_certificate']}")
+        print(f"no certificate written: {answer['no_certificate']}")
 
 
 def _why_none(certificate: Path, answer: dict[str, Any], beyond: str | None) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
     from surefoot.proof.files import load_certificate
 
-    why = answer["verdict"]
-    if why == "holds" and beyond is not None:
-        why = beyond
-    elif why == "holds":
-        never = answer["method"] == "softmax"
-        why = "none is needed, whatever the network computes" if never else "the proof by this method leaves none"
+    why = f"the answer is {answer['verdict']}, and only a proof has one"
+    if answer["verdict"] == "holds":
+        never = "no output is what the property calls unsafe, whatever the network computes: none is needed"
+        why = beyond or (never if answer["method"] == "softmax" else f"{answer['method']} writes none")
     if not certificate.is_file():
         return why
     try:

@@ -89,10 +89,10 @@ def of_logits(query: Query, link: Link) -> OfLogits:
 
 
 def no_certificate_of_thresholds(link: Link) -> str:
-    """Say of which properties no certificate speaks."""
+    """Say which properties certificates do not cover."""
     return (
-        f"no certificate speaks of a threshold of {_named(link)}, such as the property has: only of comparisons of two "
-        "outputs"
+        f"certificates cover comparisons of two outputs; the property has a threshold of {_named(link)}, which they do "
+        "not cover"
     )
 
 

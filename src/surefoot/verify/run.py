@@ -42,10 +42,10 @@ def verify(
     chosen = find_method(method)
     if prove and not chosen.certifies:
         certifying = ", ".join(m.name for m in METHODS.values() if m.certifies)
-        raise InputError(f"the method {chosen.name} leaves no certificate; these do: {certifying}")
+        raise InputError(f"the method {chosen.name} writes no certificate; these do: {certifying}")
     if not query.has_exact_weights:
         if prove:
-            raise InputError("the property has weights of more digits than float64 holds: no certificate speaks of it")
+            raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
         query = _with_exact_weights(network, query)
     if network.link != "identity":
         return verify_through_softmax(network, query, Deadline.of(seconds), chosen, seed, prove, float32, jobs)

@@ -80,9 +80,9 @@ def read_property(path: Path | str, network: Network) -> list[Query]:
 
 
 def beyond_certificates(queries: Sequence[Query], network: Network) -> str | None:
-    """Say why no certificate speaks of a property, whatever the answer; None where one can."""
+    """Say why certificates do not cover a property, whatever the answer; None where they do."""
     if not all(query.has_exact_weights for query in queries):
-        return "the property has weights of more digits than float64 holds: no certificate speaks of it"
+        return "the property has weights of more digits than float64 holds, which certificates do not cover"
     for query in queries:
         if network.link == "identity":
             break

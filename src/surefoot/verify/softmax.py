@@ -24,7 +24,7 @@ def verify_through_softmax(
 
     must_fit(network, query)
     if prove:
-        comparisons_of_logits(query, network.link)  # refuses what no certificate speaks of
+        comparisons_of_logits(query, network.link)  # refuses what certificates do not cover
     asked = of_logits(query, network.link)
     wide = widened_for_float32(asked, network.outputs)
     if wide is not None and float32 and network.float32 and not prove:
