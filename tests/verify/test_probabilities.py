@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, logit, softmax
 
 from networks import random_network
 from surefoot.core.deadline import Deadline
@@ -73,3 +73,24 @@ def test_halving_says_nothing_when_time_is_up_or_something_breaks() -> None:
     assert halved(net.pooled, asked, sets, Deadline.of(-1.0), lambda x: None) == -np.inf
     broken = Query(asked.lower, asked.upper, (Unsafe(np.eye(3)[:1], np.array([0.999])),))
     assert halved(net.pooled, broken, of_logits(broken, "softmax").sets, Deadline.of(10.0), lambda x: x) == -np.inf
+
+
+@pytest.mark.parametrize("method", ["auto", "crown", "relu-splitting"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_margin_of_a_threshold_is_one_of_log_odds(seed: int, method: str) -> None:
+    net = network(seed, log=False)
+    rng = np.random.default_rng(seed)
+    lower, upper = np.full(2, -0.05), np.full(2, 0.05)
+    z = evaluate(net.pooled, torch.from_numpy(rng.uniform(lower, upper, (2000, 2)))).numpy()
+    odds = logit(softmax(z, axis=1))
+    for at_most in (True, False):
+        for far in (0.3, 2.0, 8.0, 40.0):
+            for j in range(3):
+                level = odds[:, j].min() - far if at_most else odds[:, j].max() + far
+                sign, threshold = (1.0 if at_most else -1.0), expit(level)
+                if not 0 < threshold < 1 - 1e-9:
+                    continue
+                unsafe = Unsafe(sign * np.eye(3)[j : j + 1], np.array([sign * threshold]))
+                verdict = verify(net, Query(lower, upper, (unsafe,)), 5, method)
+                if isinstance(verdict, Holds):
+                    assert verdict.margin <= far * (1 + 1e-6)

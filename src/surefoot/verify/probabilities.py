@@ -24,6 +24,7 @@ from surefoot.spec.query import Query, Unsafe
 
 _PARTS = 2.0**30  # weights are multiples of one of these, so that sums of them are exact
 _STEEP = 300.0  # exp of more is not written as a chord
+_FLAT = -200.0  # nor, exactly, exp of less
 _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of their own
 _AT_ONCE = 64
 _NARROW = 1e-9  # of the region's width: no box is halved further
@@ -160,8 +161,12 @@ class _Spans:
         low, high = self.known[j]
         differences = self.others(j)
         if threshold.at_most:
-            weights, bound, _ = _chord(low, high, level)
-            return [(-weights @ differences, -bound)] if np.isfinite(bound).all() else []
+            weights, bound, scale = _chord(low, high, level)
+            if not np.isfinite(bound).all():
+                return []
+            # in parts of exp(level), of which s - level is -log(1 - part), which is more: the margin is one of log-odds
+            part = np.exp2(np.floor(np.log2(scale)))
+            return [(-(part[:, None] * weights) @ differences, -part * bound)]
         here = self.centres @ differences.T
         tried = [_weights(here), _weights(np.clip(np.zeros_like(low), low, high))]
         if every:
@@ -197,6 +202,7 @@ def _chord(low: np.ndarray, high: np.ndarray, level: float) -> tuple[np.ndarray,
     """
     usable = np.isfinite(low).all(1) & (high.max(1) < level + _STEEP)
     a, z = (np.where(usable[:, None], end - level, 0.0) for end in (low, high))
+    z = np.maximum(z, _FLAT)
     first, last = np.exp(a), np.exp(z)
     slope = np.where(z - a > 1e-9, (last - first) / np.maximum(z - a, 1e-9), last)
     scale = np.maximum(slope.max(1), 1e-200)
