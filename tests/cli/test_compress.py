@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -451,3 +453,34 @@ def test_a_clip_alone_rounds_weights_and_says_by_how_much(folder: Path, capsys: 
     surefoot("compress", "third.onnx", "--domain=-3,3", "--clip", "-o", "s.onnx", "--json")
     bound = json.loads(capsys.readouterr().out)["bound"]
     assert 3 * abs(float(np.float32(1 / 3)) - 1 / 3) <= bound < 1e-6
+
+
+@pytest.mark.parametrize("far", [0.1234, 0.0123999838, 1.0000001e-3, 3.33333e-7])
+def test_sentences_promise_no_more_than_is_proven(folder: Path, capsys: pytest.CaptureFixture[str], far: float) -> None:
+    """Two networks that differ by a constant everywhere: each number in a sentence is at least what the JSON says."""
+    for name, bias in (("one", 0.0), ("two", far)):
+        builder = GraphBuilder((1,))
+        weight = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+        write_onnx(builder.build(builder.add(Linear(weight, torch.tensor([bias, 0.0])), 0)), folder / f"{name}.onnx")
+    surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--json")
+    bound = json.loads(capsys.readouterr().out)["bound"]
+    surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1")
+    said = capsys.readouterr().out
+    logit, confidence = re.findall(r"by (?:more than )?([\d.e+-]+)", said)[:2]
+    assert Fraction(logit) >= Fraction(bound["logits"]) >= Fraction(float(np.float32(far)))
+    assert Fraction(confidence.rstrip(".")) >= Fraction(bound["confidence"])
+    (apart,) = re.findall(r"more than ([\d.e+-]+) apart", said)
+    assert Fraction(apart) >= 2 * Fraction(bound["logits"])
+    within = bound["logits"] * (1 + 1e-9)
+    surefoot("equal", "one.onnx", "two.onnx", "--domain", "0,1", "--within", repr(within))
+    assert f"differs by {within!r} or more" in capsys.readouterr().out
+
+
+def test_the_sentence_of_a_compression_promises_no_more_than_is_proven(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    surefoot("compress", "net.onnx", "--domain", "0,1", "--json")
+    report = json.loads(capsys.readouterr().out)
+    logit, confidence = re.findall(r"by more than ([\d.]+(?:e[+-]?\d+)?)", report["sentence"])
+    assert Fraction(logit) >= Fraction(report["bound"])
+    assert Fraction(confidence) >= Fraction(report["confidence_bound"])

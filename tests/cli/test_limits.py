@@ -15,6 +15,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.spec.opening import open_onnx, see_agreement_within
 from surefoot.verify import several
+from typed import surefoot
 
 PROPERTY = """(declare-const X_0 Real)
 (declare-const X_1 Real)
@@ -67,11 +68,10 @@ def test_certify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_certify_says_what_is_no_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run(["certify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--limit", "0"])
+    surefoot("certify", "one.onnx", "--images", "x.npz", "--eps", "0.1", "--limit", "0")
     text = " ".join(capsys.readouterr().out.split())
     assert "0.0% to" not in text
-    assert "0 of 2 images were bounded" in text
+    assert "none of 2 images were bounded" in text
 
 
 @pytest.mark.parametrize("name", ["--limit", "--timeout"])
@@ -115,6 +115,7 @@ def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("--eps", "1e400"), "beyond what float64 holds"),
         (("--eps", "0.1", "--range", "-1e400,1e400"), "beyond what float64 holds"),
         (("--eps", "1e999999999"), "so many digits"),
+        (("--eps", "0.1", "--seed", str(2**64)), "less than or equal"),
         (("--region", "pixels", "--at", "0.7"), "whole numbers"),
         (("--region", "pixels", "--at", "1/3"), "whole numbers"),
         (("--region", "patch", "--at", "0,0.5,1"), "whole numbers"),
@@ -213,3 +214,43 @@ def test_a_property_may_be_named_after_its_network(folder: Path, capsys: pytest.
     prop.write_text(PROPERTY.replace("(assert (>= Y_0 0.0))", "(assert (>= Y_0 1000.0))"))
     assert said(capsys, "verify", "one.onnx", prop.name, "--certificate", "c.npz")["verdict"] == "holds"
     assert said(capsys, "check", "one.onnx", prop.name, "c.npz")["valid"]
+
+
+@pytest.mark.parametrize(
+    ("command", "limit"),
+    [
+        (("verify", "one.onnx", "p.vnnlib"), "--timeout"),
+        (("equal", "one.onnx", "one.onnx", "--domain", "0,1"), "--limit"),
+        (("compress", "one.onnx", "--domain", "0,1"), "--limit"),
+        (("certify", "one.onnx", "--images", "x.npz", "--eps", "0"), "--limit"),
+    ],
+)
+def test_a_limit_longer_than_any_timer_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], limit: str
+) -> None:
+    surefoot(*command, limit, "1e18")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("values", [np.array(["a", "b"]), np.array([5j, 1]), np.array([None, 1], dtype=object)])
+@pytest.mark.parametrize("name", ["lower", "upper"])
+def test_a_domain_is_of_real_numbers(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, values: np.ndarray
+) -> None:
+    np.savez("box.npz", **({"lower": np.zeros(2), "upper": np.ones(2)} | {name: values}))
+    for command in ("equal one.onnx one.onnx", "compress one.onnx", "regions one.onnx"):
+        with pytest.raises(SystemExit) as done:
+            run([*command.split(), "--domain", "box.npz"])
+        assert done.value.code in (2, 3)
+        assert "fault" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["equal one.onnx one.onnx --json", "compress one.onnx", "regions one.onnx --count"])
+def test_a_domain_that_float32_does_not_reach_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        run([*command.split(), "--domain", "1e39,1e40"])
+    assert done.value.code == 2
+    assert "no input of the region has a number in float32" in capsys.readouterr().err.replace("\n", " ")
+    assert not (folder / "small.onnx").exists()

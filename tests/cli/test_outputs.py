@@ -9,8 +9,9 @@ import pytest
 import typer
 
 from surefoot.cli.main import COMMANDS, build
-from surefoot.cli.outputs import WRITTEN
-from surefoot.core.files import whole_files
+from surefoot.cli.outputs import ASSESSED, TRAINED, WRITTEN
+from surefoot.core.files import whole_files, write_text
+from surefoot.train.fit import CHECKPOINTS, forget_checkpoints
 from typed import call
 
 MEANS_WRITTEN = re.compile(r"^(Where to (write|leave)|Where --\w+ writes|Write |Folder (of|for)|Draw |Keep each)")
@@ -62,16 +63,12 @@ def test_no_output_replaces_an_input(capsys, tmp_path, name, output):
         if other == output or (what.files is not None and other in WRITTEN[name]):
             continue
         inside = what.files[0] if what.files else "x.npz"
-        if what.files == ():
-            continue
-        if what.mine:
-            (tmp_path / what.mine).write_text("{}")
         file = tmp_path / inside
         file.write_text("mine")
         place = tmp_path if what.files else file
         code, _, err = call(capsys, *arguments(tmp_path, name, {other: file, output: place} | more))
         assert (code, file.read_text()) == (2, "mine"), (other, err)
-        assert "reads or writes this file already" in err
+        assert "reads or writes this file already" in err or "of something else" in err
         if other not in WRITTEN[name] and what.files is None:  # in a folder that is read
             code, _, err = call(capsys, *arguments(tmp_path, name, {other: tmp_path, output: place} | more))
             assert file.read_text() == "mine", (other, err)
@@ -89,11 +86,34 @@ def test_what_cannot_be_written_is_refused_before_anything_is_done(capsys, tmp_p
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_of_something_else_is_left_alone(capsys, tmp_path):
-    (tmp_path / "small.onnx").write_text("mine")
-    code, _, err = call(capsys, "assess", tmp_path / "n.onnx", "--images", tmp_path / "x.npz", "-o", tmp_path)
-    assert (code, (tmp_path / "small.onnx").read_text()) == (2, "mine")
-    assert "of something else" in err
+@pytest.mark.parametrize("content", ["mine", '{"mine": 1}', "[]"])
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (("assess", "n.onnx", "--images", "x.npz"), ASSESSED),
+        (("train", "--epochs", 1), (*TRAINED[:-2], "log/metrics.csv", "checkpoints/mine.pt")),
+        (("compare", "--epochs", 1, "--losses", "ce"), ("comparison.json", "report.html")),
+        (("reproduce", "ece", "--epochs", 1), ("ece.json",)),
+    ],
+)
+def test_a_folder_of_something_else_is_left_alone(capsys, tmp_path, command, files, content):
+    for name in files:
+        folder = tmp_path / name.replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(content)
+        code, _, err = call(capsys, *command, "-o", folder)
+        assert (code, (folder / name).read_text()) == (2, content)
+        assert "of something else" in err
+
+
+def test_what_lies_beside_our_checkpoints_is_kept(tmp_path):
+    for name in (*CHECKPOINTS, "mine.pt"):
+        write_text(tmp_path / "checkpoints" / name, "")
+    forget_checkpoints(tmp_path)
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["mine.pt"]
+    (tmp_path / "checkpoints" / "mine.pt").unlink()
+    forget_checkpoints(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):

@@ -264,7 +264,7 @@ def test_what_a_property_asserts_is_what_must_not_happen(folder: Path, capsys: p
     surefoot("verify", "net.onnx", "safe.vnnlib")
     assert capsys.readouterr().out.startswith("holds: no input satisfies the property file's assertions; margin ")
     surefoot("verify", "net.onnx", "--images", "x.npz", "--eps", "0.01")
-    assert "violated: an input has another class, by " in capsys.readouterr().out
+    assert "violated: the image itself has class " in capsys.readouterr().out
     surefoot("verify", "--help")
     told = " ".join(capsys.readouterr().out.split())
     assert "A property file asserts what must NOT happen" in told
@@ -287,7 +287,9 @@ def test_no_older_certificate_is_left_beside_another_answer(folder: Path, capsys
     surefoot("verify", "net.onnx", "safe.vnnlib", "--certificate", "proof.npz")
     assert "certificate: proof.npz" in capsys.readouterr().out
     surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "proof.npz")
-    assert "the answer is violated, and only a proof has one; the older proof.npz was removed" in capsys.readouterr().out
+    assert (
+        "the answer is violated, and only a proof has one; the older proof.npz was removed" in capsys.readouterr().out
+    )
     surefoot("check", "net.onnx", "broken.vnnlib", "proof.npz", code=3)
     (folder / "notes.npz").write_text("mine")
     surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "notes.npz", "--json")

@@ -165,3 +165,12 @@ def test_the_files_of_a_network_are_named_as_far_as_it_can_be_read(tmp_path: Pat
     (tmp_path / "bad.onnx").write_bytes(b"location")
     for name in ("bad.onnx", "absent.onnx", "w"):
         assert files_of(tmp_path / name) == (tmp_path / name,)
+
+
+@pytest.mark.parametrize("location", ["w.bin\0x", "w" * 5000, "a/" * 3000 + "w.bin", "w.bin/x", ".", "round1"])
+def test_weights_in_what_is_no_file_are_refused(tmp_path: Path, location: str) -> None:
+    number(tmp_path / "w.bin", 1.0)
+    link(tmp_path / "round1", "round2")
+    link(tmp_path / "round2", "round1")
+    with pytest.raises(FileError, match="the weights"):
+        load_model(written(tmp_path / "net.onnx", location))

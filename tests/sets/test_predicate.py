@@ -95,3 +95,8 @@ def test_a_dual_bound_of_products_too_small_for_a_float64() -> None:
     """Rows times multipliers times bounds of variables: each 1e-150, and the least value is -1e-450, not 0."""
     predicate = Predicate.box(np.full(1, -1e-150), np.full(1, 1e-150)).cut(np.array([[1e-150]]), np.zeros(1))
     assert predicate.dual_minimum(np.zeros(1), np.full(1, 1e-150)) < 0
+
+
+def test_a_predicate_without_variables_has_the_minimum_0() -> None:
+    predicate = Predicate.box(np.zeros(0), np.zeros(0)).cut(np.zeros((2, 0)), np.ones(2))
+    assert Solver(predicate).minimum(np.zeros(0)) == 0

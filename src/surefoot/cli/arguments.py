@@ -120,6 +120,9 @@ def read_domain(text: str, shape: tuple[int, ...]) -> "Domain":
     arrays: dict[str, np.ndarray] = {}
     if text.endswith(".npz"):
         arrays = read_arrays(Path(text), ("lower", "upper"), ("rows", "bounds"))
+        for name, values in arrays.items():
+            if values.dtype.kind not in "fiub":
+                raise InputError(f"{text}: `{name}` holds {values.dtype}, no real numbers")
         ends = [torch.from_numpy(np.asarray(arrays[name], dtype=np.float64)) for name in ("lower", "upper")]
         if any(end.numel() != torch.Size(shape).numel() for end in ends):
             raise InputError(f"{text}: {ends[0].numel()} and {ends[1].numel()} values; the network takes {shape}")

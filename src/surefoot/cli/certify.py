@@ -9,6 +9,7 @@ import typer
 
 from surefoot.cli.arguments import numbers, value_range
 from surefoot.cli.options import Json, Output
+from surefoot.core.proven import percent_span, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,8 +103,7 @@ def _table(found: "list[Radius]") -> "Table":
         table.add_column("bounded")
     for r in found:
         s = r.summary
-        cells = [f"{a:.1%} to {b:.1%}" for a, b in (s.accuracy, s.mean_confidence)]
-        cells += [f"{a:.4f} to {b:.4f}" for a, b in (s.brier,)] + [f"{a:.1%} to {b:.1%}" for a, b in (s.ece,)]
+        cells = [percent_span(*s.accuracy), percent_span(*s.mean_confidence), span(*s.brier, 4), percent_span(*s.ece)]
         if not r.bounded:
             cells = ["time is up", "", "", ""]
         table.add_row(f"{r.eps:.4g}", *cells, *([f"{r.bounded} of {r.images}"] if late else []))

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -11,6 +10,7 @@ import typer
 
 from surefoot.cli.options import Json, Output
 from surefoot.core.errors import InputError
+from surefoot.core.proven import at_least, at_most
 
 if TYPE_CHECKING:
     from surefoot.graph.graph import Graph
@@ -81,9 +81,9 @@ def _check_property(network: Path, prop: Path, certificate: Path, output: str | 
         raise InputError(f"{certificate} does not prove {prop} of {network}: {error}") from error
     parts = sum(map(parts_of, held.proofs))
     if as_json:
-        print(json.dumps({"valid": True, "margin": margin, "parts": parts}))
+        print(json.dumps({"valid": True, "margin": margin, "parts": parts}, allow_nan=False))
     else:
-        least = _shown(margin, 4, ROUND_FLOOR)
+        least = at_least(margin, 4)
         print(
             f"valid: in real arithmetic no input of the region of {prop} has an output of {network} that it calls "
             f"unsafe ({parts} part{'s' if parts != 1 else ''}, least margin {least})"
@@ -100,11 +100,6 @@ def _files_of(certificate: Path) -> tuple[Path, Path]:
         if file.exists() and not file.is_file():  # a pipe or a device may have no end
             raise InputError(f"{certificate} names {file}, which is no file: name network, property and certificate")
     return files[0], files[1]
-
-
-def _shown(value: float, digits: int, rounding: str) -> str:
-    """Write a proven number in so many digits, rounded so that no more is said than is proven."""
-    return f"{float(Context(prec=digits, rounding=rounding).create_decimal(value)):.{digits}g}"
 
 
 def _check_files_named(held: "Certificate", certificate: Path, files: tuple[Path, ...]) -> None:
@@ -155,11 +150,12 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
     bound, domain = float(bounds.max()), _domain(held)
     confidence = softmax_change(bound)
     if as_json:
-        print(json.dumps({"valid": True, "domain": domain, "logits": bound, "confidence": confidence}))
+        answer = {"valid": True, "domain": domain, "logits": bound, "confidence": confidence}
+        print(json.dumps(answer, allow_nan=False))
     else:
         print(
             f"valid: in real arithmetic for {domain} no logit of {first} and {second} differs by more than "
-            f"{_shown(bound, 3, ROUND_CEILING)}, no confidence by {_shown(confidence, 3, ROUND_CEILING)}"
+            f"{at_most(bound, 3)}, no confidence by {at_most(confidence, 3)}"
         )
         from surefoot.graph.same import same_operations
 

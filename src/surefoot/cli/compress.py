@@ -9,6 +9,7 @@ import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
+from surefoot.core.proven import at_most
 
 if TYPE_CHECKING:
     from surefoot.compress.files import Report
@@ -50,17 +51,9 @@ def command(
     for line in report.log:
         print(line)
     print(report.sentence)
-    print(_of_units(report))
-    logits = "" if math.isnan(report.met) else f"no logit moved by more than {report.met:.2g}, "
-    print(f"ONNX Runtime, float32: {logits}no confidence by more than {report.confidence_met:.2g}.")
+    print(report.of_units)
+    logits = "" if math.isnan(report.met) else f"no logit moved by more than {at_most(report.met, 2)}, "
+    print(f"ONNX Runtime, float32: {logits}no confidence by more than {at_most(report.confidence_met, 2)}.")
     print(
         f"network: {out}" + ("" if certificate is None or not certificate.exists() else f"\ncertificate: {certificate}")
-    )
-
-
-def _of_units(report: "Report") -> str:
-    open_ = f", {report.undecided} not decided" if report.undecided else ""
-    return (
-        f"Over the domain {report.active} units are active, {report.inactive} inactive, "
-        f"{report.open - report.undecided} neither{open_} ({report.searched} searched exactly)."
     )

@@ -19,7 +19,7 @@ def command(as_json: Json = False) -> None:
     """
     found = examine()
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(found, allow_nan=False))
         return
     print(f"surefoot {found['surefoot']}, Python {found['python']} ({found['tested']}), torch {found['torch']}")
     print(f"compiled loops: {'yes' if found['compiled'] else 'no (no C compiler at installation): losses are slower'}")

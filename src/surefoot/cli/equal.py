@@ -11,6 +11,7 @@ from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
+from surefoot.core.proven import at_most
 
 if TYPE_CHECKING:
     from surefoot.compress.stability import Domain as Box
@@ -65,7 +66,8 @@ def command(
             "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated at random points "
             f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
         )
-        print(json.dumps({**found, "same_polynomial": True, "error": polynomial.error}) if as_json else sentence)
+        found |= {"same_polynomial": True, "error": polynomial.error}
+        print(json.dumps(found, allow_nan=False) if as_json else sentence)
     elif within is not None:
         _decide(first, second, where, within, patience, out, as_json)
     else:
@@ -92,6 +94,7 @@ def _bound(
 ) -> None:  # fmt: skip
     """Say by how much the networks can differ over the domain, and by how much they were seen to."""
     from surefoot.compress.files import ends_of, equal_files, logits_of_file, replayed
+    from surefoot.core.plain import plain
 
     found = equal_files(first, second, where, patience)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
@@ -106,19 +109,20 @@ def _bound(
         bounds = {"logits": found.largest, "confidence": found.confidence} if proven else None
         met = {"met": found.met, "met_in_float32": replay, "answers_differ": other}
         rows = {} if x is None else {"images": len(x), "same_answer": same}
-        print(json.dumps({"proven": proven, "bound": bounds, **met, **rows, **repaired}))
+        answer = plain({"proven": proven, "bound": bounds, **met, **rows, **repaired})
+        print(json.dumps(answer, allow_nan=False))
         return
     if proven:
         before = "" if ends_of(first, second) == "identity" else " (before the softmax)"
         print(
-            f"proven: no logit{before} differs by more than {found.largest:.3g}, no confidence by "
-            f"{found.confidence:.3g}"
+            f"proven: no logit{before} differs by more than {at_most(found.largest, 3)}, no confidence by "
+            f"{at_most(found.confidence, 3)}"
         )
-        print(f"so the answer is the same wherever the two largest logits are more than {2 * found.largest:.3g} apart"
+        print(f"so the answer is the same wherever the two largest logits are more than {at_most(2 * found.largest, 3)} apart"
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
             where_ = "for any input" if name == "calibrated" else f"at the inputs of {images}"
-            print(f"after {map_file} no confidence differs by more than {value:.3g} {where_}")
+            print(f"after {map_file} no confidence differs by more than {at_most(value, 3)} {where_}")
     else:
         print("not proven: no bound could be found")
     print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")
@@ -150,9 +154,9 @@ def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
         held = plain(answer)
         if isinstance(answer, Violated):
             held["difference"] = held["output"]  # which was its only name once, and goes with the next version
-        print(json.dumps(held))
+        print(json.dumps(held, allow_nan=False))
     elif isinstance(answer, Holds):
-        print(f"holds: no {output} differs by {within:g} or more, over the whole domain ({answer.method})")
+        print(f"holds: no {output} differs by {within!r} or more, over the whole domain ({answer.method})")
     elif isinstance(answer, Violated):
         print(f"violated: a {output} differs by {np.abs(answer.output).max():.3g}, replayed in float32")
     elif isinstance(answer, Unknown):

@@ -51,7 +51,9 @@ Cluster = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random: the same seed, the same output.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random: the same seed, the same output.")
+]
 Output = Annotated[
     Optional[str],
     typer.Option("--output", help="Which output is meant, by its name in the file, where the network has several."),

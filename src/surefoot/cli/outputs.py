@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from surefoot.core.errors import InputError
-from surefoot.core.files import check_writable, keep_inputs
+from surefoot.cli.names import TABLES
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import check_writable, keep_inputs, read_json
 
 PAGES = (".html",)  # may be written anew into a folder that is read: nobody reads them
 
@@ -21,7 +22,8 @@ class Output:
         option: as it is typed.
         files: in the folder that it names; None where it names a file.
         only_with: another parameter without which it writes nothing.
-        mine: the file by which a folder is known to be of an earlier run; without it no file in it is replaced.
+        mine: the file by which a folder is known to be of an earlier run; without one nothing in it is replaced. None:
+            all are such files.
     """
 
     option: str = "--out"
@@ -34,14 +36,15 @@ ASSESSED = (
     "predictions.parquet", "map.json", "network.onnx", "calibrated.onnx", "small.onnx", "report.html",
     "assessment.json", "README.md",
 )  # fmt: skip
+TRAINED = ("run.json", "predictions.parquet", "model.safetensors", "map.json", "log", "checkpoints")
 # Of each command that writes, by the names of its parameters.
 WRITTEN: dict[str, dict[str, Output]] = {
     "assess": {"out": Output(files=ASSESSED, mine="assessment.json")},
     "recalibrate": {"out": Output(), "predictions": Output("--predictions"), "onnx": Output("--onnx")},
     "export": {"out": Output()},
     "report": {"out": Output()},
-    "compare": {"out": Output(files=("comparison.json", "report.html"))},
-    "reproduce": {"out": Output(files=())},
+    "compare": {"out": Output(files=("comparison.json", "report.html"), mine="comparison.json")},
+    "reproduce": {"out": Output(files=tuple(f"{table}.json" for table in TABLES))},
     "explain": {"out": Output()},
     "verify": {"certificate": Output("--certificate"), "journal": Output("--journal")},
     "certify": {"page": Output("--page")},
@@ -50,7 +53,7 @@ WRITTEN: dict[str, dict[str, Output]] = {
         "out": Output(only_with="around"), "two": Output("--two-layers"), "page": Output("--page")
     },
     "equal": {"out": Output()},
-    "train": {"out": Output(files=("run.json", "predictions.parquet", "model.safetensors", "map.json"))},
+    "train": {"out": Output(files=TRAINED, mine="run.json")},
     "predict": {"out": Output()},
 }  # fmt: skip
 
@@ -88,18 +91,28 @@ def check_outputs(outputs: Mapping[str, Output], given: Mapping[str, Any]) -> No
         if output.files is None:
             files[output.option] = path
             continue
-        there = [path / file for file in output.files if (path / file).is_file()]
-        if output.mine is not None and there and not (path / output.mine).is_file():
+        there = [path / file for file in output.files if (path / file).exists()]
+        known_by = there if output.mine is None else [path / output.mine]
+        if there and not all(map(_is_ours, known_by)):
             raise InputError(
                 f"{output.option} {path}: {there[0]} is there already, and of something else; name another"
             )
-        for file in there:
+        for file in filter(Path.is_file, there):
             keep_inputs({output.option: file}, read)
     keep_inputs(files, read)
     for option, path in files.items():
         folder = next((f for f in read if path is not None and _replaces_in(path, f)), None)
         if folder is not None:
             raise InputError(f"{option} {path}: the command reads the files of {folder}; name another")
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is a record that a command of ours left."""
+    try:
+        held = read_json(file)
+    except FileError:
+        return False
+    return isinstance(held, dict) and ("cell" in held or str(held.get("schema", "")).startswith("surefoot."))
 
 
 def _paths(values: Iterator[Any]) -> Iterator[Path]:

@@ -116,7 +116,8 @@ def _say(method: str, out: Path, source: "Predictions", calibrator: "Calibrator"
                 {"method": method, "n": held_out.n, "temperature": temperature, "why": why, "map": str(out)}
                 | {"at_bound": at_bound, "changed_classes": changed, "learnt_on_all": source.split is None}
                 | ({} if held_out.zeros is None else {"zeros": plain(held_out.zeros)})
-                | plain(values)
+                | plain(values),
+                allow_nan=False,
             )
         )
         return

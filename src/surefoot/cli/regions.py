@@ -47,6 +47,7 @@ def command(
     Example: surefoot regions net.onnx --domain 0,1 --images test.npz --page regions.html
     """
     from surefoot.compress.survey import Survey
+    from surefoot.core.plain import plain
     from surefoot.graph.passes.softmax import flat_output, logits_of
     from surefoot.spec.opening import open_onnx, see_agreement_over
 
@@ -79,7 +80,7 @@ def command(
     if survey.late:
         found["time_is_up"] = survey.late
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(plain(found), allow_nan=False))
         return
     for line in _lines(found):
         print(line)

@@ -72,7 +72,8 @@ def command(
     after = measure([(calibrator.predict_scored(test.logits()), test.labels)], wanted)
     files = {"predictions": str(out / "predictions.parquet"), "map": str(out / "map.json")}
     if as_json:
-        print(json.dumps({"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}))
+        answer = {"n": test.n, "k": test.k} | files | plain(before) | {"recalibrated": plain(after)}
+        print(json.dumps(answer, allow_nan=False))
         return
     print(f"{loss} on {cell.data}, {test.n:,} test rows: {_shown(before)}; after {method}: {_shown(after)}.")
     print(f"Predictions: {files['predictions']}. Calibrator: {files['map']}.")

@@ -14,6 +14,7 @@ from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Output, Seed
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import writing
+from surefoot.core.proven import at_least, percent_at_least
 
 if TYPE_CHECKING:
     from surefoot.spec.perturbations import Region
@@ -126,7 +127,8 @@ def command(
     settings = Settings(str(network.resolve()), method, timeout, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
-    _show_many(answers, as_json)
+    predicted = [int(opened.run(image[None])[0].argmax()) for image in x]
+    _show_many([{**answer, "predicted": own} for answer, own in zip(answers, predicted, strict=True)], as_json)
 
 
 def _of_property(
@@ -282,7 +284,7 @@ def _sentence(answer: dict[str, Any]) -> str:
             also = (
                 "and for any float32 evaluation" if "float32" in answer["proven_for"] else "only; not shown for float32"
             )
-            how = f"margin {answer['margin']:.4g}, by {answer['method']}"
+            how = f"margin {at_least(answer['margin'], 4)}, by {answer['method']}"
             if "label" not in answer:
                 how = f"no input satisfies the property file's assertions; {how}"
             if answer["method"] == "softmax":
@@ -290,11 +292,14 @@ def _sentence(answer: dict[str, Any]) -> str:
             return f"holds: {how}, in real arithmetic {also} ({time})"
         case "violated":
             where = f" at {' '.join(f'{a:.9g}' for a in answer['position'])}" if "position" in answer else ""
-            what = "an input has another class" if "label" in answer else (
-                "this input satisfies the property file's assertions")  # fmt: skip
+            what = "this input satisfies the property file's assertions"
+            if "label" in answer:
+                what = "an input has another class"
+                if answer["predicted"] != answer["label"]:
+                    what = f"the image itself has class {answer['predicted']}"
             return f"violated{where}: {what}, by {answer['method']}, seen by ONNX Runtime{_where(answer)} ({time})"
         case _:
-            margin = "no bound" if answer["margin"] is None else f"best margin {answer['margin']:.4g}"
+            margin = "no bound" if answer["margin"] is None else f"best margin {at_least(answer['margin'], 4)}"
             return f"unknown: {answer['why']}; {margin} ({time})"
 
 
@@ -316,8 +321,10 @@ def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:
     n = len(answers)
     for number, answer in enumerate(answers):
         print(f"image {number} (class {answer['label']}) {_sentence(answer)}")
+    right = sum(answer["predicted"] == answer["label"] for answer in answers)
+    print(f"accuracy on the images themselves: {right / n:.1%} of {n}")
     print(
-        f"certified accuracy: {counts['holds'] / n:.1%} of {n} ({float32} of {counts['holds']} also in float32); ",
+        f"certified accuracy: {percent_at_least(counts['holds'] / n)} of {n} ({float32} of {counts['holds']} also in float32); ",
         end="",
     )
     print(f"violated {counts['violated'] / n:.1%}, unknown {counts['unknown'] / n:.1%}")

@@ -16,6 +16,7 @@ from surefoot.compress.checkpoint import Journal
 from surefoot.compress.stability import LinearConstraints, Patience, Stability, inside, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
+from surefoot.core.proven import at_least, at_most
 from surefoot.core.rounding import ELEMENTARY, REAL, difference_below, softmax_change
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
@@ -265,7 +266,7 @@ def within(
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
     if isinstance(answer, Unknown) and np.isfinite(found.largest):
-        why = f"{answer.why}; no output differs by more than {found.largest:.3g}, and one by {found.met:.3g} was met"
+        why = f"{answer.why}; no output differs by more than {at_most(found.largest, 3)}, and one by {found.met:.3g} was met"
         return Unknown(why, max(answer.margin, most - found.largest), took())
     return replace(answer, details=answer.details | took())
 
@@ -318,7 +319,7 @@ def within_softmax(
         if not isinstance(found, Violated):
             return replace(found, details=took())
         hit = replay(torch.from_numpy(found.input)[None])
-        why = f"differences of logits are {apart:.3g} apart and more, but no output was seen to differ by {most:g}"
+        why = f"differences of logits are {at_least(apart, 3)} apart and more, but no output was seen to differ by {most!r}"
     if hit is not None:
         return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
     return Unknown(why, -math.inf, took())

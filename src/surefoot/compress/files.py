@@ -24,6 +24,7 @@ from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.onnx_file import load_model
+from surefoot.core.proven import at_most
 from surefoot.core.rounding import REAL
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -86,15 +87,24 @@ class Report:
             if self.undecided:
                 return (
                     f"Nothing changed: of {self.units[0]} units {stable} are proven to be stable over the domain, of "
-                    f"which none can go, {self.open - self.undecided} are not stable, and {self.undecided} were not "
-                    "decided in time."
+                    f"which none can go, {self.open - self.undecided} are not stable, and of {self.undecided} it is "
+                    "not known."
                 )
             return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
             f"{self.units[0]} units became {self.units[1]}, {self.parameters[0]:,} parameters {self.parameters[1]:,} "
-            f"(-{less:.1%}); in real arithmetic no logit differs by more than {self.bound:.2g} over the domain, no "
-            f"confidence by more than {self.confidence_bound:.2g}."
+            f"(-{less:.1%}); in real arithmetic no logit differs by more than {at_most(self.bound, 2)} over the domain, "
+            f"no confidence by more than {at_most(self.confidence_bound, 2)}."
+        )
+
+    @property
+    def of_units(self) -> str:
+        """Say how many units are stable."""
+        undecided = f", {self.undecided} not decided" if self.undecided else ""
+        return (
+            f"Over the domain {self.active} units are always active, {self.inactive} never, "
+            f"{self.open - self.undecided} neither{undecided} ({self.searched} searched exactly)."
         )
 
 
@@ -262,7 +272,7 @@ class _Work:
         made, small, found = self.made()
         scale = 1 + float(evaluate(self.graph, inside(lower, upper, SAMPLES, constraints=constraints)).abs().max())
         if not found.largest <= TOLERANCE * scale:
-            refused = f"rewrites that combine units would change a logit by up to {found.largest:.2g}: refused"
+            refused = f"rewrites that combine units would change a logit by up to {at_most(found.largest, 2)}: refused"
             made, small, found = self.made(SAFE)
             made.log.append(refused)
         self.best = made, small, found
@@ -324,7 +334,7 @@ def _approximate(work: _Work, tolerance: float) -> None:
         tried = work.made(almost=float(amounts[count - 1]))
         if tried[2].largest <= tolerance:
             low, work.best = count, tried
-            passed = f"{low} units that pass 0 by {float(amounts[low - 1]):.2g} or less were taken for stable"
+            passed = f"{low} units that pass 0 by {at_most(float(amounts[low - 1]), 2)} or less were taken for stable"
             tried[0].log.append(passed)
         else:
             high = count - 1

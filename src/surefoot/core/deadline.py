@@ -26,6 +26,7 @@ import torch
 T = TypeVar("T")
 AGAIN = 1.0  # the timer rings again after so many seconds: Python loses what is raised where it calls us by itself
 SOON = 0.02  # and after so many where it may not interrupt
+LONGEST = 1e8  # seconds that the timer is set for; then it is set again
 FRESH = 0.005  # of a second, for which a reading of the processor's clock is good
 
 
@@ -196,7 +197,7 @@ def _wind() -> None:
                 return  # somebody else's
             _bell.before = signal.signal(signal.SIGALRM, _ring)
             _bell.wound = True
-        signal.setitimer(signal.ITIMER_REAL, max(min(ends), 1e-6))
+        signal.setitimer(signal.ITIMER_REAL, min(max(min(ends), 1e-6), LONGEST))
     elif _bell.wound:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, _bell.before)

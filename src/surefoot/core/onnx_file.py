@@ -101,13 +101,19 @@ def _load_weights(tensor: onnx.TensorProto, path: Path) -> None:
     """
     entries = _entries(tensor)
     location = entries.get("location", "")
-    file = (path.parent / location).resolve()
-    folders = path.parent.resolve(), path.resolve().parent
+    try:
+        file = (path.parent / location).resolve()
+        folders = path.parent.resolve(), path.resolve().parent
+        strange = file.exists() and not file.is_file()  # a pipe may have no end
+    except (OSError, RuntimeError, ValueError) as error:  # links that go round, or what is no name of a file
+        raise FileError(
+            f"{path}: the weights {tensor.name!r} lie in {location!r}, which is no file: {error}"
+        ) from error
     if len(entries) != len(tensor.external_data):
         raise FileError(f"{path}: the weights {tensor.name!r} lie in several places at once")
     if not location or Path(location).is_absolute() or not any(map(file.is_relative_to, folders)):
         raise FileError(f"{path}: the weights {tensor.name!r} lie outside its folder, in {location!r}; not read")
-    if file.exists() and not file.is_file():  # a pipe may have no end
+    if strange:
         raise FileError(f"{path}: the weights {tensor.name!r} lie in {location!r}, which is no file")
     try:
         size = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize

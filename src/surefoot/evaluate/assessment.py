@@ -17,6 +17,7 @@ from surefoot.core.inputs import Inputs
 from surefoot.core.onnx_file import load_model
 from surefoot.core.plain import plain
 from surefoot.core.predictions import Predictions, save_predictions
+from surefoot.core.proven import percent_span
 from surefoot.evaluate.certified import Radius, certify_images
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
 from surefoot.evaluate.evaluation import Evaluation, evaluate
@@ -246,8 +247,8 @@ def _paragraph(
         low, high = last.summary.accuracy
         a, b = last.summary.mean_confidence
         words.append(
-            f"However {images} test inputs move by up to {last.eps:.3g} in each value, accuracy is certainly at least "
-            f"{percent(low)} (at most {percent(high)}), and mean confidence between {percent(a)} and {percent(b)}."
+            f"Of {images} test inputs, moved by up to {last.eps:.3g} in each value in any way, it is proven that accuracy "
+            f"is {percent_span(low, high)}, and mean confidence {percent_span(a, b)}."
         )
     if smaller is not None:
         words.append(smaller.sentence)

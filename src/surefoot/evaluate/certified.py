@@ -37,8 +37,8 @@ class Radius:
     def warning(self) -> str:
         """Say what was not done in time."""
         return (
-            f"Time is up: at radius {self.eps:.4g} {self.bounded} of {self.images} images were bounded; of the "
-            "others nothing is known, and they count as the worst and the best that could be."
+            f"Time is up: at radius {self.eps:.4g}, {self.bounded or 'none'} of {self.images} images were bounded; the "
+            "others count as the worst and the best that could be."
         )
 
 
@@ -69,16 +69,14 @@ def certify_images(
 ) -> tuple[list[Radius], list[list[Certified]]]:
     """Bound recalibrated confidence around every image at every radius; return the summaries, and the bounds.
 
-    Each gets an equal part of the time that is left; of what that did not suffice for nothing is claimed.
+    In this order, radius by radius, until time is up: what comes then is not bounded, and nothing is claimed of it.
     """
     summaries, bounds = [], []
-    left = len(radii) * len(images)
     for eps in radii:
         found, bounded = [], 0
         for image in images:
             region = linf_ball(image, eps, *valid)
-            one = until.before(1 / left).run(lambda region=region: certify(network, region, calibrator))
-            left -= 1
+            one = until.run(lambda region=region: certify(network, region, calibrator))
             bounded += one is not None
             found.append(one or nothing_certain(network.outputs))
             if done is not None:

@@ -48,21 +48,25 @@ def model_card(made: Assessment) -> str:
     data = made.evaluation.provenance.get("data", "held-out rows")
     metrics = [f"      - {{type: {name}, value: {value:.6g}, name: {json.dumps(METRICS[name].title)}}}"
                for name, value in values.items()]  # fmt: skip
+    applied = made.evaluation.method != "none"
+    calibrated_title = f"{made.title}, calibrated" if applied else made.title
     head = [
         "---",
         "library_name: onnx",
         "tags: [calibration, surefoot]",
         "metrics: [accuracy]",
         "model-index:",
-        f"  - name: {json.dumps(made.title)}",
+        f"  - name: {json.dumps(calibrated_title)}",
         "    results:",
-        "    - task: {type: image-classification}",
+        "    - task: {type: classification}",
         f"      dataset: {{name: {json.dumps(data)}, type: {json.dumps(data)}}}",
         "      metrics:",
         *metrics,
         "---",
     ]
     calibrated = f"`calibrated.onnx` (the network and its calibrator; it {made.serving}), " if made.serving else ""
+    removed = made.smaller is not None and made.smaller.units[1] < made.smaller.units[0]
+    smaller = "`small.onnx` (the same answers, fewer units), " if removed else ""
     body = [
         f"# {made.title}",
         "",
@@ -80,8 +84,7 @@ def model_card(made: Assessment) -> str:
         "",
         f"{before.n:,} rows. {made.rows.sentence}",
         "",
-        f"Files: {calibrated}`map.json`, `small.onnx` (the same answers, fewer units),",
-        "`report.html`, `assessment.json`.",
+        f"Files: {calibrated}`map.json`, {smaller}`report.html`, `assessment.json`.",
         "",
         "## What this cannot tell",
         "",

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from surefoot.core.plain import plain
+from surefoot.core.proven import percent_span, span
 from surefoot.evaluate.certified import Radius, Shown
 from surefoot.report.certified_figures import band, bars, outputs, picture, wrong
 from surefoot.report.page import html_of, render
@@ -32,28 +33,28 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
     last = radii[-1]
     words = ("accuracy", "mean confidence", "the Brier score", "ECE")
     pairs = (last.summary.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
-    told = [f"{word} between {_end(word, a)} and {_end(word, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
+    told = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
     sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(told)}."]
     sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
 
 
-def _end(word: str, value: float) -> str:
-    return f"{value:.4f}" if word == "the Brier score" else f"{value:.1%}"
+def _interval(word: str, low: float, high: float) -> str:
+    return span(low, high, 4) if word == "the Brier score" else percent_span(low, high)
 
 
 def sentence_of(shown: Shown) -> str:
     """Say of one image whether it keeps its true class, what it is predicted as, and how sure."""
     verdict, label, certified = shown.answer["verdict"], shown.label, shown.certified
     low, high = certified.confidence
-    own = f"over the region the probability of class {certified.label} lies between {low:.1%} and {high:.1%}"
+    own = f"over the region the probability of class {certified.label} is {percent_span(low, high)}"
     if certified.label != label:
         return f"Predicted as class {certified.label}, though its class is {label}; {own}."
     match verdict:
         case "holds":
             every = f"Every input of the region is predicted as class {label}"
-            return f"{every}, with a confidence of {low:.1%} to {high:.1%}."
+            return f"{every}, with a confidence of {percent_span(low, high)}."
         case "violated":
             to = int(np.argmax(shown.answer["output"]))
             return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {own}."

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from surefoot import __version__
 from surefoot.core.files import write_text
 from surefoot.core.plain import plain
+from surefoot.core.proven import percent_span, span
 from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison
 from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
 from surefoot.evaluate.evaluation import Evaluation, Measured
@@ -68,6 +69,7 @@ def render(
     """Write a page from a template of this folder, with its numbers in it as JSON; `by_plotly`: it has such figures."""
     loader = jinja2.PackageLoader("surefoot", "report")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"percent_span": percent_span, "span": span}
     data = json.dumps(results, allow_nan=False).replace("<", "\\u003c")
     text = environment.get_template(template).render(
         title=title, version=__version__, plotly=get_plotlyjs() if by_plotly else "", results=data, **parts

@@ -197,7 +197,7 @@ class Solver:
             return -np.inf
         cost = np.zeros(p.variables)
         cost[: len(direction)] = direction
-        if not self._solvable:
+        if not self._solvable or not p.variables:
             self.sample_inputs.append(np.where(cost > 0, p.lower, p.upper))
             return float(p.box_minimum(cost[None])[0])
         tick()

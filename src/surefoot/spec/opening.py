@@ -112,8 +112,9 @@ def see_agreement_within(graph: Graph, run: Runner, boxes: Sequence[tuple[np.nda
     with np.errstate(over="ignore"):
         x = np.stack(points).astype(np.float32)
     x = x[np.isfinite(x).all(1)]
-    if len(x):
-        see_agreement(graph, run, x, everywhere=True)
+    if not len(x):
+        raise InputError("no input of the region has a number in float32, which inputs are given in")
+    see_agreement(graph, run, x, everywhere=True)
 
 
 def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = False) -> None:

@@ -1,7 +1,6 @@
 """Train one network, resumably; predict with it; keep what it learnt."""
 
 import logging
-import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,8 @@ from surefoot.losses import Loss
 from surefoot.train.batches import in_order, shuffled
 from surefoot.train.module import REFINED, Classifier
 from surefoot.train.recipes import Recipe
+
+CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
 
 def fit(
@@ -112,7 +113,11 @@ def _quieten() -> None:
 
 def forget_checkpoints(folder: Path | str) -> None:
     """Remove the checkpoints of a run that is finished and whose weights are kept."""
-    shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)
+    held = Path(folder) / "checkpoints"
+    for name in CHECKPOINTS:
+        (held / name).unlink(missing_ok=True)
+    if held.is_dir() and not any(held.iterdir()):
+        held.rmdir()
 
 
 def predict(model: nn.Module, part: Part, prepare: Prepare | None = None, batch_size: int = 512) -> np.ndarray:

@@ -25,6 +25,7 @@ from surefoot.train.recipes import Recipe
 from surefoot.train.saved import save_model
 
 _SCHEMA = "surefoot.run/1"
+_WRITTEN = ("predictions.parquet", "model.safetensors", "log", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
     if held["cell"] != settings:
         raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
     finished = folder / "predictions.parquet"
-    if finished.exists() and not record.exists():
-        raise FileError(f"{folder} holds predictions of something else (no run.json beside them); name another folder")
+    strange = [name for name in _WRITTEN if (folder / name).exists()]
+    if strange and not record.exists():
+        raise FileError(f"{folder} holds {strange[0]} of something else (no run.json beside it); name another folder")
     if finished.exists():
         return load_predictions(finished)
     write_json(record, {"schema": _SCHEMA, "cell": settings})

@@ -45,7 +45,9 @@ def verify(
         raise InputError(f"the method {chosen.name} writes no certificate; these do: {certifying}")
     if not query.has_exact_weights:
         if prove:
-            raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
+            raise InputError(
+                "the property has weights of more digits than float64 holds, which certificates do not cover"
+            )
         query = _with_exact_weights(network, query)
     if network.link != "identity":
         return verify_through_softmax(network, query, Deadline.of(seconds), chosen, seed, prove, float32, jobs)

@@ -1,0 +1,81 @@
+"""Proven numbers in words, rounded so that no more is said than is proven."""
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+
+
+def at_least(value: float, digits: int) -> str:
+    """Write a proven lower bound in so many significant digits, rounded down.
+
+    Property: the number that is written is at most `value`.
+
+    >>> at_least(0.12999, 2)
+    '0.12'
+    """
+    return _significant(value, digits, ROUND_FLOOR)
+
+
+def at_most(value: float, digits: int) -> str:
+    """Write a proven upper bound in so many significant digits, rounded up.
+
+    Property: the number that is written is at least `value`.
+
+    >>> at_most(0.12001, 2)
+    '0.13'
+    """
+    return _significant(value, digits, ROUND_CEILING)
+
+
+def span(low: float, high: float, places: int) -> str:
+    """Write the proven ends of an interval with so many places after the point, rounded outward.
+
+    >>> span(0.25, 0.31253, 4)
+    '0.2500 to 0.3126'
+    """
+    return f"{_fixed(low, places, ROUND_FLOOR)} to {_fixed(high, places, ROUND_CEILING)}"
+
+
+def percent_span(low: float, high: float, places: int = 1) -> str:
+    """Write the proven ends of an interval of shares as percentages, rounded outward.
+
+    >>> percent_span(0.56474, 0.56503)
+    '56.4% to 56.6%'
+    """
+    return f"{percent_at_least(low, places)} to {percent_at_most(high, places)}"
+
+
+def percent_at_least(share: float, places: int = 1) -> str:
+    """Write a proven share as a percentage, rounded down.
+
+    >>> percent_at_least(2499 / 2500)
+    '99.9%'
+    """
+    return f"{_fixed(share, places, ROUND_FLOOR, 100)}%"
+
+
+def percent_at_most(share: float, places: int = 1) -> str:
+    """Write a share that is proven not to be exceeded as a percentage, rounded up.
+
+    >>> percent_at_most(1 / 2500)
+    '0.1%'
+    """
+    return f"{_fixed(share, places, ROUND_CEILING, 100)}%"
+
+
+def _significant(value: float, digits: int, rounding: str) -> str:
+    if not math.isfinite(value):
+        return f"{value:g}"
+    rounded = Context(prec=digits, rounding=rounding).create_decimal(value + 0.0).normalize()  # no minus zero
+    return f"{rounded:{_style(value, digits)}}"
+
+
+def _style(value: float, digits: int) -> str:
+    """Choose between 0.0012 and 1.2e-7 as `g` does."""
+    return "f" if value == 0 or 1e-5 <= abs(value) < 10.0**digits else "e"
+
+
+def _fixed(value: float, places: int, rounding: str, scale: int = 1) -> str:
+    if not math.isfinite(value):
+        return f"{value:g}"
+    exact = Decimal(value) * scale  # of 53 bits and a small whole number: no digit is lost in a context this wide
+    return f"{exact.quantize(Decimal(1).scaleb(-places), rounding, Context(prec=1200)):f}"
