@@ -3,16 +3,13 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.proven import at_most
-
-if TYPE_CHECKING:
-    from surefoot.compress.files import Report
 
 
 def command(

@@ -118,7 +118,8 @@ def _bound(
             f"proven: no logit{before} differs by more than {at_most(found.largest, 3)}, no confidence by "
             f"{at_most(found.confidence, 3)}"
         )
-        print(f"so the answer is the same wherever the two largest logits are more than {at_most(2 * found.largest, 3)} apart"
+        apart = at_most(2 * found.largest, 3)
+        print(f"so the answer is the same wherever the two largest logits are more than {apart} apart"
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
             where_ = "for any input" if name == "calibrated" else f"at the inputs of {images}"

@@ -324,7 +324,8 @@ def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:
     right = sum(answer["predicted"] == answer["label"] for answer in answers)
     print(f"accuracy on the images themselves: {right / n:.1%} of {n}")
     print(
-        f"certified accuracy: {percent_at_least(counts['holds'] / n)} of {n} ({float32} of {counts['holds']} also in float32); ",
+        f"certified accuracy: {percent_at_least(counts['holds'] / n)} of {n} "
+        f"({float32} of {counts['holds']} also in float32); ",
         end="",
     )
     print(f"violated {counts['violated'] / n:.1%}, unknown {counts['unknown'] / n:.1%}")

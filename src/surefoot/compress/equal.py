@@ -266,7 +266,8 @@ def within(
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
     if isinstance(answer, Unknown) and np.isfinite(found.largest):
-        why = f"{answer.why}; no output differs by more than {at_most(found.largest, 3)}, and one by {found.met:.3g} was met"
+        proven = at_most(found.largest, 3)
+        why = f"{answer.why}; no output differs by more than {proven}, and one by {found.met:.3g} was met"
         return Unknown(why, max(answer.margin, most - found.largest), took())
     return replace(answer, details=answer.details | took())
 
@@ -319,7 +320,8 @@ def within_softmax(
         if not isinstance(found, Violated):
             return replace(found, details=took())
         hit = replay(torch.from_numpy(found.input)[None])
-        why = f"differences of logits are {at_least(apart, 3)} apart and more, but no output was seen to differ by {most!r}"
+        proven = at_least(apart, 3)
+        why = f"differences of logits are {proven} apart and more, but no output was seen to differ by {most!r}"
     if hit is not None:
         return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
     return Unknown(why, -math.inf, took())

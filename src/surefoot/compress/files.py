@@ -94,8 +94,8 @@ class Report:
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
             f"{self.units[0]} units became {self.units[1]}, {self.parameters[0]:,} parameters {self.parameters[1]:,} "
-            f"(-{less:.1%}); in real arithmetic no logit differs by more than {at_most(self.bound, 2)} over the domain, "
-            f"no confidence by more than {at_most(self.confidence_bound, 2)}."
+            f"(-{less:.1%}); in real arithmetic no logit differs by more than {at_most(self.bound, 2)} over the "
+            f"domain, no confidence by more than {at_most(self.confidence_bound, 2)}."
         )
 
     @property

@@ -247,8 +247,8 @@ def _paragraph(
         low, high = last.summary.accuracy
         a, b = last.summary.mean_confidence
         words.append(
-            f"Of {images} test inputs, moved by up to {last.eps:.3g} in each value in any way, it is proven that accuracy "
-            f"is {percent_span(low, high)}, and mean confidence {percent_span(a, b)}."
+            f"Of {images} test inputs, moved by up to {last.eps:.3g} in each value in any way, it is proven that "
+            f"accuracy is {percent_span(low, high)}, and mean confidence {percent_span(a, b)}."
         )
     if smaller is not None:
         words.append(smaller.sentence)
