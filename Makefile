@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test test-slow lint bench docs clean
 
-demo: .venv/.ready
+demo: .venv/.demo
 	$(BIN)/surefoot compare --jobs 2 --out runs/demo
 
 test: .venv/.ready
@@ -31,10 +31,16 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/linear.py
 	$(BIN)/python benchmarks/polynomial.py
 
-.venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+# Bytecode is compiled where it is imported, which is a small part of what is installed.
+INSTALL = $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable
+
+.venv/.demo: pyproject.toml constraints.txt src/surefoot/core/native.c # what `compare` and `assess` need, no more
+	$(INSTALL) '.[train,report,verify]'
 	touch $@
+
+.venv/.ready: pyproject.toml constraints.txt src/surefoot/core/native.c
+	$(INSTALL) '.[all,dev]'
+	touch .venv/.demo $@
 
 clean:
 	rm -rf .venv runs build dist
