@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from prediction_tables import same, sample
 from surefoot.core.errors import FileError, InputError
@@ -55,6 +57,39 @@ def test_csv_with_named_columns_or_a_named_kind(tmp_path):
     path.write_text("label,logit_0,logit_1\n0,1.5,\n")
     with pytest.raises(InputError, match="'logit_1' has no value in row 0"):
         load_predictions(path)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(12)), stem=st.sampled_from(["prob_", "logit_", "Probs-", "p"]))
+def test_columns_of_classes_may_stand_in_any_order(tmp_path, order, stem):
+    """Also in that of a program that sorts names: prob_0, prob_1, prob_10, prob_11, prob_2."""
+    scores = np.random.default_rng(0).dirichlet(np.ones(12), size=3) * (10 if stem == "logit_" else 1)
+    rows = [",".join([*(repr(float(row[j])) for j in order), "3"]) for row in scores]
+    names = ",".join([*(f"{stem}{j}" for j in order), "label"])
+    (tmp_path / "p.csv").write_text("\n".join([names, *rows]) + "\n")
+    loaded = load_predictions(tmp_path / "p.csv", kind="probs" if stem == "p" else None)
+    assert np.array_equal(loaded.scores, scores)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("prob_0,prob_1,prob_13", "needed as prob_0 to prob_2, in any order, got prob_0, prob_1, prob_13"),
+        ("prob_1,prob_2,prob_3", "needed as prob_0 to prob_2"),
+        ("prob_0,prob_1,prob_01", "needed as prob_0 to prob_2"),
+        ("prob_0,prob_1,prob_other", "needed as prob_0 to prob_2"),
+        ("prob_0,prob_1,prob_1", "'prob_1' is there twice"),
+    ],
+)
+def test_columns_that_do_not_name_each_class_once_are_refused(tmp_path, columns, said):
+    (tmp_path / "p.csv").write_text(f"{columns},label\n0.5,0.25,0.25,1\n")
+    with pytest.raises(InputError, match=said):
+        load_predictions(tmp_path / "p.csv")
+
+
+def test_columns_that_are_called_after_classes_stay_in_their_order(tmp_path):
+    (tmp_path / "p.csv").write_text("prob_dog,prob_cat2,label\n0.75,0.25,1\n")
+    assert load_predictions(tmp_path / "p.csv").scores.tolist() == [[0.75, 0.25]]
 
 
 def test_npy_pair(tmp_path):

@@ -1,5 +1,6 @@
 """Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoids
 
 _LABEL_NAMES = ("label", "labels", "target")
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_OF_A_CLASS = re.compile(r"(?:logits?|probs?)[_ -]?")  # stems of columns that name their class by its number
 
 
 def load_predictions(
@@ -368,6 +371,9 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     table = csv.read_csv(path)
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise InputError(f"the column {twice[0]!r} is there twice: each name may stand once in the first line")
     if by is not None and by not in table.column_names:
         raise InputError(f"there is no column {by!r}; there are: {', '.join(table.column_names)}")
     label = _only_label(table.column_names)
@@ -376,13 +382,40 @@ def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     if kind is None:
         kind = _only_kind([k for k, columns in named.items() if columns])
         others = named[kind]
-    columns = [_from_column(table.column(name).combine_chunks(), name) for name in others]
+    columns = [_from_column(table.column(name).combine_chunks(), name) for name in _in_class_order(others)]
     if not columns:
         raise InputError("the table has no columns of scores")
     split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
     group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
     target = _from_column(table.column(label).combine_chunks(), label)
     return Predictions(np.stack(columns, 1), kind, target, split, group=group)
+
+
+def _in_class_order(columns: list[str]) -> list[str]:
+    """Return columns in the order of the classes: by the number that each name ends with, whatever their place.
+
+    Columns that are called after the classes alone (`prob_cat`) stay in their order.
+
+    Raises:
+        InputError: the numbers are not 0 to k - 1, each once, or only some of the columns have one.
+
+    >>> _in_class_order(["prob_0", "prob_2", "prob_1"]), _in_class_order(["prob_dog", "prob_cat"])
+    (['prob_0', 'prob_1', 'prob_2'], ['prob_dog', 'prob_cat'])
+    """
+    parts = [_NUMBERED.fullmatch(name) for name in columns]
+    found = [part for part in parts if part is not None]
+    stems = {part["stem"].lower() for part in found}
+    alike = len(found) == len(columns) and len(stems) == 1
+    if not alike and not any(_OF_A_CLASS.fullmatch(stem) for stem in stems):
+        return columns  # names of classes, some of which may end with a number
+    by_number = {int(part["number"]): part.string for part in found}
+    if len(stems) > 1 or sorted(by_number) != list(range(len(columns))):
+        stem = found[0]["stem"]
+        raise InputError(
+            f"{len(columns)} columns of scores are needed as {stem}0 to {stem}{len(columns) - 1}, in any order, got "
+            f"{', '.join(columns)}"
+        )
+    return [by_number[number] for number in range(len(columns))]
 
 
 def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predictions:
