@@ -7,7 +7,7 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting
+from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting, rejecting_besides
 from surefoot.evaluate.evaluation import evaluate, measure_all
 from surefoot.metrics import METRICS
 
@@ -135,6 +135,44 @@ def test_no_reading_beside_the_sentence_contradicts_it(name):
     assert "indistinguishable from a perfectly calibrated one by ECE, KS error, Spiegelhalter's test and" in told
     assert f"; read alone, {TESTS.get(name) or METRICS[name].title} lies beyond" in told
     assert "read alone" not in diagnosis(like_calibrated(400))
+
+
+def test_what_rejects_after_the_correction_is_not_called_one_of_many():
+    """Of a p-value of 1.8e-13 nobody says that one of many may be as small: it survives any correction."""
+    fine = like_calibrated(400)
+    told = diagnosis(with_(fine, "classwise_ece", pvalue=1.8e-13))
+    assert "the model's top-label confidence is consistent with perfect calibration by ECE, KS error" in told
+    assert "but classwise ECE rejects calibration, corrected for the number of readings: the class prob" in told
+    assert "as one of many may" not in told
+    assert "adaptive ECE rejects calibration" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
+    assert "not calibrated in every bin" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
+    both = diagnosis(with_(with_(fine, "classwise_ece", pvalue=1e-9), "mce", pvalue=0.04))
+    assert both.endswith("read alone, MCE lies beyond what 95 of 100 calibrated models show, as one of many may.")
+    assert rejecting_besides(replace(with_(fine, "classwise_ece", pvalue=1e-9), n=9)) == []
+
+
+def uneven(n=6000):
+    """Return logits, twice too large, of a model that is right about its answer and wrong about the other classes."""
+    rng = np.random.default_rng(0)
+    top, rest = rng.uniform(0.5, 0.95, size=n), np.array([0.5, 0.3, 0.2])
+    truth = np.c_[top, (1 - top)[:, None] * rest]
+    labels = (truth.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=3)
+    return Predictions(2 * np.log(np.c_[top, np.repeat((1 - top)[:, None] / 3, 3, 1)]), "logits", labels)
+
+
+def test_what_a_temperature_cannot_repair_is_named_with_what_can():
+    told = advice(evaluate(uneven())[0])
+    assert "top-label confidence is then consistent with perfect calibration" in told
+    assert "classwise ECE" in told
+    assert "rejects calibration" in told or "reject calibration" in told
+    assert told.endswith("; try vector, dirichlet or isotonic, which change each class's probabilities by themselves.")
+    assert "indistinguishable" not in told
+    vector = advice(evaluate(uneven(), "vector")[0])
+    assert "what is left is indistinguishable from perfect calibration" in vector
+    chosen = replace(evaluate(uneven())[0], chosen=True)
+    assert advice(chosen).endswith(
+        "no calibrator that was tried does better: more held-out rows, or another model, may."
+    )
 
 
 @pytest.mark.parametrize(("temperature", "n"), [(1.0, 800), (0.8, 300)])
