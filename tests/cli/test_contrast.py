@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
 from typed import call
@@ -37,6 +38,25 @@ def test_models_on_the_same_rows(capsys, tmp_path):
     assert call(capsys, "contrast", sharp, other)[::2] == (
         2, f"surefoot: {other} is not of the same rows as {sharp}: the labels differ\n",
     )  # fmt: skip
+
+
+def test_zeros_count_alike_in_all_tables(capsys, tmp_path):
+    """The same model, written with two decimals and with all: neither is better for what it could not write."""
+    rng = np.random.default_rng(0)
+    truth = 3 * rng.normal(size=(900, 4))
+    labels, p = (truth + rng.gumbel(size=truth.shape)).argmax(1), softmax(truth)
+    coarse = np.round(p, 2)
+    coarse[np.arange(900), p.argmax(1)] += 1 - coarse.sum(1)
+    tables = {"coarse": coarse.round(2), "fine": p}
+    for name, probs in tables.items():
+        np.savez(tmp_path / f"{name}.npz", probs=probs, labels=labels)
+    code, out, err = call(capsys, "contrast", *(tmp_path / f"{n}.npz" for n in tables), "--metrics", "nll", "--json")
+    assert code == 0
+    assert abs(json.loads(out)[0]["difference"]) < 0.005
+    assert "every probability below 0.01, that of the coarsest with zeros, counts as 0.01 in NLL" in err
+    np.savez(tmp_path / "logits.npz", logits=truth, labels=labels)
+    _, out, _ = call(capsys, "contrast", tmp_path / "coarse.npz", tmp_path / "logits.npz", "--metrics", "nll", "--json")
+    assert abs(json.loads(out)[0]["difference"]) < 0.005
 
 
 def test_names_can_be_told_apart_in_80_columns(capsys, tmp_path, monkeypatch):

@@ -49,14 +49,14 @@ def command(
     sides = maps_of(tables[0], [name.strip() for name in methods.split(",")], seed) if methods else models_of(tables)
     found = contrast(sides.rows, sides.labels, wanted, seed)
     if as_json:
-        for name, stored in sides.zeros.items():  # beside the list, whose form is read by others
-            print(f"surefoot: {name}: {stored.sentence}", file=sys.stderr)
+        for sentence in sides.sentences:  # beside the list, whose form is read by others
+            print(f"surefoot: {sentence}", file=sys.stderr)
         print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
         return
     console = Console()
     console.print(_layout(found, len(sides.labels), shortened(list(sides.rows))))
-    for name, stored in sides.zeros.items():
-        console.print(f"{name}: {stored.sentence}")
+    for sentence in sides.sentences:
+        console.print(sentence)
     console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
 
 

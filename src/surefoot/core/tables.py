@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.lib.format import read_array
-from pyarrow import csv, fs, parquet
+from pyarrow import compute, csv, fs, parquet
 
 from surefoot.core.checks import NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
 from surefoot.core.errors import FileError, InputError
@@ -388,7 +388,27 @@ def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
     group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
     target = _from_column(table.column(label).combine_chunks(), label)
-    return Predictions(np.stack(columns, 1), kind, target, split, group=group)
+    scores = np.stack(columns, 1)
+    written = _decimals(path, others) if kind == "probs" and not np.all(scores) else None
+    return Predictions(scores, kind, target, split, group=group, resolution=written)
+
+
+def _decimals(path: Path, columns: list[str]) -> float | None:
+    """Return the unit of the last decimal where all numbers of a CSV are written with as many; None where they are not.
+
+    The numbers alone may tell less: of shares of 50 trees all are multiples of 0.02, also written as 0.020000.
+    """
+    text = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
+    digits: set[int | None] = set()
+    for column in csv.read_csv(path, convert_options=text).columns:
+        trimmed = compute.utf8_trim_whitespace(column)
+        if not compute.all(compute.match_substring_regex(trimmed, r"^[0-9]*\.[0-9]{2,}$")).as_py():
+            return None  # 0.0 may be a 0 that was never rounded
+        after = compute.subtract(compute.utf8_length(trimmed), compute.find_substring(trimmed, "."))
+        digits |= set(compute.unique(after).to_pylist())
+        if len(digits) > 1:
+            return None
+    return max(10.0 ** (1 - digits.pop()), smallest(np.dtype(np.float64)))
 
 
 def _in_class_order(columns: list[str]) -> list[str]:
