@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.lib.format import read_array
-from pyarrow import compute, csv, fs, parquet
+from pyarrow import csv, fs, parquet
 
 from surefoot.core.checks import NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
 from surefoot.core.errors import FileError, InputError
@@ -20,6 +20,7 @@ from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoid
 
 _LABEL_NAMES = ("label", "labels", "target")
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_FIXED = re.compile(r"\s*[+-]?[0-9]*\.(?P<decimals>[0-9]+)\s*")
 _OF_A_CLASS = re.compile(r"(?:logits?|probs?)[_ -]?")  # stems of columns that name their class by its number
 
 
@@ -399,16 +400,17 @@ def _decimals(path: Path, columns: list[str]) -> float | None:
     The numbers alone may tell less: of shares of 50 trees all are multiples of 0.02, also written as 0.020000.
     """
     text = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
-    digits: set[int | None] = set()
-    for column in csv.read_csv(path, convert_options=text).columns:
-        trimmed = compute.utf8_trim_whitespace(column)
-        if not compute.all(compute.match_substring_regex(trimmed, r"^[0-9]*\.[0-9]{2,}$")).as_py():
-            return None  # 0.0 may be a 0 that was never rounded
-        after = compute.subtract(compute.utf8_length(trimmed), compute.find_substring(trimmed, "."))
-        digits |= set(compute.unique(after).to_pylist())
+    digits: set[int] = set()
+    for batch in csv.read_csv(path, convert_options=text).to_batches():
+        for column in batch.columns:
+            found = [_FIXED.fullmatch(word) for word in column.to_pylist()]
+            digits |= {0 if one is None else len(one["decimals"]) for one in found}
         if len(digits) > 1:
             return None
-    return max(10.0 ** (1 - digits.pop()), smallest(np.dtype(np.float64)))
+    decimals = digits.pop()
+    if decimals < 2:  # 0 and 0.0 may never have been rounded
+        return None
+    return max(10.0**-decimals, smallest(np.dtype(np.float64)))
 
 
 def _in_class_order(columns: list[str]) -> list[str]:
