@@ -28,6 +28,18 @@ def test_maps_of_one_table(capsys, tmp_path):
     code, out, _ = call(capsys, "contrast", table, "--methods", "none,temperature")
     assert code == 0
     assert "Holm" in out
+    assert "each pair alone" not in out
+
+
+def test_of_several_pairs_both_p_values_are_shown_and_no_name_is_broken(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    methods = ["none", "temperature", "vector"]
+    out = call(capsys, "contrast", write(tmp_path / "t.parquet"), "--methods", ",".join(methods), "--metrics", "nll")[1]
+    rows = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if line.startswith("│NLL")]
+    assert [row[2:4] for row in rows] == [methods[:2], methods[::2], methods[1:]]
+    assert {row[8] for row in rows} <= {"temperature", "vector", "no"}  # significant difference, in the lines below
+    assert "The interval and p are of each pair alone." in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_models_on_the_same_rows(capsys, tmp_path):
@@ -66,7 +78,7 @@ def test_names_can_be_told_apart_in_80_columns(capsys, tmp_path, monkeypatch):
         (folder / name).mkdir(parents=True)
     one, two = write(folder / "first" / "p.parquet"), write(folder / "second" / "p.parquet", 1.0)
     lines = call(capsys, "contrast", one, two, "--metrics", "nll")[1].splitlines()
-    row = next(line for line in lines if line.startswith("│ NLL"))
+    row = next(line for line in lines if line.startswith("│NLL"))
     assert [cell.strip() for cell in row.strip("│").split("│")][:3] == ["NLL", "first", "second"]
     assert row.rstrip("│ ").endswith("second")
     long = "_".join(["quite"] * 6)
