@@ -187,7 +187,8 @@ def test_verdicts_follow_from_the_readings_whatever_the_rows(temperature, n):
 
 
 @pytest.mark.parametrize(
-    ("right", "said"), [(1.0, "is wrong: they do not"), (0.0, "is right: they do not"), (0.5, "ended at an end")]
+    ("right", "said"),
+    [(1.0, "is wrong: they do not"), (0.0, "is right: they do not"), (0.5, "stopped at a limit of its search range")],
 )
 def test_notes_say_which_of_the_three_it_is(right: float, said: str) -> None:
     (note,) = notes(None, True, right)

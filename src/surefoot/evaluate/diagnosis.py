@@ -8,11 +8,13 @@ from scipy.special import ndtr
 
 from surefoot.core.distributions import normal_quantile
 from surefoot.core.precision import Zeros
+from surefoot.core.predictions import Predictions
 from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.metrics import METRICS, Reading
 from surefoot.metrics.intervals import LEAST_ROWS
 
 ALPHA = 0.05
+FEW_ROWS = 50  # to learn a calibrator on: with fewer, one more error changes even a temperature much
 TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
 TESTS = {  # what the verdict rests on, in words
     "ece": "ECE",
@@ -288,8 +290,22 @@ def notes(zeros: Zeros | None, at_bound: bool | None, share_right: float) -> lis
             f"Not one of the rows that the calibrator was learnt on is {what}: they do not bound it; more would tell."
         )
     elif at_bound:
+        found.append("The fit stopped at a limit of its search range: the rows it was learnt on do not determine it.")
+    return found
+
+
+def rows_learnt_on(held_out: Predictions) -> list[str]:
+    """Say where the rows that a calibrator was learnt on are too few, or of one class alone."""
+    found = []
+    if held_out.n < FEW_ROWS:
+        plural = "row" if held_out.n == 1 else "rows"
+        found.append(f"Learnt on {held_out.n} {plural}: too few to trust; {FEW_ROWS} are the least worth a fit.")
+    classes = np.unique(held_out.labels)
+    if len(classes) == 1:
+        only = int(classes[0])
+        name = f" ({held_out.class_names[only]})" if held_out.class_names else ""
         found.append(
-            "The rows that the calibrator was learnt on ask for more than the search allows: it ended at an end."
+            f"Of {held_out.k} classes only {only}{name} occurs among the rows learnt on: they tell nothing of the others."
         )
     return found
 

@@ -60,8 +60,9 @@ def _rounded(name: str, value: float, reading: Reading) -> str:
     scatter = scale * abs(reading.floor_high - reading.floor) / 1.645
     usual = 2 if name in IN_PERCENT else 4
     places = min(_places(scatter, 1), usual) if scatter else 0
-    places = max(places, _places(scale * value, 2), 0)
-    return f"{scale * value:.{min(places, 9)}f}" + ("%" if scale == 100 else "")
+    places = min(max(places, _places(scale * value, 2), 0), 9)
+    shown = round(scale * value, places)
+    return (f"{shown:.{places}f}" if shown else "0") + ("%" if scale == 100 else "")
 
 
 def _places(x: float, significant: int) -> int:
