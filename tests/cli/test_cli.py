@@ -243,7 +243,7 @@ def test_recalibrate_says_where_its_rows_tell_little_and_what_it_took_and_wrote(
     one = np.flatnonzero(p.labels == 2)
     save_predictions(replace(p.rows(one[:60]), split=None), tmp_path / "one.npz")
     said = " ".join(call(capsys, "recalibrate", tmp_path / "one.npz", "-o", out)[1].split())
-    assert "Of 3 classes only 2 occurs among the rows learnt on" in said
+    assert "Of 3 classes only 2 occurs in the rows learnt on" in said
     save_predictions(replace(p.rows(np.arange(5)), split=None), tmp_path / "five.npz")
     found = json.loads(call(capsys, "recalibrate", tmp_path / "five.npz", "-o", out, "--json")[1])
     assert found["notes"][0].startswith("Learnt on 5 rows: too few to trust")

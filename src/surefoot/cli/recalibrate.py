@@ -71,7 +71,11 @@ def command(
     calibrator = (make() if gamma is None else make(gamma=gamma)).fit_table(held_out)
     written = None
     if predictions is not None:
-        target = source if apply_to is None else load_predictions(apply_to, labels, scores)
+        target = (
+            source
+            if apply_to is None
+            else load_predictions(apply_to, labels if apply_to.suffix == ".npy" else None, scores)
+        )
         repaired = calibrator.predict_scored(target.logits()).probs
         about = target.provenance | {"recalibrator": method}
         zeros = None if target.zeros is None else target.floor

@@ -1,6 +1,7 @@
 """Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ import pyarrow as pa
 from numpy.lib.format import read_array
 from pyarrow import csv, fs, parquet
 
-from surefoot.core.checks import NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
-from surefoot.core.errors import FileError, InputError
+from surefoot.core.checks import FROM_PYTHON, NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
+from surefoot.core.errors import FileError, InputError, Taken
 from surefoot.core.files import open_npz, parse_json
 from surefoot.core.precision import smallest
 from surefoot.core.predictions import VERSION, Kind, Predictions
@@ -20,6 +21,7 @@ from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoid
 
 _LABEL_NAMES = ("label", "labels", "target")
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_ROW = re.compile(r"\brow ([0-9]{1,15})\b")
 _FIXED = re.compile(r"\s*[+-]?[0-9]*\.(?P<decimals>[0-9]+)\s*")
 _OF_A_CLASS = re.compile(r"(?:logits?|probs?)[_ -]?")  # stems of columns that name their class by its number
 
@@ -203,6 +205,10 @@ def read_piece(
     """
     path = Path(piece.path)
     try:
+        if labels is not None and path.suffix != ".npy":
+            raise InputError(
+                f"labels of their own (--labels {labels}) are for a .npy file of scores; this file has its own"
+            )
         if piece.group is not None:
             yield from _read_parquet(piece, by, values)
         elif path.suffix == ".npz":
@@ -216,7 +222,10 @@ def read_piece(
         else:
             raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
     except InputError as error:
-        raise InputError(f"{piece.path}: {error}") from error
+        told = str(error).removesuffix(FROM_PYTHON)
+        row = _ROW.search(told) if path.suffix == ".csv" else None
+        line = f" (line {int(row[1]) + 2} of the file)" if row else ""  # the first line holds the names
+        raise InputError(f"{piece.path}: {told}{line}") from error
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy
@@ -338,6 +347,9 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         blocks = [s for s in ("val", "validation", "test") if f"labels_{s}" in names]
         if blocks:  # one array a part, as some publish them
             kind: Kind = "logits" if f"logits_{blocks[0]}" in names else "probs"
+            for part in blocks:
+                if f"{kind}_{part}" not in names:
+                    raise InputError(f"there is no array '{kind}_{part}'; there are: {', '.join(names)}")
             labels = [file[f"labels_{s}"] for s in blocks]
             split = np.concatenate([np.full(len(y), s) for s, y in zip(blocks, labels, strict=True)])
             return Predictions(
@@ -358,6 +370,12 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         elif scores.shape == labels.shape:  # sigmoids
             if not ("sigmoids" in names and bool(np.all(file["sigmoids"]))):
                 refuse_one_hot(labels)
+            if labels.ndim == 2:
+                many = " x ".join([f"{len(labels):,} rows", f"{labels.shape[1]} labels"])
+                known = int((labels >= 0).sum())
+                warnings.warn(
+                    f"{path}: {many} are read as {known:,} rows of two classes, no and yes", Taken, stacklevel=2
+                )
             whose = np.repeat(np.arange(len(scores)), scores[0].size)[labels.reshape(-1) >= 0]
             scores, labels, which = rows_of_sigmoids(scores, labels, kind == "probs")
             split = None if split is None else split[whose]
@@ -372,6 +390,11 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     table = csv.read_csv(path)
+    for mark in (";", "\t"):
+        if len(table.column_names) == 1 and mark in table.column_names[0]:
+            raise InputError(f"its columns are divided by {mark!r}: commas are needed")
+    if not table.num_rows:
+        raise InputError("it has no rows")
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise InputError(f"the column {twice[0]!r} is there twice: each name may stand once in the first line")
@@ -381,6 +404,11 @@ def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     others = [name for name in table.column_names if name not in (label, "split", by)]
     named = {k: [name for name in others if name.lower().startswith(k[:-1])] for k in ("logits", "probs")}
     if kind is None:
+        if not any(named.values()):
+            raise InputError(
+                f"columns prob_0, prob_1, ... or logit_0, logit_1, ... are needed (or --scores, if all but label and "
+                f"split are scores); there are: {', '.join(table.column_names)}"
+            )
         kind = _only_kind([k for k, columns in named.items() if columns])
         others = named[kind]
     columns = [_from_column(table.column(name).combine_chunks(), name) for name in _in_class_order(others)]

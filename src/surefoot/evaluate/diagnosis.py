@@ -305,7 +305,7 @@ def rows_learnt_on(held_out: Predictions) -> list[str]:
         only = int(classes[0])
         name = f" ({held_out.class_names[only]})" if held_out.class_names else ""
         found.append(
-            f"Of {held_out.k} classes only {only}{name} occurs among the rows learnt on: they tell nothing of the others."
+            f"Of {held_out.k} classes only {only}{name} occurs in the rows learnt on: nothing is known of the others."
         )
     return found
 
