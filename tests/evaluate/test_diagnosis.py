@@ -59,7 +59,7 @@ def test_few_rows_are_said_to_be_too_few(n):
     assert told.startswith(f"These {n} rows are too few to tell")
     assert advice(evaluation).startswith("Gather more rows")
     assert "nan" not in told + advice(evaluation)
-    assert ("95% interval of claimed minus right" in told) == (n >= 10)
+    assert ("95% interval of confidence minus accuracy" in told) == (n >= 10)
 
 
 def test_rows_without_an_error_do_not_tell_a_sure_model_from_a_calibrated_one():
@@ -95,7 +95,7 @@ def test_what_chance_shows_is_never_about_more_than_up_to_less():
 
 
 def like_calibrated(n=50):
-    """Return what was measured of rows that no test speaks against."""
+    """Return what was measured of rows that no test rejects."""
     measured = measure_all(np.tile([0.87, 0.13], (n, 1)), (np.arange(n) % 8 == 0).astype(int))
     kept = {name: replace(r, pvalue=0.5 if r.pvalue == r.pvalue else r.pvalue) for name, r in measured.readings.items()}
     kept |= {name: replace(kept[name], value=0.5) for name in ("ks_pvalue", "spiegelhalter_pvalue")}
@@ -123,7 +123,7 @@ def test_the_verdict_rests_on_each_of_four_tests(name):
         rejected = with_(rejected, "ks_pvalue", value=0.001)
     assert rejecting(rejected) == [name]
     assert direction(rejected) in ("miscalibrated", "over-confident")
-    assert f"against calibration speaks {TESTS[name]} (4 tests at 5%" in diagnosis(rejected)
+    assert f"{TESTS[name]} rejects calibration (4 tests at 5%" in diagnosis(rejected)
 
 
 @pytest.mark.parametrize("name", ["ece", "ada_ece", "classwise_ece", "ks", "spiegelhalter_pvalue"])

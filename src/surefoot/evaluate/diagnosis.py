@@ -15,12 +15,12 @@ from surefoot.metrics.intervals import LEAST_ROWS
 
 ALPHA = 0.05
 FEW_ROWS = 50  # to learn a calibrator on: with fewer, one more error changes even a temperature much
-TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
+TELLING = 0.1  # rows that leave room for a larger gap between confidence and accuracy, or a larger ECE, are too few
 TESTS = {  # what the verdict rests on, in words
     "ece": "ECE",
     "ks": "KS error",
     "spiegelhalter_pvalue": "Spiegelhalter's test",
-    "overconfidence": "claimed minus right",
+    "overconfidence": "confidence minus accuracy",
 }
 OF_CLASSES = {"nll", "brier", "classwise_ece", "ks_classwise"}  # read more than the confidence in the predicted class
 _FOR_CLASSES = ("vector", "dirichlet", "isotonic")  # calibrators that change each class's probabilities by themselves
@@ -40,8 +40,8 @@ def roughly(x: float) -> str:
 def pvalues(measured: Measured) -> dict[str, float]:
     """Return the p-value of calibration by each of the four tests that the verdict rests on.
 
-    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and claimed
-    minus right against 0, from its 95% interval. Those that these rows do not allow are left out.
+    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and
+    confidence minus accuracy against 0, from its 95% interval. Those that these rows do not allow are left out.
     """
     r = measured.readings
     found = {
@@ -130,8 +130,8 @@ def diagnosis(measured: Measured) -> str:
         f"where a perfectly calibrated model would show {by_chance} by chance"
     )
     rows = f"On these {measured.n:,} rows"
-    by = f"against calibration speak{'s' if len(rejecting(measured)) == 1 else ''} {_listed(rejecting(measured))}"
-    proof = f"{by} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
+    rejects = f"{_listed(rejecting(measured))} reject{'s' if len(rejecting(measured)) == 1 else ''} calibration"
+    proof = f"{rejects} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
     match direction(measured):
         case "over-confident":
             return f"{rows} the model is over-confident: {facts}; {proof}."
@@ -188,11 +188,11 @@ def _wrong(rejected: Sequence[str]) -> str:
 
 
 def _room(measured: Measured) -> str:
-    """Say what the gap between claimed and right may be besides; nothing where that has no interval."""
+    """Say what the gap between confidence and accuracy may be besides; nothing where that has no interval."""
     gap = measured.readings["overconfidence"]
     if math.isnan(gap.low):
         return ""
-    room = f"; its 95% interval of claimed minus right is {percent(gap.low)} to {percent(gap.high)}"
+    room = f"; its 95% interval of confidence minus accuracy is {percent(gap.low)} to {percent(gap.high)}"
     if gap.low <= 0 <= gap.high:
         return room
     leaning = "over" if gap.low > 0 else "under"

@@ -38,9 +38,9 @@ def show(name: str, value: float, digits: int = 2) -> str:
 
 
 def show_interval(name: str, reading: Reading) -> str:
-    """Format an interval, or why there is none; a dash where none was asked for."""
+    """Format an interval, or why there is none; a dash where none was asked for, or the metric has none."""
     if math.isnan(reading.low):
-        return reading.note or "–"
+        return "–" if METRICS[name].interval == "none" else reading.note or "–"
     return f"{show(name, reading.low)} to {show(name, reading.high)}"
 
 
@@ -83,8 +83,8 @@ def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
 
 
 READINGS_NOTE = (
-    "The interval is one for the mean of the reading over other tables of as many rows; the noise floor is the reading "
-    "that chance alone gives a calibrated model: its mean, and (≤) what 95% of such tables stay below."
+    "95% interval: for the metric's expected value on test sets of this size; some metrics have none (–). Noise floor: "
+    "what chance alone gives a calibrated model, its mean, and (≤) what 95% of such test sets stay below."
 )
 
 
