@@ -162,7 +162,7 @@ def noise(values: dict) -> str:
     lines += ["| loss | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
     for loss in values[names[0], "entropy"]:
         cells = [values[name, "entropy"][loss]["before"] for name in names]
-        lines.append(f"| {loss} | " + " | ".join(with_interval(*cell, 1) for cell in cells) + " |")
+        lines.append(f"| {loss} | " + " | ".join(with_interval(mean, low, high, 1) for mean, low, high in cells) + " |")
     return "\n".join([*lines, "", "Against SVHN: not yet run (the data are not to be had here)."])
 
 

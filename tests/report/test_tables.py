@@ -59,7 +59,8 @@ def test_floors_have_the_digits_that_their_draws_are_good_for(name, floor, high,
     ],
 )
 def test_an_interval_has_two_ends_or_one_half(numbers, shown):
-    assert with_interval(*numbers, 3) == shown
+    mean, low, high = numbers
+    assert with_interval(mean, low, high, 3) == shown
 
 
 def test_before_and_after_have_each_their_own_interval_and_floor():
