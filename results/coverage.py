@@ -181,7 +181,7 @@ def page(names: list[str], lines: list[str], floors: list[str]) -> str:
         "# How often the intervals hold what they are for",
         f"`python results/coverage.py`, {SETS:,} simulated test sets a line, on {processor()}. The 95% interval of a "
         "reading is one for its mean over fresh test sets of the same size by the same model. For accuracy, NLL, Brier "
-        "score and claimed minus right that is their value in the population; for ECE and KS error, which chance "
+        "score and confidence minus accuracy that is their value in the population; for ECE and KS error, which chance "
         "raises, it is what such test sets show on average. In brackets: the mean width of the interval, where 1 is "
         "the width of the range into which 95% of the readings fall. By chance 95% is seen as "
         f"95 ± {error[0]:.1f}%; bold: below {100 * LEAST:.0f}%. Laws: `tests/simulated_sets.py`.",

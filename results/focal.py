@@ -23,7 +23,7 @@ from surefoot.evaluate.ood import ood_values
 from surefoot.evaluate.reproduction import claims_of
 from surefoot.evaluate.training_log import read_log, sentences_of
 from surefoot.report.page import write_page
-from surefoot.report.tables import TITLES, format_floors, format_temperature, format_value
+from surefoot.report.tables import TITLES, format_floors, format_temperature, format_value, with_interval
 from surefoot.train import Recipe, Run, cells, find_recipe, results_by_loss, run_matrix
 
 PAPER = ("ce", "brier", "ls", "mmce-w-ref", "fl-3", "flsd-53")
@@ -132,7 +132,7 @@ def tables(comparison: Comparison) -> str:
         floors = [format_floors(comparison, stage, c) for c in COLUMNS]
         lines.append("| *noise floor* | " + " | ".join(floors + ([""] if after else [])) + " |")
         parts.append("\n".join(lines))
-    note = f"Mean over three seeds on {comparison.n:,} test rows, ± half the 95% interval over seeds and rows."
+    note = f"Mean over three seeds on {comparison.n:,} test rows, with its 95% interval over seeds and rows."
     return "\n\n".join([*parts, note])
 
 
@@ -162,7 +162,7 @@ def noise(values: dict) -> str:
     lines += ["| loss | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
     for loss in values[names[0], "entropy"]:
         cells = [values[name, "entropy"][loss]["before"] for name in names]
-        lines.append(f"| {loss} | " + " | ".join(f"{mean:.1f}±{half:.1f}" for mean, half in cells) + " |")
+        lines.append(f"| {loss} | " + " | ".join(with_interval(mean, low, high, 1) for mean, low, high in cells) + " |")
     return "\n".join([*lines, "", "Against SVHN: not yet run (the data are not to be had here)."])
 
 

@@ -79,9 +79,9 @@ def page(lines: list[str]) -> str:
         f"the others, on {processor()}. Labels are drawn from softmax(z), z normal with standard deviation 2; the "
         "model claims softmax(z / T). The last line of each size is a model that is right 99% of the time. A "
         "calibrated model is said to be over-confident, under-confident or miscalibrated at most 5% of the time: by "
-        "one of four tests (ECE, KS, Spiegelhalter's, claimed minus right), corrected for their number by Holm "
+        "one of four tests (ECE, KS, Spiegelhalter's, confidence minus accuracy), corrected for their number by Holm "
         f"(5% is seen as 5 ± {error:.1f}% by chance); *too few rows* is said where the rows leave room for an "
-        f"ECE, or a gap between claimed and right, of more than {100 * TELLING:.0f} points.",
+        f"ECE, or a gap between confidence and accuracy, of more than {100 * TELLING:.0f} points.",
         "\n".join(["| rows | classes | model | " + " | ".join(VERDICTS) + " |", "|" + "---|" * 8, *lines]),
     ]
     return "\n\n".join(text) + "\n"

@@ -21,7 +21,7 @@ class Simulated:
         return np.minimum((cumulative <= u[:, None]).sum(1), cumulative.shape[1] - 1)
 
     def means(self):
-        """Return the expected accuracy, NLL, Brier score, and claimed minus right, of these rows."""
+        """Return the expected accuracy, NLL, Brier score, and confidence minus accuracy, of these rows."""
         p, q = self.claimed, self.true
         right = q[np.arange(len(q)), p.argmax(1)]
         return {

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -235,6 +236,24 @@ def test_reproduce_measures_strange_inputs(tmp_path, capsys):
     assert len(rows) == 15  # five severities of noise, three scores
     assert all(0 <= row["mean"] <= 100 for part in rows.values() for row in part)
     assert json.loads((tmp_path / "runs" / "ood-auroc.json").read_text())["rows"] == rows
+
+
+def test_recalibrate_says_where_its_rows_tell_little_and_what_it_took_and_wrote(capsys, table, tmp_path):
+    p, out = load_predictions(table), tmp_path / "map.json"
+    one = np.flatnonzero(p.labels == 2)
+    save_predictions(replace(p.rows(one[:60]), split=None), tmp_path / "one.npz")
+    said = " ".join(call(capsys, "recalibrate", tmp_path / "one.npz", "-o", out)[1].split())
+    assert "Of 3 classes only 2 occurs in the rows learnt on" in said
+    save_predictions(replace(p.rows(np.arange(5)), split=None), tmp_path / "five.npz")
+    found = json.loads(call(capsys, "recalibrate", tmp_path / "five.npz", "-o", out, "--json")[1])
+    assert found["notes"][0].startswith("Learnt on 5 rows: too few to trust")
+    arguments = ["recalibrate", table, "-o", out, "--method", "focal-undo", "--predictions", tmp_path / "q.npz"]
+    said = call(capsys, *arguments)[1].replace("\n", "")
+    assert "gamma 3, by default" in said
+    assert "q.npz" in said.split("Written:")[1]
+    found = json.loads(call(capsys, *arguments, "--gamma", "2", "--json")[1])
+    assert (found["gamma"], found["gamma_by_default"]) == (2, False)
+    assert found["written"] == [str(out), str(tmp_path / "q.npz")]
 
 
 def test_recalibrate_says_what_it_learnt_on_and_whether_classes_change(capsys, table, tmp_path):

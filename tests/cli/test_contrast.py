@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.tables import load_predictions
 from typed import call
@@ -27,6 +28,18 @@ def test_maps_of_one_table(capsys, tmp_path):
     code, out, _ = call(capsys, "contrast", table, "--methods", "none,temperature")
     assert code == 0
     assert "Holm" in out
+    assert "each pair alone" not in out
+
+
+def test_of_several_pairs_both_p_values_are_shown_and_no_name_is_broken(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    methods = ["none", "temperature", "vector"]
+    out = call(capsys, "contrast", write(tmp_path / "t.parquet"), "--methods", ",".join(methods), "--metrics", "nll")[1]
+    rows = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if line.startswith("│NLL")]
+    assert [row[2:4] for row in rows] == [methods[:2], methods[::2], methods[1:]]
+    assert {row[8] for row in rows} <= {"temperature", "vector", "no"}  # significant difference, in the lines below
+    assert "The interval and p are of each pair alone." in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_models_on_the_same_rows(capsys, tmp_path):
@@ -39,6 +52,25 @@ def test_models_on_the_same_rows(capsys, tmp_path):
     )  # fmt: skip
 
 
+def test_zeros_count_alike_in_all_tables(capsys, tmp_path):
+    """The same model, written with two decimals and with all: neither is better for what it could not write."""
+    rng = np.random.default_rng(0)
+    truth = 3 * rng.normal(size=(900, 4))
+    labels, p = (truth + rng.gumbel(size=truth.shape)).argmax(1), softmax(truth)
+    coarse = np.round(p, 2)
+    coarse[np.arange(900), p.argmax(1)] += 1 - coarse.sum(1)
+    tables = {"coarse": coarse.round(2), "fine": p}
+    for name, probs in tables.items():
+        np.savez(tmp_path / f"{name}.npz", probs=probs, labels=labels)
+    code, out, err = call(capsys, "contrast", *(tmp_path / f"{n}.npz" for n in tables), "--metrics", "nll", "--json")
+    assert code == 0
+    assert abs(json.loads(out)[0]["difference"]) < 0.005
+    assert "every probability below 0.01, that of the coarsest with zeros, counts as 0.01 in NLL" in err
+    np.savez(tmp_path / "logits.npz", logits=truth, labels=labels)
+    _, out, _ = call(capsys, "contrast", tmp_path / "coarse.npz", tmp_path / "logits.npz", "--metrics", "nll", "--json")
+    assert abs(json.loads(out)[0]["difference"]) < 0.005
+
+
 def test_names_can_be_told_apart_in_80_columns(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     folder = tmp_path / "a-folder-with-quite-a-long-name"
@@ -46,7 +78,7 @@ def test_names_can_be_told_apart_in_80_columns(capsys, tmp_path, monkeypatch):
         (folder / name).mkdir(parents=True)
     one, two = write(folder / "first" / "p.parquet"), write(folder / "second" / "p.parquet", 1.0)
     lines = call(capsys, "contrast", one, two, "--metrics", "nll")[1].splitlines()
-    row = next(line for line in lines if line.startswith("│ NLL"))
+    row = next(line for line in lines if line.startswith("│NLL"))
     assert [cell.strip() for cell in row.strip("│").split("│")][:3] == ["NLL", "first", "second"]
     assert row.rstrip("│ ").endswith("second")
     long = "_".join(["quite"] * 6)

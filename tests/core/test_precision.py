@@ -1,9 +1,15 @@
 """What a stored zero counts as."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from surefoot.core.precision import Zeros, floor_of, resolution, smallest
+from surefoot.core.tables import load_predictions
 
 
 def rounded(decimals, dtype=np.float64, n=500):
@@ -44,4 +50,34 @@ def test_of_zeros_and_ones_nothing_is_known():
 
 def test_it_is_said():
     assert Zeros(1, 1e-6).sentence.startswith("One probability of exactly 0 is stored; each counts as 1e-06")
-    assert "2,000 probabilities" in Zeros(2000, 0.01).sentence
+    assert Zeros(2000, 0.01, 2, 10).sentence == (
+        "2,000 probabilities of exactly 0 are stored; each counts as 0.01, the resolution of the table. "
+        "2 rows store it for their own label: 0.9210 of the NLL comes of that."
+    )
+    assert "the smallest number of its type" in Zeros(1, smallest(np.dtype(float))).sentence
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts_as"),
+    [
+        (["0.000000,1.000000", "1.000000,0.000000"], 1e-6),  # the numbers alone tell nothing
+        (["0.020000,0.980000", "1.000000,0.000000"], 1e-6),  # or that they are multiples of 0.02
+        (["0.02,0.98", "1.00,0.00"], 1e-2),
+        (["0.02,0.98", "1.0,0.0"], 1e-2),
+        (["0.0,1.0", "1.0,0.0"], smallest(np.dtype(float))),
+        (["0,1", "1,0"], smallest(np.dtype(float))),
+        (["1e-09,0.999999999", "1,0"], 1e-9),
+    ],
+)
+def test_the_text_of_a_table_tells_what_a_zero_counts_as(tmp_path, rows, counts_as):
+    (tmp_path / "p.csv").write_text("\n".join(["prob_0,prob_1,label", *(f"{row},0" for row in rows)]) + "\n")
+    assert load_predictions(tmp_path / "p.csv").floor == pytest.approx(counts_as, rel=1e-12)
+
+
+@given(p=st.lists(st.integers(0, 1000), min_size=1, max_size=30), decimals=st.integers(3, 9))
+def test_fixed_decimals_are_the_resolution_whatever_the_numbers(p, decimals):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "p.csv"
+        rows = [f"{x / 1000:.{decimals}f},{1 - x / 1000:.{decimals}f},0" for x in [*p, 1000]]
+        path.write_text("\n".join(["prob_0,prob_1,label", *rows]) + "\n")
+        assert load_predictions(path).floor == pytest.approx(10.0**-decimals, rel=1e-12)

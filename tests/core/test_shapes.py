@@ -50,6 +50,7 @@ def test_mistakes() -> None:
         rows_of_sigmoids(np.zeros(1), np.array([-1]))
 
 
+@pytest.mark.filterwarnings("ignore::surefoot.core.errors.Taken")
 def test_files_of_pixels_and_sigmoids_are_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(
@@ -69,6 +70,7 @@ def test_files_of_pixels_and_sigmoids_are_read(tmp_path: Path) -> None:
     assert several.part("validation").n == 8
 
 
+@pytest.mark.filterwarnings("ignore::surefoot.core.errors.Taken")
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 def test_one_hot_labels_are_not_taken_for_sigmoids_without_a_word(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting
+from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting, rejecting_besides
 from surefoot.evaluate.evaluation import evaluate, measure_all
 from surefoot.metrics import METRICS
 
@@ -59,7 +59,7 @@ def test_few_rows_are_said_to_be_too_few(n):
     assert told.startswith(f"These {n} rows are too few to tell")
     assert advice(evaluation).startswith("Gather more rows")
     assert "nan" not in told + advice(evaluation)
-    assert ("95% interval of claimed minus right" in told) == (n >= 10)
+    assert ("95% interval of confidence minus accuracy" in told) == (n >= 10)
 
 
 def test_rows_without_an_error_do_not_tell_a_sure_model_from_a_calibrated_one():
@@ -95,7 +95,7 @@ def test_what_chance_shows_is_never_about_more_than_up_to_less():
 
 
 def like_calibrated(n=50):
-    """Return what was measured of rows that no test speaks against."""
+    """Return what was measured of rows that no test rejects."""
     measured = measure_all(np.tile([0.87, 0.13], (n, 1)), (np.arange(n) % 8 == 0).astype(int))
     kept = {name: replace(r, pvalue=0.5 if r.pvalue == r.pvalue else r.pvalue) for name, r in measured.readings.items()}
     kept |= {name: replace(kept[name], value=0.5) for name in ("ks_pvalue", "spiegelhalter_pvalue")}
@@ -123,7 +123,7 @@ def test_the_verdict_rests_on_each_of_four_tests(name):
         rejected = with_(rejected, "ks_pvalue", value=0.001)
     assert rejecting(rejected) == [name]
     assert direction(rejected) in ("miscalibrated", "over-confident")
-    assert f"against calibration speaks {TESTS[name]} (4 tests at 5%" in diagnosis(rejected)
+    assert f"{TESTS[name]} rejects calibration (4 tests at 5%" in diagnosis(rejected)
 
 
 @pytest.mark.parametrize("name", ["ece", "ada_ece", "classwise_ece", "ks", "spiegelhalter_pvalue"])
@@ -135,6 +135,44 @@ def test_no_reading_beside_the_sentence_contradicts_it(name):
     assert "indistinguishable from a perfectly calibrated one by ECE, KS error, Spiegelhalter's test and" in told
     assert f"; read alone, {TESTS.get(name) or METRICS[name].title} lies beyond" in told
     assert "read alone" not in diagnosis(like_calibrated(400))
+
+
+def test_what_rejects_after_the_correction_is_not_called_one_of_many():
+    """Of a p-value of 1.8e-13 nobody says that one of many may be as small: it survives any correction."""
+    fine = like_calibrated(400)
+    told = diagnosis(with_(fine, "classwise_ece", pvalue=1.8e-13))
+    assert "the model's top-label confidence is consistent with perfect calibration by ECE, KS error" in told
+    assert "but classwise ECE rejects calibration, corrected for the number of readings: the class prob" in told
+    assert "as one of many may" not in told
+    assert "adaptive ECE rejects calibration" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
+    assert "not calibrated in every bin" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
+    both = diagnosis(with_(with_(fine, "classwise_ece", pvalue=1e-9), "mce", pvalue=0.04))
+    assert both.endswith("read alone, MCE lies beyond what 95 of 100 calibrated models show, as one of many may.")
+    assert rejecting_besides(replace(with_(fine, "classwise_ece", pvalue=1e-9), n=9)) == []
+
+
+def uneven(n=6000):
+    """Return logits, twice too large, of a model that is right about its answer and wrong about the other classes."""
+    rng = np.random.default_rng(0)
+    top, rest = rng.uniform(0.5, 0.95, size=n), np.array([0.5, 0.3, 0.2])
+    truth = np.c_[top, (1 - top)[:, None] * rest]
+    labels = (truth.cumsum(1) < rng.random((n, 1))).sum(1).clip(max=3)
+    return Predictions(2 * np.log(np.c_[top, np.repeat((1 - top)[:, None] / 3, 3, 1)]), "logits", labels)
+
+
+def test_what_a_temperature_cannot_repair_is_named_with_what_can():
+    told = advice(evaluate(uneven())[0])
+    assert "top-label confidence is then consistent with perfect calibration" in told
+    assert "classwise ECE" in told
+    assert "rejects calibration" in told or "reject calibration" in told
+    assert told.endswith("; try vector, dirichlet or isotonic, which change each class's probabilities by themselves.")
+    assert "indistinguishable" not in told
+    vector = advice(evaluate(uneven(), "vector")[0])
+    assert "what is left is indistinguishable from perfect calibration" in vector
+    chosen = replace(evaluate(uneven())[0], chosen=True)
+    assert advice(chosen).endswith(
+        "no calibrator that was tried does better: more held-out rows, or another model, may."
+    )
 
 
 @pytest.mark.parametrize(("temperature", "n"), [(1.0, 800), (0.8, 300)])
@@ -149,7 +187,8 @@ def test_verdicts_follow_from_the_readings_whatever_the_rows(temperature, n):
 
 
 @pytest.mark.parametrize(
-    ("right", "said"), [(1.0, "is wrong: they do not"), (0.0, "is right: they do not"), (0.5, "ended at an end")]
+    ("right", "said"),
+    [(1.0, "is wrong: they do not"), (0.0, "is right: they do not"), (0.5, "stopped at a limit of its search range")],
 )
 def test_notes_say_which_of_the_three_it_is(right: float, said: str) -> None:
     (note,) = notes(None, True, right)

@@ -62,7 +62,7 @@ def test_a_stored_zero_is_the_same_everywhere_and_said(tmp_path, said):
     path, other = tmp_path / "t.csv", tmp_path / "m.json"
     path.write_text("prob_0,prob_1,prob_2,label\n" + "0.900000,0.099999,0.000001,0\n" * 9 + "0.9,0.1,0.0,2\n")
     found = json.loads(said("measure", path, "--fast", "--json", "--metrics", "nll"))
-    assert found["zeros"] == {"stored": 1, "count_as": 1e-6}
+    assert found["zeros"] == {"stored": 1, "count_as": 1e-6, "at_labels": 1, "rows": 10}
     learnt = json.loads(said("recalibrate", path, "--method", "none", "-o", other, "--json"))
     mapped = json.loads(said("measure", path, "--fast", "--json", "--metrics", "nll", "--map", other))
     values = [found["nll"]["value"], mapped["nll"]["value"], learnt["before"]["nll"], learnt["after"]["nll"]]
@@ -97,6 +97,8 @@ def test_the_floor_does_not_depend_on_division_parts_and_groups(tmp_path, rows_a
         assert group.readings["nll"].value == pytest.approx(np.log(1000))
         assert group.zeros is not None
         assert group.zeros.count_as == 1e-3
+        assert group.zeros.at_labels == group.zeros.rows == group.n
+        assert group.zeros.in_nll == pytest.approx(np.log(1000))
 
 
 def test_a_label_that_cannot_be_is_refused_by_row():

@@ -8,6 +8,9 @@ import typer
 
 from surefoot.cli.options import Json, Seed
 
+_WIDE = 110  # columns from which cells have room around them
+_NAME = 12  # letters of a name that are never broken
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,7 +29,7 @@ def command(
     """Tell calibrators or models apart on the same rows.
 
     Every pair is compared by a paired bootstrap of the rows and one row more (errors that were not seen may occur);
-    p-values are adjusted for the number of pairs (Holm). With one table,
+    p-values are adjusted for the number of pairs (Holm), intervals are of each pair alone. With one table,
     its calibrators are learnt on the `validation` part (or a random half) and compared on the other. Several tables are
     compared as they are, on their `test` parts if they have them.
 
@@ -49,15 +52,17 @@ def command(
     sides = maps_of(tables[0], [name.strip() for name in methods.split(",")], seed) if methods else models_of(tables)
     found = contrast(sides.rows, sides.labels, wanted, seed)
     if as_json:
-        for name, stored in sides.zeros.items():  # beside the list, whose form is read by others
-            print(f"surefoot: {name}: {stored.sentence}", file=sys.stderr)
+        for sentence in sides.sentences:  # beside the list, whose form is read by others
+            print(f"surefoot: {sentence}", file=sys.stderr)
         print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
         return
     console = Console()
-    console.print(_layout(found, len(sides.labels), shortened(list(sides.rows))))
-    for name, stored in sides.zeros.items():
-        console.print(f"{name}: {stored.sentence}")
-    console.print("Better: at 5%, p-values adjusted for the number of pairs (Holm).")
+    several = len(sides.rows) > 2
+    console.print(_layout(found, len(sides.labels), shortened(list(sides.rows)), several, console.width < _WIDE))
+    for sentence in sides.sentences:
+        console.print(sentence)
+    alone = " The interval and p are of each pair alone." if several else ""
+    console.print(f"Better: at 5%, by p adjusted for the number of pairs (Holm).{alone}")
 
 
 def shortened(names: list[str]) -> dict[str, str]:
@@ -77,21 +82,26 @@ def shortened(names: list[str]) -> dict[str, str]:
     return dict(zip(names, short if len(set(short)) == len(set(names)) else names, strict=True))
 
 
-def _layout(found: "list[Contrast]", n: int, short: dict[str, str]) -> "Table":
+def _layout(found: "list[Contrast]", n: int, short: dict[str, str], several: bool, narrow: bool) -> "Table":
+    """Lay out the pairs; of several, with the p-value of each alone, which its interval belongs to."""
     from rich.table import Table
 
     from surefoot.metrics import METRICS
     from surefoot.report.readings import show
 
-    table = Table(title=f"{n:,} rows", title_justify="left")
-    for heading in ("metric", "a", "b", "a - b", "95% interval", "p adjusted", "better"):
-        justify = "left" if heading in ("metric", "a", "b", "better") else "right"
-        table.add_column(heading, justify=justify, overflow="fold")  # a name that is cut may be another's
+    table = Table(title=f"{n:,} rows", title_justify="left", padding=(0, 0 if narrow else 1))
+    name = min(max(map(len, short.values())), _NAME)
+    word = max(len(word) for c in found for word in ("metric", *METRICS[c.metric].title.split()))
+    table.add_column("metric", max_width=word if narrow else None)
+    for heading in ("a", "b"):
+        table.add_column(heading, overflow="fold", min_width=name)  # a name that is cut may be another's
+    for heading in ("a - b", "95% interval", *(["p"] if several else []), "p\nadjusted"):
+        table.add_column(heading, justify="right")
+    table.add_column("better", overflow="fold", min_width=name)
     for c in found:
         interval = c.note or f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
-        better = "cannot be told" if c.better is None else short[c.better]
-        title = METRICS[c.metric].title
-        table.add_row(
-            title, short[c.a], short[c.b], show(c.metric, c.difference), interval, show("pvalue", c.adjusted), better
-        )
+        better = "no significant difference" if c.better is None else short[c.better]
+        pvalues = [show("pvalue", p) for p in ((c.pvalue, c.adjusted) if several else (c.adjusted,))]
+        cells = (METRICS[c.metric].title, short[c.a], short[c.b], show(c.metric, c.difference), interval)
+        table.add_row(*cells, *pvalues, better)
     return table

@@ -41,7 +41,7 @@ def command(
 
     Prints accuracy, NLL, Brier score, ECE (15 bins, open below, closed above; also debiased), adaptive and classwise
     ECE, MCE, RMSCE, KS error with its p-value, AUROC of correctness, Spiegelhalter's test: each with a 95% interval for
-    its mean over other tables of as many rows (or the reason why there is none) and the noise floor, what a perfectly
+    its expected value on test sets of this size (or the reason why there is none) and the noise floor, what a perfectly
     calibrated model with the same confidences would show on as many rows. Parquet (any number of files, also in an
     object store, s3://bucket/folder) is read piece by piece, in constant memory; the numbers do not depend on the
     division into files, jobs or machines. Fractions in JSON, percent in the table; NaN is null.

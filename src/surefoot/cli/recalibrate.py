@@ -71,7 +71,11 @@ def command(
     calibrator = (make() if gamma is None else make(gamma=gamma)).fit_table(held_out)
     written = None
     if predictions is not None:
-        target = source if apply_to is None else load_predictions(apply_to, labels, scores)
+        target = (
+            source
+            if apply_to is None
+            else load_predictions(apply_to, labels if apply_to.suffix == ".npy" else None, scores)
+        )
         repaired = calibrator.predict_scored(target.logits()).probs
         about = target.provenance | {"recalibrator": method}
         zeros = None if target.zeros is None else target.floor
@@ -90,15 +94,19 @@ def command(
             save_onnx(calibrator_to_onnx(calibrator), for_graph)
         if for_map is not None:
             save_calibrator(calibrator, for_map)
-    _say(method, out, source, calibrator, as_json)
+    others = [path for path in (predictions, onnx) if path is not None]
+    _say(method, out, others, source, calibrator, as_json, gamma is None and method.startswith("focal-undo"))
 
 
-def _say(method: str, out: Path, source: "Predictions", calibrator: "Calibrator", as_json: bool) -> None:
-    """Print what was learnt, and what it changes on the rows that it was learnt on."""
+def _say(
+    method: str, out: Path, others: list[Path], source: "Predictions", calibrator: "Calibrator", as_json: bool,
+    default_gamma: bool,
+) -> None:  # fmt: skip
+    """Print what was learnt, what it changes on the rows that it was learnt on, and what was written."""
     from rich.console import Console
 
     from surefoot.core.plain import plain
-    from surefoot.evaluate.diagnosis import notes
+    from surefoot.evaluate.diagnosis import notes, rows_learnt_on
     from surefoot.evaluate.evaluation import share_right
     from surefoot.metrics import METRICS, measure
     from surefoot.report.readings import show
@@ -109,6 +117,8 @@ def _say(method: str, out: Path, source: "Predictions", calibrator: "Calibrator"
     before, after = (measure([(p, held_out.labels)], wanted, intervals=False, floors=False) for p in rows)
     changed = int((rows[0].top != rows[1].top).sum())
     temperature, why, at_bound = (getattr(calibrator, name, None) for name in ("temperature_", "why_", "at_bound_"))
+    said = [*rows_learnt_on(held_out), *notes(held_out.zeros, at_bound, share_right(held_out))]
+    gamma = getattr(calibrator, "gamma", None) if method.startswith("focal-undo") else None
     if as_json:
         values = {stage: {k: r.value for k, r in m.items()} for stage, m in (("before", before), ("after", after))}
         print(
@@ -116,21 +126,25 @@ def _say(method: str, out: Path, source: "Predictions", calibrator: "Calibrator"
                 {"method": method, "n": held_out.n, "temperature": temperature, "why": why, "map": str(out)}
                 | {"at_bound": at_bound, "changed_classes": changed, "learnt_on_all": source.split is None}
                 | ({} if held_out.zeros is None else {"zeros": plain(held_out.zeros)})
+                | ({} if gamma is None else {"gamma": gamma, "gamma_by_default": default_gamma})
+                | {"written": [str(path) for path in (out, *others)], "notes": said}
                 | plain(values),
                 allow_nan=False,
             )
         )
         return
-    learnt = f", T = {temperature:.4f}" if temperature is not None else ""
+    learnt = "" if gamma is None else f", gamma {gamma:g}{', by default: --gamma gives another' * default_gamma}"
+    learnt += f", T = {temperature:.4f}" if temperature is not None else ""
     change = "; ".join(
         f"{METRICS[k].title} {before[k].value:.4f} to {after[k].value:.4f}" for k in before if k != "accuracy"
     )
     if why is not None:
         Console().print(f"Chosen: {why}")
     on = f"all {held_out.n:,} rows (measure it on others)" if source.split is None else f"{held_out.n:,} rows"
-    Console().print(f"{method} learnt on {on}{learnt}. On these same rows: {change}. Written: {out}")
+    Console().print(f"{method} learnt on {on}{learnt}. On these same rows: {change}.")
+    Console().print(f"Written: {', '.join(map(str, (out, *others)))}")
     if changed:
         was, now = (show("accuracy", readings["accuracy"].value) for readings in (before, after))
         Console().print(f"It changes the predicted class of {changed:,} of these rows: accuracy {was} to {now}.")
-    for note in notes(held_out.zeros, at_bound, share_right(held_out)):
+    for note in said:
         Console().print(note)

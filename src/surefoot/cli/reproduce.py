@@ -1,7 +1,6 @@
 """`surefoot reproduce`: one of the paper's tables, trained here, beside the published numbers."""
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -98,12 +97,13 @@ def command(
 def _table(name: str, rows: "list[Entry]", title: str) -> "Table":
     from rich.table import Table
 
+    from surefoot.report.tables import with_interval
+
     table = Table(title=title, title_justify="left")
     for heading in ("loss", "temperature", "here", "published", "verdict"):
         table.add_column(heading, justify="right" if heading in ("here", "published") else "left")
     digits = 3 if name == "nll" else 2
     for row in rows:
-        half = "" if math.isnan(row.half_width) else f"±{row.half_width:.{digits}f}"
         target = "–" if row.published is None else f"{row.published:.{digits}f}{' (from memory)' * row.from_memory}"
-        table.add_row(row.loss, row.stage, f"{row.mean:.{digits}f}{half}", target, row.verdict)
+        table.add_row(row.loss, row.stage, with_interval(row.mean, row.low, row.high, digits), target, row.verdict)
     return table

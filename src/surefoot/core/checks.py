@@ -15,6 +15,7 @@ from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
 
 # How far a row of probabilities may be from summing to one: the rounding of k stored values, with room to spare.
 _ROUNDED_SUM = 0.2  # by which a sum of values that were written with few digits may miss 1
+_FEW = 0.2  # the share of rows below which those that are no distributions are mistakes, not of another kind
 _SUM_TOLERANCE = {2: 1e-2, 4: 1e-3, 8: 1e-3}
 
 
@@ -99,14 +100,14 @@ def refuse_distributions(table: np.ndarray) -> None:
     """
     # The first row settles it almost always: spare the pass over a large table.
     if are_distributions(table[:1]) and are_distributions(table) and holds_fractions(table):
-        raise InputError(NOT_LOGITS)
+        raise InputError(NOT_LOGITS + FROM_PYTHON)
 
 
 NOT_LOGITS = (
-    "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, "
-    "or name the array 'probs' when they come from a file; if they are logits all the same, call "
-    "it inside of `with surefoot.core.checks.part_of_a_table():`"
+    "logits: every row is non-negative and sums to 1; these are probabilities: pass their logarithm, or name them so "
+    "where they come from a file (the array 'probs', in a CSV the columns prob_0, ..., or `--scores probs`)"
 )
+FROM_PYTHON = "; if they are logits all the same, call it inside of `with surefoot.core.checks.part_of_a_table():`"
 
 
 def check_logits(logits: ArrayLike) -> Logits:
@@ -162,15 +163,31 @@ def check_probs(probs: ArrayLike) -> Probs:
     if not (table.min() >= 0 and np.abs(sums - 1).max() <= tolerance):  # true for NaN and infinity, too
         _check_finite(table, "probs")
         lows = table.min(1)
-        row = int(np.argmax((lows < 0) | (np.abs(sums - 1) > tolerance)))
-        rounded = lows[row] >= 0 and abs(sums[row] - 1) <= _ROUNDED_SUM
-        what = (
-            "these look like rounded probabilities: keep more digits, or divide each row by its sum"
-            if rounded
-            else "these look like logits: apply softmax over the classes, or name the array 'logits' in a file"
-        )
+        wrong = (lows < 0) | (np.abs(sums - 1) > tolerance)
+        row = int(np.argmax(wrong))
+        what = _instead_of_probs(table, sums, wrong, row)
         raise InputError(f"probs row {row} is not a distribution (sum {sums[row]:.6g}, min {lows[row]:.6g}); {what}")
     return table
+
+
+def _instead_of_probs(table: np.ndarray, sums: np.ndarray, wrong: np.ndarray, row: int) -> str:
+    """Say what rows that are not distributions look like, and what to do."""
+    if table.min() >= 0 and np.abs(sums / 100 - 1).max() <= _ROUNDED_SUM:
+        return "these look like percent: divide them by 100"
+    if table[row].min() >= 0 and abs(sums[row] - 1) <= _ROUNDED_SUM:
+        return "these look like rounded probabilities: keep more digits, or divide each row by its sum"
+    if wrong.mean() < _FEW:
+        others = "the other rows are" if wrong.sum() == 1 else f"{wrong.sum():,} of {len(wrong):,} rows are not"
+        return f"{others}: look at this one; no probability is negative, and those of a row sum to 1"
+    if table.min() >= 0 and table.max() <= 1:
+        return (
+            "these look like probabilities of independent labels: give labels of their shape, (n, labels), in an .npz; "
+            "of exclusive classes, divide each row by its sum"
+        )
+    return (
+        "these look like logits: apply softmax over the classes, or name them so in the file (the array 'logits', in a "
+        "CSV the columns logit_0, ...)"
+    )
 
 
 def check_labels(labels: ArrayLike, n: int, k: int) -> Labels:
@@ -189,6 +206,11 @@ def check_labels(labels: ArrayLike, n: int, k: int) -> Labels:
         if not whole.all():
             row = int(np.argmin(whole))
             raise InputError(f"labels row {row} is {array[row]}; a label is a whole number, 0 to {k - 1}")
+    elif array.dtype.kind in "OSU" and len(array):
+        row = next((i for i, label in enumerate(array.tolist()) if not str(label).strip().isdecimal()), 0)
+        raise InputError(
+            f"labels row {row} is {str(array[row])!r:.40}; a label is the number of its class, 0 to {k - 1}, not a name"
+        )
     elif array.dtype.kind not in "iub":
         raise InputError(f"labels must be class indices 0 to {k - 1}, got dtype {array.dtype}")
     outside = (array < 0) | (array >= k)

@@ -1,5 +1,6 @@
 """What a stored probability of exactly 0 stands for: one floor for a table, from the precision it was written with."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,27 @@ _LOOK = 1 << 12  # values that are tried first: they settle it for numbers that 
 
 @dataclass(frozen=True)
 class Zeros:
-    """How many probabilities of exactly 0 a table stores, and what each of them counts as."""
+    """How many probabilities of exactly 0 a table stores, and what each of them counts as.
+
+    Attributes:
+        at_labels: how many rows store it for their own label.
+        rows: how many rows the table has.
+    """
 
     stored: int
     count_as: float
+    at_labels: int = 0
+    rows: int = 0
+
+    def __add__(self, other: "Zeros") -> "Zeros":
+        """Return those of both lots of rows of one table."""
+        sums = (self.stored + other.stored, self.at_labels + other.at_labels, self.rows + other.rows)
+        return Zeros(sums[0], self.count_as, *sums[1:])
+
+    @property
+    def in_nll(self) -> float:
+        """What rows that store 0 for their own label add to the mean NLL of all rows."""
+        return -self.at_labels * math.log(self.count_as) / self.rows if self.rows else 0.0
 
     @property
     def sentence(self) -> str:
@@ -28,7 +46,14 @@ class Zeros:
         what = (
             f"{self.stored:,} probabilities of exactly 0 are" if self.stored > 1 else "One probability of exactly 0 is"
         )
-        return f"{what} stored; each counts as {self.count_as:.3g}, the least that was told apart from 0."
+        why = "the smallest number of its type" if is_smallest(self.count_as) else "the resolution of the table"
+        said = f"{what} stored; each counts as {self.count_as:.3g}, {why}."
+        if not self.at_labels:
+            return said
+        whose = f"{self.at_labels:,} rows store it for their own label"
+        if self.at_labels == 1:
+            whose = "One row stores it for its own label"
+        return f"{said} {whose}: {self.in_nll:.4f} of the NLL comes of that."
 
 
 def smallest(dtype: np.dtype) -> float:

@@ -129,7 +129,8 @@ class Predictions:
     def zeros(self) -> Zeros | None:
         """How many probabilities of exactly 0 are stored, and what they count as; None where there is none."""
         stored = 0 if self.kind == "logits" else int(self.scores.size - np.count_nonzero(self.scores))
-        return Zeros(stored, self.floor) if stored else None
+        at_labels = int((self.scores[np.arange(self.n), self.labels] == 0).sum()) if stored else 0
+        return Zeros(stored, self.floor, at_labels, self.n) if stored else None
 
     def at_resolution(self, least: float | None) -> "Predictions":
         """Return the same rows as part of a table of this resolution."""

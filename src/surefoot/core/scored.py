@@ -36,6 +36,7 @@ class Scored:
         self._logits, self._rows = logits, rows  # logits of more rows than these: those of `rows`
         self._known: dict[str, np.ndarray] = {}
         self._zeros_count = False  # whether the logarithm of a class that is absent is that of the floor
+        self._least = -np.inf  # no logarithm that is asked for is below
 
     @classmethod
     def of_logits(cls, logits: Logits, floor: float | None = None) -> "Scored":
@@ -63,11 +64,21 @@ class Scored:
     def joined(cls, parts: "Sequence[Scored]") -> "Scored":
         """Put the rows of several batches one after another; logits are known if they are of all."""
         probs, floor = np.concatenate([part.probs for part in parts]), min(part.floor for part in parts)
-        if not all(part.has_logits for part in parts):
-            return cls(probs, floor)
-        made = cls(probs, floor, np.concatenate([part.scores for part in parts]))
-        made._zeros_count = any(part._zeros_count for part in parts)
-        made._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
+        known = all(part.has_logits for part in parts)
+        made = cls(probs, floor, np.concatenate([part.scores for part in parts]) if known else None)
+        made._least = min(part._least for part in parts)
+        if known:
+            made._zeros_count = any(part._zeros_count for part in parts)
+            made._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
+        return made
+
+    def at_floor(self, floor: float) -> "Scored":
+        """Return the same rows, where every probability below a floor counts as that where its logarithm is asked for.
+
+        Two tables that were rounded differently compare in NLL only so: what one could not write, the other may have.
+        """
+        made = self[np.arange(len(self))]
+        made.floor, made._least = floor, float(np.log(floor))
         return made
 
     @property
@@ -86,7 +97,7 @@ class Scored:
             rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
             rows = rows if self._rows is None else self._rows[rows]
         made = Scored(self.probs[which], self.floor, self._logits, rows)
-        made._zeros_count = self._zeros_count
+        made._zeros_count, made._least = self._zeros_count, self._least
         made._known = {name: values[which] for name, values in self._known.items()}
         return made
 
@@ -131,6 +142,9 @@ class Scored:
 
     def log_of(self, classes: Labels) -> Float[np.ndarray, " n"]:
         """Compute log p of one class a row."""
+        return np.maximum(self._log_of(classes), self._least)
+
+    def _log_of(self, classes: Labels) -> Float[np.ndarray, " n"]:
         at = np.arange(len(self))
         own = self.probs[at, classes].astype(np.float64)
         if self._logits is None:

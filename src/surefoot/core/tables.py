@@ -1,5 +1,7 @@
 """Reading predictions: whole, in batches, or piece by piece, from any of the formats and from object stores."""
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,14 +12,18 @@ import pyarrow as pa
 from numpy.lib.format import read_array
 from pyarrow import csv, fs, parquet
 
-from surefoot.core.checks import NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
-from surefoot.core.errors import FileError, InputError
+from surefoot.core.checks import FROM_PYTHON, NOT_LOGITS, are_distributions, holds_fractions, part_of_a_table
+from surefoot.core.errors import FileError, InputError, Taken
 from surefoot.core.files import open_npz, parse_json
 from surefoot.core.precision import smallest
 from surefoot.core.predictions import VERSION, Kind, Predictions
 from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoids
 
 _LABEL_NAMES = ("label", "labels", "target")
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_ROW = re.compile(r"\brow ([0-9]{1,15})\b")
+_FIXED = re.compile(r"\s*[+-]?[0-9]*\.(?P<decimals>[0-9]+)\s*")
+_OF_A_CLASS = re.compile(r"(?:logits?|probs?)[_ -]?")  # stems of columns that name their class by its number
 
 
 def load_predictions(
@@ -199,6 +205,10 @@ def read_piece(
     """
     path = Path(piece.path)
     try:
+        if labels is not None and path.suffix != ".npy":
+            raise InputError(
+                f"labels of their own (--labels {labels}) are for a .npy file of scores; this file has its own"
+            )
         if piece.group is not None:
             yield from _read_parquet(piece, by, values)
         elif path.suffix == ".npz":
@@ -212,7 +222,10 @@ def read_piece(
         else:
             raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
     except InputError as error:
-        raise InputError(f"{piece.path}: {error}") from error
+        told = str(error).removesuffix(FROM_PYTHON)
+        row = _ROW.search(told) if path.suffix == ".csv" else None
+        line = f" (line {int(row[1]) + 2} of the file)" if row else ""  # the first line holds the names
+        raise InputError(f"{piece.path}: {told}{line}") from error
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy
@@ -334,6 +347,9 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         blocks = [s for s in ("val", "validation", "test") if f"labels_{s}" in names]
         if blocks:  # one array a part, as some publish them
             kind: Kind = "logits" if f"logits_{blocks[0]}" in names else "probs"
+            for part in blocks:
+                if f"{kind}_{part}" not in names:
+                    raise InputError(f"there is no array '{kind}_{part}'; there are: {', '.join(names)}")
             labels = [file[f"labels_{s}"] for s in blocks]
             split = np.concatenate([np.full(len(y), s) for s, y in zip(blocks, labels, strict=True)])
             return Predictions(
@@ -354,6 +370,12 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
         elif scores.shape == labels.shape:  # sigmoids
             if not ("sigmoids" in names and bool(np.all(file["sigmoids"]))):
                 refuse_one_hot(labels)
+            if labels.ndim == 2:
+                many = " x ".join([f"{len(labels):,} rows", f"{labels.shape[1]} labels"])
+                known = int((labels >= 0).sum())
+                warnings.warn(
+                    f"{path}: {many} are read as {known:,} rows of two classes, no and yes", Taken, stacklevel=2
+                )
             whose = np.repeat(np.arange(len(scores)), scores[0].size)[labels.reshape(-1) >= 0]
             scores, labels, which = rows_of_sigmoids(scores, labels, kind == "probs")
             split = None if split is None else split[whose]
@@ -368,21 +390,82 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     table = csv.read_csv(path)
+    for mark in (";", "\t"):
+        if len(table.column_names) == 1 and mark in table.column_names[0]:
+            raise InputError(f"its columns are divided by {mark!r}: commas are needed")
+    if not table.num_rows:
+        raise InputError("it has no rows")
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise InputError(f"the column {twice[0]!r} is there twice: each name may stand once in the first line")
     if by is not None and by not in table.column_names:
         raise InputError(f"there is no column {by!r}; there are: {', '.join(table.column_names)}")
     label = _only_label(table.column_names)
     others = [name for name in table.column_names if name not in (label, "split", by)]
     named = {k: [name for name in others if name.lower().startswith(k[:-1])] for k in ("logits", "probs")}
     if kind is None:
+        if not any(named.values()):
+            raise InputError(
+                f"columns prob_0, prob_1, ... or logit_0, logit_1, ... are needed (or --scores, if all but label and "
+                f"split are scores); there are: {', '.join(table.column_names)}"
+            )
         kind = _only_kind([k for k, columns in named.items() if columns])
         others = named[kind]
-    columns = [_from_column(table.column(name).combine_chunks(), name) for name in others]
+    columns = [_from_column(table.column(name).combine_chunks(), name) for name in _in_class_order(others)]
     if not columns:
         raise InputError("the table has no columns of scores")
     split = _from_column(table.column("split").combine_chunks(), "split") if "split" in table.column_names else None
     group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
     target = _from_column(table.column(label).combine_chunks(), label)
-    return Predictions(np.stack(columns, 1), kind, target, split, group=group)
+    scores = np.stack(columns, 1)
+    written = _decimals(path, others) if kind == "probs" and not np.all(scores) else None
+    return Predictions(scores, kind, target, split, group=group, resolution=written)
+
+
+def _decimals(path: Path, columns: list[str]) -> float | None:
+    """Return the unit of the last decimal where all numbers of a CSV are written with as many; None where they are not.
+
+    The numbers alone may tell less: of shares of 50 trees all are multiples of 0.02, also written as 0.020000.
+    """
+    text = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
+    digits: set[int] = set()
+    for batch in csv.read_csv(path, convert_options=text).to_batches():
+        for column in batch.columns:
+            found = [_FIXED.fullmatch(word) for word in column.to_pylist()]
+            digits |= {0 if one is None else len(one["decimals"]) for one in found}
+        if len(digits) > 1:
+            return None
+    decimals = digits.pop()
+    if decimals < 2:  # 0 and 0.0 may never have been rounded
+        return None
+    return max(10.0**-decimals, smallest(np.dtype(np.float64)))
+
+
+def _in_class_order(columns: list[str]) -> list[str]:
+    """Return columns in the order of the classes: by the number that each name ends with, whatever their place.
+
+    Columns that are called after the classes alone (`prob_cat`) stay in their order.
+
+    Raises:
+        InputError: the numbers are not 0 to k - 1, each once, or only some of the columns have one.
+
+    >>> _in_class_order(["prob_0", "prob_2", "prob_1"]), _in_class_order(["prob_dog", "prob_cat"])
+    (['prob_0', 'prob_1', 'prob_2'], ['prob_dog', 'prob_cat'])
+    """
+    parts = [_NUMBERED.fullmatch(name) for name in columns]
+    found = [part for part in parts if part is not None]
+    stems = {part["stem"].lower() for part in found}
+    alike = len(found) == len(columns) and len(stems) == 1
+    if not alike and not any(_OF_A_CLASS.fullmatch(stem) for stem in stems):
+        return columns  # names of classes, some of which may end with a number
+    by_number = {int(part["number"]): part.string for part in found}
+    if len(stems) > 1 or sorted(by_number) != list(range(len(columns))):
+        stem = found[0]["stem"]
+        raise InputError(
+            f"{len(columns)} columns of scores are needed as {stem}0 to {stem}{len(columns) - 1}, in any order, got "
+            f"{', '.join(columns)}"
+        )
+    return [by_number[number] for number in range(len(columns))]
 
 
 def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predictions:

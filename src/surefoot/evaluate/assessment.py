@@ -239,9 +239,8 @@ def _paragraph(
             f"{percent(part.high)}), which is more than chance among the {sum(map(len, by.values()))} parts looked at."
         )
     else:
-        words.append(
-            "After the calibrator no part of the rows can be told from a calibrated one: " + ", ".join(by) + "."
-        )
+        groups = " or by ".join(by)
+        words.append(f"After calibration no group (by {groups}) is detectably miscalibrated.")
     if certified:
         last = certified[-1]
         low, high = last.summary.accuracy

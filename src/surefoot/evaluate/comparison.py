@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ from surefoot.core.types import Labels
 from surefoot.evaluate.evaluation import Evaluation, divide, evaluate
 from surefoot.evaluate.remedy import Recommendation, recommend
 from surefoot.metrics import METRICS, Metric
-from surefoot.metrics.intervals import DRAWS, Sample, replicate
+from surefoot.metrics.intervals import DRAWS, Replicates, Sample, interval, replicate
 from surefoot.metrics.uncertainty import SHARDS, RowRange, Sharded, total, uniforms
 
 COLUMNS = ("error", "ece", "ada_ece", "classwise_ece", "ks", "nll")
@@ -25,15 +25,26 @@ STAGES = ("before", "after")
 
 @dataclass(frozen=True)
 class ColumnValue:
-    """A column's number for one loss: mean over seeds, half-width of its 95% interval, mean noise floor.
+    """A column's number for one loss.
 
-    `best` says that it beats every other loss at 5% in paired tests, corrected for their number; never with one seed.
+    Attributes:
+        mean: over the seeds.
+        low, high: its 95% interval over seeds and rows, within what the column can be.
+        floor: the mean noise floor.
+        best: it beats every other loss at 5% in paired tests, corrected for their number; never with one seed.
+        half_width: half of the interval, as files of before have it; not the distance of both ends.
     """
 
     mean: float
-    half_width: float
+    low: float
+    high: float
     floor: float
     best: bool
+    half_width: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute half the interval."""
+        object.__setattr__(self, "half_width", (self.high - self.low) / 2)
 
 
 @dataclass(frozen=True)
@@ -119,20 +130,52 @@ def _deviations(probs: Scored, labels: Labels) -> dict[str, Float[np.ndarray, "2
     return found
 
 
+def _ends(values: np.ndarray, deviations: Float[np.ndarray, "2 d"], span: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of the 95% interval of a mean over seeds, within `span`.
+
+    `values` and `deviations` as for `_spread`. Each side has its own spread over the rows: that of the interval that
+    `measure` shows (`metrics.intervals`), which with one seed this is.
+    """
+    wrong, right = deviations
+    reach = interval(0.0, Replicates(wrong, right, 0.0, SHARDS))
+    ends = []
+    for sign, side in zip((-1, 1), reach, strict=True):
+        error, freedom = _joined((side / t_quantile(0.975, SHARDS - 1)) ** 2, values)
+        ends.append(values.mean() + sign * t_quantile(0.975, freedom) * error)
+    return float(max(ends[0], span[0])), float(min(ends[1], span[1]))
+
+
 def _spread(values: np.ndarray, deviations: Float[np.ndarray, "kinds d"]) -> tuple[float, float]:
     """Return the standard error of a mean over seeds and its degrees of freedom (Welch and Satterthwaite).
 
     `values` (seeds,) varies by training; `deviations`, of the mean over seeds, by the test rows: those of the kind of
     row more that moves it most.
     """
+    return _joined(float((deviations**2).mean(1).max()), values)
+
+
+def _joined(by_rows: float, values: np.ndarray) -> tuple[float, float]:
+    """Join the variance of a mean by the rows with that by the seeds; return the error and its degrees of freedom."""
     seeds = len(values)
-    by_rows = float((deviations**2).mean(1).max())
     by_seed = float(values.var(ddof=1)) / seeds if seeds > 1 else 0.0
     together = by_rows + by_seed
     if together == 0:
         return 0.0, math.inf
     freedom = by_rows**2 / (SHARDS - 1) + (by_seed**2 / (seeds - 1) if seeds > 1 else 0.0)
     return math.sqrt(together), together**2 / freedom
+
+
+def mean_interval(values: Sequence[float], span: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of Student's 95% interval of a mean over seeds, within `span`; NaN from one seed.
+
+    >>> mean_interval([1.0, 2.0, 3.0], (0.0, 4.0)), mean_interval([1.0], (0.0, 4.0))
+    ((0.0, 4.0), (nan, nan))
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean, half = np.mean(values), t_quantile(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    return float(np.clip(mean - half, *span)), float(np.clip(mean + half, *span))
 
 
 def compare(results: Mapping[str, Sequence[Predictions]], method: str = "temperature", title: str = "") -> Comparison:
@@ -165,20 +208,17 @@ def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
     own = cells[loss]
     stages = {stage: {column: _value(loss, stage, column, cells) for column in COLUMNS} for stage in STAGES}
     temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in own])
-    width = float("nan")
-    if len(own) > 1:
-        width = float(t_quantile(0.975, len(own) - 1) * temperatures.std(ddof=1) / math.sqrt(len(own)))
-    temperature = ColumnValue(float(temperatures.mean()), width, float("nan"), False)
+    low, high = mean_interval(temperatures.tolist(), (0.0, math.inf))
+    temperature = ColumnValue(float(temperatures.mean()), low, high, math.nan, False)
     return Row(loss, len(own), stages["before"], stages["after"], temperature)
 
 
 def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> ColumnValue:
     own = cells[loss]
     values = np.array([cell.value(stage, column) for cell in own])
-    error, freedom = _spread(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0))
-    width = t_quantile(0.975, freedom) * error
+    low, high = _ends(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0), _metric(column).span)
     floor = float(np.mean([cell.floor(stage, column) for cell in own]))
-    return ColumnValue(float(values.mean()), width, floor, _beats_all(loss, stage, column, cells))
+    return ColumnValue(float(values.mean()), low, high, floor, _beats_all(loss, stage, column, cells))
 
 
 def _beats_all(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> bool:

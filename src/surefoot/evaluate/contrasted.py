@@ -17,11 +17,27 @@ from surefoot.recalibrate import find_calibrator
 
 @dataclass(frozen=True)
 class Sides:
-    """The same rows as each side sees them, by name; their labels; and what stored zeros count as, by table."""
+    """The same rows as each side sees them, by name; their labels; and what stored zeros count as, by table.
+
+    `common_floor` is what every smaller probability counts as in all tables, where they store zeros of different worth.
+    """
 
     rows: dict[str, Scored]
     labels: Labels
     zeros: dict[str, Zeros]
+    common_floor: float | None = None
+
+    @property
+    def sentences(self) -> list[str]:
+        """Say what zeros count as."""
+        if self.common_floor is None:
+            return [f"{name}: {stored.sentence}" for name, stored in self.zeros.items()]
+        stored = ", ".join(f"{name} {zeros.stored:,}" for name, zeros in self.zeros.items())
+        return [
+            f"Probabilities of exactly 0 are stored ({stored}), and the tables differ in resolution: in all of them "
+            f"every probability below {self.common_floor:.3g}, that of the coarsest with zeros, counts as "
+            f"{self.common_floor:.3g} in NLL."
+        ]
 
 
 def maps_of(table: str, methods: Sequence[str], seed: int) -> Sides:
@@ -54,7 +70,11 @@ def models_of(tables: Sequence[str]) -> Sides:
     for name, part in loaded.items():
         if part.n != first.n or (part.labels != first.labels).any():
             raise InputError(f"{name} is not of the same rows as {tables[0]}: the labels differ")
-    return Sides({name: part.scored() for name, part in loaded.items()}, first.labels, _zeros(loaded))
+    rows, zeros = {name: part.scored() for name, part in loaded.items()}, _zeros(loaded)
+    floor = max((stored.count_as for stored in zeros.values()), default=None)
+    if floor is None or all(part.kind == "probs" and part.floor == floor for part in loaded.values()):
+        return Sides(rows, first.labels, zeros)
+    return Sides({name: part.at_floor(floor) for name, part in rows.items()}, first.labels, zeros, floor)
 
 
 def _zeros(loaded: Mapping[str, Predictions]) -> dict[str, Zeros]:

@@ -1,24 +1,29 @@
 """What the numbers say, in two plain sentences: is the model over- or under-confident, and what to do."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtr
 
 from surefoot.core.distributions import normal_quantile
 from surefoot.core.precision import Zeros
+from surefoot.core.predictions import Predictions
 from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.metrics import METRICS, Reading
 from surefoot.metrics.intervals import LEAST_ROWS
 
 ALPHA = 0.05
-TELLING = 0.1  # rows that leave room for a larger gap between claimed and right, or a larger ECE, are too few
+FEW_ROWS = 50  # to learn a calibrator on: with fewer, one more error changes even a temperature much
+TELLING = 0.1  # rows that leave room for a larger gap between confidence and accuracy, or a larger ECE, are too few
 TESTS = {  # what the verdict rests on, in words
     "ece": "ECE",
     "ks": "KS error",
     "spiegelhalter_pvalue": "Spiegelhalter's test",
-    "overconfidence": "claimed minus right",
+    "overconfidence": "confidence minus accuracy",
 }
+OF_CLASSES = {"nll", "brier", "classwise_ece", "ks_classwise"}  # read more than the confidence in the predicted class
+_FOR_CLASSES = ("vector", "dirichlet", "isotonic")  # calibrators that change each class's probabilities by themselves
 _FOCAL = ("fl-", "flsc", "flsd", "focal", "dual-focal")
 
 
@@ -35,8 +40,8 @@ def roughly(x: float) -> str:
 def pvalues(measured: Measured) -> dict[str, float]:
     """Return the p-value of calibration by each of the four tests that the verdict rests on.
 
-    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and claimed
-    minus right against 0, from its 95% interval. Those that these rows do not allow are left out.
+    ECE against its floor; the KS test, where the KS error is above its own floor too; Spiegelhalter's test; and
+    confidence minus accuracy against 0, from its 95% interval. Those that these rows do not allow are left out.
     """
     r = measured.readings
     found = {
@@ -59,7 +64,24 @@ def _of_interval(gap: Reading) -> float:
 
 def rejecting(measured: Measured) -> list[str]:
     """Name the tests that reject calibration at 5%, corrected for their number. Reference: Holm 1979."""
-    found = pvalues(measured)
+    return _rejected(pvalues(measured))
+
+
+def rejecting_besides(measured: Measured) -> list[str]:
+    """Name the readings beside the four tests that reject calibration at 5%, corrected for the number of both.
+
+    They read more than top-label confidence, or narrower bins of it: one may reject where none of the four tests does.
+    Never of fewer than 10 rows.
+    """
+    if measured.n < LEAST_ROWS:
+        return []
+    others = {name: r.pvalue for name, r in measured.readings.items() if name not in TESTS}
+    found = pvalues(measured) | {name: value for name, value in others.items() if not math.isnan(value)}
+    return [name for name in _rejected(found) if name in others]
+
+
+def _rejected(found: Mapping[str, float]) -> list[str]:
+    """Name those of several tests that reject at 5%, the surest first. Reference: Holm 1979."""
     rejected = []
     for rank, name in enumerate(sorted(found, key=lambda name: found[name])):
         if found[name] * (len(found) - rank) > ALPHA:
@@ -108,8 +130,8 @@ def diagnosis(measured: Measured) -> str:
         f"where a perfectly calibrated model would show {by_chance} by chance"
     )
     rows = f"On these {measured.n:,} rows"
-    by = f"against calibration speak{'s' if len(rejecting(measured)) == 1 else ''} {_listed(rejecting(measured))}"
-    proof = f"{by} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
+    rejects = f"{_listed(rejecting(measured))} reject{'s' if len(rejecting(measured)) == 1 else ''} calibration"
+    proof = f"{rejects} ({len(pvalues(measured))} tests at 5%, corrected for their number)"
     match direction(measured):
         case "over-confident":
             return f"{rows} the model is over-confident: {facts}; {proof}."
@@ -123,6 +145,8 @@ def diagnosis(measured: Measured) -> str:
             return f"{told}: {facts}{_room(measured)}{_alone(measured)}."
         case _:
             told = "the model is indistinguishable from a perfectly calibrated one"
+            if rejecting_besides(measured):
+                told = "the model's top-label confidence is consistent with perfect calibration"
             return f"{rows} {told} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
 
 
@@ -132,24 +156,43 @@ def _listed(names: list[str]) -> str:
 
 
 def _alone(measured: Measured) -> str:
-    """Name the readings that each alone would reject calibration at 5%, where no test does after the correction."""
+    """Say what else the readings show, where none of the four tests rejects calibration after the correction.
+
+    First those that reject it all the same, corrected for their number, and of what; then those that each alone would.
+    """
     if measured.n < LEAST_ROWS:
         return ""
-    beyond = [name for name, r in measured.readings.items() if r.pvalue <= ALPHA]
+    rejected = rejecting_besides(measured)
+    beyond = [name for name, r in measured.readings.items() if r.pvalue <= ALPHA and name not in rejected]
     tests = {"spiegelhalter_pvalue", "ks_pvalue"} & measured.readings.keys()
     beyond += sorted(name for name in tests if measured.readings[name].value <= ALPHA)
-    if not beyond:
-        return ""
-    lie = "lies" if len(beyond) == 1 else "lie"
-    return f"; read alone, {_listed(beyond)} {lie} beyond what 95 of 100 calibrated models show, as one of many may"
+    said = ""
+    if rejected:
+        reject = "rejects" if len(rejected) == 1 else "reject"
+        said = (
+            f"; but {_listed(rejected)} {reject} calibration, corrected for the number of readings: {_wrong(rejected)}"
+        )
+    if beyond:
+        lies = "lies" if len(beyond) == 1 else "lie"
+        said += (
+            f"; read alone, {_listed(beyond)} {lies} beyond what 95 of 100 calibrated models show, as one of many may"
+        )
+    return said
+
+
+def _wrong(rejected: Sequence[str]) -> str:
+    """Say what is not calibrated by readings that reject it beside the four tests of top-label confidence."""
+    if set(rejected) & OF_CLASSES:
+        return "the class probabilities are not calibrated"
+    return "the confidence is not calibrated in every bin"
 
 
 def _room(measured: Measured) -> str:
-    """Say what the gap between claimed and right may be besides; nothing where that has no interval."""
+    """Say what the gap between confidence and accuracy may be besides; nothing where that has no interval."""
     gap = measured.readings["overconfidence"]
     if math.isnan(gap.low):
         return ""
-    room = f"; its 95% interval of claimed minus right is {percent(gap.low)} to {percent(gap.high)}"
+    room = f"; its 95% interval of confidence minus accuracy is {percent(gap.low)} to {percent(gap.high)}"
     if gap.low <= 0 <= gap.high:
         return room
     leaning = "over" if gap.low > 0 else "under"
@@ -179,26 +222,39 @@ def _advice(evaluation: Evaluation) -> str:
     name = _named(evaluation)
     eces = [percent(measured.readings["ece"].value) for measured in (before, after)]
     effect = f"ECE {eces[0]} to {eces[1]}, NLL {was:.4f} to {now:.4f}"
-    if not is_miscalibrated(before):
+    if not is_miscalibrated(before) and not rejecting_besides(before):
         return _optional(direction(before) == "too few rows", name, effect, now < was - 0.01 * abs(was))
     if now >= was:
         name = name[0].upper() + name[1:]
         return f"{name} does not help ({effect}): gather more held-out rows, or try another calibrator."
     hint = _hint(evaluation)
     match direction(after):
+        case "indistinguishable" if rejecting_besides(after):
+            left = f"top-label confidence is then consistent with perfect calibration ({effect}){_alone(after)}"
+            left += f"; {_others(evaluation)}"
         case "indistinguishable":
-            left = f"what is left is indistinguishable from perfect calibration ({effect})"
-            return f"Apply {name}: {left}{_alone(after)}.{hint}"
+            left = f"what is left is indistinguishable from perfect calibration ({effect}){_alone(after)}"
         case "too few rows":
-            return f"Apply {name}: it helps ({effect}); the rows are too few to tell what is left.{hint}"
+            left = f"it helps ({effect}); the rows are too few to tell what is left"
         case _:
-            return f"Apply {name}: it helps ({effect}), but does not repair all; try another calibrator.{hint}"
+            left = f"it helps ({effect}), but miscalibration remains; {_others(evaluation)}"
+    return f"Apply {name}: {left}.{hint}"
+
+
+def _others(evaluation: Evaluation) -> str:
+    """Say what to try where a calibrator leaves something to repair."""
+    if evaluation.chosen:
+        return "no calibrator that was tried does better: more held-out rows, or another model, may"
+    tried = [name for name in _FOR_CLASSES if name != evaluation.method]
+    return f"try {', '.join(tried[:-1])} or {tried[-1]}, which change each class's probabilities by themselves"
 
 
 def _without_map(evaluation: Evaluation) -> str:
     """Say what held-out rows say, where no calibrator was applied: chosen by them, or asked for."""
     remedy = evaluation.remedy
     tried = [name for name in remedy.nll if name != "none"]
+    if evaluation.chosen and (is_miscalibrated(evaluation.before) or rejecting_besides(evaluation.before)):
+        return "No calibrator that was tried helps for certain on held-out rows: more of them, or another model, may."
     if evaluation.chosen:
         return "Use its probabilities as they are: no calibrator that was tried helps for certain on held-out rows."
     if not tried:
@@ -234,8 +290,22 @@ def notes(zeros: Zeros | None, at_bound: bool | None, share_right: float) -> lis
             f"Not one of the rows that the calibrator was learnt on is {what}: they do not bound it; more would tell."
         )
     elif at_bound:
+        found.append("The fit stopped at a limit of its search range: the rows it was learnt on do not determine it.")
+    return found
+
+
+def rows_learnt_on(held_out: Predictions) -> list[str]:
+    """Say where the rows that a calibrator was learnt on are too few, or of one class alone."""
+    found = []
+    if held_out.n < FEW_ROWS:
+        plural = "row" if held_out.n == 1 else "rows"
+        found.append(f"Learnt on {held_out.n} {plural}: too few to trust; {FEW_ROWS} are the least worth a fit.")
+    classes = np.unique(held_out.labels)
+    if len(classes) == 1:
+        only = int(classes[0])
+        name = f" ({held_out.class_names[only]})" if held_out.class_names else ""
         found.append(
-            "The rows that the calibrator was learnt on ask for more than the search allows: it ended at an end."
+            f"Of {held_out.k} classes only {only}{name} occurs in the rows learnt on: nothing is known of the others."
         )
     return found
 

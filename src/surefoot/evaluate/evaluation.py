@@ -124,7 +124,10 @@ def measured_rows(table: Predictions, calibration: Predictions | None = None, se
         return table.split == "test" if "test" in table.parts else np.ones(table.n, dtype=bool)
     if table.split is not None:
         if not {"validation", "test"} <= set(table.parts):
-            raise InputError(f"a split needs the parts validation and test, got {', '.join(table.parts)}")
+            raise InputError(
+                f"a split needs the parts validation and test, got {', '.join(table.parts)}: add the other, give the "
+                f"rows to learn on as a table of their own (--calibration), or leave the split out for random halves"
+            )
         return table.split == "test"
     if table.n < 2:
         raise InputError("one row cannot be divided into a part to recalibrate on and a part to measure")

@@ -108,12 +108,14 @@ def measure_table(
             for name, state in found.items():
                 states.setdefault(name, plan.state()).merge(state)
             for name, more in stored:
-                zeros[name] = Zeros(more.stored + (zeros[name].stored if name in zeros else 0), more.count_as)
+                zeros[name] = zeros[name] + more if name in zeros else more
             done += seen
             if progress is not None:
                 progress(done, total)
     if "" not in states:
         raise InputError(f"{path}: no row belongs to the part {plan.split!r}")
+    for name, stored in zeros.items():
+        zeros[name] = replace(stored, rows=states[name].n)  # also of batches that store none
     return {name: Group(state.n, state.k, state.readings(), zeros.get(name)) for name, state in sorted(states.items())}
 
 
@@ -144,8 +146,8 @@ def _observe(
                 state = states.setdefault(name, plan.state())
                 some = scored if own.all() else scored[own]
                 state.add(some, batch.labels[own], RowRange(first, batch.n, None if own.all() else own))
-                if batch.zeros is not None and (stored := int(np.count_nonzero(batch.scores[own] == 0))):
-                    zeros.append((name, Zeros(stored, batch.floor)))
+                if batch.zeros is not None and (stored := batch.rows(own).zeros) is not None:
+                    zeros.append((name, stored))
             first += batch.n
             read += batch.n
     return read, states, zeros

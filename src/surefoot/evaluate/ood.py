@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from surefoot.core.distributions import t_quantile
 from surefoot.core.predictions import Predictions
 from surefoot.data import Part, Prepare
+from surefoot.evaluate.comparison import mean_interval
 from surefoot.metrics import OOD_SCORES, ood_auroc
 from surefoot.recalibrate import TemperatureScaling
 from surefoot.train import Run, load_model, predict
 
-# Of one set of strange inputs and one score: loss -> stage -> mean over seeds in percent, and half its 95% interval.
-Values = dict[str, dict[str, tuple[float, float]]]
+# Of one set of strange inputs and one score: loss -> stage -> mean over seeds in percent, and the ends of its interval.
+Values = dict[str, dict[str, tuple[float, float, float]]]
 
 
 def ood_values(
@@ -32,14 +32,11 @@ def ood_values(
                 for stage, t in (("before", 1.0), ("after", temperature)):
                     stages.setdefault(stage, []).append(100 * ood_auroc(known / t, logits / t, score))
     return {
-        key: {loss: {stage: mean_and_half_width(x) for stage, x in stages.items()} for loss, stages in losses.items()}
+        key: {loss: {stage: mean_and_ends(x) for stage, x in stages.items()} for loss, stages in losses.items()}
         for key, losses in found.items()
     }
 
 
-def mean_and_half_width(values: list[float]) -> tuple[float, float]:
-    """Compute a mean over seeds and half its 95% interval; NaN from one seed."""
-    n = len(values)
-    if n < 2:
-        return values[0], float("nan")
-    return float(np.mean(values)), float(t_quantile(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+def mean_and_ends(values: list[float]) -> tuple[float, float, float]:
+    """Compute a mean over seeds, in percent, and the ends of its 95% interval; NaN from one seed."""
+    return float(np.mean(values)), *mean_interval(values, (0.0, 100.0))

@@ -1,7 +1,8 @@
 """A table of the paper beside what was trained here, and a verdict on each number and on the paper's claim."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from surefoot.evaluate.comparison import STAGES, Comparison
@@ -14,47 +15,57 @@ Outcome = Literal["reproduced", "not reproduced", "cannot be told apart", "no pu
 
 @dataclass(frozen=True)
 class Entry:
-    """One number: here with half its 95% interval, as published (NaN-free: None where there is none), the verdict."""
+    """One number: here with its 95% interval, as published (NaN-free: None where there is none), the verdict.
+
+    `half_width` is half of the interval, as files of before have it.
+    """
 
     loss: str
     stage: str
     mean: float
-    half_width: float
+    low: float
+    high: float
     published: float | None
     from_memory: bool
     verdict: Outcome
+    half_width: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute half the interval."""
+        object.__setattr__(self, "half_width", (self.high - self.low) / 2)
 
 
-def judge(mean: float, half_width: float, target: float | None, tolerance: float, same_recipe: bool = True) -> Outcome:
+def judge(
+    mean: float, low: float, high: float, target: float | None, tolerance: float, same_recipe: bool = True
+) -> Outcome:
     """Compare a mean and its interval with a published number, which itself is one run of many that could have been.
 
     Reproduced: the whole interval lies within what two runs of the paper's code lie apart. Not reproduced: none of it
     does. Else the data cannot tell. Without the paper's own recipe there is nothing to reproduce.
 
-    >>> judge(4.5, 0.1, 4.35, 0.3), judge(9.0, 0.5, 4.35, 0.3), judge(4.5, 2.0, 4.35, 0.3)
+    >>> judge(4.5, 4.4, 4.6, 4.35, 0.3), judge(9.0, 8.5, 9.5, 4.35, 0.3), judge(4.5, 2.5, 6.5, 4.35, 0.3)
     ('reproduced', 'not reproduced', 'cannot be told apart')
     """
     if target is None:
         return "no published number"
     if not same_recipe:
         return "another recipe"
-    if not half_width < float("inf"):  # one seed, or NaN: no interval
-        half_width = 0.0
-    away = abs(mean - target)
-    if away + half_width <= tolerance:
+    if math.isnan(low) or math.isnan(high):  # of one seed, where nothing says how the rows would move it
+        low = high = mean
+    if target - tolerance <= low and high <= target + tolerance:
         return "reproduced"
-    return "not reproduced" if away - half_width > tolerance else "cannot be told apart"
+    return "not reproduced" if low > target + tolerance or high < target - tolerance else "cannot be told apart"
 
 
 def entries(
     table: str,
     data: str,
     model: str,
-    values: Mapping[str, Mapping[str, tuple[float, float]]],
+    values: Mapping[str, Mapping[str, tuple[float, float, float]]],
     same_recipe: bool,
     comparable: bool = True,
 ) -> list[Entry]:
-    """Lay a table's numbers beside the published ones; `values[loss][stage]` is a mean and half its interval.
+    """Lay a table's numbers beside the published ones; `values[loss][stage]` is a mean and the ends of its interval.
 
     `comparable` says that they are of the kind that was published at all.
     """
@@ -69,16 +80,15 @@ def entries(
     return found
 
 
-def values_of(comparison: Comparison, table: str) -> dict[str, dict[str, tuple[float, float]]]:
+def values_of(comparison: Comparison, table: str) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Take a table's column from a comparison, in the paper's units: percent, but for NLL."""
     scale = 1 if table == "nll" else 100
     column = COLUMN_OF[table]
-    return {
-        row.loss: {
-            stage: (scale * row.at(stage)[column].mean, scale * row.at(stage)[column].half_width) for stage in STAGES
-        }
-        for row in comparison.rows
-    }
+    found: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for row in comparison.rows:
+        cells = {stage: row.at(stage)[column] for stage in STAGES}
+        found[row.loss] = {stage: (scale * c.mean, scale * c.low, scale * c.high) for stage, c in cells.items()}
+    return found
 
 
 @dataclass(frozen=True)

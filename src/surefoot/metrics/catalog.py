@@ -48,7 +48,7 @@ STANDARD: tuple[Metric, ...] = (
     Metric("rmsce", "RMSCE", "lower", observe_reliability, read_rmsce, interval="none"),
     Metric(
         "overconfidence",
-        "claimed minus right",
+        "confidence − accuracy",
         "none",
         observe_reliability,
         read_overconfidence,

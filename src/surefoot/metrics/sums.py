@@ -39,7 +39,7 @@ def ece_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float
 
 
 def overconfidence_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Float[np.ndarray, " d"]:
-    """Read claimed minus right of weighted sums of `Reliability`."""
+    """Read confidence minus accuracy of weighted sums of `Reliability`."""
     count, correct, confidence = (column.sum(1) for column in _columns(tallies, weights))
     return (confidence - correct) / count
 

@@ -101,8 +101,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
 def reading_cells(name: str, before: Measured, after: Measured) -> tuple[str, ...]:
     """Return a metric's title, and before and after the calibrator its value, interval and own noise floor."""
     readings = [measured.readings[name] for measured in (before, after)]
-    never = METRICS[name].interval == "none"  # words in every such row would make the table too wide
-    cells = [(show(name, r.value), "–" if never else show_interval(name, r), show_floor(name, r)) for r in readings]
+    cells = [(show(name, r.value), show_interval(name, r), show_floor(name, r)) for r in readings]
     return METRICS[name].title, *cells[0], *cells[1]
 
 

@@ -38,9 +38,9 @@ def show(name: str, value: float, digits: int = 2) -> str:
 
 
 def show_interval(name: str, reading: Reading) -> str:
-    """Format an interval, or why there is none; a dash where none was asked for."""
+    """Format an interval, or why there is none; a dash where none was asked for, or the metric has none."""
     if math.isnan(reading.low):
-        return reading.note or "–"
+        return "–" if METRICS[name].interval == "none" else reading.note or "–"
     return f"{show(name, reading.low)} to {show(name, reading.high)}"
 
 
@@ -60,8 +60,9 @@ def _rounded(name: str, value: float, reading: Reading) -> str:
     scatter = scale * abs(reading.floor_high - reading.floor) / 1.645
     usual = 2 if name in IN_PERCENT else 4
     places = min(_places(scatter, 1), usual) if scatter else 0
-    places = max(places, _places(scale * value, 2), 0)
-    return f"{scale * value:.{min(places, 9)}f}" + ("%" if scale == 100 else "")
+    places = min(max(places, _places(scale * value, 2), 0), 9)
+    shown = round(scale * value, places)
+    return (f"{shown:.{places}f}" if shown else "0") + ("%" if scale == 100 else "")
 
 
 def _places(x: float, significant: int) -> int:
@@ -82,8 +83,8 @@ def readings_table(readings: Mapping[str, Reading], title: str) -> Table:
 
 
 READINGS_NOTE = (
-    "The interval is one for the mean of the reading over other tables of as many rows; the noise floor is the reading "
-    "that chance alone gives a calibrated model: its mean, and (≤) what 95% of such tables stay below."
+    "95% interval: for the metric's expected value on test sets of this size; some metrics have none (–). Noise floor: "
+    "what chance alone gives a calibrated model, its mean, and (≤) what 95% of such test sets stay below."
 )
 
 

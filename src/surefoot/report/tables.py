@@ -24,10 +24,11 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
             values = row.at(stage)
             texts = [format_value(c, values[c]) for c in COLUMNS]
             marked = [f"[bold]{t} *[/bold]" if values[c].best else t for c, t in zip(COLUMNS, texts, strict=True)]
-            table.add_row(row.loss, *marked, *([format_temperature(row)] if stage == "after" else []))
+            marked += [format_temperature(row)] if stage == "after" else []
+            table.add_row(row.loss, *(text.replace(" (", "\n(") for text in marked))  # or it would be too wide
         table.add_section()
         floors = [f"[dim]{format_floors(comparison, stage, c)}[/dim]" for c in COLUMNS]
-        table.add_row("[dim]noise floor[/dim]", *floors)
+        table.add_row("[dim]noise floor,\nall losses[/dim]", *floors)
         tables.append(table)
     return tables
 
@@ -38,20 +39,39 @@ def _scale(column: str) -> tuple[int, int]:
 
 
 def format_value(column: str, value: ColumnValue) -> str:
-    """Format a mean with half its interval."""
+    """Format a mean with its interval."""
     scale, digits = _scale(column)
-    return _plus_minus(scale * value.mean, scale * value.half_width, digits)
+    return with_interval(scale * value.mean, scale * value.low, scale * value.high, digits)
 
 
 def format_temperature(row: Row) -> str:
-    """Format the mean temperature of a loss, a dash for calibrators without one."""
-    return _plus_minus(row.temperature.mean, row.temperature.half_width, 2)
+    """Format the mean temperature of a loss with its interval, a dash for calibrators without one."""
+    return with_interval(row.temperature.mean, row.temperature.low, row.temperature.high, 2)
 
 
-def _plus_minus(mean: float, half_width: float, digits: int) -> str:
+def with_interval(mean: float, low: float, high: float, digits: int) -> str:
+    """Format a number with the ends of its interval, or with half of it where both sides are equal as printed.
+
+    An end has no more digits than show two of its distance.
+
+    >>> with_interval(0.13612, 0.0921, 0.2519, 3), with_interval(2.2171, 2.2019, 2.2323, 3)
+    ('0.136 (0.092 to 0.25)', '2.217 ± 0.015')
+    """
     if math.isnan(mean):
         return "–"
-    return f"{mean:.{digits}f}" + ("" if math.isnan(half_width) else f"±{half_width:.{digits}f}")
+    shown = f"{mean:.{digits}f}"
+    if math.isnan(low) or math.isnan(high):
+        return shown
+    below, above = (f"{abs(end - mean):.{digits}f}" for end in (low, high))
+    if below == above:
+        return f"{shown} ± {above}"
+    return f"{shown} ({_end(low, mean, digits)} to {_end(high, mean, digits)})"
+
+
+def _end(end: float, mean: float, digits: int) -> str:
+    away = abs(end - mean)
+    places = 1 - math.floor(math.log10(away)) if 0 < away < math.inf else digits
+    return f"{end:.{min(max(places, 0), digits)}f}"
 
 
 def format_floors(comparison: Comparison, stage: str, column: str) -> str:
@@ -67,10 +87,12 @@ def footnote(comparison: Comparison) -> str:
     """Explain the table in one paragraph."""
     seeds = comparison.rows[0].seeds
     plural = f"{seeds} seeds" if seeds > 1 else "one seed, from which no winner can be told,"
+    few = " Two seeds say little of a third: intervals are wide." if seeds == 2 else ""
     bold = any(value.best for row in comparison.rows for stage in STAGES for value in row.at(stage).values())
     told = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
-        f"Mean over {plural} on the same {comparison.n:,} test rows, ± half the 95% interval over seeds and rows. "
-        f"{told} (Paired tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly "
-        f"calibrated model with the same confidences would show."
+        f"Mean over {plural} on the same {comparison.n:,} test rows, with its 95% interval over seeds and rows, cut at "
+        f"what a metric can be: low to high, or ± where both sides are as long.{few} {told} (Paired tests at 5%, "
+        f"corrected for the number of losses.) The noise floor is what a perfectly calibrated model with the same "
+        f"confidences would show: from the least to the greatest of the losses."
     )
