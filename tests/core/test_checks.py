@@ -31,7 +31,7 @@ def test_stored_probabilities_may_be_rounded():
 
 
 def test_values_near_the_end_of_the_range_do_not_warn():
-    assert check_logits(np.full((5, 3), 1.7e308)).shape == (5, 3)
+    assert check_logits(np.full((5, 3), 1e290)).shape == (5, 3)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, True, "15"])
@@ -48,3 +48,16 @@ def test_confidences_lie_between_0_and_1(bad):
         check_confidences([0.5, 0.5], 3)
     with pytest.raises(InputError, match="empty"):
         check_confidences([])
+
+
+@pytest.mark.parametrize("large", [1e291, 1e308])
+def test_logits_that_no_loss_can_be_computed_of_are_refused(large):
+    with pytest.raises(InputError, match=r"row 1 holds .* in column 0"):
+        check_logits([[1.0, 2.0], [large, -large]])
+
+
+def test_the_least_number_of_float64_is_an_absent_class():
+    masked = check_logits([[1.0, np.finfo(np.float64).min, 3.0], [1.0, 2.0, -1e300]])
+    np.testing.assert_array_equal(masked, [[1.0, -np.inf, 3.0], [1.0, 2.0, -np.inf]])
+    with pytest.raises(InputError, match="every column"):
+        check_logits([[-1e308, -1e308]])

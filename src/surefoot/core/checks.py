@@ -16,6 +16,7 @@ from surefoot.core.types import ArrayLike, Confidences, Labels, Logits, Probs
 # How far a row of probabilities may be from summing to one: the rounding of k stored values, with room to spare.
 _ROUNDED_SUM = 0.2  # by which a sum of values that were written with few digits may miss 1
 _FEW = 0.2  # the share of rows below which those that are no distributions are mistakes, not of another kind
+LARGEST_LOGIT = 1e290
 _SUM_TOLERANCE = {2: 1e-2, 4: 1e-3, 8: 1e-3}
 
 
@@ -116,16 +117,34 @@ def check_logits(logits: ArrayLike) -> Logits:
     Raises:
         InputError: wrong shape, no rows, one class, NaN or +inf, -inf in every column, or a table of probabilities.
 
-    -inf is let through: a class that is absent from the row.
+    -inf is let through: a class that is absent from the row. The least numbers of float64, which stand for it in masks,
+    become -inf.
 
     >>> check_logits([[0.2, 0.8], [0.5, 0.5]])
     Traceback (most recent call last):
     surefoot.core.errors.InputError: logits: every row is non-negative and sums to 1; these are probabilities: ...
     """
     table = _as_table(logits, "logits")
+    if table.dtype.itemsize > 4:
+        table = _within_reach(table)
     _check_finite(table, "logits", absent=True)
     if not _PART.get():
         refuse_distributions(table)
+    return table
+
+
+def _within_reach(table: np.ndarray) -> np.ndarray:
+    """Return logits whose differences, and sums over rows, float64 can hold; refuse those above."""
+    if table.min() < -LARGEST_LOGIT:
+        table = np.where(table < -LARGEST_LOGIT, -np.inf, table)
+    if table.max() > LARGEST_LOGIT:
+        above = np.argwhere((table > LARGEST_LOGIT) & np.isfinite(table))
+        if len(above):
+            row, column = above[0]
+            raise InputError(
+                f"logits row {row} holds {table[row, column]} in column {column}; above {LARGEST_LOGIT:g} no loss can "
+                "be computed"
+            )
     return table
 
 

@@ -71,11 +71,12 @@ def rejecting_besides(measured: Measured) -> list[str]:
     """Name the readings beside the four tests that reject calibration at 5%, corrected for the number of both.
 
     They read more than top-label confidence, or narrower bins of it: one may reject where none of the four tests does.
-    Never of fewer than 10 rows.
+    Never of fewer than 10 rows. Readings that hang on one bin (MCE, RMSCE) are left out: their floors have long tails.
     """
     if measured.n < LEAST_ROWS:
         return []
-    others = {name: r.pvalue for name, r in measured.readings.items() if name not in TESTS}
+    others = {name: r.pvalue for name, r in measured.readings.items() if METRICS[name].interval != "none"}
+    others = {name: value for name, value in others.items() if name not in TESTS}
     found = pvalues(measured) | {name: value for name, value in others.items() if not math.isnan(value)}
     return [name for name in _rejected(found) if name in others]
 
