@@ -21,6 +21,7 @@ from surefoot.verify.input_splitting import (
     Frontier,
     OutputConstraints,
     bound_sets,
+    ends,
     prove_by_input_splitting,
 )
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
@@ -79,8 +80,8 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
         return Fallback()
     query = replace(task.query, lower=low.numpy(), upper=high.numpy())
     quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
-    if quick.proven and quick.leaves is not None:
-        return Fallback(quick.margin, quick.parts, halved=quick.leaves)
+    if quick.proven:
+        return Fallback(quick.margin, quick.parts, halved=ends(quick.leaves))
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
     found = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)

@@ -27,7 +27,15 @@ from surefoot.spec.replay import Hit, Replay
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.curved import is_treated, prove_by_curvature
 from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
-from surefoot.verify.input_splitting import AxisBy, Effort, Frontier, OutputConstraints, prove_by_input_splitting
+from surefoot.verify.input_splitting import (
+    AxisBy,
+    Effort,
+    Frontier,
+    OutputConstraints,
+    bisections_of,
+    ends,
+    prove_by_input_splitting,
+)
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.relu_splitting import (
     Outcome,
@@ -252,18 +260,20 @@ class Search:
         found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, plan)
         if self.hit is not None:
             return self.violated("input-splitting")
-        self.best = max(self.best, found.margin) if found.parts else self.best
-        if not found.proven or found.leaves is None:
+        self.best = max(self.best, found.margin)
+        if not found.proven:
             return None
         proof = None
-        if self.prove and found.bisections is not None:
+        if self.prove:
+            bisections = bisections_of(found)
             proof = Proof(
-                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.bisections
+                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", bisections
             )
-        leaves_, parts = found.leaves, found.parts + (finish.parts if finish else 0)
+        parts = found.parts + (finish.parts if finish else 0)
+        plain = [leaf for leaf in found.leaves if not leaf.finished]
 
         def deployed() -> bool:
-            return boxes_hold_in_float32(graph, self.query, *leaves_, effort) and (
+            return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
                 finish is None or finish.holds_in_float32()
             )
 
