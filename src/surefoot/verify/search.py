@@ -25,6 +25,7 @@ from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Hit, Replay
 from surefoot.verify.attack import descend, sample
+from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
 from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.input_splitting import (
@@ -38,7 +39,7 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.relu_splitting import (
-    Outcome,
+    Neuron,
     Subproblem,
     bound_again,
     kept_slopes,
@@ -317,10 +318,8 @@ class Search:
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
-    def _proof_by_splits(self, found: Outcome, tightened: Tightened) -> Proof:
-        leaves = tuple(
-            leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe, found.rows[part.unsafe])
-        )
+    def _proof_by_splits(self, found: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
+        leaves = tuple(leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe))
         lower, upper = self.query.lower, self.query.upper
         return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
 
