@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -59,6 +59,21 @@ class SubBox:
     high: Float[Tensor, " d"]
     slope: Float[Tensor, " d"] | None = None
     finished: bool = False
+
+
+@runtime_checkable
+class HasEnds(Protocol):
+    """Whatever is said of a box."""
+
+    @property
+    def low(self) -> Tensor:
+        """The lower ends (d,)."""
+        ...
+
+    @property
+    def high(self) -> Tensor:
+        """The upper ends (d,)."""
+        ...
 
 
 Bisection = tuple[int, float]  # along which input, and where
@@ -255,7 +270,7 @@ def prove_by_input_splitting(
     return branch_and_bound(problem, replay, problem.progress.is_over, size, order, plan.most_parts)
 
 
-def ends(boxes: Sequence[SubBox]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+def ends(boxes: Sequence[HasEnds]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
     """Stack the lower and the upper ends of boxes."""
     return torch.stack([box.low for box in boxes]), torch.stack([box.high for box in boxes])
 

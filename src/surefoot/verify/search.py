@@ -332,7 +332,8 @@ class Search:
         self.best = max(self.best, found.margin)
         if not found.proven:
             return None
-        return Holds(found.margin, "curvature", found.deployed, self.details(parts=found.parts))
+        deployed = all(leaf.float32 for leaf in found.leaves)
+        return Holds(found.margin, "curvature", deployed, self.details(parts=found.parts))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
