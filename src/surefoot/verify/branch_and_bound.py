@@ -145,6 +145,56 @@ class _Node(Generic[S]):
     subproblem: S
 
 
+class _Tree(Generic[S, D]):
+    """All subproblems: the fresh, which are to be bounded, the frontier, and the leaves; where they come from."""
+
+    def __init__(self, roots: Sequence[S], order: Order) -> None:
+        self.order = order
+        self.fresh = [_Node(number, 0, -math.inf, root) for number, root in enumerate(roots)]
+        self.frontier: list[tuple[tuple[float, int], _Node[S]]] = []
+        self.leaves: list[_Node[S]] = []
+        self.branchings: list[tuple[int, D]] = []
+        self.made, self.parts, self.depth = len(self.fresh), 0, 0
+
+    def take_fresh(self, most: int) -> list[_Node[S]]:
+        batch, self.fresh = self.fresh[:most], self.fresh[most:]
+        self.parts += len(batch)
+        self.depth = max(self.depth, *(node.depth for node in batch))
+        return batch
+
+    def push(self, batch: Sequence[_Node[S]]) -> None:
+        for node in batch:
+            heapq.heappush(self.frontier, (self.order(node.bound, node.number), node))
+
+    def pop(self, most: int) -> list[_Node[S]]:
+        return [heapq.heappop(self.frontier)[1] for _ in range(min(most, len(self.frontier)))]
+
+    def prove(self, batch: Sequence[_Node[S]], bounds: Bounds[S]) -> list[_Node[S]]:
+        """Keep what is proven as leaves; return what is open."""
+        known = [
+            replace(node, bound=value if value > node.bound else node.bound, subproblem=subproblem)
+            for node, value, subproblem in zip(batch, bounds.values.tolist(), bounds.subproblems, strict=True)
+        ]
+        self.leaves += [node for node in known if node.bound > 0]
+        return [node for node in known if not node.bound > 0]
+
+    def grow(self, batch: Sequence[_Node[S]], branched: Sequence[tuple[D, Sequence[S]]]) -> None:
+        for node, (decision, children) in zip(batch, branched, strict=True):
+            self.branchings.append((node.number, decision))
+            for child in children:
+                self.fresh.append(_Node(self.made, node.depth + 1, node.bound, child))
+                self.made += 1
+
+    def result(
+        self, batch: Sequence[_Node[S]] = (), met: Tensor | None = None, why: Reason | None = None
+    ) -> Result[S, D]:
+        """Say what was found; `batch` is neither in the frontier nor among the leaves."""
+        nodes = [*self.fresh, *(node for _, node in self.frontier), *self.leaves, *batch]
+        margin = min((node.bound for node in nodes), default=math.inf)
+        leaves = tuple(leaf.subproblem for leaf in self.leaves)
+        return Result(margin, met, why, self.parts, self.depth, leaves, tuple(self.branchings))
+
+
 def branch_and_bound(
     problem: Problem[S, D],
     replay: Replay,
@@ -160,57 +210,40 @@ def branch_and_bound(
     Raises:
         TimeIsUp: a deadline that runs is over.
     """
-    fresh = [_Node(number, 0, -math.inf, root) for number, root in enumerate(problem.roots())]
-    frontier: list[tuple[tuple[float, int], _Node[S]]] = []
-    leaves: list[_Node[S]] = []
-    branchings: list[tuple[int, D]] = []
-    made, parts, depth = len(fresh), 0, 0
-
-    def open_of(nodes: Sequence[_Node[S]], bounds: Bounds[S]) -> list[_Node[S]]:
-        known = [
-            replace(node, bound=value if value > node.bound else node.bound, subproblem=subproblem)
-            for node, value, subproblem in zip(nodes, bounds.values.tolist(), bounds.subproblems, strict=True)
-        ]
-        leaves.extend(node for node in known if node.bound > 0)
-        return [node for node in known if not node.bound > 0]
 
     def attack(bounds: Bounds[S]) -> Tensor | None:
         return replay(bounds.suspects) if bounds.suspects is not None and len(bounds.suspects) else None
 
-    def result(rest: Sequence[_Node[S]] = (), met: Tensor | None = None, why: Reason | None = None) -> Result[S, D]:
-        nodes = [*leaves, *rest, *(node for _, node in frontier)]
-        margin = min((node.bound for node in nodes), default=math.inf)
-        return Result(margin, met, why, parts, depth, tuple(leaf.subproblem for leaf in leaves), tuple(branchings))
-
-    while fresh or frontier:
+    tree: _Tree[S, D] = _Tree(problem.roots(), order)
+    while tree.fresh or tree.frontier:
         tick()
-        size = batch_size(parts)
-        if not fresh:
+        size = batch_size(tree.parts)
+        if not tree.fresh:
             if is_over():
-                return result(why="time is up")
-            if parts > most_parts:
-                return result(why="as many subproblems as allowed")
-            batch = [heapq.heappop(frontier)[1] for _ in range(min(max(size // 2, 1), len(frontier)))]
-            finished = problem.finish([node.subproblem for node in batch], parts)
+                return tree.result(why="time is up")
+            if tree.parts > most_parts:
+                return tree.result(why="as many subproblems as allowed")
+            batch = tree.pop(max(size // 2, 1))  # most have two children
+            finished = problem.finish(_values(batch), tree.parts)
             if finished is not None:
-                met, batch = attack(finished), open_of(batch, finished)
+                batch = tree.prove(batch, finished)
+                met = attack(finished)
                 if met is not None:
-                    return result(batch, met)
+                    return tree.result(batch, met)
                 if not batch:
                     continue
-            branched = problem.branch([node.subproblem for node in batch])
+            branched = problem.branch(_values(batch))
             if branched is None:
-                return result(batch, why="nothing is left to branch on")
-            for node, (decision, children) in zip(batch, branched, strict=True):
-                branchings.append((node.number, decision))
-                fresh += [_Node(made + i, node.depth + 1, node.bound, child) for i, child in enumerate(children)]
-                made += len(children)
-        batch, fresh = fresh[:size], fresh[size:]
-        bounds = problem.bound([node.subproblem for node in batch])
-        parts, depth = parts + len(batch), max(depth, *(node.depth for node in batch))
-        batch, met = open_of(batch, bounds), attack(bounds)
+                return tree.result(batch, why="nothing is left to branch on")
+            tree.grow(batch, branched)
+        batch = tree.take_fresh(size)
+        bounds = problem.bound(_values(batch))
+        tree.push(tree.prove(batch, bounds))
+        met = attack(bounds)
         if met is not None:
-            return result([*batch, *fresh], met)
-        for node in batch:
-            heapq.heappush(frontier, (order(node.bound, node.number), node))
-    return result()
+            return tree.result(met=met)
+    return tree.result()
+
+
+def _values(batch: Sequence[_Node[S]]) -> list[S]:
+    return [node.subproblem for node in batch]
