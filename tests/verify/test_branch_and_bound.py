@@ -11,12 +11,14 @@ from surefoot.core.deadline import Clock, Deadline
 from surefoot.verify.branch_and_bound import (
     Bounds,
     Order,
+    Paced,
     Problem,
     Result,
     best_first,
     branch_and_bound,
     breadth_first,
     depth_first,
+    steady,
 )
 
 Interval = tuple[int, int]
@@ -204,3 +206,18 @@ def test_a_deadline_that_runs_ends_it_between_batches() -> None:
     deadline = Deadline.of(3, Clock(lambda: work[0], lambda: work[0]))
     assert deadline.run(lambda: slow.solved(size=2)) is None
     assert work[0] == 3
+
+
+def test_batches_grow_until_they_take_their_share_of_work() -> None:
+    work = [0.0]
+    size = Paced(1.0, lambda: work[0], 100)
+    parts, sizes = 0, []
+    for cost in [1e-6] * 9 + [0.1] * 3:  # of each subproblem
+        sizes.append(size(parts))
+        parts += sizes[-1]
+        work[0] += cost * sizes[-1]
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 100, 100, 100, 10, 10]
+    work[0] += 50
+    assert size(parts) == 1
+    assert size(parts) == 1  # nothing was bounded since
+    assert steady(7)(10**6) == 7

@@ -15,7 +15,13 @@ from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.attack import sample
 from surefoot.verify.catalog import METHODS, exact
 from surefoot.verify.fallback import FallbackSolver, Task, finish_box
-from surefoot.verify.input_splitting import Frontier, OutputConstraints, _Progress, bound_sets, prove_by_input_splitting
+from surefoot.verify.input_splitting import (
+    OutputConstraints,
+    SplittingOptions,
+    _Progress,
+    bound_sets,
+    prove_by_input_splitting,
+)
 from surefoot.verify.network import Network
 from surefoot.verify.search import Search
 
@@ -128,6 +134,19 @@ def folded(seed: int) -> Graph:
     return builder.build(last)
 
 
+@pytest.mark.parametrize("most_parts", [1, 10, 100])
+def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(most_parts: int) -> None:
+    """The boxes that nobody came to lie below those of the last batch."""
+    for seed in range(6):
+        graph = folded(seed)
+        query = replace(asked(graph, seed, rows=1), lower=-np.ones(3), upper=np.ones(3))
+        y = evaluate(graph, samples(query.lower, query.upper, graph, 2000, seed)).numpy()
+        options = SplittingOptions(most_parts=most_parts)
+        found = prove_by_input_splitting(graph, query, REAL, 20, lambda _: None, options)
+        assert found.why == "as many subproblems as allowed"
+        assert found.margin <= query.slack(y).min()
+
+
 def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small boxes, with a margin that is a twentieth of the range of values there."""
     monkeypatch.setattr("surefoot.verify.fallback.QUICK_PARTS", 1)
@@ -165,15 +184,18 @@ def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPat
         boxes.append(torch.stack([low, high]))
         return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, Frontier(finish=finish))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, SplittingOptions(finish=finish))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
+    assert all(leaf.finished for leaf in found.leaves)  # CROWN does not show them in float32 either
 
     def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
 
-    assert not prove_by_input_splitting(graph, hopeless, REAL, 0.2, lambda _: None, Frontier(finish=no_number)).proven
+    assert not prove_by_input_splitting(
+        graph, hopeless, REAL, 0.2, lambda _: None, SplittingOptions(finish=no_number)
+    ).proven
 
 
 def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +210,7 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     def replay(x: torch.Tensor) -> torch.Tensor | None:
         return x[0] if bool((x == 0.125).all()) else None
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, Frontier(finish=suspicious))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(finish=suspicious))
     assert not found.proven
     assert found.counterexample is not None
 

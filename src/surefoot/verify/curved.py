@@ -35,8 +35,8 @@ from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import ends, halve
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
-from surefoot.verify.input_splitting import ends, halve
 
 AT_ONCE = 32
 LARGEST = 1024  # inputs

@@ -15,13 +15,13 @@ from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import ends
 from surefoot.verify.input_splitting import (
     AT_ONCE,
     Effort,
-    Frontier,
     OutputConstraints,
+    SplittingOptions,
     bound_sets,
-    ends,
     prove_by_input_splitting,
 )
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
@@ -79,7 +79,7 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
     if until.is_over():
         return Fallback()
     query = replace(task.query, lower=low.numpy(), upper=high.numpy())
-    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
+    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, SplittingOptions(most_parts=QUICK_PARTS))
     if quick.proven:
         return Fallback(quick.margin, quick.parts, halved=ends(quick.leaves))
     asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import cut, ends, halve
 from surefoot.verify.branch_and_bound import (
     Bounds,
     Paced,
@@ -59,21 +60,6 @@ class SubBox:
     high: Float[Tensor, " d"]
     slope: Float[Tensor, " d"] | None = None
     finished: bool = False
-
-
-@runtime_checkable
-class HasEnds(Protocol):
-    """Whatever is said of a box."""
-
-    @property
-    def low(self) -> Tensor:
-        """The lower ends (d,)."""
-        ...
-
-    @property
-    def high(self) -> Tensor:
-        """The upper ends (d,)."""
-        ...
 
 
 Bisection = tuple[int, float]  # along which input, and where
@@ -140,12 +126,12 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
 
 
 @dataclass(frozen=True)
-class Frontier:
+class SplittingOptions:
     """How to divide.
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
     halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
-    substitution bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
+    CROWN bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
     the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
     """
@@ -197,11 +183,13 @@ class _Progress:
 
 
 class _InputSplitting(Problem[SubBox, Bisection]):
-    def __init__(self, graph: Graph, query: Query, arithmetic: Arithmetic, plan: Frontier, deadline: Deadline) -> None:
-        self.graph, self.arithmetic, self.plan, self.deadline = graph, arithmetic, plan, deadline
+    def __init__(
+        self, graph: Graph, query: Query, arithmetic: Arithmetic, options: SplittingOptions, deadline: Deadline
+    ) -> None:
+        self.graph, self.arithmetic, self.options, self.deadline = graph, arithmetic, options, deadline
         self.rows = OutputConstraints(query)
         self.whole = SubBox(torch.from_numpy(query.lower), torch.from_numpy(query.upper))
-        self.progress = _Progress(self.whole.high - self.whole.low, deadline, plan.grace)
+        self.progress = _Progress(self.whole.high - self.whole.low, deadline, options.grace)
 
     def roots(self) -> Sequence[SubBox]:
         return (self.whole,)
@@ -209,7 +197,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
     def bound(self, batch: Sequence[SubBox]) -> Bounds[SubBox]:
         low, high = ends(batch)
         sets, slopes = bound_sets(
-            self.graph, low, high, self.rows, self.arithmetic, self.plan.effort, self.plan.certifiable
+            self.graph, low, high, self.rows, self.arithmetic, self.options.effort, self.options.certifiable
         )
         slope = slopes[torch.arange(len(low)), sets.argmin(1)]
         values = sets.amin(1)
@@ -221,14 +209,14 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         return Bounds(values, [replace(box, slope=s) for box, s in zip(batch, slope, strict=True)], suspects)
 
     def finish(self, batch: Sequence[SubBox], bounded: int) -> Bounds[SubBox] | None:
-        if self.plan.finish is None or bounded <= FINISH_FROM:
+        if self.options.finish is None or bounded <= FINISH_FROM:
             return None
-        values, suspects = self.plan.finish(*ends(batch))
+        values, suspects = self.options.finish(*ends(batch))
         return Bounds(values, [replace(box, finished=True) for box in batch], suspects)
 
     def branch(self, batch: Sequence[SubBox]) -> Sequence[tuple[Bisection, Sequence[SubBox]]] | None:
         low, high = ends(batch)
-        worth = self._by_trial(low, high) if self.plan.axis_by == "trial" else _by_slope(batch, low, high)
+        worth = self._by_trial(low, high) if self.options.axis_by == "trial" else _by_slope(batch, low, high)
         halves = halve(low, high, worth)
         if halves is None:
             return None
@@ -246,9 +234,11 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
             if self.deadline.is_over():
                 break
-            left, right, _ = _cut(low, high, torch.full((len(low),), axis))
+            left, right, _ = cut(low, high, torch.full((len(low),), axis))
             lows, highs = torch.cat([low, right]), torch.cat([left, high])
-            sets, _ = bound_sets(self.graph, lows, highs, self.rows, self.arithmetic, "thorough", self.plan.certifiable)
+            sets, _ = bound_sets(
+                self.graph, lows, highs, self.rows, self.arithmetic, "thorough", self.options.certifiable
+            )
             missing = sets.clamp(max=0).sum(1)
             worth[:, axis] = missing[: len(low)] + missing[len(low) :]
         return worth
@@ -260,19 +250,14 @@ def prove_by_input_splitting(
     arithmetic: Arithmetic,
     seconds: float | Deadline,
     replay: Replay,
-    plan: Frontier = Frontier(),
+    options: SplittingOptions = SplittingOptions(),
 ) -> Result[SubBox, Bisection]:
     """Halve boxes until each is proven or one holds a counterexample."""
     deadline = Deadline.of(seconds)
-    problem = _InputSplitting(graph, query, arithmetic, plan, deadline)
+    problem = _InputSplitting(graph, query, arithmetic, options, deadline)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)
-    order = depth_first if plan.finish is None else breadth_first  # what is finished should be large
-    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, plan.most_parts)
-
-
-def ends(boxes: Sequence[HasEnds]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
-    """Stack the lower and the upper ends of boxes."""
-    return torch.stack([box.low for box in boxes]), torch.stack([box.high for box in boxes])
+    order = depth_first if options.finish is None else breadth_first  # what is finished should be large
+    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_parts)
 
 
 def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -280,31 +265,6 @@ def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.nda
     which = np.array([number for number, _ in result.branchings], dtype=int)
     axis = np.array([axis for _, (axis, _) in result.branchings], dtype=int)
     return which, axis, np.array([middle for _, (_, middle) in result.branchings], dtype=float)
-
-
-def halve(
-    low: Float[Tensor, "n d"], high: Float[Tensor, "n d"], worth: Float[Tensor, "n d"]
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], list[int], list[float]] | None:
-    """Halve each box along the input that is worth most, of those with a number left between their ends.
-
-    Returns the upper ends of the lower halves, the lower ends of the upper halves, which inputs, and where; None if a
-    box cannot be halved.
-    """
-    middle = (low + high) / 2
-    splits = (low < middle) & (middle < high)
-    if not bool(splits.any(1).all()):
-        return None
-    axis = torch.where(splits, worth.clamp(min=torch.finfo(worth.dtype).min), -torch.inf).argmax(1)
-    left, right, where = _cut(low, high, axis)
-    return left, right, axis.tolist(), where.tolist()
-
-
-def _cut(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    at = torch.arange(len(low))
-    middle = (low[at, axis] + high[at, axis]) / 2
-    left, right = high.clone(), low.clone()
-    left[at, axis] = right[at, axis] = middle
-    return left, right, middle
 
 
 def _by_slope(batch: Sequence[SubBox], low: Tensor, high: Tensor) -> Tensor:

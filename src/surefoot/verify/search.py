@@ -25,16 +25,16 @@ from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Hit, Replay
 from surefoot.verify.attack import descend, sample
+from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
 from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.input_splitting import (
     AxisBy,
     Effort,
-    Frontier,
     OutputConstraints,
+    SplittingOptions,
     bisections_of,
-    ends,
     prove_by_input_splitting,
 )
 from surefoot.verify.network import Network, must_fit
@@ -257,8 +257,8 @@ class Search:
             task = Task(self.network.graph, self.query, *self.with_slack_relus())
             finish = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
-        plan = Frontier(axis_by, effort, self.prove, finish, grace=grace)
-        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, plan)
+        options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
+        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
         if self.hit is not None:
             return self.violated("input-splitting")
         self.best = max(self.best, found.margin)
