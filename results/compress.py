@@ -34,6 +34,7 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import onnx_of_graph
 from surefoot.graph.ops import Linear, Relu
 from surefoot.metrics import observe_reliability, read_ece
+from surefoot.spec.input_set import InputSet
 from surefoot.train.adversary import worst_in_one_step
 
 HERE = Path(__file__).parent
@@ -125,11 +126,11 @@ def treated(graph: Graph, x: Tensor, test: Tensor, labels: Tensor, balls: int = 
     d, units = x.shape[1], sum(node.shape[0] for node in graph.nodes if isinstance(node.op, Relu))
     low, high = torch.zeros(d).double(), torch.ones(d).double()
     begin = time.process_time()
-    found = stability(graph, low, high, 2.0, x.double())
+    found = stability(graph, InputSet.of(low, high), 2.0, x.double())
     seconds = time.process_time() - begin
-    made = compress(graph, low, high, 2.0, x.double())
+    made = compress(graph, InputSet.of(low, high), 2.0, x.double())
     small = made.graph.to(torch.float32).to(torch.float64)
-    gap = equal(graph, small, low, high, known=found)
+    gap = equal(graph, small, InputSet.of(low, high), known=found)
     before, old = measured(graph, test, labels)
     after, new = measured(small, test, labels)
     local = {}
@@ -137,7 +138,7 @@ def treated(graph: Graph, x: Tensor, test: Tensor, labels: Tensor, balls: int = 
         gone, stable = [], []
         for image in test[:balls].double():
             lo, hi = (image - radius).clamp(0, 1), (image + radius).clamp(0, 1)
-            here = compress(graph, lo, hi, 0.0)
+            here = compress(graph, InputSet.of(lo, hi), 0.0)
             gone.append(1 - here.graph.parameters() / graph.parameters())
             stable.append(1 - here.stability.counts()[2] / units)
         local[str(radius)] = [float(np.mean(stable)), float(np.mean(gone))]
@@ -356,7 +357,7 @@ def training() -> None:
         if key in kept:
             continue
         graph = train(x, data.train.y, NETS["2x100"], penalty, seed, radius=radius)
-        made = compress(graph, low, high, 2.0, x.double())
+        made = compress(graph, InputSet.of(low, high), 2.0, x.double())
         counts = layer_counts(made.stability)
         assert counts is not None
         segments = [len(breakpoints(graph, a, b)) - 1 for a, b in itertools.pairwise(test[:61].double())]
@@ -383,7 +384,7 @@ def left() -> None:
             continue
         graph = train(x, data.train.y, NETS[name], penalty, seed, epochs, radius=radius)
         begin = time.process_time()
-        found = stability(graph, low, high, PATIENCE, x.double())
+        found = stability(graph, InputSet.of(low, high), PATIENCE, x.double())
         seconds = time.process_time() - begin
         missed = [0.0]
         for at, signs in list(found.signs.items())[1:]:  # of the first layer intervals are exact
@@ -407,7 +408,7 @@ def million() -> None:
         if key in kept:
             continue
         graph = train(x, data.train.y, NETS[name], penalty, 0)
-        small = compress(graph, low, high, 2.0, x.double()).graph
+        small = compress(graph, InputSet.of(low, high), 2.0, x.double()).graph
         sessions = [
             onnxruntime.InferenceSession(onnx_of_graph(g).SerializeToString(), providers=["CPUExecutionProvider"])
             for g in (graph, small)

@@ -86,7 +86,7 @@ def prove_by_curvature(
     factors = factors_of(graph)
     weights, offsets = _rows(graph, query)
     number = itertools.count()
-    low, high = torch.from_numpy(query.lower), torch.from_numpy(query.upper)
+    low, high = torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper)
     fresh = [(low, high, which) for which in range(len(weights))]
     todo: list[tuple[float, int, tuple[Tensor, Tensor, int], Tensor]] = []
     margin, parts, deployed = float("inf"), 0, float32
@@ -128,7 +128,7 @@ def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tenso
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:
     """Of each unsafe set take the row that is largest in the middle of the region."""
-    middle = torch.from_numpy((query.lower + query.upper) / 2).reshape(1, *graph.input_shape)
+    middle = torch.from_numpy((query.inputs.lower + query.inputs.upper) / 2).reshape(1, *graph.input_shape)
     y = evaluate(graph, middle).flatten(1)[0]
     weights, offsets = [], []
     for unsafe in query.unsafe:

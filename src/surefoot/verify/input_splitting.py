@@ -203,7 +203,7 @@ def prove_by_input_splitting(
 ) -> Divided:
     """Halve boxes until each is proven or one holds a counterexample."""
     rows = OutputConstraints(query)
-    low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
+    low, high = torch.from_numpy(query.inputs.lower)[None], torch.from_numpy(query.inputs.upper)[None]
     number = torch.zeros(1, dtype=torch.long)  # of each box, in the order in which halving made them
     made = 1
     proven: list[tuple[Tensor, Tensor]] = []
@@ -255,7 +255,7 @@ def prove_by_input_splitting(
         made += 2 * len(lo)
         low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
         number = torch.cat([number, first, first + 1])
-    return Divided(True, margin, None, parts, *_gathered(proven, bisections, len(query.lower)))
+    return Divided(True, margin, None, parts, *_gathered(proven, bisections, query.inputs.size))
 
 
 def _gathered(
