@@ -134,14 +134,14 @@ def pieces() -> Figure:
     graph = random_net((2, 12, 12, 2), 2)
     figure, axes = panels("", "")
     for axis, half in zip(axes, (1.0, 0.25), strict=True):
-        low, high = torch.full((2,), -half).double(), torch.full((2,), half).double()
+        domain = InputSet(np.full(2, -half), np.full(2, half))
         ends = torch.tensor([2 * half, 0.0]).double(), torch.tensor([0.0, 2 * half]).double()
-        cells = cells_of(plane_linear_regions(graph, low, *ends))
+        cells = cells_of(plane_linear_regions(graph, torch.from_numpy(domain.lower), *ends))
         for number, cell in enumerate(cells):
             corners = cell.corners * 2 * half - half
             axis.fill(*corners.T, color=mpl.colormaps["Blues"](0.15 + 0.6 * ((7 * number) % len(cells)) / len(cells)))
             axis.plot(*np.vstack([corners, corners[:1]]).T, color="white", linewidth=0.6)
-        left = 24 - sum(compress(graph, InputSet.of(low, high)).removed.values())
+        left = 24 - sum(compress(graph, domain).removed.values())
         axis.set_title(f"over [−{half:g}, {half:g}]²: {len(cells)} pieces, {left} of 24 units needed", fontsize=10)
         axis.set(xlabel="first input", ylabel="second input", aspect="equal")
     return figure

@@ -137,8 +137,8 @@ def _key(settings: Settings, network: str, region: InputSet, label: int) -> str:
         del about["output"]
     digest = hashlib.sha256(json.dumps(about).encode())
     along = (None, None) if region.origin is None else (region.origin.centre, region.origin.directions)
-    cut = (None, None) if region.constraints is None else (region.constraints.rows, region.constraints.bounds)
-    for part in (region.lower, region.upper, *along, *cut):
+    limits = (None, None) if region.constraints is None else (region.constraints.rows, region.constraints.bounds)
+    for part in (region.lower, region.upper, *along, *limits):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]
 
