@@ -13,6 +13,7 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting
 from surefoot.verify.branch_and_bound import Bounds
@@ -29,7 +30,7 @@ def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
     unsafe = tuple(Unsafe(rows, np.array([y.min() + share * spread])) for share in shares)
     shape = (1, *graph.input_shape)
     box = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
-    return Query(lower, upper, unsafe), box, graph
+    return Query(InputSet(lower, upper), unsafe), box, graph
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -75,7 +75,7 @@ class _Curvature(Problem[RowOverBox, int]):
         self.graph, self.float32 = graph, float32
         self.factors = factors_of(graph)
         self.weights, self.offsets = _rows(graph, query)
-        self.low, self.high = torch.from_numpy(query.lower), torch.from_numpy(query.upper)
+        self.low, self.high = torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper)
 
     def roots(self) -> Sequence[RowOverBox]:
         return [RowOverBox(self.low, self.high, row) for row in range(len(self.weights))]
@@ -143,7 +143,7 @@ def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tenso
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:
     """Of each unsafe set take the row that is largest in the middle of the region."""
-    middle = torch.from_numpy((query.lower + query.upper) / 2).reshape(1, *graph.input_shape)
+    middle = torch.from_numpy((query.inputs.lower + query.inputs.upper) / 2).reshape(1, *graph.input_shape)
     y = evaluate(graph, middle).flatten(1)[0]
     weights, offsets = [], []
     for unsafe in query.unsafe:

@@ -188,7 +188,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
     ) -> None:
         self.graph, self.arithmetic, self.options, self.deadline = graph, arithmetic, options, deadline
         self.rows = OutputConstraints(query)
-        self.whole = SubBox(torch.from_numpy(query.lower), torch.from_numpy(query.upper))
+        self.whole = SubBox(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper))
         self.progress = _Progress(self.whole.high - self.whole.low, deadline, options.grace)
 
     def roots(self) -> Sequence[SubBox]:
