@@ -21,6 +21,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from surefoot.compress.stability import Stability, stability
 from surefoot.core.files import write_text
 from surefoot.data import load_data
+from surefoot.spec.input_set import InputSet
 
 _RESULTS = runpy.run_path(str(Path(__file__).parents[1] / "results" / "compress.py"))  # the same networks
 train, NETS, EPOCHS = (_RESULTS[name] for name in ("train", "NETS", "SHORT"))
@@ -81,7 +82,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = load_data("digits")
     x = data.train.x.flatten(1).float()
-    low, high = torch.zeros(64).double(), torch.ones(64).double()
+    domain = InputSet(np.zeros(64), np.ones(64))
     lines = [
         "# Stability: our cascade against mixed-integer programs\n",
         "Digits, 2x100, seed 0; CPU seconds of one thread. Ours decides both layers; HiGHS (by SciPy) the second, two",
@@ -94,7 +95,7 @@ def main() -> None:
         graph = train(x, data.train.y, NETS["2x100"], penalty, 0, EPOCHS)
         ours, differ = [], 0
         theirs = {True: 0.0, False: 0.0}
-        found = stability(graph, low, high, 2.0, x.double())
+        found = stability(graph, domain, 2.0, x.double())
         signs = found.signs[4].numpy()
         for unit in range(100):
             for to_optimum in theirs:
@@ -104,7 +105,7 @@ def main() -> None:
                 differ += answer != signs[unit]
             if unit % (100 // REPEATS) == 0:
                 begin = time.process_time()
-                stability(graph, low, high, 2.0, x.double())
+                stability(graph, domain, 2.0, x.double())
                 ours.append(time.process_time() - begin)
         counts = f"{(signs > 0).sum()} / {(signs < 0).sum()} / {(signs == 0).sum()}"
         mine = float(np.median(ours))

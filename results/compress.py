@@ -34,6 +34,7 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import onnx_of_graph
 from surefoot.graph.ops import Linear, Relu
 from surefoot.metrics import observe_reliability, read_ece
+from surefoot.spec.input_set import InputSet
 from surefoot.train.adversary import worst_in_one_step
 
 HERE = Path(__file__).parent
@@ -123,21 +124,21 @@ def measured(graph: Graph, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, floa
 def treated(graph: Graph, x: Tensor, test: Tensor, labels: Tensor, balls: int = BOXES) -> dict[str, Any]:
     """Compress over [0, 1]^d and over balls around test images, compare. `x`: inputs that rule stability out."""
     d, units = x.shape[1], sum(node.shape[0] for node in graph.nodes if isinstance(node.op, Relu))
-    low, high = torch.zeros(d).double(), torch.ones(d).double()
+    domain = InputSet(np.zeros(d), np.ones(d))
     begin = time.process_time()
-    found = stability(graph, low, high, 2.0, x.double())
+    found = stability(graph, domain, 2.0, x.double())
     seconds = time.process_time() - begin
-    made = compress(graph, low, high, 2.0, x.double())
+    made = compress(graph, domain, 2.0, x.double())
     small = made.graph.to(torch.float32).to(torch.float64)
-    gap = equal(graph, small, low, high, known=found)
+    gap = equal(graph, small, domain, known=found)
     before, old = measured(graph, test, labels)
     after, new = measured(small, test, labels)
     local = {}
     for radius in RADII if balls else ():
         gone, stable = [], []
         for image in test[:balls].double():
-            lo, hi = (image - radius).clamp(0, 1), (image + radius).clamp(0, 1)
-            here = compress(graph, lo, hi, 0.0)
+            around = InputSet.of((image - radius).clamp(0, 1), (image + radius).clamp(0, 1))
+            here = compress(graph, around, 0.0)
             gone.append(1 - here.graph.parameters() / graph.parameters())
             stable.append(1 - here.stability.counts()[2] / units)
         local[str(radius)] = [float(np.mean(stable)), float(np.mean(gone))]
@@ -350,13 +351,13 @@ def training() -> None:
     """Count what l1 and adversarial training do to stable units, to regions on segments, and to compression."""
     kept, data = _kept("compress_training"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
-    low, high = torch.zeros(64).double(), torch.ones(64).double()
+    domain = InputSet(np.zeros(64), np.ones(64))
     for seed, (radius, penalty) in itertools.product(SEEDS, TRAININGS):
         key = f"{radius} {penalty} {seed}"
         if key in kept:
             continue
         graph = train(x, data.train.y, NETS["2x100"], penalty, seed, radius=radius)
-        made = compress(graph, low, high, 2.0, x.double())
+        made = compress(graph, domain, 2.0, x.double())
         counts = layer_counts(made.stability)
         assert counts is not None
         segments = [len(breakpoints(graph, a, b)) - 1 for a, b in itertools.pairwise(test[:61].double())]
@@ -376,14 +377,14 @@ def left() -> None:
     """Search as long as the prototype did, where it left units open."""
     kept, data = _kept("compress_left"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
-    low, high = torch.zeros(64).double(), torch.ones(64).double()
+    domain = InputSet(np.zeros(64), np.ones(64))
     for seed, (name, penalty, radius), epochs in itertools.product(SEEDS, LEFT, (SHORT, EPOCHS)):
         key = f"{name} {penalty} {radius} {epochs} {seed}"
         if key in kept:
             continue
         graph = train(x, data.train.y, NETS[name], penalty, seed, epochs, radius=radius)
         begin = time.process_time()
-        found = stability(graph, low, high, PATIENCE, x.double())
+        found = stability(graph, domain, PATIENCE, x.double())
         seconds = time.process_time() - begin
         missed = [0.0]
         for at, signs in list(found.signs.items())[1:]:  # of the first layer intervals are exact
@@ -401,13 +402,13 @@ def million() -> None:
     """Run a million inputs through a network and its smaller one: random, corners, borders of regions, attacks."""
     kept, data = _kept("compress_million"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
-    low, high = torch.zeros(64).double(), torch.ones(64).double()
+    domain = InputSet(np.zeros(64), np.ones(64))
     for name, penalty in itertools.product(NETS, (3e-4, 1e-3)):
         key = f"{name} {penalty}"
         if key in kept:
             continue
         graph = train(x, data.train.y, NETS[name], penalty, 0)
-        small = compress(graph, low, high, 2.0, x.double()).graph
+        small = compress(graph, domain, 2.0, x.double()).graph
         sessions = [
             onnxruntime.InferenceSession(onnx_of_graph(g).SerializeToString(), providers=["CPUExecutionProvider"])
             for g in (graph, small)

@@ -94,7 +94,7 @@ def prove() -> None:
                 begin, counts = time.process_time(), Counter[str]()
                 for image, label in zip(test.x[:IMAGES].double().numpy(), test.y[:IMAGES].tolist(), strict=True):
                     region = linf_ball(image, (high - low) / float(radius[2:]), low, high)
-                    query = robustness(region.lower, region.upper, label, network.outputs)
+                    query = robustness(region, label, network.outputs)
                     how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
                     counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
                 _keep(key, {**counts, "cpu": time.process_time() - begin})

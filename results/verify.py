@@ -33,7 +33,8 @@ from surefoot.reach.stars import Star, approximate
 from surefoot.reach.stars import begin as begin_walk
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
-from surefoot.spec.perturbations import Region, brightening, line, linf_ball
+from surefoot.spec.input_set import InputSet
+from surefoot.spec.perturbations import brightening, line, linf_ball
 from surefoot.spec.query import robustness
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
@@ -41,7 +42,7 @@ from surefoot.verify.many import open_network, plain
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
-from surefoot.verify.stars import star_of_box
+from surefoot.verify.stars import star_of_inputs
 
 HERE = Path(__file__).parent
 NETS = ("Small", "Medium", "Large")
@@ -84,7 +85,7 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
                     begin = time.process_time()
                     for i in range(100):
                         region = brightening(x[i], float(d), float(delta))
-                        query = robustness(region.lower, region.upper, int(y[i]), 10)
+                        query = robustness(region, int(y[i]), 10)
                         name = method.removesuffix("+float32")
                         answer = plain(verify(network, query, seconds, name, float32=name != method))  # type: ignore[arg-type]
                         counts[answer["verdict"]] += 1
@@ -177,8 +178,8 @@ def vgg(data: Path, seconds: float) -> None:
         if name in kept:
             continue
         begin, shape = time.process_time(), graph.input_shape
-        if region.centre is not None and region.directions is not None:
-            ends = [region.centre + a[0] * region.directions[0] for a in (region.lower, region.upper)]
+        if region.origin is not None:
+            ends = [region.origin(a) for a in (region.lower, region.upper)]
             same = float((ends[0].astype(np.float32) == ends[1].astype(np.float32)).mean())
             middle = sum(ends) / 2
             star = Star(
@@ -191,7 +192,7 @@ def vgg(data: Path, seconds: float) -> None:
             )
         else:
             same = float((region.lower.astype(np.float32) == region.upper.astype(np.float32)).mean())
-            star = star_of_box(robustness(region.lower, region.upper, 0, 1000), shape)
+            star = star_of_inputs(region, shape)
         state = begin_walk(star)
         layers = []
         while state.at < len(graph.nodes):
@@ -214,12 +215,12 @@ def vgg(data: Path, seconds: float) -> None:
         write_json(HERE / "verify_vgg.json", kept)
 
 
-def _near(image: np.ndarray, at: tuple[int, int], count: int, radius: float) -> Region:
+def _near(image: np.ndarray, at: tuple[int, int], count: int, radius: float) -> InputSet:
     places = np.arange(image.size).reshape(image.shape)[0, at[0], at[1] : at[1] + count]
     lower, upper = image.ravel().copy(), image.ravel().copy()
     lower[places] -= radius
     upper[places] += radius
-    return Region(lower, upper)
+    return InputSet(lower, upper)
 
 
 def losses(seconds: float, runs: Path) -> None:
@@ -240,7 +241,7 @@ def losses(seconds: float, runs: Path) -> None:
             counts: Counter[str] = Counter()
             for image, label in zip(x, y, strict=True):
                 region = linf_ball(image, float(eps) * (high - low), low, high)
-                query = robustness(region.lower, region.upper, label, network.outputs)
+                query = robustness(region, label, network.outputs)
                 counts[plain(verify(network, query, seconds, float32=False))["verdict"]] += 1
             kept[f"{name} {eps}"] = {**counts, "clean": clean, "cpu": time.process_time() - begin}
             write_json(HERE / "verify_losses.json", kept)
@@ -278,7 +279,7 @@ def harder(data: Path, seconds: float) -> None:
             key = f"{Path(name).name.split('.onnx')[0]} {radius:.4f} {method}"
             if key not in kept:
                 ends = [((image + r).clip(0, 1) - means) / scale for image in x[:N] for r in (-radius, radius)]
-                regions = [Region(low.ravel(), high.ravel()) for low, high in zip(ends[::2], ends[1::2], strict=True)]
+                regions = [InputSet.of(low, high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
                 kept[key] = _counted(network, regions, y.tolist(), seconds, method)
                 write_json(HERE / "verify_harder.json", kept)
                 print(key, kept[key], flush=True)
@@ -296,11 +297,13 @@ def harder(data: Path, seconds: float) -> None:
                     print(key, kept[key], flush=True)
 
 
-def _counted(network: Network, regions: list[Region], labels: list[int], seconds: float, method: str) -> dict[str, Any]:
+def _counted(
+    network: Network, regions: list[InputSet], labels: list[int], seconds: float, method: str
+) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     begin = time.process_time()
     for region, label in zip(regions, labels, strict=False):
-        query = robustness(region.lower, region.upper, label, network.outputs)
+        query = robustness(region, label, network.outputs)
         counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 

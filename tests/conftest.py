@@ -19,7 +19,8 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 CHECKED = (
     "losses", "metrics", "recalibrate", "models", "sets", "verify", "compress",
     "reach.stars", "reach.curvature", "reach.alpha_crown", "reach.input_constraints",
-    "spec.exact", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay", "spec.runtime",
+    "spec.exact", "spec.input_set", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay",
+    "spec.runtime",
 )  # fmt: skip
 install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
 

@@ -26,8 +26,9 @@ from surefoot.reach.stars import approximate, begin, exact
 from surefoot.recalibrate import InverseFocal
 from surefoot.recalibrate.spline import Spline
 from surefoot.report.plane import cells_of
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.stars import star_of_box
+from surefoot.verify.stars import star_of_inputs
 
 BLUE, RED, GREEN, GREY = "#2563a8", "#b8442f", "#3a7d44", "#888888"
 mpl.use("agg")
@@ -114,8 +115,8 @@ def stars() -> Figure:
     left.set(xlabel="x", ylabel="y")
     left.legend()
     graph = random_net((2, 6, 6, 2), 4)
-    query = Query(np.full(2, -1.0), np.full(2, 1.0), (Unsafe(np.zeros((1, 2)), np.zeros(1)),))
-    star = star_of_box(query, (2,))
+    query = Query(InputSet(np.full(2, -1.0), np.full(2, 1.0)), (Unsafe(np.zeros((1, 2)), np.zeros(1)),))
+    star = star_of_inputs(query.inputs, (2,))
     whole = polygon(approximate(graph, begin(star)).star, 0, 1)
     right.fill(*whole.T, color=GREY, alpha=0.25, label="over-approximate star")
     parts = [polygon(state.star, 0, 1) for state in exact(graph, begin(star))]
@@ -133,14 +134,14 @@ def pieces() -> Figure:
     graph = random_net((2, 12, 12, 2), 2)
     figure, axes = panels("", "")
     for axis, half in zip(axes, (1.0, 0.25), strict=True):
-        low, high = torch.full((2,), -half).double(), torch.full((2,), half).double()
+        domain = InputSet(np.full(2, -half), np.full(2, half))
         ends = torch.tensor([2 * half, 0.0]).double(), torch.tensor([0.0, 2 * half]).double()
-        cells = cells_of(plane_linear_regions(graph, low, *ends))
+        cells = cells_of(plane_linear_regions(graph, torch.from_numpy(domain.lower), *ends))
         for number, cell in enumerate(cells):
             corners = cell.corners * 2 * half - half
             axis.fill(*corners.T, color=mpl.colormaps["Blues"](0.15 + 0.6 * ((7 * number) % len(cells)) / len(cells)))
             axis.plot(*np.vstack([corners, corners[:1]]).T, color="white", linewidth=0.6)
-        left = 24 - sum(compress(graph, low, high).removed.values())
+        left = 24 - sum(compress(graph, domain).removed.values())
         axis.set_title(f"over [−{half:g}, {half:g}]²: {len(cells)} pieces, {left} of 24 units needed", fontsize=10)
         axis.set(xlabel="first input", ylabel="second input", aspect="equal")
     return figure

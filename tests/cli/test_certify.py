@@ -15,12 +15,13 @@ from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Reshape
 from surefoot.recalibrate import TemperatureScaling, save_calibrator
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import robustness
 from surefoot.verify.confidence import certify
 from surefoot.verify.many import open_network
 from surefoot.verify.network import Network
-from surefoot.verify.stars import over_approximate, star_of_box
+from surefoot.verify.stars import over_approximate, star_of_inputs
 from typed import surefoot
 
 
@@ -100,8 +101,8 @@ def test_counterexamples_are_shown_as_sets() -> None:
 def test_a_polygon_holds_the_outputs() -> None:
     graph = random_network(3)
     n = int(np.prod(graph.input_shape))
-    query = robustness(np.zeros(n), np.full(n, 0.2), 0, 3)
-    star = over_approximate(graph, star_of_box(query, graph.input_shape), query, use_lps=False).star
+    query = robustness(InputSet(np.zeros(n), np.full(n, 0.2)), 0, 3)
+    star = over_approximate(graph, star_of_inputs(query.inputs, graph.input_shape), query, use_lps=False).star
     corners = polygon(star, 0, 2)
     rng = np.random.default_rng(0)
     m = star.predicate.variables

@@ -12,7 +12,6 @@ from planted import convolutional, tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, Pruned, prune_channels
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.stability import Domain
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
@@ -21,6 +20,7 @@ from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Add, Conv2d, ElementwiseAffine, Gather, Linear, Mul, Relu, Reshape
 from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 
 
 def boxes_of(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> list[Box]:
@@ -195,7 +195,7 @@ def test_a_zero_channel_that_stays_is_still_zero() -> None:
 def test_files_of_polynomial_networks_lose_components(tmp_path: Path) -> None:
     graph = ccp(0, exported=True)
     write_onnx(graph.to(torch.float32), tmp_path / "net.onnx")
-    report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", Domain(*unit(graph)))
+    report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", InputSet.of(*unit(graph)))
     assert report.units == (12, 6)
     assert report.parameters[1] < report.parameters[0]
     assert report.bound < 1e-5
@@ -204,17 +204,18 @@ def test_files_of_polynomial_networks_lose_components(tmp_path: Path) -> None:
     x = samples(low.numpy(), high.numpy(), graph, 100, 1)
     one, two = (evaluate(read_logits(tmp_path / f"{name}.onnx"), x) for name in ("net", "small"))
     assert float((one - two).abs().max()) <= report.bound
-    again = compress_file(tmp_path / "small.onnx", tmp_path / "smaller.onnx", Domain(low, high))
+    again = compress_file(tmp_path / "small.onnx", tmp_path / "smaller.onnx", InputSet.of(low, high))
     assert again.sentence.startswith("Nothing changed: of the products none")
+    domain = InputSet.of(low, high)
     with pytest.raises(InputError, match="Leave it out"):
-        compress_file(tmp_path / "net.onnx", tmp_path / "s.onnx", Domain(low, high), certificate=tmp_path / "p.npz")
+        compress_file(tmp_path / "net.onnx", tmp_path / "s.onnx", domain, certificate=tmp_path / "p.npz")
 
 
 def test_networks_too_large_for_forms_lose_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surefoot.proof.affine_forms.LARGEST", 100)
     graph = residual(3, ((1,), (1,)))
     write_onnx(graph.to(torch.float32), tmp_path / "net.onnx")
-    report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", Domain(*unit(graph)), seconds=0.1)
+    report = compress_file(tmp_path / "net.onnx", tmp_path / "small.onnx", InputSet.of(*unit(graph)), seconds=0.1)
     assert report.units[1] < report.units[0]
     assert report.bound < 1e-4
     assert report.met <= report.bound + 1e-5
@@ -229,6 +230,6 @@ def test_active_channels_that_stay_are_named_with_the_reason(pad: int) -> None:
     last = builder.add(Relu(), builder.add(first, 0, name="first"), name="relu")
     last = builder.add(second, last, name="second")
     graph = builder.build(builder.add(Reshape((int(np.prod(builder.nodes[last].shape)),)), last))
-    (told,) = compress(graph, *unit(graph)).log
+    (told,) = compress(graph, InputSet.of(*unit(graph))).log
     assert told.startswith("relu: 2 of 4 channels are active everywhere and stay: ")
     assert ("second pads" in told) == bool(pad)

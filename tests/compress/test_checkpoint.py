@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from planted import hard
 from surefoot.compress import stability as module
@@ -11,9 +11,10 @@ from surefoot.compress.checkpoint import Journal, covers
 from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
 from surefoot.reach.crown import Choice
+from surefoot.spec.input_set import InputSet
 from surefoot.verify.relu_splitting import Subproblem
 
-ENDS = torch.zeros(3).double(), torch.ones(3).double()
+CUBE = InputSet(np.zeros(3), np.ones(3))
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[Stability, int]:
@@ -27,7 +28,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "prove_by_relu_splitting", counted)
-        return stability(hard(), *ENDS, 5.0, journal=journal), count
+        return stability(hard(), CUBE, 5.0, journal=journal), count
 
 
 def test_what_was_found_is_read_shown_again_and_damage_is_searched_again(
@@ -94,7 +95,7 @@ def test_keys_are_of_all_that_a_search_depends_on(tmp_path: Path, monkeypatch: p
     journal = Journal(tmp_path / "journal")
     searched(monkeypatch, journal)
     before = len(list(journal.folder.iterdir()))
-    stability(hard(), ENDS[0], 0.999 * ENDS[1], 5.0, journal=journal)
+    stability(hard(), InputSet(CUBE.lower, 0.999 * CUBE.upper), 5.0, journal=journal)
     assert len(list(journal.folder.iterdir())) > before
 
 

@@ -1,11 +1,13 @@
 """An input that satisfies rows exactly, also where only rational numbers do."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from surefoot.compress.exact_input import exact_input
+from surefoot.spec.input_set import InputSet, LinearConstraints
 
 
 def satisfied(point: tuple[int, ...], rows: np.ndarray, bounds: np.ndarray) -> bool:
@@ -27,7 +29,8 @@ def test_an_input_of_the_rows_is_found(seed: int) -> None:
     bounds = rows @ middle + (rng.random(len(rows)) * 0.1 if seed % 2 else 0)
     if not seed % 2:  # planes: of float64 numbers none may satisfy them
         rows, bounds = np.concatenate([rows, -rows]), np.concatenate([bounds, -bounds])
-    found = exact_input(rows, bounds, low, high, middle + 1e-9 * rng.normal(size=d))
+    near = middle + 1e-9 * rng.normal(size=d)
+    found = exact_input(InputSet(low, high, LinearConstraints(rows, bounds), interior=near))
     assert found is not None
     assert satisfied(found, rows, bounds)
     assert all(
@@ -37,6 +40,8 @@ def test_an_input_of_the_rows_is_found(seed: int) -> None:
 
 def test_of_nothing_there_is_none() -> None:
     rows = np.ones((1, 2))
-    assert exact_input(rows, np.array([-1.0]), np.zeros(2), np.ones(2), np.zeros(2)) is None
+    empty = InputSet(np.zeros(2), np.ones(2), LinearConstraints(rows, np.array([-1.0])), interior=np.zeros(2))
+    assert exact_input(empty) is None
     contradictory = np.concatenate([rows, -rows])
-    assert exact_input(contradictory, np.array([1.0, -1.0 - 1e-12]), np.zeros(2), np.ones(2), np.full(2, 0.5)) is None
+    constraints = LinearConstraints(contradictory, np.array([1.0, -1.0 - 1e-12]))
+    assert exact_input(replace(empty, constraints=constraints, interior=np.full(2, 0.5))) is None

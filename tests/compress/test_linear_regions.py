@@ -1,5 +1,7 @@
 """Linear pieces: each is the network where it says so, together they are the box, and two walks count the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,11 @@ from surefoot.compress.two_layers import share_exact, two_layers
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
+from surefoot.spec.input_set import InputSet, LinearConstraints
 
 
-def box(d: int, size: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.full((d,), -size).double(), torch.full((d,), size).double()
+def box(d: int, size: float = 2.0) -> InputSet:
+    return InputSet(np.full(d, -size), np.full(d, size))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -34,15 +37,15 @@ def test_a_piece_is_the_network_on_its_region(seed: int, make: object) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
-    graph, (low, high) = dense(seed, ("active",) if seed % 2 else (), (6, 5), 2), box(2)
-    found = linear_regions(graph, low, high)
+    graph, domain = dense(seed, ("active",) if seed % 2 else (), (6, 5), 2), box(2)
+    found = linear_regions(graph, domain)
     x = np.random.default_rng(seed).uniform(-2, 2, size=(3000, 2))
     y = evaluate(graph, torch.from_numpy(x)).numpy()
     held = np.stack([piece.holds(x) for piece in found])
     assert (held.sum(0) == 1).all()
     for piece, own in zip(found, held, strict=True):
         np.testing.assert_allclose(piece(x[own]), y[own], atol=1e-10)
-    counts = layer_counts(stability(graph, low, high))
+    counts = layer_counts(stability(graph, domain))
     assert counts is not None
     assert len(found) <= most_regions(2, *counts) <= most_regions(2, [6, 5])
     assert len({tuple(piece.signs) for piece in found}) == len(found)
@@ -50,9 +53,10 @@ def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_linear_programs_and_polygons_count_the_same(seed: int) -> None:
-    graph, (low, high) = dense(seed, (), (7, 6), 2), box(2)
+    graph, domain = dense(seed, (), (7, 6), 2), box(2)
+    low = torch.from_numpy(domain.lower)
     polygons = plane_linear_regions(graph, low, torch.tensor([4.0, 0.0]), torch.tensor([0.0, 4.0]))
-    assert len(polygons) == len(linear_regions(graph, low, high))
+    assert len(polygons) == len(linear_regions(graph, domain))
     cells = [p.cell for p in polygons if isinstance(p.cell, Polygon)]
     assert sum(cell.area for cell in cells) == pytest.approx(1)
     for piece, cell in zip(polygons, cells, strict=True):
@@ -81,37 +85,39 @@ def test_skips_and_fixed_inputs() -> None:
     first = builder.add(Relu(), builder.add(Linear(torch.tensor([[1.0, 0.0], [1.0, 1.0]]).double()), 0))
     builder.add(Linear(torch.ones(1, 2).double()), builder.add(Add(), first, 0))
     graph = builder.build()
-    assert len(linear_regions(graph, *box(2))) == 4
-    assert len(linear_regions(graph, torch.tensor([-2.0, 0.0]).double(), torch.tensor([2.0, 0.0]).double())) == 2
-    assert layer_counts(stability(graph, *box(2))) is None
+    assert len(linear_regions(graph, box(2))) == 4
+    assert len(linear_regions(graph, InputSet.of([-2, 0], [2, 0]))) == 2
+    assert layer_counts(stability(graph, box(2))) is None
 
 
 def test_mistakes() -> None:
     graph = dense(0, (), (6, 6), 2)
     with pytest.raises(InputError, match="more than 3 regions"):
-        linear_regions(graph, *box(2), most=3)
-    with pytest.raises(InputError, match="box of inputs"):
-        linear_regions(graph, *reversed(box(2)))
+        linear_regions(graph, box(2), most=3)
+    with pytest.raises(InputError, match="does not fit"):
+        linear_regions(graph, box(3))
+    with pytest.raises(InputError, match="without linear constraints"):
+        linear_regions(graph, replace(box(2), constraints=LinearConstraints.of([[1, 1]], [0])))
     with pytest.raises(InputError, match="shape"):
         linear_region_at(graph, torch.zeros(3))
     builder = GraphBuilder((2,))
     builder.add(Mul(), 0, 0)
     with pytest.raises(InputError, match="not piecewise linear"):
-        linear_regions(builder.build(), *box(2))
+        linear_regions(builder.build(), box(2))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_layers_are_exact_on_most_of_the_box_and_more_so_when_sharper(seed: int) -> None:
-    graph, (low, high) = dense(seed, (), (5, 4), 2), box(2)
+    graph, domain = dense(seed, (), (5, 4), 2), box(2)
     x = torch.from_numpy(np.random.default_rng(seed).uniform(-2, 2, size=(4000, 2)))
     y = evaluate(graph, x).numpy()
     shares = []
     for sharpness in (1e1, 1e3, 1e5):
-        made = two_layers(graph, low, high, sharpness)
+        made = two_layers(graph, domain, sharpness)
         assert sum(isinstance(node.op, Relu) for node in made.nodes) == 2
         shares.append(share_exact(y, evaluate(made, x).numpy()))
     assert shares == sorted(shares)
     assert shares[1] > 0.9
     assert shares[2] > 0.999
     with pytest.raises(InputError, match="sharpness"):
-        two_layers(graph, low, high, 0.0)
+        two_layers(graph, domain, 0.0)

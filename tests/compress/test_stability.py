@@ -7,11 +7,12 @@ from scipy.optimize import LinearConstraint, milp
 
 from planted import dense
 from surefoot.compress.equal import equal
-from surefoot.compress.stability import LinearConstraints, inside, stability
+from surefoot.compress.interior import inside
+from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
-from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
+from surefoot.spec.input_set import InputSet, LinearConstraints
 
 BIG = 1e3
 
@@ -63,8 +64,7 @@ def by_lps(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[flo
 def judged(graph: Graph, constraints: LinearConstraints | None) -> None:
     d = graph.input_shape[0]
     rows, bounds = (np.zeros((0, d)), np.zeros(0)) if constraints is None else (constraints.rows, constraints.bounds)
-    low, high = torch.zeros(d).double(), torch.ones(d).double()
-    found = stability(graph, low, high, 5.0, constraints=constraints)
+    found = stability(graph, InputSet(np.zeros(d), np.ones(d), constraints), 5.0)
     signs = np.concatenate([found.signs[at].numpy() for at in sorted(found.signs)])
     for sign, (least, most) in zip(signs, by_lps(graph, rows, bounds), strict=True):
         if sign > 0:
@@ -84,58 +84,28 @@ def test_signs_agree_with_mixed_integer_programs(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_signs_on_a_cut_domain_agree_with_mixed_integer_programs(seed: int) -> None:
     graph = dense(seed, ("inactive",), (6, 5), 4)
-    low, high = torch.zeros(4).double(), torch.ones(4).double()
-    constraints = LinearConstraints.of(np.array([[1.0, 1, 1, 1], [-1.0, -1, -1, -1]]), np.array([1.2, -0.8]), low, high)
+    constraints = LinearConstraints.of(np.array([[1.0, 1, 1, 1], [-1.0, -1, -1, -1]]), np.array([1.2, -0.8]))
     judged(graph, constraints)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_cut_domain_has_more_stable_units_and_the_smaller_network_is_equal_on_it(seed: int) -> None:
     graph = dense(seed, (), (14, 10), 5)
-    low, high = torch.zeros(5).double(), torch.ones(5).double()
-    constraints = LinearConstraints.of(np.array([[1.0] * 5]), np.array([0.6]), low, high)
-    whole, part = compress(graph, low, high), compress(graph, low, high, constraints=constraints)
+    low, high = np.zeros(5), np.ones(5)
+    constraints = LinearConstraints.of(np.array([[1.0] * 5]), np.array([0.6]))
+    domain = InputSet(low, high, constraints)
+    whole, part = compress(graph, InputSet(low, high)), compress(graph, domain)
     stable = [sum(made.stability.counts()[:2]) for made in (whole, part)]
     assert stable[1] >= stable[0]
     assert part.graph.parameters() <= whole.graph.parameters()
-    x = inside(low, high, 4000, constraints=constraints)
+    x = inside(domain, (5,), 4000)
     assert bool((x.sum(1) <= 0.6 + 1e-9).all())
     assert bool((x >= 0).all() & (x <= 1).all())
     gap = (evaluate(graph, x) - evaluate(part.graph, x)).abs().max()
     assert gap < 1e-9
-    found = equal(graph, part.graph, low, high, constraints=constraints)
+    found = equal(graph, part.graph, domain)
     assert float(gap) <= found.largest < 1e-6
     assert found.input.sum() <= 0.6 + 1e-9
-
-
-def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
-    low, high = torch.zeros(3).double(), torch.ones(3).double()
-    constraints = LinearConstraints.of(np.array([[1.0, 0, 0], [0, -1.0, 0]]), np.array([0.5, -0.25]), low, high)
-    x = torch.rand(500, 3, dtype=torch.float64)
-    pulled = constraints.pulled(x)
-    assert bool((pulled[:, 0] <= 0.5 + 1e-12).all() & (pulled[:, 1] >= 0.25 - 1e-12).all())
-    own = (x[:, 0] <= 0.5) & (x[:, 1] >= 0.25)
-    torch.testing.assert_close(pulled[own], x[own], rtol=1e-8, atol=1e-8)
-
-
-def test_a_plane_is_a_domain_though_it_has_no_inside() -> None:
-    low, high = torch.zeros(3).double(), torch.ones(3).double()
-    constraints = LinearConstraints.of(np.array([[1.0, 1, 1], [-1.0, -1, -1]]), np.array([1.0, -1.0]), low, high)
-    assert constraints.middle.sum() == pytest.approx(1, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("rows", "bounds", "why"),
-    [
-        ([[1.0, 1.0]], [-1.0], "empty"),
-        ([[1.0]], [1.0], "do not cut"),
-        ([[np.nan, 1.0]], [1.0], "finite"),
-        ([[1.0, 1.0]], [np.nan], "finite"),
-    ],
-)
-def test_mistakes(rows: list[list[float]], bounds: list[float], why: str) -> None:
-    with pytest.raises(InputError, match=why):
-        LinearConstraints.of(np.array(rows), np.array(bounds), torch.zeros(2).double(), torch.ones(2).double())
 
 
 def beside(first: Graph, second: Graph) -> Graph:
@@ -159,7 +129,7 @@ def test_mixed_integer_programs_find_no_difference_between_a_network_and_its_sma
     graph = dense(seed, ("inactive", "proportional", "dependent"), (7, 5), 3)
     low, high = torch.zeros(3).double(), torch.ones(3).double()
     rewrites = ("inactive", "constant", "unused", "proportional", "dependent")  # none of which folds a layer away
-    small = compress(graph, low, high, rewrites=rewrites).graph
+    small = compress(graph, InputSet.of(low, high), rewrites=rewrites).graph
     assert sum(isinstance(n.op, Relu) for n in small.nodes) == 2, "as many layers, for this judge"
     assert small.parameters() < graph.parameters()
     for least, most in by_lps(beside(graph, small), np.zeros((0, 3)), np.zeros(0))[-3:]:
@@ -169,7 +139,7 @@ def test_mixed_integer_programs_find_no_difference_between_a_network_and_its_sma
 
 def test_the_judge_itself_is_right() -> None:
     graph = dense(0, (), (4, 3), 3)
-    x = inside(torch.zeros(3).double(), torch.ones(3).double(), 5000)
+    x = inside(InputSet(np.zeros(3), np.ones(3)), (3,), 5000)
     values = []
     for at, node in enumerate(graph.nodes):
         if isinstance(node.op, Relu):

@@ -24,7 +24,8 @@ from fuzz import Attack
 from long_sums import long_sum
 from mutations import Held, mutated
 from planted import convolutional, dense, hard
-from surefoot.compress.stability import LinearConstraints, inside, stability
+from surefoot.compress.interior import inside
+from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -44,6 +45,7 @@ from surefoot.proof.question import (
     property_digest,
     region_digest,
 )
+from surefoot.spec.input_set import InputSet, LinearConstraints
 from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
@@ -175,7 +177,7 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
             offset = rng.normal(size=len(w)) * 5
             missed = (y @ w.T - offset).max(1)
             unsafe.append((w, offset + missed.min() - 0.3 * np.ptp(missed) - 0.05))
-        query = Query(lower, upper, tuple(Unsafe(w, b) for w, b in unsafe))
+        query = Query(InputSet(lower, upper), tuple(Unsafe(w, b) for w, b in unsafe))
         verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)  # type: ignore[arg-type]
         if not isinstance(verdict, Holds) or verdict.proof is None:
             return None
@@ -265,12 +267,12 @@ def _channels(seed: int, folder: Path, cut: bool) -> Base:
 
 
 def _difference(name: str, graph: Graph, folder: Path, rng: np.random.Generator, cut: bool) -> Base:
-    lower, upper = (torch.full(graph.input_shape, end, dtype=torch.float64) for end in (0.0, 1.0))
-    row = (np.ones((1, lower.numel())), np.array([0.6 * lower.numel()]))
-    constraints = LinearConstraints.of(*row, lower, upper) if cut else None
-    small = compress(graph, lower, upper, 0.2, constraints=constraints).graph.to(torch.float32)
+    d = int(np.prod(graph.input_shape))
+    constraints = LinearConstraints(np.ones((1, d)), np.array([0.6 * d])) if cut else None
+    domain = InputSet(np.zeros(d), np.ones(d), constraints)
+    small = compress(graph, domain, 0.2).graph.to(torch.float32)
     first, second = checked_graph(graph), checked_graph(small)
-    one, two = (stability(g, lower, upper, 0.2, constraints=constraints).proof() for g in (first, second))
+    one, two = (stability(g, domain, 0.2).proof() for g in (first, second))
     base = Base(name, _written(certificate_of_difference((first, second), (one, two)), folder))
     last = second.nodes[-1].op
     assert isinstance(last, Linear)
@@ -292,12 +294,11 @@ def _agrees(first: Graph, second: Graph, path: Path) -> str:
     certificate = load_certificate(path)
     bound = check_equal(certificate, first, second)
     proof = certificate.proofs[0]
-    ends = [torch.tensor(end).reshape(first.input_shape) for end in (proof.lower, proof.upper)]
-    constraints = None
+    domain = InputSet(proof.lower, proof.upper)
     if proof.constraints is not None and proof.inside is not None:
-        middle = np.array([float(Fraction(p, proof.inside[-1])) for p in proof.inside[:-1]])
-        constraints = LinearConstraints(*proof.constraints, middle)
-    x = inside(ends[0], ends[1], 300, 1, constraints)
+        interior = np.array([float(Fraction(p, proof.inside[-1])) for p in proof.inside[:-1]])
+        domain = replace(domain, constraints=LinearConstraints.of(*proof.constraints), interior=interior)
+    x = inside(domain, first.input_shape, 300, 1)
     one, two = (evaluate(graph, x) for graph in (first, second))
     met, size = (one - two).abs().amax(0).numpy(), float(one.abs().max()) + 1
     over = met - bound.reshape(met.shape) - 1e-9 * size

@@ -18,10 +18,11 @@ from networks import random_box, random_network, samples
 from planted import dense
 from surefoot.compress.equal import equal, within
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.stability import Domain, Patience
+from surefoot.compress.stability import Patience
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe, Verdict, Violated
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
@@ -66,16 +67,16 @@ def question(graph: Graph, seed: int) -> Query:
     bound = np.array([least + float(rng.normal()) * 0.2])
     row = np.zeros((1, math.prod(graph.output_shape)))
     row[0, 0] = 1.0
-    return Query(lower, upper, (Unsafe(row, bound),))
+    return Query(InputSet(lower, upper), (Unsafe(row, bound),))
 
 
 def refuted(graph: Graph, query: Query, verdict: Verdict, seed: int) -> str | None:
     """Say what is false of a verdict."""
     if isinstance(verdict, Violated):
-        inside = bool(((query.lower <= verdict.input) & (verdict.input <= query.upper)).all())
+        inside = bool(((query.inputs.lower <= verdict.input) & (verdict.input <= query.inputs.upper)).all())
         return None if inside and query.broken_by(verdict.output) else f"seed {seed}: violated, but it is not"
     if isinstance(verdict, Holds):
-        y = evaluate(graph, samples(query.lower, query.upper, graph, SAMPLES, seed)).flatten(1).numpy()
+        y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, SAMPLES, seed)).flatten(1).numpy()
         least = float(query.slack(y).min())
         if not verdict.margin > 0 or least < verdict.margin - SPARE:
             return f"seed {seed}: margin {verdict.margin} proven, {least} met"
@@ -111,10 +112,10 @@ def difference(seed: int) -> tuple[str, str | None]:
     gaps = (evaluate(one, x) - evaluate(two, x)).abs().flatten(1).amax(0).numpy()
     if rng.random() < 0.5:
         most = float(gaps.max() * rng.uniform(0.5, 3)) + 1e-3
-        verdict = within(one, two, lower, upper, most, limit(rng))
+        verdict = within(one, two, InputSet.of(lower, upper), most, limit(rng))
         false = isinstance(verdict, Holds) and bool(gaps.max() > most)
         return type(verdict).__name__.lower(), f"seed {seed}: within {most}, {gaps.max()} met" if false else None
-    found = equal(one, two, lower, upper, Patience(0.2, limit(rng)))
+    found = equal(one, two, InputSet.of(lower, upper), Patience(0.2, limit(rng)))
     if not np.isfinite(found.bound).all():
         return "bound", f"seed {seed}: no bound, which intervals give at once"
     scale = 1 + float(evaluate(one, x).abs().max())
@@ -152,7 +153,7 @@ def smaller(seed: int) -> tuple[str, str | None]:
         certificate = folder / "proof.npz" if rng.random() < 0.3 else None
         for patience in (Patience(0.1, limit(rng)), Patience(0.05)):
             report = compress_file(
-                folder / "net.onnx", folder / "small.onnx", Domain(lower, upper), patience, None, certificate
+                folder / "net.onnx", folder / "small.onnx", InputSet.of(lower, upper), patience, None, certificate
             )
             gap = float((evaluate(read_logits(folder / "small.onnx"), x) - y).abs().max())
             if gap > report.bound + 1e-5 * (1 + float(y.abs().max())):

@@ -12,13 +12,13 @@ import torch
 from fuzz import Attack
 from networks import random_box, random_network, samples
 from surefoot.compress.files import compress_file, equal_files
-from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, Node, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Op, Relu, Reshape
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.catalog import METHODS
 from surefoot.verify.network import Network
@@ -66,7 +66,7 @@ def judged(number: int, met: Attack) -> str:
             met.faults.append(f"{number}: {method} claims a margin of {verdict.margin}, sampling meets {least}")
         if prove:
             assert verdict.proof is not None
-            asked = Question(query.lower, query.upper, [(u.weights, u.bounds) for u in query.unsafe])
+            asked = Question(query.inputs.lower, query.inputs.upper, [(u.weights, u.bounds) for u in query.unsafe])
             check_property(certificate_of_property(network.graph, (verdict.proof,)), network.graph, [asked])
     if isinstance(verdict, Violated):
         x = torch.from_numpy(verdict.input)
@@ -82,8 +82,8 @@ def compressed(graph: Graph, number: int, met: Attack, clip: bool) -> str:
     with tempfile.TemporaryDirectory() as name:
         path, out = Path(name) / "net.onnx", Path(name) / "small.onnx"
         write_onnx(graph, path)
-        report = compress_file(path, out, Domain(lower, upper, None), 0.2, clip=clip)
-        bound = equal_files(path, out, Domain(lower, upper, None), 0.2)
+        report = compress_file(path, out, InputSet.of(lower, upper), 0.2, clip=clip)
+        bound = equal_files(path, out, InputSet.of(lower, upper), 0.2)
     if not bound.met <= bound.largest * (1 + 1e-9) + 1e-12:
         met.faults.append(f"{number}: a difference of {bound.met}, proven to be at most {bound.largest}")
     if not report.met <= report.bound + 1e-4 * (1 + abs(report.met)):
@@ -99,7 +99,7 @@ def question(graph: Graph, number: int, rng: np.random.Generator) -> tuple[Query
     reached = (y @ rows.T).max(1).min()
     spread = np.ptp((y @ rows.T).max(1)) + 0.05
     bounds = np.full(len(rows), reached - spread * rng.choice([-0.1, 0.0, 0.02, 0.3, 1.0, 5.0]))
-    return Query(lower, upper, (Unsafe(rows, bounds),)), y
+    return Query(InputSet(lower, upper), (Unsafe(rows, bounds),)), y
 
 
 def ending_in(ending: str, graph: Graph, rng: np.random.Generator) -> Graph:

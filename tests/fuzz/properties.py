@@ -41,7 +41,7 @@ def attack(seed: int, count: int) -> Attack:
         for x, y in points(rng, queries, text):
             values = {f"X_{i}": Fraction(v) for i, v in enumerate(x)} | {f"Y_{i}": Fraction(v) for i, v in enumerate(y)}
             said = all(formula(tree, values) for tree in asserts)
-            seen = any(query.distance(np.array(x)) == 0 and query.broken_by(np.array(y)) for query in queries)
+            seen = any(query.inputs.distance(np.array(x)) == 0 and query.broken_by(np.array(y)) for query in queries)
             if said != seen:
                 met.faults.append(f"{seed}/{case}: {'missed' if said else 'invented'} x={x} y={y} of {text}")
                 break
@@ -53,7 +53,7 @@ def attack(seed: int, count: int) -> Attack:
 
 def relaxed_holds(query: Query, x: list[float], y: list[float]) -> bool:
     """Whether a point is in the rounded box and in a rounded unsafe set: what proofs speak of."""
-    inside = (query.lower <= x).all() and (x <= query.upper).all()
+    inside = (query.inputs.lower <= x).all() and (x <= query.inputs.upper).all()
     largest = np.abs(np.array(y))
     values = {i: Fraction(v) for i, v in enumerate(y)}
     for unsafe in query.unsafe:
@@ -123,7 +123,8 @@ def points(rng: random.Random, queries: list[Query], text: str) -> list[tuple[li
     """Choose points on, just below and just above the numbers that stand in the text, and at the queries' ends."""
     ends = [0.1, 0.5, 1.0, *(float(n) for n in re.findall(r"(?<![_\d])-?\d*\.?\d+(?:[eE][+-]?\d+)?", text))]
     for query in queries:
-        ends += [*query.lower.tolist(), *query.upper.tolist(), *(b for u in query.unsafe for b in u.bounds.tolist())]
+        ends += [*query.inputs.lower.tolist(), *query.inputs.upper.tolist()]
+        ends += [*(b for u in query.unsafe for b in u.bounds.tolist())]
 
     def near() -> float:
         end = rng.choice(ends)

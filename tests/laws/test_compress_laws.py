@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from networks import random_box, random_network
 from planted import convolutional, dense
 from surefoot.compress.equal import equal, flat_boxes
+from surefoot.compress.interior import inside
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stability import inside, stability
+from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, evaluate, fold
@@ -22,6 +23,7 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.equality import check_equal
 from surefoot.proof.question import certificate_of_difference
+from surefoot.spec.input_set import InputSet, Origin
 
 KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
 FOUND_BY = {
@@ -30,12 +32,12 @@ FOUND_BY = {
 }  # fmt: skip
 
 
-def box(graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.zeros(graph.input_shape).double(), torch.ones(graph.input_shape).double()
+def box(graph: Graph) -> InputSet:
+    return InputSet.of(np.zeros(graph.input_shape), np.ones(graph.input_shape))
 
 
 def largest_gap(first: Graph, second: Graph) -> float:
-    x = inside(*box(first), 3000, seed=7)
+    x = inside(box(first), first.input_shape, 3000, seed=7)
     y, z = evaluate(first, x), evaluate(second, x)
     return float((y - z).abs().max() / (1 + y.abs().max()))
 
@@ -47,9 +49,9 @@ def largest_gap(first: Graph, second: Graph) -> float:
 )
 def test_answers_stay_and_equality_is_proven(seed: int, kinds: list[str], hidden: tuple[int, ...]) -> None:
     graph = dense(seed, tuple(kinds), hidden)
-    made = compress(graph, *box(graph), seconds=0.2)
+    made = compress(graph, box(graph), seconds=0.2)
     assert largest_gap(graph, made.graph) < 1e-10
-    found = equal(graph, made.graph, *box(graph), seconds=0.2)
+    found = equal(graph, made.graph, box(graph), seconds=0.2)
     assert found.met <= found.largest or not np.isfinite(found.largest)
     for kind in kinds:
         if kind in FOUND_BY and kind != "dependent":
@@ -60,12 +62,12 @@ def test_answers_stay_and_equality_is_proven(seed: int, kinds: list[str], hidden
 @pytest.mark.parametrize("seed", range(20))
 def test_equality_is_proven_where_all_signs_are(seed: int) -> None:
     graph = dense(seed, KINDS, (14, 14))
-    made = compress(graph, *box(graph))
-    found = equal(graph, made.graph, *box(graph))
+    made = compress(graph, box(graph))
+    found = equal(graph, made.graph, box(graph))
     assert found.largest < 1e-9
     assert found.met <= found.largest
     changed = made.graph.to(torch.float32).to(torch.float64)
-    rounded = equal(graph, changed, *box(graph))
+    rounded = equal(graph, changed, box(graph))
     assert found.largest < rounded.largest < 1e-4
     assert rounded.met <= rounded.largest
 
@@ -97,8 +99,9 @@ def test_a_rewrite_alone_keeps_its_segment(name: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_no_stable_unit_ever_shows_the_other_sign(seed: int) -> None:
     graph = dense(seed, KINDS[: seed % 6], (10, 8, 8))
-    found = stability(graph, *box(graph), seconds=0.5)
-    values = fold(graph, inside(*box(graph), 5000, seed=1), lambda node, inputs: apply(node.op, inputs))
+    found = stability(graph, box(graph), seconds=0.5)
+    x = inside(box(graph), graph.input_shape, 5000, seed=1)
+    values = fold(graph, x, lambda node, inputs: apply(node.op, inputs))
     for at, signs in found.signs.items():
         z = values[graph.nodes[at].inputs[0]]
         assert bool((z[:, signs > 0] >= -1e-12).all())
@@ -110,30 +113,30 @@ def test_no_stable_unit_ever_shows_the_other_sign(seed: int) -> None:
 @pytest.mark.parametrize("pooled", [True, False])
 def test_dead_channels_go(seed: int, pooled: bool) -> None:
     graph = convolutional(seed, pooled=pooled)
-    made = compress(graph, *box(graph), seconds=0.2)
+    made = compress(graph, box(graph), seconds=0.2)
     assert made.removed["channel"] >= 3
     assert largest_gap(graph, made.graph) < 1e-12
-    found = equal(pools_as_relus(graph), pools_as_relus(made.graph), *box(graph), seconds=0.2)
+    found = equal(pools_as_relus(graph), pools_as_relus(made.graph), box(graph), seconds=0.2)
     assert found.largest < 1e-9
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_certificates_are_checked_and_nothing_else_passes(seed: int) -> None:
     graph = dense(seed, KINDS, (12, 12))
-    made = compress(graph, *box(graph))
-    proofs = stability(graph, *box(graph)), stability(made.graph, *box(graph))
+    made = compress(graph, box(graph))
+    proofs = stability(graph, box(graph)), stability(made.graph, box(graph))
     proofs = proofs[0].proof(), proofs[1].proof()
     held = certificate_of_difference((graph, made.graph), proofs)
     assert check_equal(held, graph, made.graph).max() < 1e-9
     other = dense(seed + 100, KINDS, (12, 12))
-    wrong = compress(other, *box(graph)).graph
+    wrong = compress(other, box(graph)).graph
     with pytest.raises(InputError, match=r"another network|malformed"):  # of other sizes, or of other numbers
         check_equal(held, graph, wrong)
     try:
         bound = check_equal(certificate_of_difference((graph, wrong), proofs), graph, wrong)
     except InputError:
         return
-    x = inside(*box(graph), 2000, seed=2)
+    x = inside(box(graph), graph.input_shape, 2000, seed=2)
     assert bool((torch.from_numpy(bound) >= (evaluate(graph, x) - evaluate(wrong, x)).abs().amax(0)).all())
 
 
@@ -144,7 +147,7 @@ def test_a_changed_weight_is_seen_and_bounded() -> None:
     weight[5, 2] += 1e-3
     nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.offset))  # type: ignore[union-attr]
     changed = Graph(tuple(nodes))
-    found = equal(graph, changed, *box(graph))
+    found = equal(graph, changed, box(graph))
     assert 0 < found.met <= found.largest < 20 * found.met
     x = torch.from_numpy(found.input).unsqueeze(0)
     assert float((evaluate(graph, x) - evaluate(changed, x)).abs().max()) == pytest.approx(found.met)
@@ -152,7 +155,7 @@ def test_a_changed_weight_is_seen_and_bounded() -> None:
 
 def test_a_network_that_is_linear_over_its_domain_becomes_one_map() -> None:
     graph = dense(1, ("active", "inactive"), (2, 2))
-    made = compress(graph, *box(graph))
+    made = compress(graph, box(graph))
     assert not any(isinstance(node.op, Relu) for node in made.graph.nodes)
     assert largest_gap(graph, made.graph) < 1e-12
 
@@ -160,7 +163,7 @@ def test_a_network_that_is_linear_over_its_domain_becomes_one_map() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_every_layer_of_a_deep_network_is_rewritten(seed: int) -> None:
     graph = dense(seed, ("inactive", "constant"), (6,) * 12)
-    made = compress(graph, *box(graph), seconds=0.05)
+    made = compress(graph, box(graph), seconds=0.05)
     left = [node.shape[0] for node in made.graph.nodes if isinstance(node.op, Relu)]
     assert all(units <= 4 for units in left)
     assert largest_gap(graph, made.graph) < 1e-9
@@ -168,7 +171,7 @@ def test_every_layer_of_a_deep_network_is_rewritten(seed: int) -> None:
 
 def test_boxes_that_are_not_numbers_show_nothing() -> None:
     graph = dense(0)
-    boxes = flat_boxes(stability(graph, *box(graph)))
+    boxes = flat_boxes(stability(graph, box(graph)))
     forms = affine_forms_of(graph, boxes)
     boxes[1] = (boxes[1][0] * np.nan, boxes[1][1] * np.nan)
     assert not np.isfinite(difference(forms, affine_forms_of(graph, boxes))).any()
@@ -176,24 +179,25 @@ def test_boxes_that_are_not_numbers_show_nothing() -> None:
 
 def test_domains_that_are_none_are_refused() -> None:
     graph = dense(0)
-    low, high = box(graph)
+    low, high = box(graph).lower, box(graph).upper
     with pytest.raises(InputError, match="bounded"):
-        stability(graph, low, high * torch.inf)
-    with pytest.raises(InputError, match="bounded"):
-        stability(graph, high, low)
-    with pytest.raises(InputError, match="domain of shapes"):
-        stability(graph, low[:2], high[:2])
+        stability(graph, InputSet(high * 1.7e308, high * 1.7e308))
+    with pytest.raises(InputError, match="does not fit"):
+        stability(graph, InputSet(low[:2], high[:2]))
+    along = replace(box(graph), origin=Origin(low, np.eye(len(low))))
+    with pytest.raises(InputError, match="coordinates"):
+        stability(graph, along)
 
 
-def judged(graph: Graph, low: torch.Tensor, high: torch.Tensor, seed: int) -> int:
+def judged(graph: Graph, domain: InputSet, seed: int) -> int:
     """Compress, compare with sampling and with the proven bound; return how many units went."""
-    made = compress(graph, low, high, seconds=0.1)
-    x = inside(low, high, 600, seed)
+    made = compress(graph, domain, seconds=0.1)
+    x = inside(domain, graph.input_shape, 600, seed)
     y, z = evaluate(graph, x), evaluate(made.graph, x)
     gap = float((y - z).abs().max())
     assert gap <= 1e-9 * (1 + float(y.abs().max())), (seed, made.log, gap)
     rounded = made.graph.to(torch.float32).to(torch.float64)
-    found = equal(pools_as_relus(graph), pools_as_relus(rounded), low, high, seconds=0.1)
+    found = equal(pools_as_relus(graph), pools_as_relus(rounded), domain, seconds=0.1)
     met = float((y - evaluate(rounded, x)).abs().max())
     assert max(met, found.met) <= found.largest + 1e-12 * (1 + float(y.abs().max())), (seed, met, found.largest)
     return sum(made.removed.values())
@@ -213,17 +217,12 @@ def any_network(seed: int) -> Graph:
     return graph
 
 
-def random_domain(graph: Graph, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    low, high = (torch.from_numpy(end).reshape(graph.input_shape) for end in random_box(graph, seed))
-    return low, high
-
-
 @pytest.mark.parametrize("first", range(0, 60, 20))
 def test_no_rewrite_is_wrong(first: int) -> None:
     gone = 0
     for seed in range(first, first + 20):
         graph = any_network(seed)
-        gone += judged(graph, *random_domain(graph, seed), seed)
+        gone += judged(graph, InputSet(*random_box(graph, seed)), seed)
     assert gone > 20
 
 
@@ -232,4 +231,4 @@ def test_no_rewrite_is_wrong(first: int) -> None:
 def test_no_rewrite_is_wrong_in_thousands(part: int) -> None:
     for seed in range(1000 + 500 * part, 1500 + 500 * part):
         graph = any_network(seed)
-        judged(graph, *random_domain(graph, seed), seed)
+        judged(graph, InputSet(*random_box(graph, seed)), seed)

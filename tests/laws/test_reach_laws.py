@@ -12,8 +12,9 @@ from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_
 from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.reach.stars import approximate, begin, exact
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.stars import slack_of, star_of_box
+from surefoot.verify.stars import slack_of, star_of_inputs
 
 SEEDS = range(24)
 
@@ -73,13 +74,13 @@ def test_stars_hold_at_every_point_and_the_paper_s_is_the_tightest(seed: int, ru
     graph = random_network(seed, products=True)
     _, lower, upper = region(graph, seed)
     rows = rows_of(graph, seed).numpy()
-    query = Query(lower, upper, tuple(Unsafe(row[None], np.zeros(1)) for row in rows))
+    query = Query(InputSet(lower, upper), tuple(Unsafe(row[None], np.zeros(1)) for row in rows))
     y = evaluate(graph, samples(lower, upper, graph, 200, seed)).numpy()
-    reached = approximate(graph, begin(star_of_box(query, graph.input_shape)), rule)  # type: ignore[arg-type]
+    reached = approximate(graph, begin(star_of_inputs(query.inputs, graph.input_shape)), rule)  # type: ignore[arg-type]
     found = np.array([slack_of(reached.star, unsafe)[0] for unsafe in query.unsafe])
     assert (y @ rows.T >= found - 1e-12 * (1 + np.abs(y).max())).all()
     if rule == "polytope":
-        tight = approximate(graph, begin(star_of_box(query, graph.input_shape)), "triangle")
+        tight = approximate(graph, begin(star_of_inputs(query.inputs, graph.input_shape)), "triangle")
         assert all(slack_of(tight.star, u)[0] >= f - 1e-6 for u, f in zip(query.unsafe, found, strict=True))
 
 
@@ -87,8 +88,8 @@ def test_stars_hold_at_every_point_and_the_paper_s_is_the_tightest(seed: int, ru
 def test_errors_of_float32_hold_at_every_point(seed: int) -> None:
     graph = random_network(seed, products=True)
     _, lower, upper = region(graph, seed)
-    query = Query(lower, upper, (Unsafe(np.eye(3)[:1], np.zeros(1)),))
-    state = approximate(graph, begin(star_of_box(query, graph.input_shape)), "zonotope", False, arithmetic=FLOAT32)
+    star = star_of_inputs(InputSet(lower, upper), graph.input_shape)
+    state = approximate(graph, begin(star), "zonotope", False, arithmetic=FLOAT32)
     low, high = state.star.form.box(state.predicate)
     y = evaluate(graph.to(torch.float32), samples(lower, upper, graph, 300, seed).float()).double()
     inputs = samples(lower, upper, graph, 300, seed).float().double().flatten(1)
@@ -103,8 +104,8 @@ def test_exact_stars_are_the_image(seed: int) -> None:
     graph = random_network(seed, classes=2)
     lower, upper = random_box(graph, seed)
     lower, upper = (lower + upper) / 2 - (upper - lower) / 8, (lower + upper) / 2 + (upper - lower) / 8
-    query = Query(lower, upper, (Unsafe(np.array([[1.0, -1.0]]), np.zeros(1)),))
-    star = star_of_box(query, graph.input_shape)
+    query = Query(InputSet(lower, upper), (Unsafe(np.array([[1.0, -1.0]]), np.zeros(1)),))
+    star = star_of_inputs(query.inputs, graph.input_shape)
     leaves = []
     for leaf in exact(graph, begin(star)):
         leaves.append(leaf)

@@ -27,10 +27,11 @@ from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.reach.stars import Rule, approximate, begin, exact
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
-from surefoot.verify.stars import slack_of, star_of_box
+from surefoot.verify.stars import slack_of, star_of_inputs
 
 MOST = 50  # patterns of an exact walk
 
@@ -92,14 +93,13 @@ def stretched(graph: Graph, x: np.ndarray, seed: int) -> Graph:
 
 def substituted(graph: Graph, query: Query, rows: torch.Tensor, tighten: Callable | None, pools: bool) -> list[float]:
     graph = pools_as_relus(graph) if pools else graph
-    shape = (1, *graph.input_shape)
-    region = Box(*(torch.from_numpy(end).reshape(shape) for end in (query.lower, query.upper)))
+    region = Box.around(query.inputs, graph.input_shape)
     made = relax(graph, region, REAL, tighten)
     return lower_bounds(made, len(graph.nodes) - 1, rows.unsqueeze(0))[0].tolist()
 
 
 def walked(graph: Graph, query: Query, rows: torch.Tensor, rule: Rule | None) -> list[float]:
-    begun = begin(star_of_box(query, graph.input_shape))
+    begun = begin(star_of_inputs(query.inputs, graph.input_shape))
     walks = [approximate(graph, begun, rule)] if rule else list(islice(exact(graph, begun), MOST))
     if len(walks) == MOST:
         return [-math.inf] * len(rows)  # where signs are lost every ReLU splits: no walk to the end
@@ -110,7 +110,8 @@ def checked(graph: Graph, query: Query, rows: torch.Tensor) -> list[float]:
     graph = pools_as_relus(graph)
     checker = Checker(graph)
     try:
-        return checker.bound(len(graph.nodes) - 1, rows.numpy(), checker.boxes(query.lower, query.upper)).tolist()
+        boxes = checker.boxes(query.inputs.lower, query.inputs.upper)
+        return checker.bound(len(graph.nodes) - 1, rows.numpy(), boxes).tolist()
     except InputError:  # what passes the largest float64 is refused
         return [-math.inf] * len(rows)
 
@@ -134,11 +135,12 @@ def drawn(seed: int, products: bool = True) -> tuple[Graph, Query, np.ndarray]:
     graph = stretched(plain, (lower + upper) / 2, seed)
     (k,) = graph.output_shape
     rows = np.concatenate([np.eye(k), -np.eye(k), np.random.default_rng(seed).normal(size=(1, k))])
-    return graph, Query(lower, upper, (Unsafe(rows[:1], np.zeros(1)),)), rows
+    return graph, Query(InputSet(lower, upper), (Unsafe(rows[:1], np.zeros(1)),)), rows
 
 
 def outputs(graph: Graph, query: Query, seed: int) -> list[np.ndarray]:
-    return [exactly(graph, x)[-1] for x in samples(query.lower, query.upper, graph, 3, seed).flatten(1).numpy()]
+    x = samples(query.inputs.lower, query.inputs.upper, graph, 3, seed)
+    return [exactly(graph, each)[-1] for each in x.flatten(1).numpy()]
 
 
 def least(graph: Graph, query: Query, rows: np.ndarray, seed: int) -> np.ndarray:
@@ -165,7 +167,7 @@ def verdicts_are_not_refuted(seed: int) -> None:
     number = seed % len(rows)
     value = least(graph, query, rows, seed)[number]
     above = float(value) + abs(float(value)) * 1e-15 + 5e-324  # an input is below: unsafe
-    asked = Query(query.lower, query.upper, (Unsafe(rows[number][None], np.array([above])),))
+    asked = Query(query.inputs, (Unsafe(rows[number][None], np.array([above])),))
     with np.errstate(all="ignore"):
         assert not isinstance(verify(Network.of(graph), asked, 1.0), Holds), (seed, number, value)
 
@@ -173,15 +175,15 @@ def verdicts_are_not_refuted(seed: int) -> None:
 def differences_are_bounded(seed: int) -> None:
     graph, query, _ = drawn(seed, products=False)
     graph = pools_as_relus(graph)
-    lower, upper = (torch.from_numpy(end).reshape(graph.input_shape) for end in (query.lower, query.upper))
-    other = stretched(graph, (query.lower + query.upper) / 2, seed + 1)
+    domain = query.inputs
+    other = stretched(graph, (domain.lower + domain.upper) / 2, seed + 1)
     with np.errstate(all="ignore"):
-        made = compress(graph, lower, upper, 0.0)
-        pairs = [(made.graph, equal(graph, made.graph, lower, upper, 0.0, forms_alone=True).bound)]
-        pairs.append((other, equal(graph, other, lower, upper, 0.0, forms_alone=True).bound))
+        made = compress(graph, domain, 0.0)
+        pairs = [(made.graph, equal(graph, made.graph, domain, 0.0, forms_alone=True).bound)]
+        pairs.append((other, equal(graph, other, domain, 0.0, forms_alone=True).bound))
         for before, step in made.steps:
             if len(made.steps) == 1 and before.graph is graph:
-                boxes = stability(step.graph, lower, upper, 0.0).boxes
+                boxes = stability(step.graph, domain, 0.0).boxes
                 pairs.append((step.graph, mapped_difference(graph, step.graph, step.matches, before.boxes, boxes)))
     with mpmath.workdps(60):
         first = outputs(graph, query, seed)
@@ -210,6 +212,6 @@ def test_in_exact_arithmetic_many(law: str, part: int) -> None:
 @pytest.mark.parametrize("way", ["boxes and substitution", "alpha-crown", "checker"])
 def test_what_is_rounded_away_in_a_long_sum_is_paid_for(way: str) -> None:
     graph, least = long_sum(1000)
-    query = Query(np.zeros(1), np.full(1, 1e-30), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
+    query = Query(InputSet(np.zeros(1), np.full(1, 1e-30)), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
     (found,) = WAYS[way](graph, query, torch.ones(1, 1, dtype=torch.float64))
     assert Fraction(found) <= least

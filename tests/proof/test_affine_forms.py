@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from planted import dense
-from surefoot.compress.stability import inside
+from surefoot.compress.interior import inside
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
 from surefoot.proof import affine_forms
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.checker import Checker
+from surefoot.spec.input_set import InputSet
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -22,7 +23,7 @@ def test_no_difference_passes_the_bound(seed: int) -> None:
     low = rng.uniform(0, 0.5, 3)
     high = low + rng.uniform(0, 0.5, 3)
     bound = difference(*(affine_forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
-    x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
+    x = inside(InputSet.of(low, high), low.shape, 1000, seed)
     met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
     assert (met <= bound).all()
 
@@ -82,7 +83,7 @@ def test_branches_are_read_in_any_order(seed: int) -> None:
     second = first.to(torch.float16).to(torch.float64)
     low, high = -np.ones(2), np.ones(2)
     bound = difference(*(affine_forms_of(g, Checker(g).boxes(low, high)) for g in (first, second)))
-    x = inside(torch.from_numpy(low), torch.from_numpy(high), 1000, seed)
+    x = inside(InputSet.of(low, high), low.shape, 1000, seed)
     met = (evaluate(first, x) - evaluate(second, x)).abs().amax(0).numpy()
     assert (met <= bound).all()
     assert (difference(*[affine_forms_of(first, Checker(first).boxes(low, high))] * 2) < 1e-9).all()

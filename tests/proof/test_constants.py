@@ -5,7 +5,6 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from surefoot.compress.equal import equal, same_operations, within
@@ -15,6 +14,7 @@ from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.proof.checker import Checker
 from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.proof.question import network_digest
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Unknown
 
 
@@ -36,10 +36,10 @@ def exact(graph: Graph, c: Fraction, x: Fraction) -> Fraction:
 @pytest.mark.parametrize("divisor", [3.0, 7.0, -1.1, 49.0])
 def test_the_bound_covers_the_files_own_function(then: str, divisor: float) -> None:
     one, two = scaled("Div", divisor, then), scaled("Mul", 1 / divisor, then)
-    low, high = torch.tensor([-1e10]).double(), torch.tensor([1e20]).double()
-    bound = equal(one, two, low, high, 0.5).bound[0]
-    own = reading_error(one, Checker(one).boxes(low.numpy(), high.numpy()))[0]
-    for x in (Fraction(float(low)), Fraction(float(high)), Fraction(3)):
+    domain = InputSet.of([-1e10], [1e20])
+    bound = equal(one, two, domain, 0.5).bound[0]
+    own = reading_error(one, Checker(one).boxes(domain.lower, domain.upper))[0]
+    for x in (Fraction(domain.lower[0]), Fraction(domain.upper[0]), Fraction(3)):
         gap = abs(exact(one, 1 / Fraction(divisor), x) - exact(two, Fraction(1 / divisor), x))
         assert gap <= own <= bound
     assert 0 < bound < 1e-13 * (1e20 / abs(divisor)) ** (2 if then == "Mul" else 1)
@@ -58,8 +58,7 @@ def test_a_rounded_constant_makes_no_same_polynomial() -> None:
 
 def test_within_does_not_claim_what_rounding_hides() -> None:
     one, two = scaled("Div", 3.0, "Relu"), scaled("Mul", 1 / 3, "Relu")
-    low, high = torch.zeros(1).double(), torch.tensor([1e20]).double()
-    assert isinstance(within(one, two, low, high, 1.0, 1.0), Unknown)
+    assert isinstance(within(one, two, InputSet.of([0], [1e20]), 1.0, 1.0), Unknown)
 
 
 def test_certificates_widen_by_it() -> None:

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from planted import dense
-from surefoot.compress.stability import LinearConstraints, inside, stability
+from surefoot.compress.interior import inside
+from surefoot.compress.stability import stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Reshape
 from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.equality import check_equal, check_units, is_inside
 from surefoot.proof.question import certificate_of_difference, checked_graph
+from surefoot.spec.input_set import InputSet, LinearConstraints
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,8 @@ def pair() -> tuple[Graph, Graph]:
 
 @pytest.fixture(scope="module")
 def cut(pair: tuple[Graph, Graph]) -> Certificate:
-    lower, upper = torch.zeros(3).double(), torch.ones(3).double()
-    constraints = LinearConstraints.of(np.ones((1, 3)), np.array([1.5]), lower, upper)
-    one, two = (stability(graph, lower, upper, 0.2, constraints=constraints).proof() for graph in pair)
+    domain = InputSet(np.zeros(3), np.ones(3), LinearConstraints(np.ones((1, 3)), np.array([1.5])))
+    one, two = (stability(graph, domain, 0.2).proof() for graph in pair)
     return certificate_of_difference(pair, (one, two))
 
 
@@ -34,9 +35,7 @@ def test_the_bound_holds_over_the_part_that_rows_leave(pair: tuple[Graph, Graph]
     bound = check_equal(cut, *pair)
     proof = cut.proofs[0]
     assert proof.constraints is not None
-    x = inside(
-        torch.zeros(3).double(), torch.ones(3).double(), 2000, 1, LinearConstraints(*proof.constraints, np.full(3, 0.2))
-    )
+    x = inside(InputSet(proof.lower, proof.upper, LinearConstraints(*proof.constraints)), (3,), 2000, 1)
     met = (evaluate(pair[0], x) - evaluate(pair[1], x)).abs().amax(0).numpy()
     assert (met <= bound).all()
     assert bound.max() < 1e-4

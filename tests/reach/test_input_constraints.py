@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linprog
 
 from networks import random_network
-from surefoot.compress.stability import LinearConstraints, inside
+from surefoot.compress.interior import inside
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
@@ -21,6 +21,7 @@ from surefoot.proof.question import Question, certificate_of_property
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import Relaxation, lower_bounds, relax
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet, LinearConstraints
 
 
 def linear(d: int) -> Graph:
@@ -47,7 +48,7 @@ def test_bounds_of_linear_functions_against_linear_programs(seed: int) -> None:
         rows, matrix, bounds = 2, np.concatenate([matrix[:1], -matrix[:1]]), np.array([bounds[0], -bounds[0]])
     a = np.random.default_rng(seed + 999).normal(size=(4, d)) * (seed % 4 > 0)
     region = Box(low.unsqueeze(0), high.unsqueeze(0))
-    made = relax(linear(d), region, REAL, constraints=(torch.tensor(matrix), torch.tensor(bounds)))
+    made = relax(linear(d), region, REAL, constraints=LinearConstraints(matrix, bounds))
     found = lower_bounds(made, 1, torch.tensor(a).unsqueeze(0))[0].numpy()
     checker = Checker(linear(d), (matrix, bounds))
     checked = checker.bound(1, a, checker.boxes(low.numpy(), high.numpy()))
@@ -68,13 +69,11 @@ def test_every_value_of_an_input_that_counts_is_in_its_box(seed: int) -> None:
     graph = pools_as_relus(random_network(seed))
     d = int(np.prod(graph.input_shape))
     low, high, matrix, bounds = domain(seed, d, 1 + seed % 3)
-    low, high = low.reshape(graph.input_shape), high.reshape(graph.input_shape)
-    constraints = LinearConstraints.of(matrix, bounds, low, high)
-    region, rows = Box(low.unsqueeze(0), high.unsqueeze(0)), (torch.tensor(matrix), torch.tensor(bounds))
-    whole, cut = (
-        relax(graph, region, REAL, tighten_by_alpha_crown(10), constraints=c, multi_neuron=False) for c in (None, rows)
-    )
-    x = inside(low, high, 2000, seed, constraints)
+    inputs = InputSet.of(low, high, LinearConstraints(matrix, bounds))
+    region, constraints = Box.around(inputs, graph.input_shape), inputs.constraints
+    tighten = tighten_by_alpha_crown(10)
+    whole, cut = (relax(graph, region, REAL, tighten, constraints=c, multi_neuron=False) for c in (None, constraints))
+    x = inside(inputs, graph.input_shape, 2000, seed)
     assert ((x.flatten(1).numpy() @ matrix.T) <= bounds + 1e-9).all()
     values = fold(graph, x, lambda node, inputs: apply(node.op, inputs))
     for value, box in zip(values, cut.boxes, strict=True):

@@ -21,6 +21,7 @@ from surefoot.reach.ibp import Box
 from surefoot.reach.stars import Star, approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import brightening
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.catalog import METHODS
@@ -84,7 +85,7 @@ def test_t6_an_over_approximation_never_says_violated_without_an_input() -> None
     both = builder.add(Linear(torch.tensor([[1.0], [1.0]]).double()), 0)
     builder.add(Linear(torch.tensor([[1.0, -1.0]]).double()), builder.add(Relu(), both))
     graph = builder.build()  # relu(x) - relu(x): 0, but two variables of a star
-    query = Query(np.array([-1.0]), np.array([1.0]), (Unsafe(np.array([[-1.0]]), np.array([-0.2])),))
+    query = Query(InputSet(np.array([-1.0]), np.array([1.0])), (Unsafe(np.array([[-1.0]]), np.array([-0.2])),))
     assert float(evaluate(graph, torch.linspace(-1, 1, 99).double()[:, None]).abs().max()) == 0
     assert isinstance(verify(Network.of(graph), query, 5.0, "zonotope"), Unknown)
 
@@ -97,7 +98,7 @@ def test_t8_what_sampling_misses_is_not_proven(method: str) -> None:
     offset = torch.tensor([-1e6 * 0.3, 1e6 * 0.3, -1e6 * 0.6, 1e6 * 0.6]).double()
     far = builder.add(Relu(), builder.add(Linear(hit, offset), 0))
     builder.add(Linear(torch.ones(1, 4).double()), far)  # 1e6 times the distance to (0.3, 0.6)
-    query = Query(np.zeros(2), np.ones(2), (Unsafe(np.ones((1, 1)), np.array([0.5])),))
+    query = Query(InputSet(np.zeros(2), np.ones(2)), (Unsafe(np.ones((1, 1)), np.array([0.5])),))
     assert not isinstance(verify(Network.of(builder.build()), query, 2.0, method), Holds)
 
 
@@ -113,7 +114,7 @@ def test_t10_a_margin_within_float32_is_not_called_float32() -> None:
     big = builder.add(Linear(torch.ones(1, 1).double(), torch.tensor([1e8]).double()), 0)
     back = builder.add(Linear(torch.ones(1, 1).double(), torch.tensor([-1e8]).double()), big)
     builder.add(Relu(), back)
-    query = Query(np.array([0.5]), np.array([1.0]), (Unsafe(np.ones((1, 1)), np.array([0.25])),))
+    query = Query(InputSet(np.array([0.5]), np.array([1.0])), (Unsafe(np.ones((1, 1)), np.array([0.25])),))
     graph = builder.build()
     assert float(evaluate(graph.to(torch.float32), torch.ones(1, 1))) == 0.0
     verdict = verify(Network.of(graph), query, 5.0)
@@ -160,5 +161,5 @@ def test_t14_the_table_of_the_paper_counts_all_of_the_first_hundred_images() -> 
     builder = GraphBuilder((1, 2, 2))
     builder.add(Linear(torch.tensor([[0.0] * 4, [1.0] * 4]).double()), builder.add(Reshape((4,)), 0))
     network = Network.of(builder.build())
-    assert isinstance(verify(network, robustness(region.lower, region.upper, 1, 2)), Holds)
-    assert isinstance(verify(network, robustness(region.lower, region.upper, 0, 2)), Violated)
+    assert isinstance(verify(network, robustness(region, 1, 2)), Holds)
+    assert isinstance(verify(network, robustness(region, 0, 2)), Violated)

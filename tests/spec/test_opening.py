@@ -18,7 +18,7 @@ from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
 from surefoot.spec import opening
-from surefoot.spec.opening import open_onnx, see_agreement, see_agreement_over
+from surefoot.spec.opening import open_onnx, see_agreement, see_agreement_within
 from surefoot.verify.many import open_network
 
 
@@ -45,7 +45,7 @@ def test_networks_are_let_in(tmp_path: Path, seed: int) -> None:
     write_onnx(graph, tmp_path / "net.onnx")
     opened = open_onnx(tmp_path / "net.onnx")
     ends = np.full((2, int(np.prod(graph.input_shape))), [[-2.0], [3.0]])
-    see_agreement_over(opened.graph, opened.run, *ends)
+    see_agreement_within(opened.graph, opened.run, [(ends[0], ends[1])])
     assert opened.float32
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_number_is_said(tmp_path: Path) -> None:
     nodes = [helper.make_node("Mul", ["x", "c"], ["a"]), helper.make_node("Mul", ["a", "a"], ["y"])]
     opened = open_onnx(saved(tmp_path / "net.onnx", nodes, c=[1e18]))
     with pytest.raises(InputError, match=r"output 0 is inf by ONNX Runtime, 1\..*e\+40 in real arithmetic"):
-        see_agreement_over(opened.graph, opened.run, np.full(3, 100.0), np.full(3, 101.0))
+        see_agreement_within(opened.graph, opened.run, [(np.full(3, 100.0), np.full(3, 101.0))])
 
 
 def test_rounding_is_not_a_disagreement(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from surefoot.core.errors import InputError
 from surefoot.graph.passes.softmax import Link
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.outputs import GAP, Conditions, comparisons_of_logits, of_logits, widened_for_float32
 from surefoot.spec.query import Query, Unsafe
 
 
 def query(*sets: tuple[list[list[float]], list[float]]) -> Query:
-    return Query(np.zeros(1), np.ones(1), tuple(Unsafe(np.array(w, float), np.array(b, float)) for w, b in sets))
+    unsafe = tuple(Unsafe(np.array(w, float), np.array(b, float)) for w, b in sets)
+    return Query(InputSet(np.zeros(1), np.ones(1)), unsafe)
 
 
 def met(conditions: Conditions, z: np.ndarray, spare: float) -> np.ndarray:

@@ -10,8 +10,9 @@ from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels, polytope, zonotope
-from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, robustness
+from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, other_classes, robustness
 from surefoot.verify.attack import deep_fool
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
@@ -45,9 +46,9 @@ def test_boxes() -> None:
         (lambda: line(IMAGE, IMAGE[0], 0, 1), "lie on no line"),
         (lambda: line(IMAGE, IMAGE, 0, -1), "length of at least 0"),
         (lambda: zonotope(IMAGE, np.ones((2, 5))), "do not fit an image"),
-        (lambda: polytope(IMAGE, np.ones((2, 32)), np.ones((1, 3)), np.ones(1)), "do not fit 2 directions"),
-        (lambda: robustness(np.zeros(2), np.ones(2), 3, 3), "label 3 is not one of 3"),
-        (lambda: robustness(np.ones(2), np.zeros(2), 0, 3), "region is empty: input 0 from 1 to 0"),
+        (lambda: polytope(IMAGE, np.ones((2, 32)), np.ones((1, 3)), np.ones(1)), "do not fit 2 inputs"),
+        (lambda: robustness(InputSet(np.zeros(2), np.ones(2)), 3, 3), "label 3 is not one of 3"),
+        (lambda: robustness(InputSet(np.ones(2), np.zeros(2)), 0, 3), "region is empty: input 0 from 1 to 0"),
     ],
 )  # fmt: skip
 def test_what_is_no_region_is_refused(make, words: str) -> None:
@@ -64,16 +65,14 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
         x = rng.normal(size=graph.input_shape)
         directions = 0.05 * rng.normal(size=(3, *graph.input_shape))
         label = int(evaluate(graph, torch.from_numpy(x)[None]).argmax())
-        unsafe = robustness(np.zeros(1), np.zeros(1), label, 3).unsafe
+        unsafe = other_classes(label, 3)
         cut = polytope(x, directions, np.ones((1, 3)), np.array([0.5]))
         for region in (line(x, x + directions[0] * 4, 0.0, 1.0), zonotope(x, directions), cut):
             there, query = region_to_query(network, region, unsafe)
             a = rng.uniform(region.lower, region.upper, (300, len(region.lower)))
-            if region.rows is not None and region.bounds is not None:
-                a = a[(a @ region.rows.T <= region.bounds).all(1)]
-            y = evaluate(
-                graph, torch.from_numpy((region.centre + a @ region.directions).reshape(-1, *graph.input_shape))
-            )
+            a = a[[region.contains(point) for point in a]]
+            assert region.origin is not None
+            y = evaluate(graph, torch.from_numpy(region.origin(a).reshape(-1, *graph.input_shape)))
             for method in ("auto", "star"):
                 verdict = verify(there, query, 3.0, method)  # type: ignore[arg-type]
                 match verdict:
@@ -81,7 +80,7 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
                         assert (y.argmax(1) == label).all()
                         decided += 1
                     case Violated():
-                        image = region.centre + verdict.input @ region.directions
+                        image = region.origin(verdict.input)
                         seen = evaluate(graph, torch.from_numpy(image).reshape(1, *graph.input_shape))
                         assert float(seen[0, label] - seen[0].topk(2).values[1 - int(seen.argmax() != label)]) < 1e-4
                         decided += 1
@@ -118,7 +117,7 @@ def test_a_region_narrower_than_float32_is_replayed_beside_it() -> None:
     graph = random_network(1)
     network = Network.of(graph)
     low = np.full(network.inputs, 0.1)
-    verdicts = [verify(network, robustness(low, low + 1e-10, label, 3), 3.0) for label in (0, 1)]
+    verdicts = [verify(network, robustness(InputSet(low, low + 1e-10), label, 3), 3.0) for label in (0, 1)]
     violated = next(v for v in verdicts if isinstance(v, Violated))
     assert violated.distance_to_region == pytest.approx(float(np.float32(0.1)) - 0.1 - 1e-10, rel=1e-6)
     assert (violated.input == np.float32(0.1)).all()
@@ -130,7 +129,7 @@ def test_a_point_of_a_line_is_replayed_at_the_nearest_image() -> None:
     builder.add(Linear(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)), 0)
     network = Network.of(builder.build())
     region = line(image, image + np.array([0.05, 0.0, 0.0]), 0.25, 0.5)
-    there, query = region_to_query(network, region, robustness(np.zeros(1), np.zeros(1), 0, 2).unsafe)
+    there, query = region_to_query(network, region, other_classes(0, 2))
     found = verify(there, query, 5.0)
     assert isinstance(found, Violated)
     exact = [Fraction(0.1) + Fraction(found.input[0]) * Fraction(image[0] + 0.05 - 0.1), Fraction(0.2), Fraction(0.3)]

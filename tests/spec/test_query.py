@@ -1,35 +1,29 @@
-"""Distances from a region are exact, rounded upwards."""
+"""Questions: about inputs, with something unsafe."""
 
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from surefoot.spec.query import Query, Unsafe
+from surefoot.core.errors import InputError
+from surefoot.spec.input_set import InputSet, Origin
+from surefoot.spec.query import Query, other_classes, robustness
+
+SQUARE = InputSet(np.zeros(2), np.ones(2))
 
 
-def cut_by(row: np.ndarray, bound: float) -> Query:
-    d = len(row)
-    return Query(np.full(d, -10.0), np.full(d, 10.0), (Unsafe(np.ones((1, 1)), np.zeros(1)),),
-                 (row[None], np.array([bound])))  # fmt: skip
+def test_another_class_is_unsafe_where_it_ties() -> None:
+    query = robustness(SQUARE, 1, 3)
+    assert len(query.unsafe) == 2
+    assert query.broken_by(np.array([1.0, 1.0, 0.0]))
+    assert not query.broken_by(np.array([0.5, 1.0, 0.0]))
+    assert query.slack(np.array([[0.5, 1.0, 0.0], [0.0, 0.0, 2.0]])).tolist() == [0.5, -2.0]
 
 
-@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-20, 1.0, 1e20, 1e200, 1e300])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_distance_from_a_row_of_any_size_is_rounded_upwards(size: float, seed: int) -> None:
-    """Squares of weights of 1e-200 are 0: the norm was taken for 1, and the distance for 1e-200 of what it is."""
-    rng = np.random.default_rng(seed)
-    row = rng.normal(size=int(rng.integers(1, 6))) * size
-    x = np.full(len(row), 5.0) * np.sign(row)
-    far = cut_by(row, 0.0).distance(x)
-    excess = sum((Fraction(w) * Fraction(v) for w, v in zip(row.tolist(), x.tolist(), strict=True)), Fraction(0))
-    square = sum((Fraction(w) ** 2 for w in row.tolist()), Fraction(0))
-    assert Fraction(far) ** 2 * square >= excess**2
-    assert Fraction(far) ** 2 * square <= excess**2 * (1 + Fraction(1, 10**12))
-
-
-@pytest.mark.parametrize("x", [-10 - 2.0**-49, 10 + 1e-14, 11.0, 1e300])
-def test_the_distance_from_a_box_is_rounded_upwards(x: float) -> None:
-    query = Query(np.array([-10.1, -1.0]), np.array([0.1, 1.0]), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
-    far = max(Fraction(-10.1) - Fraction(x), Fraction(x) - Fraction(0.1), Fraction(0))
-    assert far <= Fraction(query.distance(np.array([x, 0.0]))) <= far * (1 + Fraction(2, 10**15))
+def test_what_is_no_question_is_refused() -> None:
+    with pytest.raises(InputError, match="nothing is unsafe"):
+        Query(SQUARE, ())
+    with pytest.raises(InputError, match="region_to_query"):
+        Query(replace(SQUARE, origin=Origin(np.zeros(3), np.zeros((2, 3)))), other_classes(0, 2))
+    with pytest.raises(InputError, match="label 3 is not one of 3"):
+        other_classes(3, 3)

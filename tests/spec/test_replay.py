@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Linear
+from surefoot.spec.input_set import InputSet, LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.vnnlib import parse_vnnlib
@@ -31,7 +32,7 @@ def test_inside_where_float32_is_and_nearest_where_not(intervals: list[tuple[flo
     lower = np.array([low for low, _ in intervals])
     upper = np.array([max(low + width * max(abs(low), 1e-30), low) for low, width in intervals])
     candidates = torch.from_numpy(np.random.default_rng(seed).uniform(lower, upper, (5, len(lower))))
-    hit = Replay(Query(lower, upper, EVERYTHING), same)(candidates)
+    hit = Replay(Query(InputSet(lower, upper), EVERYTHING), same)(candidates)
     assert hit is not None
     far = []
     for x, low, high in zip(hit.input, lower, upper, strict=True):
@@ -52,15 +53,14 @@ def test_inside_where_float32_is_and_nearest_where_not(intervals: list[tuple[flo
 def test_a_bound_that_no_float64_holds_is_kept_exactly() -> None:
     text = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 1.0000000000000000001))"
     (query,) = parse_vnnlib(text + "(assert (<= X_0 2))(assert (<= Y_0 9))", 1, 1)
-    assert query.lower[0] == 1.0
+    assert query.inputs.lower[0] == 1.0
     hit = Replay(query, lambda x: x.astype(np.float64))(torch.tensor([[1.0]], dtype=torch.float64))
     assert hit is not None
     assert (hit.input[0], hit.distance) == (np.nextafter(np.float32(1), np.float32(2)), 0.0)
 
 
 def test_rows_that_cut_the_box_are_kept_exactly() -> None:
-    rows = (np.array([[1.0, 1.0]]), np.array([1.0]))
-    query = Query(np.zeros(2), np.ones(2), EVERYTHING, rows)
+    query = Query(InputSet.of([0, 0], [1, 1], LinearConstraints.of([[1, 1]], [1])), EVERYTHING)
     inside, beside, outside = ([0.5, 0.5], [0.5, 0.5 + 2.0**-24], [0.5, 0.6])
     seen = [Replay(query, same)(torch.tensor([x], dtype=torch.float64)) for x in (inside, beside, outside)]
     assert seen[0] is not None

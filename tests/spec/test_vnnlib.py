@@ -30,8 +30,8 @@ def test_several_boxes() -> None:
     text = DECLARED + "(assert (or (and (<= X_0 1) (>= X_0 0) (<= Y_0 1)) (and (<= X_0 3) (>= X_0 2) (<= Y_0 2))))"
     text += "(assert (<= 0 X_1 1))"
     first, second = parse_vnnlib(text, 2, 2)
-    assert (first.lower.tolist(), first.upper.tolist()) == ([0, 0], [1, 1])
-    assert (second.lower.tolist(), second.upper.tolist()) == ([2, 0], [3, 1])
+    assert (first.inputs.lower.tolist(), first.inputs.upper.tolist()) == ([0, 0], [1, 1])
+    assert (second.inputs.lower.tolist(), second.inputs.upper.tolist()) == ([2, 0], [3, 1])
     assert second.unsafe[0].bounds.tolist() == [2]
 
 
@@ -96,7 +96,8 @@ def test_the_competition_s_files(shared_data: Path) -> None:
 
 
 def read_of(extra: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(q.lower, q.upper) for q in parse_vnnlib(DECLARED + BOX + "(assert (<= Y_0 1))" + extra, 2, 2)]
+    queries = parse_vnnlib(DECLARED + BOX + "(assert (<= Y_0 1))" + extra, 2, 2)
+    return [(q.inputs.lower, q.inputs.upper) for q in queries]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from networks import random_network
 from surefoot.core.errors import InputError
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, robustness
 from surefoot.verify.catalog import AUTO, METHODS, RENAMED, find_method, stages_of
 from surefoot.verify.network import Network
@@ -27,7 +28,7 @@ def test_what_it_says_of_itself_is_true(name: str) -> None:
     network = Network.of(random_network(3))
     x = np.full(network.inputs, 0.5)
     logits = network.run(x[None].astype(np.float32))[0]
-    query = robustness(x, x, int(logits.argmax()), network.outputs)
+    query = robustness(InputSet(x, x), int(logits.argmax()), network.outputs)
     verdict = verify(network, query, 20.0, name)
     assert isinstance(verdict, Holds)
     assert METHODS[name].float32 or not verdict.float32
@@ -44,7 +45,7 @@ def test_what_it_says_of_itself_is_true(name: str) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_auto_has_a_row_for_every_search(seed: int, prove: bool) -> None:
     network = Network.of(random_network(seed, products=seed % 2 == 1))
-    query = robustness(np.zeros(network.inputs), np.ones(network.inputs), 0, network.outputs)
+    query = robustness(InputSet(np.zeros(network.inputs), np.ones(network.inputs)), 0, network.outputs)
     search = Search(network, query, 1.0, prove=prove)
     rows = [stages for _, condition, stages in AUTO if condition(search)]
     assert rows

@@ -13,6 +13,7 @@ from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
 from surefoot.reach.crown import relax
 from surefoot.reach.curvature import deployed_gap, factors_of
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature
 from surefoot.verify.network import Network
@@ -58,11 +59,12 @@ def test_verdicts_agree_with_the_true_minimum() -> None:
         y = evaluate(graph, samples(low, high, graph, 4000, seed)).numpy() @ row.T
         step = 0.1 * np.ptp(y) + 1e-6
         network = Network.of(graph)
-        below = verify(network, Query(low, high, (Unsafe(row, np.array([y.min() - step])),)), 20, "curvature")
+        below = verify(network, Query(InputSet(low, high), (Unsafe(row, np.array([y.min() - step])),)), 20, "curvature")
         assert isinstance(below, Holds), (seed, below)
         assert below.margin <= step * (1 + 1e-6) + 1e-9
         if np.ptp(y) > 1e-3:
-            above = verify(network, Query(low, high, (Unsafe(row, np.array([y.min() + step])),)), 20, "curvature")
+            beyond = (Unsafe(row, np.array([y.min() + step])),)
+            above = verify(network, Query(InputSet(low, high), beyond), 20, "curvature")
             assert isinstance(above, Violated), (seed, above)
 
 
@@ -73,11 +75,11 @@ def test_convex_and_concave_quadratics_are_bounded_exactly() -> None:
     z = builder.add(Linear(torch.tensor([[0.0, -1.0]]).double()), 0)
     builder.add(Add(), builder.add(Mul(), x, x), builder.add(Mul(), x, z))
     graph = builder.build()
-    query = Query(np.array([-1.0, -1.0]), np.ones(2), (Unsafe(np.ones((1, 1)), np.array([-0.2501])),))
+    query = Query(InputSet(np.array([-1.0, -1.0]), np.ones(2)), (Unsafe(np.ones((1, 1)), np.array([-0.2501])),))
     found = prove_by_curvature(graph, query, 10, lambda _: None)
     assert found.proven
     assert found.parts < 200
-    hopeless = Query(query.lower, query.upper, (Unsafe(np.ones((1, 1)), np.array([-0.2499])),))
+    hopeless = Query(query.inputs, (Unsafe(np.ones((1, 1)), np.array([-0.2499])),))
     assert not prove_by_curvature(graph, hopeless, 0.5, lambda _: None).proven
 
 
@@ -110,7 +112,7 @@ def test_overflow_proves_nothing() -> None:
     last = builder.add(Linear(1e200 * torch.ones(1, 1).double()), 0)
     last = builder.add(Mul(), last, last)
     graph = builder.build()
-    query = Query(np.array([0.5]), np.ones(1), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
+    query = Query(InputSet(np.array([0.5]), np.ones(1)), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
     assert not prove_by_curvature(graph, query, 0.2, lambda _: None, most_parts=50).proven
 
 
@@ -118,7 +120,7 @@ def test_it_is_for_polynomials() -> None:
     builder = GraphBuilder((2,))
     last = builder.add(Relu(), builder.add(Linear(torch.ones(2, 2).double()), 0))
     builder.add(Mul(), last, last)
-    query = Query(np.zeros(2), np.ones(2), (Unsafe(np.ones((1, 2)), np.zeros(1)),))
+    query = Query(InputSet(np.zeros(2), np.ones(2)), (Unsafe(np.ones((1, 2)), np.zeros(1)),))
     with pytest.raises(InputError, match="curvature is for polynomials"):
         verify(Network.of(builder.build()), query, 5, "curvature")
 
@@ -158,7 +160,7 @@ def test_proofs_say_whether_they_hold_in_float32() -> None:
     x = builder.add(Linear(torch.tensor([[1.0]]).double(), torch.tensor([0.5]).double()), 0)
     square = builder.build(builder.add(Mul(), x, x))  # at least 0
     for spare, float32 in ((1e-3, True), (1e-12, False)):
-        query = Query(-np.ones(1), np.ones(1), (Unsafe(np.ones((1, 1)), np.array([-spare])),))
+        query = Query(InputSet(-np.ones(1), np.ones(1)), (Unsafe(np.ones((1, 1)), np.array([-spare])),))
         found = verify(Network.of(square), query, 10, "curvature")
         assert isinstance(found, Holds)
         assert found.float32 == float32

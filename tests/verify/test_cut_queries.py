@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
 from networks import random_network
-from surefoot.compress.stability import LinearConstraints, inside
+from surefoot.compress.interior import inside
 from surefoot.graph.graph import evaluate
+from surefoot.spec.input_set import InputSet, LinearConstraints
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
@@ -23,19 +23,18 @@ def judged(seed: int, method: str, seconds: float) -> str:
     low, high = (end.astype(np.float32).astype(np.float64) for end in (low, high))  # what cannot move is a float32
     rows = rng.normal(size=(1 + seed % 3, d))
     bounds = rows @ (low + rng.random(d) * (high - low)) + 0.05
-    ends = (torch.tensor(end).reshape(graph.input_shape) for end in (low, high))
-    lower, upper = ends
-    x = inside(lower, upper, 1000, seed, LinearConstraints.of(rows, bounds, lower, upper))
+    inputs = InputSet(low, high, LinearConstraints(rows, bounds))
+    x = inside(inputs, graph.input_shape, 1000, seed)
     row = rng.normal(size=(1, int(np.prod(graph.output_shape))))
     y = evaluate(graph, x).flatten(1).numpy() @ row.T
     bound = float(y.min() + rng.choice([-0.5, -0.02, 0.02]) * (np.ptp(y) + 1e-3))
-    query = Query(low, high, (Unsafe(row, np.array([bound])),), (rows, bounds))
+    query = Query(inputs, (Unsafe(row, np.array([bound])),))
     found = verify(Network.of(graph), query, seconds, method)
     if isinstance(found, Holds):
         assert float(y.min()) > bound, (seed, method)
         assert found.margin <= float(y.min()) - bound + 1e-9 * (1 + abs(bound)), (seed, method)
     if isinstance(found, Violated):
-        assert query.distance(found.input) <= found.distance_to_region < 1e-6
+        assert inputs.distance(found.input) <= found.distance_to_region < 1e-6
     return type(found).__name__
 
 

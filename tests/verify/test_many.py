@@ -9,6 +9,7 @@ import pytest
 from networks import random_network
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.onnx_out import write_onnx
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.many import Settings, load_images, open_network, verify_many
@@ -50,7 +51,7 @@ def test_a_property_of_several_boxes(network_file: Path) -> None:
     (y,) = network.run(zeros[None].astype(np.float32))
     out = Unsafe(np.eye(3)[:1], np.array([y[0] - 1.0]))
     inside = Unsafe(np.eye(3)[:1], np.array([y[0] + 1.0]))
-    safe, broken = Query(zeros, zeros, (out,)), Query(zeros, zeros, (inside,))
+    safe, broken = Query(InputSet(zeros, zeros), (out,)), Query(InputSet(zeros, zeros), (inside,))
     assert isinstance(answer_all(network, [safe, safe], 5.0, "auto", 0)[0], Holds)
     assert isinstance(answer_all(network, [safe, broken], 5.0, "auto", 0)[0], Violated)
 

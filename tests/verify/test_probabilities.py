@@ -11,6 +11,7 @@ from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu, Softmax
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.outputs import of_logits
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.network import Network
@@ -32,7 +33,7 @@ def test_polytopes_hold_the_sets_that_they_stand_for(seed: int) -> None:
     p = softmax(z, axis=1)
     for sign in (1.0, -1.0):
         for c in np.quantile(p[:, 0], [0.001, 0.3, 0.999]):
-            query = Query(lower, upper, (Unsafe(sign * np.eye(k)[:1], np.array([sign * c])),))
+            query = Query(InputSet(lower, upper), (Unsafe(sign * np.eye(k)[:1], np.array([sign * c])),))
             found = polytopes(graph, query, of_logits(query, "softmax").sets)
             inside = np.any([(z @ u.weights.T <= u.bounds).all(1) for u in found], axis=0)
             assert inside[query.slack(p) <= 0].all()
@@ -58,7 +59,7 @@ def test_thresholds_near_an_extreme_are_decided_both_ways(seed: int, log: bool) 
     for sign in (1.0, -1.0):
         least = float((sign * y[:, 1]).min())
         for bound, kind in ((least - 0.02, Holds), (least + 0.001, Violated)):
-            asked = Query(lower, upper, (Unsafe(sign * np.eye(3)[1:2], np.array([bound])),))
+            asked = Query(InputSet(lower, upper), (Unsafe(sign * np.eye(3)[1:2], np.array([bound])),))
             found = verify(net, asked, 60.0)
             assert isinstance(found, kind), (sign, bound, found)
             if isinstance(found, Holds):
@@ -67,11 +68,11 @@ def test_thresholds_near_an_extreme_are_decided_both_ways(seed: int, log: bool) 
 
 def test_halving_says_nothing_when_time_is_up_or_something_breaks() -> None:
     net = network(0, log=False)
-    asked = Query(np.full(2, -0.5), np.full(2, 0.5), (Unsafe(np.eye(3)[:1], np.array([1e-12])),))
+    asked = Query(InputSet(np.full(2, -0.5), np.full(2, 0.5)), (Unsafe(np.eye(3)[:1], np.array([1e-12])),))
     sets = of_logits(asked, "softmax").sets
     assert halved(net.pooled, asked, sets, Deadline.of(10.0), lambda x: None) > 0
     assert halved(net.pooled, asked, sets, Deadline.of(-1.0), lambda x: None) == -np.inf
-    broken = Query(asked.lower, asked.upper, (Unsafe(np.eye(3)[:1], np.array([0.999])),))
+    broken = Query(asked.inputs, (Unsafe(np.eye(3)[:1], np.array([0.999])),))
     assert halved(net.pooled, broken, of_logits(broken, "softmax").sets, Deadline.of(10.0), lambda x: x) == -np.inf
 
 

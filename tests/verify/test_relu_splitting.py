@@ -13,10 +13,12 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting
+from surefoot.verify.branch_and_bound import Bounds
 from surefoot.verify.input_splitting import prove_by_input_splitting
-from surefoot.verify.relu_splitting import Subproblem, prove_by_relu_splitting
+from surefoot.verify.relu_splitting import Neuron, Subproblem, prove_by_relu_splitting
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
@@ -28,7 +30,7 @@ def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
     unsafe = tuple(Unsafe(rows, np.array([y.min() + share * spread])) for share in shares)
     shape = (1, *graph.input_shape)
     box = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
-    return Query(lower, upper, unsafe), box, graph
+    return Query(InputSet(lower, upper), unsafe), box, graph
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -51,14 +53,16 @@ def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPat
     query, box, graph = violated(0, (0.02,))
     made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
 
-    def bound(self: object, parts: list[Subproblem]) -> tuple[list[Subproblem], None]:
+    def bound(self: object, parts: list[Subproblem]) -> Bounds[Subproblem]:
         if len(parts) == 1:
-            return [Subproblem(0, bound=-1.0, options=((1, 0),))], None
-        return [replace(parts[0], bound=-0.5, options=()), replace(parts[1], bound=-0.5, options=((1, 1),))], None
+            return Bounds(torch.tensor([-1.0]), [Subproblem(0, options=((1, 0),))])
+        return Bounds(torch.tensor([-0.5, -0.5]), [parts[0], replace(parts[1], options=((1, 1),))])
 
-    def split(self: object, parts: list[Subproblem]) -> list[Subproblem]:
-        return [Subproblem(0, ((1, 0, 1),)), Subproblem(0, ((1, 0, -1),))] if len(parts) == 1 else []
+    def halves(self: object, parts: list[Subproblem]) -> list[tuple[Neuron, list[Subproblem]]]:
+        return [((1, 0), [Subproblem(0, ((1, 0, sign),)) for sign in (1, -1)]) for part in parts if part.options]
 
-    monkeypatch.setattr(relu_splitting._Search, "_bound", bound)
-    monkeypatch.setattr(relu_splitting._Search, "_split", split)
-    assert not prove_by_relu_splitting(made, query, 5.0, lambda _: None).proven
+    monkeypatch.setattr(relu_splitting._ReluSplitting, "bound", bound)
+    monkeypatch.setattr(relu_splitting._ReluSplitting, "_by_trial", halves)
+    found = prove_by_relu_splitting(made, query, 5.0, lambda _: None)
+    assert not found.proven
+    assert found.parts == 3

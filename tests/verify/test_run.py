@@ -10,6 +10,7 @@ from networks import random_box, random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu, Softmax
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
@@ -26,23 +27,23 @@ def line_network(softmax: bool = False) -> Network:
 def test_a_tie_is_not_robust(softmax: bool) -> None:
     """A softmax keeps ties, and in float32 makes more of them: what ties as deployed is violated."""
     network = line_network(softmax)
-    above = robustness(np.array([1e-3]), np.array([1.0]), 0, 2)
-    touching = robustness(np.array([0.0]), np.array([1.0]), 0, 2)
+    above = robustness(InputSet(np.array([1e-3]), np.array([1.0])), 0, 2)
+    touching = robustness(InputSet(np.array([0.0]), np.array([1.0])), 0, 2)
     found = verify(network, above, 5.0)
     assert isinstance(found, Holds)
     assert found.float32
     found = verify(network, touching, 5.0)
     assert isinstance(found, Violated)
     assert network.run(found.input[None].astype(np.float32))[0].tolist() == found.output.tolist()
-    tied = verify(network, robustness(np.array([2.0**-40]), np.array([1.0]), 0, 2), 5.0)
+    tied = verify(network, robustness(InputSet(np.array([2.0**-40]), np.array([1.0])), 0, 2), 5.0)
     assert isinstance(tied, Violated if softmax else Holds)
 
 
 def test_every_output_unsafe_is_violated_by_any_input() -> None:
     everything = (Unsafe(np.zeros((0, 2)), np.zeros(0)),)
-    found = verify(line_network(), Query(np.array([0.0]), np.array([1.0]), everything), 5.0)
+    found = verify(line_network(), Query(InputSet(np.array([0.0]), np.array([1.0])), everything), 5.0)
     assert isinstance(found, Violated)
-    narrow = Query(np.array([0.1]), np.array([0.1 + 1e-12]), everything)
+    narrow = Query(InputSet(np.array([0.1]), np.array([0.1 + 1e-12])), everything)
     beside = verify(line_network(), narrow, 5.0)
     assert isinstance(beside, Violated)
     assert 0 < beside.distance_to_region < np.spacing(np.float32(0.1))
@@ -52,8 +53,8 @@ def test_every_output_unsafe_is_violated_by_any_input() -> None:
 def test_huge_and_tiny_numbers(scale: float) -> None:
     network = line_network()
     low, high = np.array([0.5 * scale]), np.array([scale])
-    assert isinstance(verify(network, robustness(low, high, 0, 2), 5.0), Holds)
-    assert isinstance(verify(network, robustness(low, high, 1, 2), 5.0), Violated)
+    assert isinstance(verify(network, robustness(InputSet(low, high), 0, 2), 5.0), Holds)
+    assert isinstance(verify(network, robustness(InputSet(low, high), 1, 2), 5.0), Violated)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_what_is_not_a_number_proves_nothing(method: str) -> None:
     builder.add(Linear(torch.tensor([[1.0, -1.0]], dtype=torch.float64)), last)
     touched = (Unsafe(np.array([[1.0]]), np.zeros(1)), Unsafe(np.array([[-1.0]]), np.array([-1e9])))
     for unsafe in (touched, touched[::-1]):
-        found = verify(Network.of(builder.build()), Query(np.array([-1.0]), np.array([2.0]), unsafe), 2.0, method)
+        found = verify(Network.of(builder.build()), Query(InputSet.of([-1], [2]), unsafe), 2.0, method)
         assert not isinstance(found, Holds)
 
 
@@ -87,33 +88,33 @@ def test_outputs_that_are_no_vector() -> None:
     builder = GraphBuilder((1, 2, 2))
     builder.add(Relu(), builder.add(ElementwiseAffine(torch.tensor(-1.0, dtype=torch.float64)), 0))
     network = Network.of(builder.build())
-    query = Query(np.full(4, -2.0), np.full(4, -1.0), (Unsafe(np.eye(4)[:1], np.array([0.5])),))
+    query = Query(InputSet(np.full(4, -2.0), np.full(4, -1.0)), (Unsafe(np.eye(4)[:1], np.array([0.5])),))
     for method in ("auto", "relu-splitting", "star"):
         assert isinstance(verify(network, query, 5.0, method), Holds)  # type: ignore[arg-type]
 
 
 def test_bounds_beyond_float32_cannot_be_replayed() -> None:
-    found = verify(line_network(), robustness(np.array([1e300]), np.array([2e300]), 1, 2), 5.0)
+    found = verify(line_network(), robustness(InputSet(np.array([1e300]), np.array([2e300])), 1, 2), 5.0)
     assert isinstance(found, Unknown)
     assert "no float32 number" in found.why
 
 
 def test_no_time_at_all_is_an_answer_too() -> None:
     graph = random_network(4)
-    query = Query(*random_box(graph, 4), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
+    query = Query(InputSet(*random_box(graph, 4)), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
     assert verify(Network.of(graph), query, 0.0).details["seconds"] < 5
 
 
 def test_questions_of_another_shape() -> None:
     network = line_network()
     with pytest.raises(InputError, match="has 2 inputs; the network takes 1"):
-        verify(network, robustness(np.zeros(2), np.ones(2), 0, 2), 1.0)
+        verify(network, robustness(InputSet(np.zeros(2), np.ones(2)), 0, 2), 1.0)
     with pytest.raises(InputError, match="about 3 outputs; the network gives 2"):
-        verify(network, robustness(np.zeros(1), np.ones(1), 0, 3), 1.0)
+        verify(network, robustness(InputSet(np.zeros(1), np.ones(1)), 0, 3), 1.0)
     with pytest.raises(InputError, match="nothing is unsafe"):
-        Query(np.zeros(1), np.ones(1), ())
+        Query(InputSet(np.zeros(1), np.ones(1)), ())
     with pytest.raises(InputError, match="writes no certificate"):
-        verify(network, robustness(np.zeros(1), np.ones(1), 0, 2), 1.0, "exact", prove=True)
+        verify(network, robustness(InputSet(np.zeros(1), np.ones(1)), 0, 2), 1.0, "exact", prove=True)
 
 
 def test_known_verdicts_of_the_competition(shared_data) -> None:
@@ -139,7 +140,7 @@ def test_what_float64_cannot_tell_from_zero_proves_nothing() -> None:
     builder = GraphBuilder((1,))
     square = builder.add(Mul(), 0, 0)
     builder.add(Linear(torch.tensor([[1e300]], dtype=torch.float64)), square)
-    query = Query(np.array([1e-170]), np.array([2e-170]), (Unsafe(np.array([[-1.0]]), np.array([-1e-40])),))
+    query = Query(InputSet(np.array([1e-170]), np.array([2e-170])), (Unsafe(np.array([[-1.0]]), np.array([-1e-40])),))
     assert isinstance(verify(Network.of(builder.build()), query, 3.0), Unknown)  # it is 1e-40 and more: unsafe, not 0
 
 
@@ -166,14 +167,15 @@ def test_nothing_is_said_of_float32_where_it_may_overflow(kind: str, method: str
             x = builder.add(Add(), builder.add(scaled(9.0), x), x)
         x = builder.add(Relu(), builder.add(scaled(1 / size), builder.add(scaled(1 / size), x)))
         x = builder.add(Linear(torch.ones(1, 2, dtype=torch.float64)), x)
-        query = Query(np.zeros(2), np.ones(2), (Unsafe(np.array([[1.0]]), np.array([-1.0])),))
+        query = Query(InputSet(np.zeros(2), np.ones(2)), (Unsafe(np.array([[1.0]]), np.array([-1.0])),))
         verdict = verify(Network.of(builder.build(x)), query, 20, method)
         if (kind, method) == ("product", "relu-splitting"):
             assert not isinstance(verdict, Holds) or verdict.float32 == (size == 1e5)
         else:
             assert isinstance(verdict, Holds)
             assert verdict.float32 == (size == 1e5)
-        queries = [replace(query, lower=query.upper * at / 8, upper=query.upper * (at + 1) / 8) for at in range(8)]
+        end = query.inputs.upper
+        queries = [replace(query, inputs=InputSet(end * at / 8, end * (at + 1) / 8)) for at in range(8)]
         together, _ = answer_all(Network.of(builder.build(x)), queries, 20, "auto", 0)
         assert isinstance(together, Holds)
         assert together.float32 == (size == 1e5)

@@ -11,6 +11,7 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.network import Network
 from surefoot.verify.several import Answers, _Stack, _stacks, answer_all
@@ -29,7 +30,7 @@ def strips(count: int, bounds: np.ndarray) -> list[Query]:
     """Ask of strips of [0, 1], each with a bound of its own, whether the output is at most that."""
     ends = np.linspace(0, 1, count + 1)
     return [
-        Query(np.array([low]), np.array([high]), (Unsafe(np.ones((1, 1)), np.array([bound])),))
+        Query(InputSet(np.array([low]), np.array([high])), (Unsafe(np.ones((1, 1)), np.array([bound])),))
         for low, high, bound in zip(ends, ends[1:], bounds, strict=False)
     ]
 
@@ -62,7 +63,7 @@ def test_proofs_of_boxes_together_pass_the_check() -> None:
     verdict, proofs = answer_all(Network.of(graph), queries, 60.0, "auto", 0, prove=True)
     assert isinstance(verdict, Holds)
     assert len(proofs) == 20
-    asked = [Question(q.lower, q.upper, [(u.weights, u.bounds) for u in q.unsafe]) for q in queries]
+    asked = [Question(q.inputs.lower, q.inputs.upper, [(u.weights, u.bounds) for u in q.unsafe]) for q in queries]
     margin = check_property(certificate_of_property(graph, proofs), graph, asked)
     assert 0 < margin <= verdict.margin + 1e-9
 
@@ -102,7 +103,7 @@ def test_margins_of_a_stack_are_below_what_samples_show(seed: int) -> None:
     for i in range(int(rng.integers(5, 9))):
         sizes = (1, 2) if rng.random() < 0.5 else (2,)
         unsafe = tuple(Unsafe(rng.normal(size=(r, 3)), rng.normal(size=r)) for r in sizes)
-        queries.append(Query(*random_box(graph, seed + i), unsafe))
+        queries.append(Query(InputSet(*random_box(graph, seed + i)), unsafe))
     stacks = list(_stacks(Network.of(graph), queries))
     assert sorted(i for stack in stacks for i in stack.which) == list(range(len(queries)))
     for stack in stacks:
@@ -114,12 +115,11 @@ def _below_samples(graph: Graph, queries: list[Query], stack: _Stack, prove: boo
     from surefoot.core.rounding import REAL  # noqa: PLC0415
 
     for i, margin in zip(stack.which, stack.margins(Network.of(graph).graph, REAL, prove).tolist(), strict=True):
-        x = samples(queries[i].lower, queries[i].upper, graph, 100, i)
+        x = samples(queries[i].inputs.lower, queries[i].inputs.upper, graph, 100, i)
         assert margin <= queries[i].slack(evaluate(graph, x).flatten(1).numpy()).min() + 1e-9
 
 
 def test_a_question_of_another_network_is_refused() -> None:
+    query = Query(InputSet(np.zeros(1), np.ones(1)), (Unsafe(np.eye(2), np.zeros(2)),))
     with pytest.raises(InputError, match="outputs"):
-        answer_all(
-            Network.of(absolute()), [Query(np.zeros(1), np.ones(1), (Unsafe(np.eye(2), np.zeros(2)),))], 1.0, "auto", 0
-        )
+        answer_all(Network.of(absolute()), [query], 1.0, "auto", 0)

@@ -11,10 +11,11 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.property import check_property
 from surefoot.proof.question import certificate_of_property
 from surefoot.reach.stars import begin, exact
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
-from surefoot.verify.stars import star_of_box
+from surefoot.verify.stars import star_of_inputs
 
 
 def question(graph: Graph, seed: int) -> tuple[Query, np.ndarray]:
@@ -30,7 +31,7 @@ def question(graph: Graph, seed: int) -> tuple[Query, np.ndarray]:
         spread = np.ptp((y @ rows.T).max(1)) + 0.05
         bound = reached - spread * rng.choice([-0.1, 0.0, 0.02, 0.3, 1.0])
         unsafe.append(Unsafe(rows, np.full(len(rows), bound)))
-    return Query(lower, upper, tuple(unsafe)), y
+    return Query(InputSet(lower, upper), tuple(unsafe)), y
 
 
 def judge(seed: int, method: str, products: bool = False) -> str:
@@ -44,8 +45,8 @@ def judge(seed: int, method: str, products: bool = False) -> str:
             assert verdict.margin <= least + 1e-9 * (1 + np.abs(y).max())
         case Violated():
             x = torch.from_numpy(verdict.input)
-            assert bool((x >= torch.from_numpy(query.lower)).all())
-            assert bool((x <= torch.from_numpy(query.upper)).all())
+            assert bool((x >= torch.from_numpy(query.inputs.lower)).all())
+            assert bool((x <= torch.from_numpy(query.inputs.upper)).all())
             seen = evaluate(graph.to(torch.float32), x.float().reshape(1, *graph.input_shape)).double().numpy()
             assert query.broken_by(seen[0])
         case Unknown():
@@ -73,9 +74,9 @@ def test_exact_stars_decide() -> None:
 def test_a_product_has_no_exact_star() -> None:
     seed = next(s for s in range(100) if any(type(n.op).__name__ == "Mul" for n in random_network(s, True).nodes))
     graph = random_network(seed, products=True)
-    query = Query(*random_box(graph, seed), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
+    query = Query(InputSet(*random_box(graph, seed)), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
     with pytest.raises(ValueError, match="product of branches has no exact star"):
-        list(exact(graph, begin(star_of_box(query, graph.input_shape))))
+        list(exact(graph, begin(star_of_inputs(query.inputs, graph.input_shape))))
 
 
 @pytest.mark.parametrize("kind", [random_network, random_polynomial])

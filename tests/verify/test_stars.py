@@ -6,8 +6,9 @@ import torch
 from networks import random_box, random_network, samples
 from surefoot.graph.graph import evaluate
 from surefoot.sets.predicate import Solver
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.stars import Walked, counterexamples, leaves, star_of_box
+from surefoot.verify.stars import Walked, counterexamples, leaves, star_of_inputs
 
 
 def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
@@ -19,9 +20,9 @@ def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
         rows = np.random.default_rng(seed).normal(size=(1, 3))
         y = evaluate(graph, x).numpy()
         unsafe = Unsafe(rows, np.quantile(y @ rows.T, [0.3]))
-        query = Query(lower, upper, (unsafe,))
+        query = Query(InputSet(lower, upper), (unsafe,))
         try:
-            found = list(leaves(graph, star_of_box(query, graph.input_shape), query, 1.0, Walked()))
+            found = list(leaves(graph, star_of_inputs(query.inputs, graph.input_shape), query, 1.0, Walked()))
         except TimeoutError:
             continue
         sets = [counterexamples(leaf, unsafe) for leaf in found if leaf.slack <= 0]

@@ -1,5 +1,6 @@
 """Reading what was typed: numbers, ranges, names, domains, limits of time."""
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,8 @@ from surefoot.core.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from surefoot.compress.stability import Domain, Patience
+    from surefoot.compress.stability import Patience
+    from surefoot.spec.input_set import InputSet
 
 SEARCH = 2.0  # seconds for each unit that is searched exactly,
 SEARCH_SHARE = 0.003  # or so much of the limit, if that is more
@@ -105,17 +107,16 @@ def patience_of(limit: float) -> "Patience":
     return Patience(max(SEARCH, SEARCH_SHARE * limit), Deadline.of(limit))
 
 
-def read_domain(text: str, shape: tuple[int, ...]) -> "Domain":
-    """Read a box of inputs of a shape, and its linear input constraints, if there are any.
+def read_domain(text: str, shape: tuple[int, ...]) -> "InputSet":
+    """Read a set of inputs of a shape: a box, and its linear input constraints, if there are any.
 
     Raises:
-        InputError: neither two numbers, lower first, nor a file with arrays of that many values.
+        InputError: neither two numbers, lower first, nor a file with arrays of that many values; an empty set.
         FileError: a file that cannot be read.
     """
-    import torch
-
-    from surefoot.compress.stability import Domain, LinearConstraints
+    from surefoot.compress.interior import with_interior
     from surefoot.core.files import read_arrays
+    from surefoot.spec.input_set import InputSet, LinearConstraints
 
     arrays: dict[str, np.ndarray] = {}
     if text.endswith(".npz"):
@@ -123,17 +124,16 @@ def read_domain(text: str, shape: tuple[int, ...]) -> "Domain":
         for name, values in arrays.items():
             if values.dtype.kind not in "fiub":
                 raise InputError(f"{text}: `{name}` holds {values.dtype}, no real numbers")
-        ends = [torch.from_numpy(np.asarray(arrays[name], dtype=np.float64)) for name in ("lower", "upper")]
-        if any(end.numel() != torch.Size(shape).numel() for end in ends):
-            raise InputError(f"{text}: {ends[0].numel()} and {ends[1].numel()} values; the network takes {shape}")
-        lower, upper = (end.reshape(shape) for end in ends)
+        lower, upper = (np.asarray(arrays[name], dtype=np.float64).ravel() for name in ("lower", "upper"))
+        if any(end.size != math.prod(shape) for end in (lower, upper)):
+            raise InputError(f"{text}: {lower.size} and {upper.size} values; the network takes {shape}")
     else:
-        low, high = numbers(text, 2, "--domain")
-        lower, upper = (torch.full(shape, value, dtype=torch.float64) for value in (low, high))
-    if not bool(torch.isfinite(lower + upper).all()) or bool((lower > upper).any()):
+        lower, upper = (np.full(math.prod(shape), value) for value in numbers(text, 2, "--domain"))
+    with np.errstate(over="ignore"):
+        bounded = bool(np.isfinite(lower + upper).all())
+    if not bounded or (lower > upper).any():
         raise InputError(f"--domain {text}: finite values are needed, the lower not above the upper")
     if ("rows" in arrays) != ("bounds" in arrays):
         raise InputError(f"{text}: `rows` and `bounds` belong together: rows x <= bounds")
-    return Domain(
-        lower, upper, LinearConstraints.of(arrays["rows"], arrays["bounds"], lower, upper) if "rows" in arrays else None
-    )
+    constraints = LinearConstraints.of(arrays["rows"], arrays["bounds"]) if "rows" in arrays else None
+    return with_interior(InputSet(lower, upper, constraints))

@@ -120,7 +120,7 @@ def _asked(whole: "Graph", queries: "Sequence[Query]") -> "list[Question]":
         raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
     of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
     return [
-        Question(query.lower, query.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])
+        Question(query.inputs.lower, query.inputs.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])
         for query in of_logits
         if query is not None  # no output is what it calls unsafe
     ]

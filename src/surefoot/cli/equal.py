@@ -14,8 +14,8 @@ from surefoot.core.files import whole_file
 from surefoot.core.proven import at_most
 
 if TYPE_CHECKING:
-    from surefoot.compress.stability import Domain as Box
     from surefoot.compress.stability import Patience
+    from surefoot.spec.input_set import InputSet
     from surefoot.spec.query import Verdict
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
@@ -71,11 +71,11 @@ def command(
     elif within is not None:
         _decide(first, second, where, within, patience, out, as_json)
     else:
-        _bound(first, second, where, patience, images, map_file, out, as_json)
+        _bound(first, second, where, shape, patience, images, map_file, out, as_json)
 
 
 def _decide(
-    first: Path, second: Path, where: "Box", within: float, patience: "Patience", out: Path | None, as_json: bool
+    first: Path, second: Path, where: "InputSet", within: float, patience: "Patience", out: Path | None, as_json: bool
 ) -> NoReturn:
     """Say whether the networks differ by so much anywhere in the domain."""
     from surefoot.compress.files import ends_of, read_logits, within_files
@@ -89,8 +89,8 @@ def _decide(
 
 
 def _bound(
-    first: Path, second: Path, where: "Box", patience: "Patience", images: Path | None, map_file: Path | None,
-    out: Path | None, as_json: bool,
+    first: Path, second: Path, where: "InputSet", shape: tuple[int, ...], patience: "Patience", images: Path | None,
+    map_file: Path | None, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say by how much the networks can differ over the domain, and by how much they were seen to."""
     from surefoot.compress.files import ends_of, equal_files, logits_of_file, replayed
@@ -99,7 +99,7 @@ def _bound(
     found = equal_files(first, second, where, patience)
     proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
     other = found.other is not None and replayed(first, second, found.other)[1]
-    x = read_images(images, tuple(where.lower.shape))
+    x = read_images(images, shape)
     logits = None if x is None else logits_of_file(first, x)
     same = None if logits is None else int(found.same_answer(logits).sum())
     repaired = _calibrated(map_file, found.bound, logits) if map_file is not None and proven else {}

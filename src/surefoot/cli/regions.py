@@ -49,17 +49,17 @@ def command(
     from surefoot.compress.survey import Survey
     from surefoot.core.plain import plain
     from surefoot.graph.passes.softmax import flat_output, logits_of
-    from surefoot.spec.opening import open_onnx, see_agreement_over
+    from surefoot.spec.opening import open_onnx, see_agreement_within
 
     opened = open_onnx(network)
     graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
-    lower, upper, constraints = read_domain(domain, graph.input_shape)
-    see_agreement_over(opened.graph, opened.run, lower.numpy(), upper.numpy())
-    if constraints is not None:
+    box = read_domain(domain, graph.input_shape)
+    see_agreement_within(opened.graph, opened.run, box.boxes)
+    if box.constraints is not None:
         raise InputError(f"--domain {domain}: regions are those of a box, without rows")
     x = read_images(images, graph.input_shape)
     _see_enough(0 if x is None else len(x), images, around, page)
-    survey = Survey(graph, lower, upper, patience_of(limit))
+    survey = Survey(graph, box, patience_of(limit))
     survey.signs(x)
     if count:
         survey.count(most)

@@ -17,7 +17,7 @@ from surefoot.core.files import writing
 from surefoot.core.proven import at_least, percent_at_least
 
 if TYPE_CHECKING:
-    from surefoot.spec.perturbations import Region
+    from surefoot.spec.input_set import InputSet
     from surefoot.verify.many import Settings
     from surefoot.verify.network import Network
 
@@ -192,7 +192,7 @@ def _check_options(given: dict[str, Any], kind: Kind | None) -> None:
         raise InputError(f"--delta {given['delta']:g}: a line needs a length above 0, or it is the image alone")
 
 
-def _regions(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network") -> "list[Region]":
+def _regions(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network") -> "list[InputSet]":
     """Return the region around each image."""
     from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels
     from surefoot.verify.many import load_images
@@ -218,7 +218,7 @@ def _regions(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network
 
 
 def _with_bar(
-    settings: "Settings", regions: "list[Region]", labels: list[int], jobs: int, journal: Path | None
+    settings: "Settings", regions: "list[InputSet]", labels: list[int], jobs: int, journal: Path | None
 ) -> list[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -42,8 +42,8 @@ class Journal:
             for value in (getattr(node.op, held.name) for held in fields(node.op)):
                 found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
             found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
-        for end in made.constraints or ():
-            found.update(end.numpy().tobytes())
+        if made.constraints is not None:
+            found.update(made.constraints.rows.tobytes() + made.constraints.bounds.tobytes())
         return found.hexdigest()[:32]
 
     def write(self, key: str, parts: tuple[Subproblem, ...], seconds: float) -> None:

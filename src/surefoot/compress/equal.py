@@ -13,7 +13,8 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
-from surefoot.compress.stability import LinearConstraints, Patience, Stability, inside, stability
+from surefoot.compress.interior import inside, pulled, with_interior
+from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, at_most
@@ -28,6 +29,7 @@ from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds, relax
 from surefoot.reach.ibp import Box, size_of
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.runtime import Runner
@@ -91,15 +93,13 @@ def flat_boxes(found: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
 def equal(
     first: Graph,
     second: Graph,
-    lower: Float[Tensor, "*shape"],
-    upper: Float[Tensor, "*shape"],
+    domain: InputSet,
     seconds: float | Patience = 2.0,
     known: Stability | None = None,
     forms_alone: bool = False,
-    constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Equality:
-    """Bound the difference of two networks' outputs over a box, and look for an input on which they differ.
+    """Bound the difference of two networks' outputs over a domain, and look for an input on which they differ.
 
     By their affine forms, which finds networks equal that are; else, or for networks that have no such forms, by
     bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. `known` is the
@@ -113,9 +113,8 @@ def equal(
             without affine forms.
     """
     first, second = (pools_as_relus(g.to(torch.float64)) for g in (first, second))
-    search = _Search(
-        first, second, lower, upper, Patience.of(seconds), constraints, journal, difference_of(first, second)
-    )
+    domain = with_interior(domain)
+    search = _Search(first, second, domain, Patience.of(seconds), journal, difference_of(first, second))
     until = search.patience.until
     if same_operations(first, second):
         search.bound = np.zeros_like(search.bound)
@@ -128,20 +127,17 @@ def equal(
         if not search.bound.max() <= NEARLY * search.scale:
             until.before(BOUNDS).run(search.by_bounds)
     if not same_operations(first, second):
-        search.bound = search.bound + rounding_of_reading((first, second), lower, upper)
-    return searched(first, second, lower, upper, search.bound, constraints, until)
+        search.bound = search.bound + rounding_of_reading((first, second), domain)
+    return searched(first, second, domain, search.bound, until)
 
 
-def rounding_of_reading(
-    graphs: tuple[Graph, Graph], lower: Float[Tensor, "*shape"], upper: Float[Tensor, "*shape"]
-) -> Float[np.ndarray, " k"]:
+def rounding_of_reading(graphs: tuple[Graph, Graph], domain: InputSet) -> Float[np.ndarray, " k"]:
     """Bound how much of the two files' difference is due to constants that reading rounded, for each output."""
-    region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
     graphs = pools_as_relus(graphs[0].to(torch.float64)), pools_as_relus(graphs[1].to(torch.float64))
     total = np.zeros(math.prod(graphs[0].output_shape))
     for graph in graphs:
         if has_rounded(graph):
-            boxes = relax(graph, region, REAL, multi_neuron=False).boxes
+            boxes = relax(graph, Box.around(domain, graph.input_shape), REAL, multi_neuron=False).boxes
             flat = [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in boxes]
             total = total + reading_error(graph, flat)
     return np.where(total >= 0, total, np.inf)
@@ -153,32 +149,31 @@ class _Search:
 
     first: Graph
     second: Graph
-    lower: Tensor
-    upper: Tensor
+    domain: InputSet
     patience: Patience
-    constraints: LinearConstraints | None
     journal: Journal | None
     gap: Graph
     scale: float = 1.0
+    region: Box = field(init=False)
     bound: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with no bound."""
+        self.region = Box.around(self.domain, self.gap.input_shape)
         self.bound = np.full(math.prod(self.gap.output_shape), np.inf)
 
     def improve(self, bound: np.ndarray) -> None:
         self.bound = np.fmin(self.bound, np.where(bound >= 0, bound, np.inf))  # also where it is not a number
 
     def by_intervals(self) -> None:
-        box = relax(self.gap, Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0)), REAL, multi_neuron=False).boxes[-1]
+        box = relax(self.gap, self.region, REAL, multi_neuron=False).boxes[-1]
         self.improve(torch.maximum(-box.lower, box.upper).flatten().numpy())
 
     def by_layers(self) -> None:
         """Bound how far values of the same node can be apart, layer after layer, where both are of the same shapes."""
         if [node.shape for node in self.first.nodes] != [node.shape for node in self.second.nodes]:
             return
-        region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
-        boxes = [relax(graph, region, REAL, multi_neuron=False).boxes for graph in (self.first, self.second)]
+        boxes = [relax(graph, self.region, REAL, multi_neuron=False).boxes for graph in (self.first, self.second)]
         same = [ChannelMap.same(channels_of(node)) for node in self.second.nodes]
         self.improve(mapped_difference(self.first, self.second, same, *boxes))
 
@@ -188,13 +183,9 @@ class _Search:
 
     def by_forms(self, known: Stability | None) -> None:
         search = [self.patience.before(part) for part in STABLE]
-        one = known or stability(
-            self.first, self.lower, self.upper, search[0], constraints=self.constraints, journal=self.journal
-        )
+        one = known or stability(self.first, self.domain, search[0], journal=self.journal)
         self.scale = 1 + float(one.boxes[-1].magnitude.max())
-        two = stability(
-            self.second, self.lower, self.upper, search[1], constraints=self.constraints, journal=self.journal
-        )
+        two = stability(self.second, self.domain, search[1], journal=self.journal)
         self.improve(
             difference(affine_forms_of(one.graph, flat_boxes(one)), affine_forms_of(two.graph, flat_boxes(two)))
         )
@@ -202,9 +193,8 @@ class _Search:
     def by_bounds(self) -> None:
         """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
-        region = Box(self.lower.unsqueeze(0), self.upper.unsqueeze(0))
-        constraints = None if self.constraints is None else self.constraints.tensors
-        made = relax(self.gap, region, REAL, tighten_by_alpha_crown(ASCENT, until), constraints=constraints)
+        tighten, constraints = tighten_by_alpha_crown(ASCENT, until), self.domain.constraints
+        made = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
         widest, single = max(size_of(node) for node in self.gap.nodes), made.to(torch.float32)
         for some in torch.arange(k).split(max(LARGEST_ROWS // (2 * widest), 1)):  # one output after another, if large
@@ -222,12 +212,10 @@ class _Search:
 def within(
     first: Graph,
     second: Graph,
-    lower: Float[Tensor, "*shape"],
-    upper: Float[Tensor, "*shape"],
+    domain: InputSet,
     most: float,
     seconds: float | Deadline,
     run: Runner | None = None,
-    constraints: LinearConstraints | None = None,
 ) -> Verdict:
     """Prove that no output differs by `most` or more over a domain, or give an input where one does.
 
@@ -245,7 +233,7 @@ def within(
     deadline = Deadline.of(seconds)
     begin = deadline.clock.wall()
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, lower, upper, patience, constraints=constraints)
+    found = equal(first, second, domain, patience)
 
     def took() -> dict[str, float]:
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
@@ -253,16 +241,13 @@ def within(
     if found.largest < most:
         return Holds(most - found.largest, "forms", False, took())
     graphs = first.to(torch.float64), second.to(torch.float64)
-    gap, spare = difference_of(*graphs), rounding_of_reading(graphs, lower, upper)
+    gap, spare = difference_of(*graphs), rounding_of_reading(graphs, domain)
     less = _less(most, spare)
     if less is None:
         return Unknown("the rounding of constants by reading may change as much", most - found.largest, took())
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
-    query = Query(
-        lower.flatten().numpy(), upper.flatten().numpy(), unsafe, constraints and (constraints.rows, constraints.bounds)
-    )
-    answer = verify(Network.of(gap, run), query, deadline, float32=False)
+    answer = verify(Network.of(gap, run), Query(domain, unsafe), deadline, float32=False)
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
     if isinstance(answer, Unknown) and np.isfinite(found.largest):
@@ -275,12 +260,10 @@ def within(
 def within_softmax(
     first: Graph,
     second: Graph,
-    lower: Float[Tensor, "*shape"],
-    upper: Float[Tensor, "*shape"],
+    domain: InputSet,
     most: float,
     seconds: float | Deadline,
     run: Runner,
-    constraints: LinearConstraints | None = None,
 ) -> Verdict:
     """Prove that no probability of two networks differs by `most` or more, or no log-probability, as both end.
 
@@ -303,20 +286,15 @@ def within_softmax(
 
     if k == 1 or (most >= 1 and link_of(first) == "softmax"):  # probabilities differ by less than 1
         return Holds(most if k == 1 else most - 1, "softmax", False, took())
-    low, high, rows = (
-        lower.flatten().numpy(),
-        upper.flatten().numpy(),
-        constraints and (constraints.rows, constraints.bounds),
-    )
     differ = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
-    replay, nothing = Replay(Query(low, high, differ, rows), run), np.full(k, np.inf)
+    replay, nothing = Replay(Query(domain, differ), run), np.full(k, np.inf)
     outputs = [flat_output(graph) for graph in (first, second)]
-    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], lower, upper, nothing, constraints))
+    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], domain, nothing))
     hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
     if hit is None:
         apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
-        found = _apart(logits[0], logits[1], (lower, upper, constraints), apart, deadline)
+        found = _apart(logits[0], logits[1], domain, apart, deadline)
         if not isinstance(found, Violated):
             return replace(found, details=took())
         hit = replay(torch.from_numpy(found.input)[None])
@@ -327,31 +305,21 @@ def within_softmax(
     return Unknown(why, -math.inf, took())
 
 
-def _apart(
-    first: Graph,
-    second: Graph,
-    domain: tuple[Tensor, Tensor, LinearConstraints | None],
-    apart: float,
-    deadline: Deadline,
-) -> Verdict:
+def _apart(first: Graph, second: Graph, domain: InputSet, apart: float, deadline: Deadline) -> Verdict:
     """Prove that the differences of two networks' logits are less than so much apart from each other."""
-    lower, upper, constraints = domain
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, lower, upper, patience, constraints=constraints)
+    found = equal(first, second, domain, patience)
     if 2 * found.largest < apart:
         return Holds(apart - 2 * found.largest, "forms", False)
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
-        return within(first, second, lower, upper, apart / 2, deadline, constraints=constraints)
-    less = _less(apart, 2 * rounding_of_reading((first, second), lower, upper))
+        return within(first, second, domain, apart / 2, deadline)
+    less = _less(apart, 2 * rounding_of_reading((first, second), domain))
     if less is None:
         return Unknown("the rounding of constants by reading may change as much", apart - 2 * found.largest)
     rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
     unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
-    query = Query(
-        lower.flatten().numpy(), upper.flatten().numpy(), unsafe, constraints and (constraints.rows, constraints.bounds)
-    )
-    return verify(Network.of(difference_of(first, second)), query, deadline, float32=False)
+    return verify(Network.of(difference_of(first, second)), Query(domain, unsafe), deadline, float32=False)
 
 
 def _less(most: float, spare: np.ndarray) -> float | None:
@@ -361,21 +329,14 @@ def _less(most: float, spare: np.ndarray) -> float | None:
     return less if less > 0 else None
 
 
-def searched(
-    first: Graph,
-    second: Graph,
-    lower: Float[Tensor, "*shape"],
-    upper: Float[Tensor, "*shape"],
-    bound: np.ndarray,
-    constraints: LinearConstraints | None,
-    until: Deadline = NEVER,
-) -> Equality:
+def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, until: Deadline = NEVER) -> Equality:
     """Give a bound with the largest difference that is met, and with another answer if one is.
 
     Samples first, then steps of the gradient's sign, while there is time.
     """
     fit = MOST_VALUES // sum(size_of(node) for graph in (first, second) for node in graph.nodes)
-    x = inside(lower, upper, SAMPLES, constraints=constraints)
+    domain = with_interior(domain)
+    x = inside(domain, first.input_shape, SAMPLES)
     tried = x[:1]  # that one whatever the time is
 
     def search() -> None:
@@ -388,10 +349,9 @@ def searched(
         top = one.topk(min(2, one.shape[1]), 1).values
         margin = (top[:, 0] - top[:, -1]) / gaps.clamp(min=1e-300)
         for by_margin, goal in enumerate((gaps, -margin)):
-            for met in _climbed(
-                first, second, lower, upper, tried[goal.topk(min(STARTS, len(tried))).indices], by_margin
-            ):
-                tried = torch.cat([tried, met if constraints is None else constraints.pulled(met)])
+            best = tried[goal.topk(min(STARTS, len(tried))).indices]
+            for met in _climbed(first, second, domain, best, by_margin):
+                tried = torch.cat([tried, pulled(domain, met)])
 
     until.before(SEARCHING).run(search)
     one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),
@@ -408,8 +368,9 @@ def _outputs(first: Graph, second: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
     return evaluate(first, x).flatten(1), evaluate(second, x).flatten(1)
 
 
-def _climbed(first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tensor, by_margin: int) -> Iterator[Tensor]:
+def _climbed(first: Graph, second: Graph, domain: InputSet, x: Tensor, by_margin: int) -> Iterator[Tensor]:
     """Climb from each start: up the difference, or towards where the first cannot decide; give all points met."""
+    box = Box.around(domain, first.input_shape)
     for step in range(STEPS):
         x = x.detach().requires_grad_()
         one, two = _outputs(first, second, x)
@@ -421,6 +382,6 @@ def _climbed(first: Graph, second: Graph, lower: Tensor, upper: Tensor, x: Tenso
         if not goal.requires_grad:
             break
         (gradient,) = torch.autograd.grad(goal.sum(), x)
-        size = 0.1 * (upper - lower) * 0.8**step
-        x = (x.detach() + size * gradient.sign()).clamp(lower, upper)
+        size = 0.1 * (box.upper - box.lower) * 0.8**step
+        x = (x.detach() + size * gradient.sign()).clamp(box.lower, box.upper)
         yield x

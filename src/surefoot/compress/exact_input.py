@@ -1,26 +1,33 @@
-"""An input that satisfies linear rows exactly, in rational numbers, near one that nearly does."""
+"""An input of a set exactly, in rational numbers, near one that nearly lies inside."""
 
 import math
 from fractions import Fraction
 
 import numpy as np
 
+from surefoot.compress.interior import with_interior
+from surefoot.spec.input_set import InputSet, LinearConstraints
+
 NEAR = 1e-6  # of a row's size: rows nearer to their bound than this are made equalities, if need be
 BITS = 20  # of inputs that the rows leave free: short numbers keep exact ones short
 
 
-def exact_input(
-    rows: np.ndarray, bounds: np.ndarray, lower: np.ndarray, upper: np.ndarray, near: np.ndarray
-) -> tuple[int, ...] | None:
+def exact_input(inputs: InputSet) -> tuple[int, ...] | None:
     """Return (p_1, ..., p_d, q) with lower <= p / q <= upper and rows p / q <= bounds, exactly, or None if none is met.
 
-    The input nearby itself; else one on the rows that it nearly reaches, by Gaussian elimination in rational numbers,
+    The interior itself; else an input on the rows that it nearly reaches, by Gaussian elimination in rational numbers,
     in which the inputs with the largest coefficients are solved for.
 
-    >>> exact_input(np.array([[3.0], [-3.0]]), np.array([1.0, -1.0]), np.zeros(1), np.ones(1), np.array([0.3333]))
+    >>> exact_input(InputSet.of([0], [1], LinearConstraints.of([[3], [-3]], [1, -1])))
     (1, 3)
+
+    Raises:
+        InputError: no input satisfies the constraints, not even nearly.
     """
-    near = np.clip(near, lower, upper)
+    lower, upper, interior = inputs.lower, inputs.upper, with_interior(inputs).interior
+    near = lower if interior is None else np.clip(interior, lower, upper)
+    constraints = inputs.constraints or LinearConstraints(np.zeros((0, inputs.size)), np.zeros(0))
+    rows, bounds = constraints.rows, constraints.bounds
     short = np.clip(np.round(near * 2.0**BITS) / 2.0**BITS, lower, upper)
     sizes = np.abs(rows) @ np.abs(near) + np.abs(bounds) + 1e-300
     for x in ([Fraction(v) for v in near.tolist()], *(_on(rows, bounds, sizes, start) for start in (short, near))):

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 import torch
+from jaxtyping import Float
 from scipy.special import softmax
 from torch import Tensor
 
@@ -17,8 +18,9 @@ from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
 from surefoot.compress.equal import Equality, equal, rounding_of_reading, searched, within, within_softmax
 from surefoot.compress.finite_field import SamePolynomial, same_polynomial
+from surefoot.compress.interior import inside, with_interior
 from surefoot.compress.rewrites import REWRITES
-from surefoot.compress.stability import Domain, LinearConstraints, Patience, Stability, inside, stability
+from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
@@ -40,7 +42,8 @@ from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
-from surefoot.spec.opening import Opened, open_onnx, see_agreement_over
+from surefoot.spec.input_set import InputSet
+from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
 from surefoot.spec.query import Verdict
 from surefoot.spec.runtime import runner_of_onnx
 
@@ -137,7 +140,7 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
 def compress_file(
     path: Path,
     out: Path,
-    domain: Domain,
+    domain: InputSet,
     seconds: float | Patience = 2.0,
     sample_inputs: Tensor | None = None,
     certificate: Path | None = None,
@@ -155,7 +158,6 @@ def compress_file(
         FileError: a file that cannot be read or written.
         InputError: an operation or a domain that cannot be treated.
     """
-    lower, upper, constraints = domain
     journal = Journal(out.with_name(f"{out.name}.journal"))
     if out.resolve() == path.resolve():
         raise InputError(f"{out} is the network itself: give another file to write to")
@@ -169,24 +171,23 @@ def compress_file(
             "a certificate of compression speaks of ReLUs: a network with products has none. Leave it out; "
             "`surefoot equal` decides whether two polynomials are the same"
         )
-    if constraints is not None and clip:
+    if domain.constraints is not None and clip:
         raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")
     patience = Patience.of(seconds)
     until = patience.until
     mine = until.before(ALONE if certificate is None else WITH_CERTIFICATE)
-    work = _Work(graph, domain, Patience(patience.each, mine), sample_inputs, journal)
+    work = _Work(graph, with_interior(domain), Patience(patience.each, mine), sample_inputs, journal)
     in_time = mine.run(lambda: work.search(tolerance))
     made, small, found = work.best
     if clip and found is _SAME:  # it is written all the same, with weights in float32
-        found = equal(
-            graph, small, lower, upper, Patience(patience.each, until.before(CLIPPED)), constraints=constraints
-        )
+        found = equal(graph, small, work.domain, Patience(patience.each, until.before(CLIPPED)))
     if not in_time:
         kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
         made.log.append(f"time is up: what was not proven by then stays{kept}")
     if made.removed or clip:
-        ends = (lower, upper) if clip else None
-        write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), ends)
+        box = Box.around(domain, whole.input_shape)
+        clipped = (box.lower[0], box.upper[0]) if clip else None
+        write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), clipped)
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
@@ -199,7 +200,7 @@ def compress_file(
             save_certificate(certificate, held)
     if in_time:
         journal.forget()
-    met, confidence = _met(path, out, lower, upper, constraints, until)
+    met, confidence = _met(path, out, work.domain, until)
     active, inactive, open_ = made.stability.counts()
     undecided = made.stability.undecided()
     if not made.stability.signs:  # time may have been up before any was bounded
@@ -225,24 +226,21 @@ def compress_file(
 Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
 
 
-def _domain_words(domain: Domain) -> dict[str, str]:
+def _domain_words(domain: InputSet) -> dict[str, str]:
     """Write a domain as the metadata of a file."""
-    lower, upper, constraints = domain
-    words = {"surefoot.domain.lower": end_words(lower), "surefoot.domain.upper": end_words(upper)}
-    if constraints is None:
+    words = {"surefoot.domain.lower": end_words(domain.lower), "surefoot.domain.upper": end_words(domain.upper)}
+    if domain.constraints is None:
         return words
-    rows = {"surefoot.domain.rows": json.dumps(constraints.rows.tolist())}
-    return words | rows | {"surefoot.domain.bounds": json.dumps(constraints.bounds.tolist())}
+    rows = {"surefoot.domain.rows": json.dumps(domain.constraints.rows.tolist())}
+    return words | rows | {"surefoot.domain.bounds": json.dumps(domain.constraints.bounds.tolist())}
 
 
 def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline) -> Certificate:
     """Make the certificate of a file and its smaller one, and check it."""
-    lower, upper, constraints = work.domain
     whole, path = given
     first, second = checked_graph(whole), checked_graph(open_onnx(out).graph)
     one, two = (
-        stability(g, lower, upper, Patience(work.patience.each, until.before(part)), work.sample_inputs,
-        constraints=constraints,
+        stability(g, work.domain, Patience(work.patience.each, until.before(part)), work.sample_inputs,
                   journal=work.journal).proof()
         for g, part in ((first, 0.4), (second, 0.6))
     )  # fmt: skip
@@ -256,7 +254,7 @@ class _Work:
     """A network that is compressed over a domain, in one way or another; the best that is proven so far."""
 
     graph: Graph
-    domain: Domain
+    domain: InputSet
     patience: Patience
     sample_inputs: Tensor | None
     journal: Journal
@@ -264,13 +262,13 @@ class _Work:
 
     def __post_init__(self) -> None:
         """Begin with the network as it is."""
-        self.best = Compressed(self.graph, Stability(self.graph, [], {})), _as_written(self.graph), _SAME
+        self.best = Compressed(self.graph, Stability(self.graph, self.domain, [], {})), _as_written(self.graph), _SAME
 
     def search(self, tolerance: float) -> bool:
         """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
-        lower, upper, constraints = self.domain
         made, small, found = self.made()
-        scale = 1 + float(evaluate(self.graph, inside(lower, upper, SAMPLES, constraints=constraints)).abs().max())
+        x = inside(self.domain, self.graph.input_shape, SAMPLES)
+        scale = 1 + float(evaluate(self.graph, x).abs().max())
         if not found.largest <= TOLERANCE * scale:
             refused = f"rewrites that combine units would change a logit by up to {at_most(found.largest, 2)}: refused"
             made, small, found = self.made(SAFE)
@@ -297,32 +295,26 @@ class _Work:
         return made, small, self._by_channels(made, small) if made.removed else _SAME
 
     def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
-        lower, upper, constraints = self.domain
         patience = self.patience.before(REWRITING)
-        return compress(layers, lower, upper, patience, self.sample_inputs, rewrites, almost, constraints, self.journal)
+        return compress(layers, self.domain, patience, self.sample_inputs, rewrites, almost, self.journal)
 
     def _by_forms(self, small: Graph) -> Equality:
         one, two = pools_as_relus(self.graph), pools_as_relus(small)
-        lower, upper, constraints = self.domain
-        return equal(
-            one, two, lower, upper, self.patience, forms_alone=True, constraints=constraints, journal=self.journal
-        )
+        return equal(one, two, self.domain, self.patience, forms_alone=True, journal=self.journal)
 
     def _by_channels(self, made: Compressed, small: Graph) -> Equality:
         """Add what each removal of channels can change, and the rounding of weights."""
-        lower, upper, constraints = self.domain
-        region = Box(lower.unsqueeze(0), upper.unsqueeze(0))
+        region, constraints = Box.around(self.domain, self.graph.input_shape), self.domain.constraints
 
         def boxes(graph: Graph) -> list[Box]:
-            rows = None if constraints is None else constraints.tensors
-            return relax(graph, region, REAL, tighten_by_crown, multi_neuron=False, constraints=rows).boxes
+            return relax(graph, region, REAL, tighten_by_crown, multi_neuron=False, constraints=constraints).boxes
 
         same = [ChannelMap.same(channels_of(node)) for node in small.nodes]
         bound = mapped_difference(made.graph, small, same, boxes(made.graph), boxes(small))
         for before, step in made.steps:
             bound = bound + mapped_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
-        bound = bound + rounding_of_reading((self.graph, small), lower, upper)
-        return searched(self.graph, small, lower, upper, bound, constraints, self.patience.until)
+        bound = bound + rounding_of_reading((self.graph, small), self.domain)
+        return searched(self.graph, small, self.domain, bound, self.patience.until)
 
 
 def _approximate(work: _Work, tolerance: float) -> None:
@@ -340,7 +332,7 @@ def _approximate(work: _Work, tolerance: float) -> None:
             high = count - 1
 
 
-def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Patience = 2.0) -> Equality:
+def equal_files(first: Path, second: Path, domain: InputSet, seconds: float | Patience = 2.0) -> Equality:
     """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
 
     Raises:
@@ -351,10 +343,10 @@ def equal_files(first: Path, second: Path, domain: Domain, seconds: float | Pati
     one, two = open_onnx(first), open_onnx(second)
     _seen_over(domain, one, two)
     graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
-    return equal(*graphs, domain.lower, domain.upper, seconds, constraints=domain.constraints)
+    return equal(*graphs, domain, seconds)
 
 
-def within_files(first: Path, second: Path, domain: Domain, most: float, seconds: float | Deadline) -> Verdict:
+def within_files(first: Path, second: Path, domain: InputSet, most: float, seconds: float | Deadline) -> Verdict:
     """Prove that no output of two ONNX files differs by `most` or more over a domain, or give an input where one does.
 
     Raises:
@@ -370,8 +362,8 @@ def within_files(first: Path, second: Path, domain: Domain, most: float, seconds
 
     if link == "identity":
         graphs = flat_output(one.graph), flat_output(two.graph)
-        return within(*graphs, domain.lower, domain.upper, most, seconds, run, domain.constraints)
-    return within_softmax(one.graph, two.graph, domain.lower, domain.upper, most, seconds, run, domain.constraints)
+        return within(*graphs, domain, most, seconds, run)
+    return within_softmax(one.graph, two.graph, domain, most, seconds, run)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
@@ -388,9 +380,9 @@ def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
     return same_polynomial(one, two)
 
 
-def _seen_over(domain: Domain, *networks: Opened) -> None:
+def _seen_over(domain: InputSet, *networks: Opened) -> None:
     for opened in networks:
-        see_agreement_over(opened.graph, opened.run, domain.lower.numpy(), domain.upper.numpy())
+        see_agreement_within(opened.graph, opened.run, [domain.ends(opened.graph.input_shape)])
 
 
 def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
@@ -405,9 +397,9 @@ def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
     return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
 
 
-def end_words(end: Tensor) -> str:
+def end_words(end: Float[np.ndarray, " d"]) -> str:
     """Write one end of a domain in JSON: a number where all inputs have the same, else all of them."""
-    values = end.flatten().tolist()
+    values = end.tolist()
     return json.dumps(values[0] if len(set(values)) == 1 else values)
 
 
@@ -438,16 +430,10 @@ def _units(graph: Graph, *kinds: type) -> int:
     return sum(int(np.prod(node.shape)) for node in graph.nodes if isinstance(node.op, kinds or (Relu, Mul)))
 
 
-def _met(
-    first: Path,
-    second: Path,
-    lower: Tensor,
-    upper: Tensor,
-    constraints: LinearConstraints | None,
-    until: Deadline = NEVER,
-) -> tuple[float, float]:
+def _met(first: Path, second: Path, domain: InputSet, until: Deadline = NEVER) -> tuple[float, float]:
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
-    x = inside(lower, upper, SAMPLES, 1, constraints).float().clamp(lower.float(), upper.float()).flatten(1).numpy()
+    lower, upper = domain.lower.astype(np.float32), domain.upper.astype(np.float32)
+    x = inside(domain, (domain.size,), SAMPLES, 1).float().numpy().clip(lower, upper)
     runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
     given = np.split(x, range(RUNS, len(x), RUNS))
     met = []

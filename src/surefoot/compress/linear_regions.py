@@ -20,6 +20,7 @@ from surefoot.graph.ops import Add, Affine, Concat, Input, Linear, MaxPool2d, Mu
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.sets.predicate import Predicate, Solver
+from surefoot.spec.input_set import InputSet
 
 SOLVED = 1e-7  # the tolerance of linear programs: polytopes of a smaller radius are taken for borders of others
 ROUNDED = 1e-9  # of its size: what a polygon's corners may pass a line by
@@ -194,26 +195,27 @@ def linear_region_at(graph: Graph, x: Tensor) -> LinearRegion:
     return next(_walk(graph, Point(x.double().flatten().numpy())))
 
 
-def linear_regions(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> list[LinearRegion]:
+def linear_regions(graph: Graph, domain: InputSet, most: int = 10_000) -> list[LinearRegion]:
     """Return every activation region of a box that is wider than 1e-7, the solver's tolerance. For small networks.
 
     Raises:
-        InputError: more regions than `most`, a domain that is no box of the input's shape, a network with products.
+        InputError: more regions than `most`, a domain that is no box or of other inputs, a network with products.
 
     Reference: Serra et al. 2018 count them by one mixed-integer program each; this walk by linear programs.
     """
-    return list(each_linear_region(graph, lower, upper, most))
+    return list(each_linear_region(graph, domain, most))
 
 
-def each_linear_region(graph: Graph, lower: Tensor, upper: Tensor, most: int = 10_000) -> Iterator[LinearRegion]:
+def each_linear_region(graph: Graph, domain: InputSet, most: int = 10_000) -> Iterator[LinearRegion]:
     """Give the pieces of `linear_regions` as they are met.
 
     Raises:
         InputError: as `linear_regions`.
     """
-    if lower.shape != graph.input_shape or upper.shape != graph.input_shape or bool((lower > upper).any()):
-        raise InputError(f"a box of inputs {graph.input_shape} is needed, lower <= upper")
-    return _all(graph, Polytope.box(lower.double().flatten().numpy(), upper.double().flatten().numpy()), most)
+    if domain.constraints is not None:
+        raise InputError("regions are those of a box, without linear constraints")
+    lower, upper = domain.ends(graph.input_shape)
+    return _all(graph, Polytope.box(lower.ravel(), upper.ravel()), most)
 
 
 def plane_linear_regions(

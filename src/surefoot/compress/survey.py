@@ -18,6 +18,8 @@ from surefoot.core.files import whole_file
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
+from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 
 T = TypeVar("T")
 SAMPLES = 20_000
@@ -29,8 +31,7 @@ class Survey:
     """What was found of the pieces of a network within a limit of time, and what was not."""
 
     graph: Graph
-    lower: Tensor
-    upper: Tensor
+    domain: InputSet
     patience: Patience
     found: dict[str, Any] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
@@ -45,13 +46,13 @@ class Survey:
     def signs(self, x: Tensor | None) -> None:
         """Count the units that are active, inactive or neither over the domain, and bound the number of regions."""
         patience = self.patience.before(STABLE)
-        signs = self.in_time("signs", lambda: stability(self.graph, self.lower, self.upper, patience, x))
+        signs = self.in_time("signs", lambda: stability(self.graph, self.domain, patience, x))
         if signs is None:
             return
         self.found["active"], self.found["inactive"], self.found["neither"] = signs.counts()
         layers = layer_counts(signs)
         if layers is not None:
-            free = int((self.upper > self.lower).sum())
+            free = int((self.domain.upper > self.domain.lower).sum())
             self.found["at_most"] = str(most_regions(free, *layers))  # may pass what JSON's readers hold
 
     def count(self, most: int) -> None:
@@ -60,7 +61,7 @@ class Survey:
 
         def walk() -> bool:
             nonlocal number
-            for _ in each_linear_region(self.graph, self.lower, self.upper, most):
+            for _ in each_linear_region(self.graph, self.domain, most):
                 number += 1
             return True
 
@@ -93,13 +94,13 @@ class Survey:
 
     def in_two_layers(self, path: Path, sharpness: float, most: int) -> None:
         """Write all pieces as a network of two layers, and measure where it is exact."""
-        lower, upper = self.lower, self.upper
-        made = self.in_time(str(path), lambda: two_layers(self.graph, lower, upper, sharpness, most))
+        made = self.in_time(str(path), lambda: two_layers(self.graph, self.domain, sharpness, most))
         if made is None:
             return
         write_onnx(made, path)
-        anywhere = torch.rand(SAMPLES, *lower.shape, generator=torch.Generator().manual_seed(0)).double()
-        anywhere = lower + anywhere * (upper - lower)
+        box = Box.around(self.domain, self.graph.input_shape)
+        anywhere = torch.rand(SAMPLES, *box.lower.shape[1:], generator=torch.Generator().manual_seed(0)).double()
+        anywhere = box.lower + anywhere * (box.upper - box.lower)
         written = evaluate(made.to(torch.float32), anywhere.float()).double()  # as the file computes
         share = share_exact(evaluate(self.graph, anywhere).numpy(), written.numpy())
         hidden = [node.shape[0] for node in made.nodes if isinstance(node.op, Relu)]

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from surefoot.compress.channels import Pruned, prune_channels
 from surefoot.compress.checkpoint import Journal
+from surefoot.compress.interior import with_interior
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.segment import Segment
-from surefoot.compress.stability import LinearConstraints, Patience, Stability, stability
+from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 
 
 @dataclass(eq=False)
@@ -31,36 +33,34 @@ class Compressed:
 
 def compress(
     graph: Graph,
-    lower: Tensor,
-    upper: Tensor,
+    domain: InputSet,
     seconds: float | Patience = 2.0,
     sample_inputs: Tensor | None = None,
     rewrites: Sequence[str] = tuple(REWRITES),
     almost: float = 0.0,
-    constraints: LinearConstraints | None = None,
     journal: Journal | None = None,
 ) -> Compressed:
-    """Make a network that gives the same output for every input of the box [lower, upper], with fewer units or layers.
+    """Make a network that gives the same output for every input of a domain, with fewer units or layers.
 
-    Outside of the box, or of what `constraints` leave of it, nothing is promised. `rewrites` names those of `REWRITES`
-    to apply to dense layers, which are folded without an unstable neuron only where `bottleneck` is among them;
-    channels that nothing needs go in any case. Units that pass 0 by less than `almost` are taken for stable: the output
-    changes then, by an amount that `equal` bounds.
+    Outside of the domain nothing is promised. `rewrites` names those of `REWRITES` to apply to dense layers, which are
+    folded without an unstable neuron only where `bottleneck` is among them; channels that nothing needs go in any case.
+    Units that pass 0 by less than `almost` are taken for stable: the output changes then, by an amount that `equal`
+    bounds.
 
     Property: exact in real arithmetic where `almost` is 0, but for rounding of new weights to float64, which
     `forms.difference` bounds.
 
     Raises:
-        InputError: a domain that is not a bounded box of the input's shape.
+        InputError: a domain that is empty, or of other inputs than the graph's.
 
     Reference: Kumar, Serra, Ramalingam 2019.
     """
-    graph = graph.to(torch.float64)
+    graph, domain = graph.to(torch.float64), with_interior(domain)
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
-    first = found = stability(graph, lower, upper, seconds, sample_inputs, constraints=constraints, journal=journal)
+    first = found = stability(graph, domain, seconds, sample_inputs, journal=journal)
     result = Compressed(graph, first)
     while _pass(result, found, rewrites, almost) or _leaner(result, found, almost):  # ends: each removes a unit
-        found = stability(result.graph, lower, upper, seconds, sample_inputs, constraints=constraints, journal=journal)
+        found = stability(result.graph, domain, seconds, sample_inputs, journal=journal)
     result.log += _staying(found)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result

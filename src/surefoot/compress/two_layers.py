@@ -2,17 +2,17 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from surefoot.compress.linear_regions import LinearRegion, linear_regions
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Linear, Relu, Reshape
+from surefoot.spec.input_set import InputSet
 
 SAME = 12  # digits to which two violations are the same unit
 
 
-def two_layers(graph: Graph, lower: Tensor, upper: Tensor, sharpness: float = 1e3, most: int = 1000) -> Graph:
+def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int = 1000) -> Graph:
     """Return a network of two hidden layers that equals a small one on most of a box.
 
     First layer: every input, and by how much each border of a region is violated, v = relu(-s g(x)), those of several
@@ -30,9 +30,8 @@ def two_layers(graph: Graph, lower: Tensor, upper: Tensor, sharpness: float = 1e
     """
     if not 0 < sharpness < np.inf:
         raise InputError(f"the sharpness must be positive and finite; got {sharpness}")
-    found = linear_regions(graph, lower, upper, most)
-    d, k = int(np.prod(graph.input_shape)), len(found[0].offset)
-    low = lower.double().flatten().numpy()
+    found = linear_regions(graph, domain, most)
+    d, k, low = domain.size, len(found[0].offset), domain.lower
     units: dict[bytes, int] = {}
     violated: list[np.ndarray] = []
     owned = [[_place(units, violated, row) for row in _borders(piece)] for piece in found]

@@ -11,7 +11,6 @@ import torch
 
 from surefoot.compress.files import Report as Compression
 from surefoot.compress.files import compress_file, read_logits
-from surefoot.compress.stability import Domain
 from surefoot.core.errors import InputError
 from surefoot.core.inputs import Inputs
 from surefoot.core.onnx_file import load_model
@@ -25,6 +24,7 @@ from surefoot.evaluate.subject import Rows
 from surefoot.metrics.intervals import LEVEL, clopper_pearson
 from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
 from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.many import open_network
 
@@ -145,9 +145,9 @@ def assess(
     smaller = None
     try:
         shape = read_logits(network).input_shape  # which may be flat where the inputs are pictures
-        low, high = (torch.full(shape, end, dtype=torch.float64) for end in request.valid)
+        low, high = (np.full(shape, end) for end in request.valid)
         seen = torch.from_numpy(test.x[:500].astype(np.float64)).reshape(-1, *shape)
-        smaller = compress_file(network, folder / "small.onnx", Domain(low, high), request.seconds, seen)
+        smaller = compress_file(network, folder / "small.onnx", InputSet.of(low, high), request.seconds, seen)
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)

@@ -9,13 +9,14 @@ import numpy as np
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.reach.stars import Star
 from surefoot.recalibrate import Calibrator
-from surefoot.spec.perturbations import Region, linf_ball
-from surefoot.spec.query import Query, robustness
+from surefoot.spec.input_set import InputSet
+from surefoot.spec.perturbations import linf_ball
+from surefoot.spec.query import Query, other_classes
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import plain
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
-from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_box
+from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
 DIRECTIONS = 32
@@ -102,10 +103,10 @@ def pictures_of(
 
 
 def show(
-    network: Network, number: int, image: np.ndarray, label: int, region: Region, certified: Certified, seconds: float
+    network: Network, number: int, image: np.ndarray, label: int, region: InputSet, certified: Certified, seconds: float
 ) -> Shown:
     """Collect the pictures of one image: its verdict, a counterexample, and where two outputs can be."""
-    there, query = region_to_query(network, region, robustness(np.zeros(1), np.zeros(1), label, network.outputs).unsafe)
+    there, query = region_to_query(network, region, other_classes(label, network.outputs))
     answer = plain(verify(there, query, seconds))
     shape = network.graph.input_shape
     other = None
@@ -113,7 +114,7 @@ def show(
         other = np.asarray(answer["input"]).reshape(shape)
     likely = certified.upper if other is None else np.asarray(answer["output"])
     rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
-    star = star_of_box(query, shape)
+    star = star_of_inputs(query.inputs, shape)
     reached = over_approximate(there.pooled, star, query, use_lps=False).star
     corners = polygon(reached, label, rival)
     sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
@@ -125,9 +126,11 @@ def _sets(
 ) -> tuple[np.ndarray, ...]:
     """Walk exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
     label, rival = rivals
-    some = NEAR * (query.upper - query.lower)
-    query = replace(query, lower=np.maximum(query.lower, near - some), upper=np.minimum(query.upper, near + some))
-    star = star_of_box(query, network.pooled.input_shape)
+    low, high = query.inputs.lower, query.inputs.upper
+    some = NEAR * (high - low)
+    around = replace(query.inputs, lower=np.maximum(low, near - some), upper=np.minimum(high, near + some))
+    query = replace(query, inputs=around)
+    star = star_of_inputs(query.inputs, network.pooled.input_shape)
     unsafe = query.unsafe[rival - (rival > label)]
     found: list[np.ndarray] = []
     try:

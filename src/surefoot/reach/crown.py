@@ -25,6 +25,7 @@ from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mu
 from surefoot.reach.ibp import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.input_constraints import multipliers_of_constraints
 from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
+from surefoot.spec.input_set import LinearConstraints
 
 LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
 NEGLIGIBLE = 1e-4  # of the widest: not worth tightening
@@ -43,9 +44,7 @@ class Relaxation:
     errors: list[Float[Tensor, " b *shape"] | None]
     sizes: list[Float[Tensor, " b *shape"] | None]  # |W| |x| + |b|, what our own rounding is relative to
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
-    constraints: tuple[Float[Tensor, "r d"], Float[Tensor, " r"]] | None = (
-        None  # inputs are those with rows x <= bounds
-    )
+    constraints: LinearConstraints | None = None  # of the inputs that count
 
     @property
     def unit(self) -> float:
@@ -60,11 +59,8 @@ class Relaxation:
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
         multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
-        constraints = (
-            None if self.constraints is None else (self.constraints[0].to(dtype), self.constraints[1].to(dtype))
-        )
         errors, sizes = ([moved(x) for x in some] for some in (self.errors, self.sizes))
-        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, constraints)
+        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
         """Return it over parts of its regions."""
@@ -120,17 +116,14 @@ def relax(
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
     multi_neuron: bool = True,
-    constraints: tuple[Float[Tensor, "r d"], Float[Tensor, " r"]] | None = None,
+    constraints: LinearConstraints | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
-    `constraints` (rows, bounds) leave of the region the inputs with rows x <= bounds: what `tighten` finds knows of
-    them. `tighten` is asked for better bounds of what enters a ReLU or a product; `known` are bounds proven before.
+    `tighten` is asked for better bounds of what enters a ReLU or a product, and what it finds knows of linear
+    `constraints` of the region's inputs; `known` are bounds proven before.
     `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
     """
-    if constraints is not None:
-        kept = constraints[1] < math.inf  # the others cut nothing
-        constraints = constraints[0].double()[kept], constraints[1].double()[kept]
     made = Relaxation(graph, [region], [None], [None], constraints=constraints)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = (
@@ -311,7 +304,7 @@ class _Pass:
         if a is not None:
             box = self.relaxation.boxes[0]
             if self.relaxation.constraints is not None:
-                a = self.cut(a, box, *self.relaxation.constraints)
+                a = self.constrained(a, box, self.relaxation.constraints)
             self.collect(self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper))
             self.pay(a, gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit) * box.magnitude)
             if self.trace is not None:
@@ -320,8 +313,9 @@ class _Pass:
             return self.total
         return self.total - UPWARD * self.error - step_error(4, self.total.abs() + self.error, self.unit) - LOST
 
-    def cut(self, a: Tensor, box: Box, rows: Tensor, bounds: Tensor) -> Tensor:
+    def constrained(self, a: Tensor, box: Box, constraints: LinearConstraints) -> Tensor:
         """Add y (rows x - bounds), which is at most 0 on every input that counts, for the best y >= 0."""
+        rows, bounds = (torch.tensor(end, dtype=a.dtype) for end in (constraints.rows, constraints.bounds))
         low, high = box.lower.flatten(1), box.upper.flatten(1)
         y = multipliers_of_constraints(a.detach().flatten(2), low, high, rows, bounds)
         added = y @ rows

@@ -14,6 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude, step_error
 from surefoot.graph.graph import Node, apply
 from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.spec.input_set import InputSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,16 @@ class Box:
 
     lower: Float[Tensor, " b *shape"]
     upper: Float[Tensor, " b *shape"]
+
+    @staticmethod
+    def around(inputs: InputSet, shape: tuple[int, ...]) -> "Box":
+        """Return the box of a set of inputs, (1, *shape), with what its linear constraints leave out.
+
+        Raises:
+            InputError: inputs of another size.
+        """
+        lower, upper = (torch.tensor(end).unsqueeze(0) for end in inputs.ends(shape))
+        return Box(lower, upper)
 
     @cached_property
     def magnitude(self) -> Float[Tensor, " b *shape"]:

@@ -1,4 +1,7 @@
-"""Rows that cut a box: inputs that count have rows x <= bounds, so y (rows x - bounds) may be added for any y >= 0."""
+"""Linear input constraints in a bound of CROWN.
+
+Inputs that count have rows x <= bounds, so y (rows x - bounds) may be added to a lower bound for any y >= 0.
+"""
 
 import torch
 from jaxtyping import Float

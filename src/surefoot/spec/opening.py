@@ -82,11 +82,6 @@ def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> N
         raise InputError(f"{path}: ONNX Runtime takes other weights from the files beside it than surefoot does")
 
 
-def see_agreement_over(graph: Graph, run: Runner, lower: np.ndarray, upper: np.ndarray) -> None:
-    """See that a graph and a runtime agree in a box (flat), as `see_agreement_within`."""
-    see_agreement_within(graph, run, [(lower, upper)])
-
-
 def see_agreement_within(graph: Graph, run: Runner, boxes: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     """See that a graph and a runtime agree in boxes (lower, upper), flat: at ends, middles and random points.
 

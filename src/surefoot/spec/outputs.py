@@ -109,7 +109,7 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
         raise InputError(no_certificate_of_thresholds(link))
     if not found.sets:
         return None
-    return Query(query.lower, query.upper, tuple(asked.rows for asked in found.sets), query.constraints)
+    return Query(query.inputs, tuple(asked.rows for asked in found.sets))
 
 
 def widened_for_float32(found: OfLogits, classes: int) -> tuple[Unsafe, ...] | None:

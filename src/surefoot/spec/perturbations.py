@@ -1,34 +1,12 @@
-"""Regions around an image: what an attacker may do to it."""
+"""Sets of inputs around an image: what an attacker may do to it."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """A box of inputs, or of coordinates a in centre + a · directions: lines, planes, any zonotope of perturbations.
-
-    `rows` a <= `bounds` may cut it further, to any polytope: star methods use them, the others may leave them out.
-    """
-
-    lower: Float[np.ndarray, " m"]
-    upper: Float[np.ndarray, " m"]
-    centre: Float[np.ndarray, " d"] | None = None
-    directions: Float[np.ndarray, "m d"] | None = None
-    rows: Float[np.ndarray, "p m"] | None = None
-    bounds: Float[np.ndarray, " p"] | None = None
-
-    @property
-    def boxes(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Boxes of inputs within: the region, or where it has directions its middle and two corners, as points."""
-        if self.directions is None or self.centre is None:
-            return [(self.lower, self.upper)]
-        places = [0.5 * self.lower + 0.5 * self.upper, self.lower, self.upper]
-        return [(x, x) for x in (self.centre.ravel() + place @ self.directions for place in places)]
+from surefoot.spec.input_set import InputSet, LinearConstraints, Origin
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
@@ -38,7 +16,7 @@ def _flat(image: np.ndarray) -> np.ndarray:
     return flat
 
 
-def linf_ball(image: Float[np.ndarray, "..."], radius: float, low: float, high: float) -> Region:
+def linf_ball(image: Float[np.ndarray, "..."], radius: float, low: float, high: float) -> InputSet:
     """Every pixel by up to `radius`, clipped to the valid range [low, high].
 
     Raises:
@@ -51,10 +29,10 @@ def linf_ball(image: Float[np.ndarray, "..."], radius: float, low: float, high: 
         raise InputError(
             f"the image has values from {x.min():g} to {x.max():g}; the valid range is {low:g} to {high:g}"
         )
-    return Region(np.maximum(x - radius, low), np.minimum(x + radius, high))
+    return InputSet(np.maximum(x - radius, low), np.minimum(x + radius, high))
 
 
-def brightening(image: Float[np.ndarray, "..."], threshold: float, delta: float) -> Region:
+def brightening(image: Float[np.ndarray, "..."], threshold: float, delta: float) -> InputSet:
     """Pixels of at least `threshold` anywhere from 0 to delta times themselves; the others fixed (Tran et al. 2020).
 
     Raises:
@@ -65,10 +43,10 @@ def brightening(image: Float[np.ndarray, "..."], threshold: float, delta: float)
         raise InputError(f"delta must be at least 0, given {delta}")
     bright = x >= threshold
     ends = np.sort(np.stack([np.zeros_like(x), delta * x]), axis=0)
-    return Region(np.where(bright, ends[0], x), np.where(bright, ends[1], x))
+    return InputSet(np.where(bright, ends[0], x), np.where(bright, ends[1], x))
 
 
-def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> Region:
+def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> InputSet:
     """Some values, by their places in the flat image, anywhere in [low, high]; the others fixed.
 
     Raises:
@@ -80,10 +58,10 @@ def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> Reg
         raise InputError(f"places from 0 to {len(x) - 1} are needed, given {which.tolist()[:5]}")
     lower, upper = x.copy(), x.copy()
     lower[which], upper[which] = low, high
-    return Region(lower, upper)
+    return InputSet(lower, upper)
 
 
-def patch(image: Float[np.ndarray, "..."], top: int, left: int, size: int, low: float, high: float) -> Region:
+def patch(image: Float[np.ndarray, "..."], top: int, left: int, size: int, low: float, high: float) -> InputSet:
     """A square of an image (c, h, w), in all channels, anywhere in [low, high]; the rest fixed.
 
     Raises:
@@ -99,7 +77,7 @@ def patch(image: Float[np.ndarray, "..."], top: int, left: int, size: int, low: 
     return pixels(image, places, low, high)
 
 
-def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -> Region:
+def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -> InputSet:
     """Image + a (attacked - image), start <= a <= start + length: part of the way an attack went.
 
     Raises:
@@ -110,10 +88,10 @@ def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -
         raise InputError(f"images of {x.shape[0]} and {y.shape[0]} values lie on no line")
     if not length >= 0:
         raise InputError(f"a length of at least 0 is needed, given {length}")
-    return Region(np.array([start]), np.array([start + length]), x, (y - x)[None])
+    return InputSet(np.array([float(start)]), np.array([float(start + length)]), origin=Origin(x, (y - x)[None]))
 
 
-def zonotope(image: np.ndarray, directions: np.ndarray) -> Region:
+def zonotope(image: np.ndarray, directions: np.ndarray) -> InputSet:
     """Image + sum a_i directions[i], each a_i in [-1, 1]: brightness and contrast, blurs, several attacks at once.
 
     Raises:
@@ -124,17 +102,14 @@ def zonotope(image: np.ndarray, directions: np.ndarray) -> Region:
     d = d.reshape(len(d), -1)
     if d.shape[1] != len(x) or not len(d):
         raise InputError(f"directions of {d.shape[1]} values do not fit an image of {len(x)}")
-    return Region(-np.ones(len(d)), np.ones(len(d)), x, d)
+    return InputSet(-np.ones(len(d)), np.ones(len(d)), origin=Origin(x, d))
 
 
-def polytope(image: np.ndarray, directions: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> Region:
-    """A zonotope cut by rows a <= bounds.
+def polytope(image: np.ndarray, directions: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> InputSet:
+    """The part of a zonotope where rows a <= bounds.
 
     Raises:
-        InputError: rows that do not fit the directions, or that leave nothing.
+        InputError: rows that do not fit the directions.
     """
-    whole = zonotope(image, directions)
-    rows, bounds = np.atleast_2d(np.asarray(rows, dtype=np.float64)), np.asarray(bounds, dtype=np.float64).ravel()
-    if rows.shape != (len(bounds), len(whole.lower)):
-        raise InputError(f"rows {rows.shape} and bounds {bounds.shape} do not fit {len(whole.lower)} directions")
-    return Region(whole.lower, whole.upper, whole.centre, whole.directions, rows, bounds)
+    constraints = LinearConstraints.of(rows, bounds)
+    return replace(zonotope(image, directions), constraints=constraints)

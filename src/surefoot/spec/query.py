@@ -8,11 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import step_error
 from surefoot.proof.certificate import Proof
-from surefoot.spec.exact import Row, above, root_below
-
-Exact: TypeAlias = dict[int, tuple[Fraction, Fraction]]
+from surefoot.spec.exact import Row, above
+from surefoot.spec.input_set import InputSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,59 +72,21 @@ class Unsafe:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """Is there an input in the box [lower, upper] (flat) whose output lies in one of the unsafe polytopes?
-
-    `constraints` (rows, bounds), if there are any, narrow the box to rows x <= bounds. `exact` are the bounds of those
-    inputs for which no float64 holds them: the box is rounded outward there.
+    """Is there an input in a set whose output lies in one of the unsafe polytopes?
 
     Raises:
-        InputError: bounds that are not finite, of different lengths, or a lower above an upper; no unsafe set.
+        InputError: no unsafe set, or coordinates that stand for inputs: see `verify.network.region_to_query`.
     """
 
-    lower: Float[np.ndarray, " d"]
-    upper: Float[np.ndarray, " d"]
+    inputs: InputSet
     unsafe: tuple[Unsafe, ...]
-    constraints: tuple[Float[np.ndarray, "r d"], Float[np.ndarray, " r"]] | None = None
-    exact: Exact = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no question."""
-        if self.lower.shape != self.upper.shape or self.lower.ndim != 1 or not self.lower.size:
-            raise InputError(f"bounds of shapes {self.lower.shape} and {self.upper.shape} are not those of one input")
-        for bounds, which in ((self.lower, "lower"), (self.upper, "upper")):
-            if not np.isfinite(bounds).all():
-                at = int(np.argmin(np.isfinite(bounds)))
-                raise InputError(f"the {which} bound of input {at} is {bounds[at]}; finite bounds are needed")
-        if np.any(self.lower > self.upper):
-            at = int(np.argmax(self.lower > self.upper))
-            raise InputError(f"the region is empty: input {at} from {self.lower[at]:g} to {self.upper[at]:g}")
-        if self.constraints is not None and self.constraints[0].shape != (len(self.constraints[1]), len(self.lower)):
-            raise InputError(f"cuts of shape {self.constraints[0].shape} do not fit {len(self.lower)} inputs")
+        if self.inputs.origin is not None:
+            raise InputError("a question is about inputs; `region_to_query` asks it about coordinates of inputs")
         if not self.unsafe:
             raise InputError("nothing is unsafe: every network has such a property")
-
-    def distance(self, x: Float[np.ndarray, " d"]) -> float:
-        """Return how far one input (d,) lies outside of the region, rounded upwards: 0 exactly where it lies inside.
-
-        The largest over inputs of the distance from the box, and over its linear input constraints of (row x -
-        bound) / |row|.
-        """
-        far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)
-        far += step_error(2, far)
-        outside = [Fraction(0)]
-        for at, (low, high) in self.exact.items():
-            if not self.lower[at] < x[at] < self.upper[at]:  # strictly inside of the rounded box is inside
-                value = Fraction(float(x[at]))
-                outside.append(max(low - value, value - high))
-        if self.constraints is not None:
-            used = [Fraction(v) for v in x.tolist()]
-            for row, bound in zip(*self.constraints, strict=True):
-                excess = sum((Fraction(float(row[i])) * used[i] for i in np.flatnonzero(row)), Fraction(0))
-                excess -= Fraction(float(bound))
-                if excess > 0:
-                    square = sum((Fraction(float(w)) ** 2 for w in row[row != 0]), Fraction(0))
-                    outside.append(excess / (root_below(square) or 1))
-        return max(far, above(max(outside)))
 
     @property
     def has_exact_weights(self) -> bool:
@@ -142,14 +102,23 @@ class Query:
         return np.min([unsafe.slack(y) for unsafe in self.unsafe], axis=0)
 
 
-def robustness(lower: np.ndarray, upper: np.ndarray, label: int, classes: int) -> Query:
-    """Ask whether every input of a box keeps its class: a tie with another class is unsafe.
+def robustness(inputs: InputSet, label: int, classes: int) -> Query:
+    """Ask whether every input of a set keeps its class: a tie with another class is unsafe.
 
-    >>> robustness(np.zeros(2), np.ones(2), label=0, classes=3).slack(np.array([[2.0, 1.0, 0.5]]))
+    >>> robustness(InputSet.of([0, 0], [1, 1]), label=0, classes=3).slack(np.array([[2.0, 1.0, 0.5]]))
     array([1.])
 
     Raises:
-        InputError: a label that is no class, or a box that is none.
+        InputError: a label that is no class.
+    """
+    return Query(inputs, other_classes(label, classes))
+
+
+def other_classes(label: int, classes: int) -> tuple[Unsafe, ...]:
+    """Return the outputs of every other class, ties included: what is unsafe where a class must be kept.
+
+    Raises:
+        InputError: a label that is no class.
     """
     if not 0 <= label < classes:
         raise InputError(f"label {label} is not one of {classes} classes")
@@ -159,7 +128,7 @@ def robustness(lower: np.ndarray, upper: np.ndarray, label: int, classes: int) -
             row = np.zeros((1, classes))
             row[0, label], row[0, other] = 1.0, -1.0
             unsafe.append(Unsafe(row, np.zeros(1)))
-    return Query(np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64), tuple(unsafe))
+    return tuple(unsafe)
 
 
 @dataclass(frozen=True)

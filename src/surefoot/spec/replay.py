@@ -37,9 +37,9 @@ class Replay:
     def lower(self) -> np.ndarray:
         """The least float32 numbers that are not below the region."""
         with np.errstate(over="ignore"):
-            low = self.query.lower.astype(np.float32)
-        outside = low < self.query.lower
-        for at, (least, _) in self.query.exact.items():
+            low = self.query.inputs.lower.astype(np.float32)
+        outside = low < self.query.inputs.lower
+        for at, (least, _) in self.query.inputs.exact.items():
             outside[at] |= bool(np.isfinite(low[at])) and Fraction(float(low[at])) < least
         return np.where(outside, np.nextafter(low, np.float32(np.inf)), low)
 
@@ -47,16 +47,16 @@ class Replay:
     def upper(self) -> np.ndarray:
         """The greatest float32 numbers that are not above the region."""
         with np.errstate(over="ignore"):
-            high = self.query.upper.astype(np.float32)
-        outside = high > self.query.upper
-        for at, (_, most) in self.query.exact.items():
+            high = self.query.inputs.upper.astype(np.float32)
+        outside = high > self.query.inputs.upper
+        for at, (_, most) in self.query.inputs.exact.items():
             outside[at] |= bool(np.isfinite(high[at])) and Fraction(float(high[at])) > most
         return np.where(outside, np.nextafter(high, np.float32(-np.inf)), high)
 
     @cached_property
     def nearest(self) -> np.ndarray:
         """The float32 numbers nearest to the region, for inputs along which none lies in it; else not a number."""
-        down, up = self.query.lower - self.upper, self.lower - self.query.upper
+        down, up = self.query.inputs.lower - self.upper, self.lower - self.query.inputs.upper
         return np.where(self.lower > self.upper, np.where(down < up, self.upper, self.lower), np.float32(np.nan))
 
     @property
@@ -80,7 +80,7 @@ class Replay:
 
     def _hit(self, x: np.ndarray, y: np.ndarray) -> Hit | None:
         """Measure how far an input lies outside: more than a unit in the last place is no counterexample."""
-        distance = self.query.distance(x.astype(np.float64))
+        distance = self.query.inputs.distance(x.astype(np.float64))
         if distance > float(np.spacing(np.abs(x).max())):
             return None
         return Hit(x, y, distance + (0.0 if self.off is None else self.off(x)))

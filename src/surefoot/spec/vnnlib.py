@@ -20,7 +20,8 @@ import numpy as np
 from surefoot.core.deadline import tick
 from surefoot.core.errors import FileError, InputError
 from surefoot.spec.exact import Row, above, below, decimal
-from surefoot.spec.query import Exact, Query, Unsafe
+from surefoot.spec.input_set import Exact, InputSet
+from surefoot.spec.query import Query, Unsafe
 
 LARGEST_FILE = 2**26
 LARGEST_TOKENS = 2**23
@@ -311,7 +312,7 @@ def _query(low: np.ndarray, high: np.ndarray, exact: Exact, changed: tuple[tuple
     bounded = np.isfinite(low) & np.isfinite(high)
     if not bounded.all():
         raise InputError(f"X_{int(np.argmin(bounded))} has no lower or no upper bound")
-    return Query(low, high, tuple(unsafe), exact=exact)
+    return Query(InputSet(low, high, exact=exact), tuple(unsafe))
 
 
 def _unsafe(rows: list[Row], outputs: int) -> Unsafe:

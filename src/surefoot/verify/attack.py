@@ -45,7 +45,7 @@ def descend(
     Reference: Madry et al. 2018, with steps that shrink.
     """
     dtype = _dtype(graph)
-    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
+    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.inputs.lower, query.inputs.upper))
     slack = Slack(query, dtype)
     middle, aims = (low + high) / 2, torch.arange(len(slack.bounds))
     fit = max(MOST_VALUES // (restarts * sum(size_of(node) for node in graph.nodes)), 1)
@@ -110,7 +110,7 @@ def sample(
     Each value is at either end with chance 1/5, for there the extremes of networks of few inputs often are.
     """
     dtype = _dtype(graph)
-    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.lower, query.upper))
+    low, high = (torch.as_tensor(b, dtype=dtype) for b in (query.inputs.lower, query.inputs.upper))
     slack = Slack(query, dtype)
     generator = torch.Generator().manual_seed(seed)
     until, tried, size = Deadline.of(seconds), 0, 500

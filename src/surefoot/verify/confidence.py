@@ -19,7 +19,7 @@ from surefoot.reach.crown import Trace, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.recalibrate import Calibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
-from surefoot.spec.perturbations import Region
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Unsafe
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
 from surefoot.verify.network import Network, region_to_query
@@ -54,7 +54,7 @@ class Certified:
         return float((least**2).sum()), min(float((ends.max(0) ** 2).sum()), 2.0)  # of two points of the simplex
 
 
-def certify(network: Network, region: Region, calibrator: Calibrator | None = None) -> Certified:
+def certify(network: Network, region: InputSet, calibrator: Calibrator | None = None) -> Certified:
     """Bound the recalibrated probabilities of every class over a region.
 
     The map's first affine step (temperature, vector, matrix) is appended to the network, so that it is bounded whole;
@@ -76,7 +76,7 @@ def certify(network: Network, region: Region, calibrator: Calibrator | None = No
     graph = there.pooled
     if isinstance(steps[0], Affine):
         graph, steps = _appended(graph, steps[0]), steps[1:]
-    bounds = _Bounds(graph, query.lower, query.upper)
+    bounds = _Bounds(graph, query.inputs)
     pairs = [(i, j) for i in range(k) for j in range(k) if i != j]
     rows = np.zeros((len(pairs), k))
     for row, (i, j) in enumerate(pairs):
@@ -110,9 +110,8 @@ def _appended(graph: Graph, step: Affine) -> Graph:
 class _Bounds:
     """Linear functions of a graph's outputs over a box, bounded from below by CROWN with ascent."""
 
-    def __init__(self, graph: Graph, lower: np.ndarray, upper: np.ndarray) -> None:
-        shape = (1, *graph.input_shape)
-        region = Box(torch.from_numpy(lower).reshape(shape), torch.from_numpy(upper).reshape(shape))
+    def __init__(self, graph: Graph, inputs: InputSet) -> None:
+        region = Box.around(inputs, graph.input_shape)
         self.graph, self.out = graph, len(graph.nodes) - 1
         self.double = relax(graph, region, REAL, tighten_by_crown)
         self.single = self.double.to(torch.float32)

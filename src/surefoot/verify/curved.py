@@ -12,10 +12,8 @@ Reference: Adjiman et al. 1998 (alpha-BB); Abad Rocamora et al. 2022 for polynom
 at an iterate. Positive definiteness by a Cholesky decomposition that succeeds: Rump 2006.
 """
 
-import heapq
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -37,6 +35,8 @@ from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import ends, halve
+from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 AT_ONCE = 32
 LARGEST = 1024  # inputs
@@ -47,76 +47,91 @@ SOFT = 0.02  # how near an end y' must be for a_i to cost nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Curved:
-    """Whether every box was proven, the least bound, a counterexample if one was met, and how many boxes there were.
+class RowOverBox:
+    """A row of the output that is to be positive over a box, and what was learnt of it.
 
-    `deployed`: whether each box's bound exceeds what any float32 evaluation can differ by there.
+    `cost`: what each input costs the bound. `float32`: whether the bound exceeds what any float32 evaluation can differ
+    by there; it is not looked at where there was one before of which that is not so.
     """
 
-    proven: bool
-    margin: float
-    counterexample: Tensor | None
-    parts: int
-    deployed: bool = False
+    low: Float[Tensor, " d"]
+    high: Float[Tensor, " d"]
+    row: int
+    cost: Float[Tensor, " d"] | None = None
+    float32: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class _Bounds:
+class RowBounds:
+    """Lower bounds of rows over boxes, at which point of each, and what each input costs."""
+
     value: Float[Tensor, " n"]
     at: Float[Tensor, "n d"]  # y'
     cost: Float[Tensor, "n d"]  # a_i (1 - y'_i^2)
+
+
+class _Curvature(Problem[RowOverBox, int]):
+    def __init__(self, graph: Graph, query: Query, float32: bool) -> None:
+        self.graph, self.float32 = graph, float32
+        self.factors = factors_of(graph)
+        self.weights, self.offsets = _rows(graph, query)
+        self.low, self.high = torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper)
+
+    def roots(self) -> Sequence[RowOverBox]:
+        return [RowOverBox(self.low, self.high, row) for row in range(len(self.weights))]
+
+    def bound(self, batch: Sequence[RowOverBox]) -> Bounds[RowOverBox]:
+        low, high = ends(batch)
+        which = torch.tensor([box.row for box in batch])
+        weights = self.weights[which]
+        found = bound_rows(self.graph, self.factors, low, high, weights, self.offsets[which])
+        holds = torch.zeros(len(batch), dtype=torch.bool)
+        proven = found.value > 0
+        if self.float32 and bool(proven.any()):
+            gap = _float32_gap(self.graph, low[proven], high[proven], weights[proven])
+            holds[proven] = found.value[proven] > gap
+            self.float32 = bool(holds[proven].all())
+        boxes = [
+            replace(box, cost=cost, float32=float32)
+            for box, cost, float32 in zip(batch, found.cost, holds.tolist(), strict=True)
+        ]
+        return Bounds(found.value, boxes, (low + high) / 2 + found.at * (high - low) / 2)
+
+    def branch(self, batch: Sequence[RowOverBox]) -> Sequence[tuple[int, Sequence[RowOverBox]]] | None:
+        low, high = ends(batch)
+        halves = halve(low, high, self._by_cost(batch, low, high))
+        if halves is None:
+            return None
+        return [
+            (axis, (RowOverBox(box.low, left, box.row), RowOverBox(right, box.high, box.row)))
+            for box, left, right, axis, _ in zip(batch, *halves, strict=True)
+        ]
+
+    def _by_cost(self, batch: Sequence[RowOverBox], low: Tensor, high: Tensor) -> Tensor:
+        """Take what an input costs, or, where that tells little, its width, as a share of the whole."""
+        cost = torch.stack([box.cost for box in batch if box.cost is not None]).nan_to_num(0, 0, 0)
+        wide = (high - low) / (self.high - self.low).clamp(min=1e-300)
+        return cost / cost.sum(1, keepdim=True).clamp(min=1e-300) + EVEN * wide
 
 
 def prove_by_curvature(
     graph: Graph,
     query: Query,
     seconds: float | Deadline,
-    replay: Callable[[Tensor], Tensor | None],
+    replay: Replay,
     most_parts: int = 10**9,
     float32: bool = False,
-) -> Curved:
+) -> Result[RowOverBox, int]:
     """Prove that every unsafe set is missed by one of its rows, halving the box where the bound is lost.
 
-    Property: sound in real arithmetic; if `float32` is asked for and `deployed` is answered, for float32 too.
+    Property: sound in real arithmetic; where `float32` is asked for, and every leaf says so, for float32 too.
 
     Raises:
         InputError: a network that is no polynomial.
     """
-    deadline = Deadline.of(seconds)
-    factors = factors_of(graph)
-    weights, offsets = _rows(graph, query)
-    number = itertools.count()
-    low, high = torch.from_numpy(query.lower), torch.from_numpy(query.upper)
-    fresh = [(low, high, which) for which in range(len(weights))]
-    todo: list[tuple[float, int, tuple[Tensor, Tensor, int], Tensor]] = []
-    margin, parts, deployed = float("inf"), 0, float32
-    while fresh or todo:
-        if not fresh:
-            if deadline.is_over() or parts >= most_parts:
-                return Curved(False, todo[0][0], None, parts)
-            for _ in range(min(AT_ONCE // 2, len(todo))):
-                value, _, box, cost = heapq.heappop(todo)
-                halves = _halved(box, cost, high - low)
-                if halves is None:
-                    return Curved(False, value, None, parts)
-                fresh += halves
-        now, fresh = fresh[:AT_ONCE], fresh[AT_ONCE:]
-        lo, hi = (torch.stack([box[i] for box in now]) for i in (0, 1))  # type: ignore[arg-type]
-        which = torch.tensor([box[2] for box in now])
-        found = bound_rows(graph, factors, lo, hi, weights[which], offsets[which])
-        parts += len(now)
-        met = replay((lo + hi) / 2 + found.at * (hi - lo) / 2)
-        if met is not None:
-            return Curved(False, float(found.value.min()), met, parts)
-        if deployed and bool((done := found.value > 0).any()):
-            spare = _float32_gap(graph, lo[done], hi[done], weights[which[done]])
-            deployed = bool((found.value[done] > spare).all())
-        for value, box, cost in zip(found.value.nan_to_num(-torch.inf).tolist(), now, found.cost, strict=True):
-            if value > 0:
-                margin = min(margin, value)
-            else:
-                heapq.heappush(todo, (value, next(number), box, cost))
-    return Curved(True, margin, None, parts, deployed)
+    is_over = Deadline.of(seconds).is_over
+    problem = _Curvature(graph, query, float32)
+    return branch_and_bound(problem, replay, is_over, steady(AT_ONCE), most_parts=most_parts)
 
 
 def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:
@@ -128,7 +143,7 @@ def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tenso
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:
     """Of each unsafe set take the row that is largest in the middle of the region."""
-    middle = torch.from_numpy((query.lower + query.upper) / 2).reshape(1, *graph.input_shape)
+    middle = torch.from_numpy((query.inputs.lower + query.inputs.upper) / 2).reshape(1, *graph.input_shape)
     y = evaluate(graph, middle).flatten(1)[0]
     weights, offsets = [], []
     for unsafe in query.unsafe:
@@ -139,21 +154,6 @@ def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:
     return torch.stack(weights), torch.stack(offsets)
 
 
-def _halved(box: tuple[Tensor, Tensor, int], cost: Tensor, whole: Tensor) -> list[tuple[Tensor, Tensor, int]] | None:
-    """Halve along the input that costs most, or, where that tells little, the widest, as a share of the whole."""
-    low, high, which = box
-    middle = (low + high) / 2
-    cost = cost.nan_to_num(0, 0, 0)
-    worth = cost / cost.sum().clamp(min=1e-300) + EVEN * (high - low) / whole.clamp(min=1e-300)
-    splits = (low < middle) & (middle < high)
-    if not bool(splits.any()):
-        return None
-    axis = int(torch.where(splits, worth, -1.0).argmax())
-    left, right = high.clone(), low.clone()
-    left[axis] = right[axis] = middle[axis]
-    return [(low, left, which), (right, high, which)]
-
-
 def bound_rows(
     graph: Graph,
     factors: Factors,
@@ -161,7 +161,7 @@ def bound_rows(
     high: Float[Tensor, "n d"],
     rows: Float[Tensor, "n outputs"],
     offsets: Float[Tensor, " n"],
-) -> _Bounds:
+) -> RowBounds:
     """Bound row_n · output - offset_n from below over box n; low, high (n, d), rows (n, outputs), offsets (n,).
 
     Property: sound in real arithmetic.
@@ -181,7 +181,7 @@ def bound_rows(
     least, off = least_curvature(factors, middle, spread, radius)
     least, off = least[:, 0], off[:, 0]
     weight = torch.ones(n, d, dtype=torch.float64)
-    best = _Bounds(torch.full((n,), -torch.inf).double(), torch.zeros(n, d).double(), torch.zeros(n, d).double())
+    best = RowBounds(torch.full((n,), -torch.inf).double(), torch.zeros(n, d).double(), torch.zeros(n, d).double())
     at = torch.zeros(n, d, dtype=torch.float64)
     for turn in range(ROUNDS):
         tick()
@@ -190,7 +190,7 @@ def bound_rows(
         value = difference_below(_dual(graph, given, centre, radius, a, at), offsets)
         cost = a * (1 - at**2)
         better = value > best.value
-        best = _Bounds(
+        best = RowBounds(
             torch.where(better, value, best.value),
             torch.where(better.unsqueeze(1), at, best.at),
             torch.where(better.unsqueeze(1), cost, best.cost),
@@ -199,7 +199,7 @@ def bound_rows(
             break
         weight = 1 / (1 - at.abs() + SOFT)
     simple = difference_below(lower_bounds(relaxation, len(graph.nodes) - 1, given)[:, 0], offsets)
-    return _Bounds(torch.fmax(best.value, simple), best.at, best.cost)
+    return RowBounds(torch.fmax(best.value, simple), best.at, best.cost)
 
 
 def _convexifier(least: Tensor, off: Tensor, weight: Tensor, free: Tensor) -> Tensor:

@@ -14,12 +14,14 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import ends
 from surefoot.verify.input_splitting import (
     AT_ONCE,
     Effort,
-    Frontier,
     OutputConstraints,
+    SplittingOptions,
     bound_sets,
     prove_by_input_splitting,
 )
@@ -77,11 +79,12 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
 
     if until.is_over():
         return Fallback()
-    query = replace(task.query, lower=low.numpy(), upper=high.numpy())
-    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, Frontier(most_parts=QUICK_PARTS))
-    if quick.proven and quick.leaves is not None:
-        return Fallback(quick.margin, quick.parts, halved=quick.leaves)
-    asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
+    part = InputSet.of(low, high)
+    query = replace(task.query, inputs=part)
+    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, SplittingOptions(most_parts=QUICK_PARTS))
+    if quick.proven:
+        return Fallback(quick.margin, quick.parts, halved=ends(quick.leaves))
+    asked = replace(task.sign_query, inputs=part)
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
     found = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
     parts = quick.parts + found.parts
@@ -96,7 +99,7 @@ def box_holds_in_float32(
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
     if found.halved is not None:
         return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
-    asked = replace(task.sign_query, lower=low.numpy(), upper=high.numpy())
+    asked = replace(task.sign_query, inputs=InputSet.of(low, high))
     deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
     return bound_again(deployed, asked, found.signed) > 0
 

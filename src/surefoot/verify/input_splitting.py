@@ -1,7 +1,7 @@
-"""Divide the region itself until every part is proven: complete, given time, and best where inputs are few."""
+"""Input splitting: halve boxes until each is proven. Complete, given time, and best where inputs are few."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from surefoot.core.deadline import Deadline, tick
+from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, difference_below, gamma, magnitude
 from surefoot.graph.graph import Graph
 from surefoot.reach.crown import (
@@ -26,6 +26,17 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
+from surefoot.verify.bisection import cut, ends, halve
+from surefoot.verify.branch_and_bound import (
+    Bounds,
+    Paced,
+    Problem,
+    Replay,
+    Result,
+    branch_and_bound,
+    breadth_first,
+    depth_first,
+)
 
 AT_ONCE = 256
 SHARE = 0.1  # of the time, that one batch may take
@@ -42,15 +53,16 @@ _TIGHTEN: dict[Effort, Tighten] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Divided:
-    """Whether all parts were proven, the least bound, a counterexample if one was met, and the parts (lower, upper)."""
+class SubBox:
+    """A part of the region, how its worst bound depends on each input, and whether another method bounded it since."""
 
-    proven: bool
-    margin: float
-    counterexample: Tensor | None
-    parts: int
-    leaves: tuple[Tensor, Tensor] | None = None
-    bisections: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # which box, along which axis, where
+    low: Float[Tensor, " d"]
+    high: Float[Tensor, " d"]
+    slope: Float[Tensor, " d"] | None = None
+    finished: bool = False
+
+
+Bisection = tuple[int, float]  # along which input, and where
 
 
 class OutputConstraints:
@@ -114,12 +126,12 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
 
 
 @dataclass(frozen=True)
-class Frontier:
+class SplittingOptions:
     """How to divide.
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
     halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
-    substitution bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
+    CROWN bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
     the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
     """
@@ -130,29 +142,6 @@ class Frontier:
     finish: Finish | None = None
     most_parts: int = 10**9
     grace: float = 1.0
-
-
-@dataclass
-class _Batch:
-    """How many boxes to take at once: the limit of time is seen after each batch, so none may take long."""
-
-    seconds: float
-    work: Callable[[], float]  # the clock of the deadline
-    size: int = 1
-    parts: int = 0
-    begin: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin now."""
-        self.begin = self.work()
-
-    def next_size(self, parts: int) -> int:
-        """Return how many boxes the cost of the last batch allows, `parts` having been made by now."""
-        now = self.work()
-        if done := parts - self.parts:
-            self.size = max(min(AT_ONCE, 2 * self.size, int(done * self.seconds / max(now - self.begin, 1e-9))), 1)
-        self.parts, self.begin = parts, now
-        return self.size
 
 
 @dataclass
@@ -193,123 +182,95 @@ class _Progress:
         return gone > self.seconds and (gone > self.grace * self.seconds or not self.is_nearly_done())
 
 
+class _InputSplitting(Problem[SubBox, Bisection]):
+    def __init__(
+        self, graph: Graph, query: Query, arithmetic: Arithmetic, options: SplittingOptions, deadline: Deadline
+    ) -> None:
+        self.graph, self.arithmetic, self.options, self.deadline = graph, arithmetic, options, deadline
+        self.rows = OutputConstraints(query)
+        self.whole = SubBox(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper))
+        self.progress = _Progress(self.whole.high - self.whole.low, deadline, options.grace)
+
+    def roots(self) -> Sequence[SubBox]:
+        return (self.whole,)
+
+    def bound(self, batch: Sequence[SubBox]) -> Bounds[SubBox]:
+        low, high = ends(batch)
+        sets, slopes = bound_sets(
+            self.graph, low, high, self.rows, self.arithmetic, self.options.effort, self.options.certifiable
+        )
+        slope = slopes[torch.arange(len(low)), sets.argmin(1)]
+        values = sets.amin(1)
+        proven = values > 0
+        if bool(proven.any()):
+            self.progress.add(low[proven], high[proven])
+        lo, hi = low[~proven], high[~proven]
+        suspects = torch.cat([torch.where(slope[~proven] > 0, lo, hi), (lo + hi) / 2])
+        return Bounds(values, [replace(box, slope=s) for box, s in zip(batch, slope, strict=True)], suspects)
+
+    def finish(self, batch: Sequence[SubBox], bounded: int) -> Bounds[SubBox] | None:
+        if self.options.finish is None or bounded <= FINISH_FROM:
+            return None
+        values, suspects = self.options.finish(*ends(batch))
+        return Bounds(values, [replace(box, finished=True) for box in batch], suspects)
+
+    def branch(self, batch: Sequence[SubBox]) -> Sequence[tuple[Bisection, Sequence[SubBox]]] | None:
+        low, high = ends(batch)
+        worth = self._by_trial(low, high) if self.options.axis_by == "trial" else _by_slope(batch, low, high)
+        halves = halve(low, high, worth)
+        if halves is None:
+            return None
+        return [
+            ((axis, middle), (SubBox(box.low, left), SubBox(right, box.high)))
+            for box, left, right, axis, middle in zip(batch, *halves, strict=True)
+        ]
+
+    def _by_trial(self, low: Tensor, high: Tensor) -> Tensor:
+        """Halve along each input that is not fixed; say how little the two halves miss, over all unsafe sets.
+
+        When the time is up, of those that were tried.
+        """
+        worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
+        for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
+            if self.deadline.is_over():
+                break
+            left, right, _ = cut(low, high, torch.full((len(low),), axis))
+            lows, highs = torch.cat([low, right]), torch.cat([left, high])
+            sets, _ = bound_sets(
+                self.graph, lows, highs, self.rows, self.arithmetic, "thorough", self.options.certifiable
+            )
+            missing = sets.clamp(max=0).sum(1)
+            worth[:, axis] = missing[: len(low)] + missing[len(low) :]
+        return worth
+
+
 def prove_by_input_splitting(
     graph: Graph,
     query: Query,
     arithmetic: Arithmetic,
     seconds: float | Deadline,
-    replay: Callable[[Tensor], Tensor | None],
-    plan: Frontier = Frontier(),
-) -> Divided:
+    replay: Replay,
+    options: SplittingOptions = SplittingOptions(),
+) -> Result[SubBox, Bisection]:
     """Halve boxes until each is proven or one holds a counterexample."""
-    rows = OutputConstraints(query)
-    low, high = torch.from_numpy(query.lower)[None], torch.from_numpy(query.upper)[None]
-    number = torch.zeros(1, dtype=torch.long)  # of each box, in the order in which halving made them
-    made = 1
-    proven: list[tuple[Tensor, Tensor]] = []
-    bisections: list[tuple[Tensor, Tensor, Tensor]] = []
-    margin, parts, deadline = torch.inf, 0, Deadline.of(seconds)
-    batch = _Batch(SHARE * deadline.work_left, deadline.clock.work)
-    progress = _Progress(high[0] - low[0], deadline, plan.grace)
-    while len(low):
-        tick()
-        some = batch.next_size(parts)
-        if plan.finish is None:
-            (low, lo), (high, hi), (number, own) = ((t[:-some], t[-some:]) for t in (low, high, number))
-        else:
-            (lo, low), (hi, high), (own, number) = ((t[:some], t[some:]) for t in (low, high, number))
-        parts += len(lo)
-        sets, slopes = bound_sets(graph, lo, hi, rows, arithmetic, plan.effort, plan.certifiable)
-        open_ = (sets > 0).all(1).logical_not()  # what is not a number is not proven
-        if bool(open_.logical_not().any()):
-            margin = min(margin, float(sets[~open_].min()))
-            proven.append((lo[~open_], hi[~open_]))
-            progress.add(*proven[-1])
-        if not bool(open_.any()):
-            continue
-        lo, hi, own, sets, slopes = (t[open_] for t in (lo, hi, own, sets, slopes))
-        slope = slopes[torch.arange(len(lo)), sets.argmin(1)]
-        found = replay(torch.cat([torch.where(slope > 0, lo, hi), (lo + hi) / 2]))
-        if found is not None:
-            return Divided(False, float(sets.min()), found, parts)
-        if plan.finish is not None and parts > FINISH_FROM:
-            bounds, found = _finished(plan.finish, lo, hi, replay)
-            if found is not None:
-                return Divided(False, float(sets.min()), found, parts)
-            margin = min([margin, *bounds[bounds > 0].tolist()])
-            lo, hi, own, sets, slope = (t[(bounds > 0).logical_not()] for t in (lo, hi, own, sets, slope))
-            if not len(lo):
-                continue
-        if progress.is_over() or parts > plan.most_parts:
-            return Divided(False, float(sets.min()), None, parts)
-        if plan.axis_by == "slope":  # also along an input that the bound does not see: what is relaxed may depend on it
-            steep = torch.maximum(slope.abs(), 0.01 * slope.abs().amax(1, keepdim=True))
-            axis = (steep * (hi - lo)).argmax(1)
-        else:
-            axis = _best_axis(graph, lo, hi, rows, arithmetic, plan.certifiable, deadline)
-        left, right, middle, splits = _halved(lo, hi, axis)
-        if not bool(splits.all()):  # no number is left between
-            return Divided(False, float(sets.min()), None, parts)
-        bisections.append((own, axis, middle))
-        first = made + 2 * torch.arange(len(lo))
-        made += 2 * len(lo)
-        low, high = torch.cat([low, lo, right]), torch.cat([high, left, hi])
-        number = torch.cat([number, first, first + 1])
-    return Divided(True, margin, None, parts, *_gathered(proven, bisections, len(query.lower)))
+    deadline = Deadline.of(seconds)
+    problem = _InputSplitting(graph, query, arithmetic, options, deadline)
+    size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)
+    order = depth_first if options.finish is None else breadth_first  # what is finished should be large
+    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_parts)
 
 
-def _gathered(
-    proven: list[tuple[Tensor, Tensor]], bisections: list[tuple[Tensor, Tensor, Tensor]], inputs: int
-) -> tuple[tuple[Tensor, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    none = torch.zeros(0, inputs, dtype=torch.float64)
-    leaves = (torch.cat([none, *(lo for lo, _ in proven)]), torch.cat([none, *(hi for _, hi in proven)]))
-    splits = tuple(
-        torch.cat([torch.zeros(0, dtype=torch.float64), *(hi[i].double() for hi in bisections)]).numpy()
-        for i in range(3)
-    )
-    return leaves, (splits[0].astype(int), splits[1].astype(int), splits[2])
+def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write how boxes were halved as a certificate has it: which box, along which axis, where."""
+    which = np.array([number for number, _ in result.branchings], dtype=int)
+    axis = np.array([axis for _, (axis, _) in result.branchings], dtype=int)
+    return which, axis, np.array([middle for _, (_, middle) in result.branchings], dtype=float)
 
 
-def _finished(
-    finish: Finish, low: Tensor, high: Tensor, replay: Callable[[Tensor], Tensor | None]
-) -> tuple[Tensor, Tensor | None]:
-    bounds, suspects = finish(low, high)
-    return bounds, replay(suspects) if len(suspects) else None
-
-
-def _halved(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Halve each box along its axis: upper corners of the lower halves, lower ones of the upper, where, and whether."""
-    at = torch.arange(len(low))
-    middle = (low[at, axis] + high[at, axis]) / 2
-    left, right = high.clone(), low.clone()
-    left[at, axis] = middle
-    right[at, axis] = middle
-    return left, right, middle, (middle > low[at, axis]) & (middle < high[at, axis])
-
-
-def _best_axis(
-    graph: Graph,
-    low: Tensor,
-    high: Tensor,
-    rows: OutputConstraints,
-    arithmetic: Arithmetic,
-    certifiable: bool,
-    until: Deadline,
-) -> Tensor:
-    """Halve along each input that is not fixed; take that whose two halves miss least, over all unsafe sets.
-
-    When the time is up, of those that were tried.
-    """
-    worth = torch.full(low.shape, -torch.inf, dtype=low.dtype)
-    for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
-        if until.is_over():
-            break
-        left, right, _, splits = _halved(low, high, torch.full((len(low),), axis))
-        lows, highs = torch.cat([low, right]), torch.cat([left, high])
-        sets, _ = bound_sets(graph, lows, highs, rows, arithmetic, "thorough", certifiable)
-        missing = sets.clamp(max=0).sum(1)
-        worth[:, axis] = torch.where(splits, missing[: len(low)] + missing[len(low) :], -torch.inf)
-    return worth.argmax(1)
+def _by_slope(batch: Sequence[SubBox], low: Tensor, high: Tensor) -> Tensor:
+    """Take coefficient times width; an input without a coefficient counts too: what is relaxed may depend on it."""
+    slope = torch.stack([box.slope for box in batch if box.slope is not None]).abs()
+    return torch.maximum(slope, 0.01 * slope.amax(1, keepdim=True)) * (high - low)
 
 
 def bound_sets(

@@ -16,9 +16,9 @@ from surefoot.core.files import writing
 from surefoot.core.inputs import read_labelled
 from surefoot.core.onnx_file import digest_of
 from surefoot.core.threads import one_thread
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import open_onnx
-from surefoot.spec.perturbations import Region
-from surefoot.spec.query import Holds, Unknown, Verdict, Violated, robustness
+from surefoot.spec.query import Holds, Unknown, Verdict, Violated, other_classes
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
 
@@ -67,12 +67,10 @@ def plain(verdict: Verdict) -> dict[str, Any]:
     return answer | verdict.details | older
 
 
-def verify_image(settings: Settings, region: Region, label: int, network: Network | None = None) -> dict[str, Any]:
+def verify_image(settings: Settings, region: InputSet, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
     network = network or open_network(settings.network, settings.output)
-    classes = network.outputs
-    placeholder = robustness(np.zeros(1), np.zeros(1), label, classes).unsafe
-    there, query = region_to_query(network, region, placeholder)
+    there, query = region_to_query(network, region, other_classes(label, network.outputs))
     verdict = verify(there, query, settings.seconds, settings.method, settings.seed)
     answer = {"label": label} | plain(verdict)
     if isinstance(verdict, Violated) and there.moved is not None:  # it was found as a place along directions
@@ -83,7 +81,7 @@ def verify_image(settings: Settings, region: Region, label: int, network: Networ
 
 def verify_many(
     settings: Settings,
-    regions: Sequence[Region],
+    regions: Sequence[InputSet],
     labels: Sequence[int],
     jobs: int = 1,
     journal: Path | None = None,
@@ -112,7 +110,7 @@ def verify_many(
 
 
 def _run(
-    settings: Settings, regions: Sequence[Region], labels: Sequence[int], todo: list[int], jobs: int
+    settings: Settings, regions: Sequence[InputSet], labels: Sequence[int], todo: list[int], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if jobs == 1:
         network = open_network(settings.network, settings.output)
@@ -128,17 +126,19 @@ def _run(
     yield from found
 
 
-def _numbered(i: int, settings: Settings, region: Region, label: int) -> tuple[int, dict[str, Any]]:
+def _numbered(i: int, settings: Settings, region: InputSet, label: int) -> tuple[int, dict[str, Any]]:
     one_thread()  # a process of its own: one core each
     return i, verify_image(settings, region, label)
 
 
-def _key(settings: Settings, network: str, region: Region, label: int) -> str:
+def _key(settings: Settings, network: str, region: InputSet, label: int) -> str:
     about = asdict(settings) | {"network": network, "label": label}
     if settings.output is None:
         del about["output"]
     digest = hashlib.sha256(json.dumps(about).encode())
-    for part in (region.lower, region.upper, region.centre, region.directions, region.rows, region.bounds):
+    along = (None, None) if region.origin is None else (region.origin.centre, region.origin.directions)
+    limits = (None, None) if region.constraints is None else (region.constraints.rows, region.constraints.bounds)
+    for part in (region.lower, region.upper, *along, *limits):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +15,7 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
 from surefoot.spec.exact import above
-from surefoot.spec.perturbations import Region
+from surefoot.spec.input_set import InputSet, Origin
 from surefoot.spec.query import Query, Unsafe
 from surefoot.spec.runtime import Runner, runner_of_graph
 
@@ -47,11 +47,12 @@ class Network:
         """What takes the logits to the outputs that a property speaks of."""
         return link_of(self.whole)
 
-    def along(self, centre: np.ndarray, directions: np.ndarray) -> "Network":
-        """Return the network as a function of a, for inputs centre + a · directions.
+    def along(self, origin: Origin) -> "Network":
+        """Return the network as a function of coordinates a, for inputs centre + a · directions.
 
         A candidate is replayed at the float32 image nearest to it.
         """
+        centre, directions = origin.centre, origin.directions
         ops = [
             Linear(torch.tensor(directions.T, dtype=torch.float64), torch.tensor(centre, dtype=torch.float64)),
             Reshape(self.graph.input_shape),
@@ -100,13 +101,13 @@ class Network:
         return math.prod(self.graph.output_shape)
 
 
-def region_to_query(network: Network, region: Region, unsafe: tuple[Unsafe, ...]) -> tuple[Network, Query]:
-    """Give the network and the query that answer whether a region holds an input with an unsafe output."""
-    constraints = None if region.rows is None or region.bounds is None else (region.rows, region.bounds)
-    query = Query(region.lower, region.upper, unsafe, constraints)
-    if region.centre is None or region.directions is None:
-        return network, query
-    return network.along(region.centre, region.directions), query
+def region_to_query(network: Network, region: InputSet, unsafe: tuple[Unsafe, ...]) -> tuple[Network, Query]:
+    """Give the network and the query that answer whether a region holds an input with an unsafe output.
+
+    Of a region with an origin the network is one of its coordinates.
+    """
+    there = network if region.origin is None else network.along(region.origin)
+    return there, Query(replace(region, origin=None), unsafe)
 
 
 def must_fit(network: Network, query: Query) -> None:
@@ -115,8 +116,8 @@ def must_fit(network: Network, query: Query) -> None:
     Raises:
         InputError: it is.
     """
-    if len(query.lower) != network.inputs:
-        raise InputError(f"the region has {len(query.lower)} inputs; the network takes {network.inputs}")
+    if query.inputs.size != network.inputs:
+        raise InputError(f"the region has {query.inputs.size} inputs; the network takes {network.inputs}")
     for unsafe in query.unsafe:
         if unsafe.weights.shape[1] != network.outputs:
             raise InputError(

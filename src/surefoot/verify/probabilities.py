@@ -39,7 +39,7 @@ def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[U
     """
     if not any(conditions.thresholds for conditions in sets):
         return tuple(conditions.rows for conditions in sets)
-    low, high = (torch.from_numpy(end[None]) for end in (query.lower, query.upper))
+    low, high = (torch.from_numpy(end[None]) for end in (query.inputs.lower, query.inputs.upper))
     spans = _Spans.over(graph, low, high, sets)
     found: list[Unsafe] = []
     for conditions in sets:
@@ -86,7 +86,7 @@ def halved(
 
     Property: sound; complete given time, but for sets that are touched and not entered.
     """
-    low, high = (torch.from_numpy(bound[None]) for bound in (query.lower, query.upper))
+    low, high = (torch.from_numpy(bound[None]) for bound in (query.inputs.lower, query.inputs.upper))
     width = (high - low)[0]
     margin = float("inf")
     while len(low):

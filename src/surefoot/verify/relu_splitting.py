@@ -1,13 +1,12 @@
-"""Split on the signs of ReLUs until every part is proven: complete, given time.
+"""ReLU splitting: branch on the signs of ReLUs until every subproblem is proven. Complete, given time.
 
-A part is a list of decided signs. Its bound is the alpha-CROWN of `reach.alpha_crown`, with a multiplier for each
+A subproblem is a list of decided signs. Its bound is the alpha-CROWN of `reach.alpha_crown`, with a multiplier for each
 decided sign (Wang et al. 2021, beta-CROWN); what is proven is proven by one last rounded pass in float64.
 """
 
-import heapq
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,10 +19,12 @@ from surefoot.reach.alpha_crown import Tightened, default_choice, optimize_slope
 from surefoot.reach.crown import Choice, Relaxation, Trace, lower_bounds
 from surefoot.reach.ibp import Box
 from surefoot.spec.query import Query
+from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 ITERATIONS = 20
 AT_ONCE = 64
 CANDIDATES = 12  # ReLUs that are tried before one is chosen
+Neuron: TypeAlias = tuple[int, int]  # a ReLU of the graph, and which of its values
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,42 +34,30 @@ class Subproblem:
     unsafe: int
     signs: tuple[tuple[int, int, int], ...] = ()  # (ReLU, which of its values, 1 or -1)
     choice: Choice = field(default_factory=Choice)  # (1, *shape) each
-    bound: float = -np.inf
-    options: tuple[tuple[int, int], ...] = ()  # ReLUs worth splitting
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Whether all parts were proven; the least bound; a candidate input if one was met; how many parts there were."""
-
-    proven: bool
-    margin: float
-    candidate: Tensor | None
-    parts: int
-    leaves: tuple[Subproblem, ...] = ()
-    rows: tuple[int, ...] = ()  # of each unsafe set, the row that was shown to be missed
+    options: tuple[Neuron, ...] = ()  # worth splitting
+    row: int = 0  # of the unsafe set, that is shown to be missed
 
 
 def prove_by_relu_splitting(
     relaxation: Relaxation,
     query: Query,
     seconds: float | Deadline,
-    replay: Callable[[Tensor], Tensor | None],
+    replay: Replay,
     most_parts: int = 10**9,
-    unsafe: Sequence[int] | None = None,
-) -> Outcome:
+) -> Result[Subproblem, Neuron]:
     """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
-    return _Search(relaxation, query, replay).run(Deadline.of(seconds), most_parts, unsafe)
+    problem = _ReluSplitting(relaxation, query)
+    return branch_and_bound(problem, replay, Deadline.of(seconds).is_over, steady(AT_ONCE), most_parts=most_parts)
 
 
 def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Subproblem]) -> float:
     """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
-    search = _Search(relaxation, query, lambda _: None)
-    found = torch.cat([search.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
+    problem = _ReluSplitting(relaxation, query)
+    found = torch.cat([problem.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
     return float(found.min())  # not a number, if one is not
 
 
-def split_leaves(parts: Sequence[Subproblem], unsafe: int, row: int = 0) -> list[SplitLeaf]:
+def split_leaves(parts: Sequence[Subproblem], unsafe: int) -> list[SplitLeaf]:
     """Write parts as a certificate has them."""
 
     def flat(x: Tensor) -> np.ndarray:
@@ -77,7 +66,7 @@ def split_leaves(parts: Sequence[Subproblem], unsafe: int, row: int = 0) -> list
     return [
         SplitLeaf(
             unsafe,
-            row,
+            part.row,
             part.signs,
             {at: flat(x) for at, x in part.choice.slopes.items()},
             {at: flat(x) for at, x in part.choice.multipliers.items() if bool(x.any())},
@@ -94,59 +83,57 @@ def kept_slopes(tightened: Tightened) -> dict[int, tuple[np.ndarray, dict[int, n
     }
 
 
-class _Search:
-    def __init__(self, relaxation: Relaxation, query: Query, replay: Callable[[Tensor], Tensor | None]) -> None:
+class _ReluSplitting(Problem[Subproblem, Neuron]):
+    def __init__(self, relaxation: Relaxation, query: Query) -> None:
         self.double = relaxation
         self.single = relaxation.to(torch.float32)
         self.out = len(relaxation.graph.nodes) - 1
         self.places = [at for at in relaxation.relus() if bool(relaxation.unstable(at).any())]
-        self.query = query
-        self.replay = replay
-        self.rows, self.offsets = self._best_rows()
-        self.parts = 0
+        self.chosen = self._best_rows(query)
+        pairs = list(zip(query.unsafe, self.chosen, strict=True))
+        self.rows = torch.stack([torch.from_numpy(unsafe.weights)[row] for unsafe, row in pairs])
+        self.offsets = torch.tensor([float(unsafe.bounds[row]) for unsafe, row in pairs], dtype=torch.float64)
 
-    def _best_rows(self) -> tuple[Tensor, Tensor]:
+    def _best_rows(self, query: Query) -> list[int]:
         """Of each unsafe set the row that is farthest from being met; an unsafe set is missed if one row is."""
-        rows, offsets = [], []
-        self.chosen: tuple[int, ...] = ()
-        for unsafe in self.query.unsafe:
+        chosen = []
+        for unsafe in query.unsafe:
             w = torch.from_numpy(unsafe.weights)
             bounds = lower_bounds(self.double, self.out, w.unsqueeze(0))[0] - torch.from_numpy(unsafe.bounds)
-            best = int(bounds.argmax())
-            self.chosen += (best,)
-            rows.append(w[best])
-            offsets.append(float(unsafe.bounds[best]))
-        return torch.stack(rows), torch.tensor(offsets, dtype=torch.float64)
+            chosen.append(int(bounds.argmax()))
+        return chosen
 
-    def run(self, deadline: Deadline, most_parts: int, unsafe: Sequence[int] | None) -> Outcome:
-        number = itertools.count()
-        wanted = range(len(self.query.unsafe)) if unsafe is None else unsafe
-        todo: list[tuple[float, int, Subproblem]] = []
-        leaves: list[Subproblem] = []
-        fresh = [Subproblem(i) for i in wanted]
-        worst_leaf = np.inf
-        while fresh or todo:
-            if fresh:
-                bounded, found = self._bound(fresh)
-                if found is not None:
-                    return Outcome(False, min(b.bound for b in bounded), found, self.parts)
-                for part in bounded:
-                    if part.bound > 0:
-                        worst_leaf = min(worst_leaf, part.bound)
-                        leaves.append(part)
-                    else:
-                        heapq.heappush(todo, (part.bound, next(number), part))
-                fresh = []
-                continue
-            if deadline.is_over() or self.parts > most_parts:
-                return Outcome(False, todo[0][0], None, self.parts)
-            chosen = [heapq.heappop(todo)[2] for _ in range(min(AT_ONCE // 2, len(todo)))]
-            if not all(part.options for part in chosen):  # all signs decided, and not proven: ascent cannot do it
-                return Outcome(False, chosen[0].bound, None, self.parts)
-            fresh = self._split(chosen)
-        return Outcome(True, float(worst_leaf), None, self.parts, tuple(leaves), self.chosen)
+    def roots(self) -> Sequence[Subproblem]:
+        return [Subproblem(unsafe, row=row) for unsafe, row in enumerate(self.chosen)]
 
-    # a batch of parts
+    def bound(self, batch: Sequence[Subproblem]) -> Bounds[Subproblem]:
+        which = torch.tensor([part.unsafe for part in batch])
+        rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
+        single, signs = self._boxes(batch, self.single)
+        # the offset is part of what must be positive
+        choice, _best = optimize_slopes(
+            single,
+            self.out,
+            rows.float(),
+            self._start(batch, single, signs),
+            signs,
+            ITERATIONS,
+            float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
+        )
+        now = [
+            replace(part, choice=Choice(*({at: x[i] for at, x in p.items()} for p in choice.parts)))
+            for i, part in enumerate(batch)
+        ]
+        bounds, double, trace = self.rounded(now)
+        corner = None
+        if trace.input is not None:
+            box = self.double.boxes[0]
+            corner = torch.where(trace.input[:, 0] > 0, box.lower, box.upper)
+        return Bounds(bounds, self._with_options(now, double, trace), corner)
+
+    def branch(self, batch: Sequence[Subproblem]) -> Sequence[tuple[Neuron, Sequence[Subproblem]]] | None:
+        """Branch on a ReLU of the options; where there are none all signs are decided, and ascent cannot prove it."""
+        return self._by_trial(batch) if all(part.options for part in batch) else None
 
     def _boxes(self, parts: Sequence[Subproblem], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
         """Apply the decided signs to the boxes; return them as a mask too."""
@@ -198,39 +185,6 @@ class _Search:
             {at: own(2, at) for at in self.places if at in default.upper_slopes},
         )
 
-    def _bound(self, parts: list[Subproblem]) -> tuple[list[Subproblem], Tensor | None]:
-        done: list[Subproblem] = []
-        for begin in range(0, len(parts), AT_ONCE):
-            some = parts[begin : begin + AT_ONCE]
-            self.parts += len(some)
-            which = torch.tensor([part.unsafe for part in some])
-            rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
-            single, signs = self._boxes(some, self.single)
-            # the offset is part of what must be positive
-            choice, _best = optimize_slopes(
-                single,
-                self.out,
-                rows.float(),
-                self._start(some, single, signs),
-                signs,
-                ITERATIONS,
-                float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
-            )
-            now = [
-                replace(part, choice=Choice(*({at: x[i] for at, x in p.items()} for p in choice.parts)))
-                for i, part in enumerate(some)
-            ]
-            bounds, double, trace = self.rounded(now)
-            done += [replace(part, bound=float(bounds[i])) for i, part in enumerate(now)]
-            if trace.input is not None:
-                box = self.double.boxes[0]
-                corner = torch.where(trace.input[:, 0] > 0, box.lower, box.upper)
-                found = self.replay(corner)
-                if found is not None:
-                    return done, found
-            done[-len(some) :] = self._scored(done[-len(some) :], double, trace)
-        return done, None
-
     def rounded(self, parts: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:
         """Bound parts in float64, rounded outward, with the slopes and multipliers that they carry: the proof."""
         which = torch.tensor([part.unsafe for part in parts])
@@ -241,7 +195,7 @@ class _Search:
         bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0]
         return difference_below(bounds, offsets), double, trace
 
-    def _scored(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
+    def _with_options(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
         """Remember for each part which ReLUs lose most: coefficient times the triangle's height."""
         if not self.places:  # linear over the whole region: nothing to split
             return parts
@@ -271,23 +225,22 @@ class _Search:
             parts[i] = replace(part, options=tuple(options))
         return parts
 
-    def _split(self, parts: list[Subproblem]) -> list[Subproblem]:
-        """Of each part's options take the one whose worse half is bounded best without ascent; give both halves."""
-        trial: list[Subproblem] = []
-        owners: list[tuple[int, tuple[int, int]]] = []
-        for i, part in enumerate(parts):
-            for place, value in part.options:
-                owners.append((i, (place, value)))
-                for sign in (1, -1):
-                    trial.append(replace(part, signs=(*part.signs, (place, value, sign))))
-        quick = self._quick(trial)
-        best: dict[int, tuple[float, int]] = {}
-        for j, (i, _) in enumerate(owners):
-            a, b = sorted((float(quick[2 * j]), float(quick[2 * j + 1])))
-            worth = a + 0.1 * min(b, 0.0)
-            if i not in best or worth > best[i][0]:
-                best[i] = (worth, j)
-        return [trial[2 * j + k] for _, j in best.values() for k in (0, 1)]
+    def _by_trial(self, parts: Sequence[Subproblem]) -> list[tuple[Neuron, list[Subproblem]]]:
+        """Of each part's options take the one whose worse half is bounded best without ascent."""
+        owners = [i for i, part in enumerate(parts) for _ in part.options]
+        trial = [
+            [replace(part, signs=(*part.signs, (*neuron, sign)), options=()) for sign in (1, -1)]
+            for part in parts
+            for neuron in part.options
+        ]
+        quick = self._quick([half for halves in trial for half in halves]).double().reshape(-1, 2)
+        worst, other = quick.amin(1), quick.amax(1)
+        worth = (worst + 0.1 * other.clamp(max=0)).tolist()
+        best: dict[int, int] = {}
+        for j, i in enumerate(owners):
+            if i not in best or worth[j] > worth[best[i]]:
+                best[i] = j
+        return [(trial[j][0].signs[-1][:2], trial[j]) for j in best.values()]
 
     def _quick(self, parts: list[Subproblem]) -> Tensor:
         found = []

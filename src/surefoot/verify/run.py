@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
@@ -61,8 +60,7 @@ def _with_exact_weights(network: Network, query: Query) -> Query:
         return replace(query, unsafe=tuple(unsafe.relaxed(np.ones(network.outputs)) for unsafe in query.unsafe))
     if network.link != "identity":
         raise InputError("the property has weights of more digits than float64 holds, of log-probabilities: round them")
-    shape = (1, *network.graph.input_shape)
-    region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
+    region = Box.around(query.inputs, network.graph.input_shape)
     largest = relax(network.pooled, region, REAL).boxes[-1].magnitude.flatten().numpy()
     if not np.isfinite(largest).all():
         return query  # `answer` says so

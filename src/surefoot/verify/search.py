@@ -22,22 +22,32 @@ from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
+from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Hit, Replay
 from surefoot.verify.attack import descend, sample
+from surefoot.verify.bisection import ends
+from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
 from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
-from surefoot.verify.input_splitting import AxisBy, Effort, Frontier, OutputConstraints, prove_by_input_splitting
+from surefoot.verify.input_splitting import (
+    AxisBy,
+    Effort,
+    OutputConstraints,
+    SplittingOptions,
+    bisections_of,
+    prove_by_input_splitting,
+)
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.relu_splitting import (
-    Outcome,
+    Neuron,
     Subproblem,
     bound_again,
     kept_slopes,
     prove_by_relu_splitting,
     split_leaves,
 )
-from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_box
+from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
 FEW_VALUES = 2000  # of ReLUs, pools and products
@@ -77,8 +87,7 @@ class Search:
         self.best = -math.inf
         self.seen: State | None = None
         self.broken = False  # an exact walk met inputs that no proof can be had for
-        shape = (1, *network.graph.input_shape)
-        self.region = Box(torch.from_numpy(query.lower).reshape(shape), torch.from_numpy(query.upper).reshape(shape))
+        self.region = Box.around(query.inputs, network.graph.input_shape)
 
     def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
         """Replay inputs: those that look like counterexamples in float64, or all."""
@@ -135,7 +144,7 @@ class Search:
     @cached_property
     def free_inputs(self) -> int:
         """How many inputs are not fixed."""
-        return int((self.query.upper > self.query.lower).sum())
+        return int((self.query.inputs.upper > self.query.inputs.lower).sum())
 
     @property
     def has_few_inputs(self) -> bool:
@@ -199,7 +208,7 @@ class Search:
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
         """Walk a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
-        star = star_of_box(self.query, graph.input_shape)
+        star = star_of_inputs(self.query.inputs, graph.input_shape)
         state = approximate(graph, begin(star), "zonotope", use_lps=False, arithmetic=arithmetic)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
@@ -248,33 +257,31 @@ class Search:
             task = Task(self.network.graph, self.query, *self.with_slack_relus())
             finish = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
-        plan = Frontier(axis_by, effort, self.prove, finish, grace=grace)
-        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, plan)
+        options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
+        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
         if self.hit is not None:
             return self.violated("input-splitting")
-        self.best = max(self.best, found.margin) if found.parts else self.best
-        if not found.proven or found.leaves is None:
+        self.best = max(self.best, found.margin)
+        if not found.proven:
             return None
-        proof = None
-        if self.prove and found.bisections is not None:
-            proof = Proof(
-                self.query.lower, self.query.upper, self.plain_unsafe, "boxes", effort == "thorough", found.bisections
-            )
-        leaves_, parts = found.leaves, found.parts + (finish.parts if finish else 0)
+        proof, box = None, self.query.inputs
+        if self.prove:
+            thorough, bisections = effort == "thorough", bisections_of(found)
+            proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
+        parts = found.parts + (finish.parts if finish else 0)
+        plain = [leaf for leaf in found.leaves if not leaf.finished]
 
         def deployed() -> bool:
-            return boxes_hold_in_float32(graph, self.query, *leaves_, effort) and (
+            return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
                 finish is None or finish.holds_in_float32()
             )
 
         return self.holds(found.margin, "input-splitting", deployed, proof, parts=parts)
 
     @property
-    def constraints(self) -> tuple[Tensor, Tensor] | None:
-        """The rows that cut the region; certificates of properties speak of all of the box."""
-        if self.prove or self.query.constraints is None:
-            return None
-        return torch.from_numpy(self.query.constraints[0]), torch.from_numpy(self.query.constraints[1])
+    def constraints(self) -> LinearConstraints | None:
+        """The linear input constraints; certificates of properties speak of all of the box."""
+        return None if self.prove else self.query.inputs.constraints
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
@@ -307,12 +314,10 @@ class Search:
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
-    def _proof_by_splits(self, found: Outcome, tightened: Tightened) -> Proof:
-        leaves = tuple(
-            leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe, found.rows[part.unsafe])
-        )
-        lower, upper = self.query.lower, self.query.upper
-        return Proof(lower, upper, self.plain_unsafe, "signs", leaves=leaves, tightened=kept_slopes(tightened))
+    def _proof_by_splits(self, found: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
+        leaves = tuple(leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe))
+        box, slopes = self.query.inputs, kept_slopes(tightened)
+        return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes)
 
     def curvature(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
@@ -323,11 +328,12 @@ class Search:
         self.best = max(self.best, found.margin)
         if not found.proven:
             return None
-        return Holds(found.margin, "curvature", found.deployed, self.details(parts=found.parts))
+        deployed = all(leaf.float32 for leaf in found.leaves)
+        return Holds(found.margin, "curvature", deployed, self.details(parts=found.parts))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
-        star = star_of_box(self.query, self.network.pooled.input_shape)
+        star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
         found = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
         self.best = max(self.best, found.slack)
         if found.slack > 0:
@@ -339,7 +345,7 @@ class Search:
 
     def exact(self) -> Verdict | None:
         """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
-        star = star_of_box(self.query, self.network.pooled.input_shape)
+        star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
         walked = Walked()
         try:
             for leaf in leaves(self.network.pooled, star, self.query, self.deadline, walked):

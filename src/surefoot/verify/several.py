@@ -75,7 +75,7 @@ def read_property(path: Path | str, network: Network) -> list[Query]:
         FileError, InputError: as `read_vnnlib`, or they do not agree.
     """
     queries = read_vnnlib(path, network.inputs, network.outputs)
-    see_agreement_within(network.whole, network.run, [(query.lower, query.upper) for query in queries])
+    see_agreement_within(network.whole, network.run, [box for query in queries for box in query.inputs.boxes])
     return queries
 
 
@@ -115,7 +115,9 @@ def answer_all(
     why = ["time is up"]
 
     def search() -> None:
-        plain = network.link == "identity" and all(q.constraints is None and q.has_exact_weights for q in queries)
+        plain = network.link == "identity" and all(
+            q.inputs.constraints is None and q.has_exact_weights for q in queries
+        )
         if len(queries) > FEW and method == "auto" and plain:
             deadline.share(TOGETHER).run(lambda: _together(network, answers, prove))
         todo = [] if answers.violated else answers.open
@@ -152,8 +154,8 @@ class _Stack:
         some = [queries[i] for i in which]
         return _Stack(
             which,
-            torch.from_numpy(np.stack([q.lower for q in some])),
-            torch.from_numpy(np.stack([q.upper for q in some])),
+            torch.from_numpy(np.stack([q.inputs.lower for q in some])),
+            torch.from_numpy(np.stack([q.inputs.upper for q in some])),
             torch.from_numpy(np.stack([np.concatenate([u.weights for u in q.unsafe]) for q in some])),
             torch.from_numpy(np.stack([np.concatenate([u.bounds for u in q.unsafe]) for q in some])),
             tuple(len(u.bounds) for u in some[0].unsafe),
@@ -242,4 +244,5 @@ def _proof(query: Query) -> Proof:
     """Return the proof of a box that needs no halving."""
     none = np.zeros(0)
     unsafe = tuple((u.weights, u.bounds) for u in query.unsafe)
-    return Proof(query.lower, query.upper, unsafe, "boxes", False, (none.astype(int), none.astype(int), none))
+    box, never = query.inputs, (none.astype(int), none.astype(int), none)
+    return Proof(box.lower, box.upper, unsafe, "boxes", False, never)

@@ -14,6 +14,7 @@ from surefoot.graph.graph import Graph
 from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
+from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 
 _ELASTIC = 1e6  # by how much rows may be missed when the least such amount is sought
@@ -24,13 +25,17 @@ def least(slacks: Iterable[float]) -> float:
     return float(np.min([*slacks, np.inf]))
 
 
-def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
-    """Make the star of a query's region: one variable in [-1, 1] for each input that is not fixed."""
-    free = np.nonzero(query.upper > query.lower)[0]
-    centre = query.lower / 2 + query.upper / 2
-    radius = np.maximum(query.upper - centre, centre - query.lower)[free]
+def star_of_inputs(inputs: InputSet, shape: tuple[int, ...]) -> Star:
+    """Make the star of a set of inputs: one variable in [-1, 1] for each input that is not fixed.
+
+    Raises:
+        InputError: no input satisfies the linear constraints.
+    """
+    free = np.nonzero(inputs.upper > inputs.lower)[0]
+    centre = inputs.lower / 2 + inputs.upper / 2
+    radius = np.maximum(inputs.upper - centre, centre - inputs.lower)[free]
     radius = radius + step_error(2, radius)
-    size = magnitude(np.maximum(np.abs(query.lower), np.abs(query.upper)))
+    size = magnitude(np.maximum(np.abs(inputs.lower), np.abs(inputs.upper)))
     form = AffineForm(
         torch.from_numpy(centre).reshape(shape),
         torch.zeros(0, *shape, dtype=torch.float64),
@@ -39,8 +44,8 @@ def star_of_box(query: Query, shape: tuple[int, ...]) -> Star:
         torch.from_numpy(radius),
     )
     predicate = Predicate.box(-np.ones(len(free)), np.ones(len(free)))
-    if query.constraints is not None:
-        rows, bounds = query.constraints
+    if inputs.constraints is not None:
+        rows, bounds = inputs.constraints.rows, inputs.constraints.bounds
         spare = sum_error(len(centre), magnitude(rows) @ size + np.abs(bounds))
         predicate = predicate.cut(rows[:, free] * radius, bounds - rows @ centre + spare)
         _must_not_be_empty(predicate)

@@ -1,0 +1,59 @@
+"""Inputs inside of a set: one as far inside as there is, others moved there, and samples."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from surefoot.compress.linear_regions import SOLVED, Polytope
+from surefoot.core.errors import InputError
+from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
+
+PLAINLY = (
+    1e-9  # of its size: signs that were met, and inputs inside, are told by more than rounding; no part of a proof
+)
+
+
+def with_interior(inputs: InputSet) -> InputSet:
+    """Return the set with an input that satisfies its constraints: the centre of the largest ball, if there is one.
+
+    What has one already, or has no constraints, is returned as it is.
+
+    Raises:
+        InputError: no input satisfies the constraints.
+    """
+    if inputs.constraints is None or inputs.interior is not None:
+        return inputs
+    cell = Polytope.box(inputs.lower, inputs.upper)
+    for row, bound in zip(inputs.constraints.rows, inputs.constraints.bounds, strict=True):
+        cell = cell.with_row(np.append(bound, -row))
+    if cell.radius < -SOLVED:
+        raise InputError("the domain is empty: no input of the box satisfies its rows")
+    return replace(inputs, interior=cell.inside.clip(inputs.lower, inputs.upper))
+
+
+def pulled(inputs: InputSet, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
+    """Move inputs (n, *shape) of the box towards the interior until they satisfy the constraints."""
+    inputs = with_interior(inputs)
+    if inputs.constraints is None or inputs.interior is None:
+        return x
+    rows, bounds, interior = inputs.constraints.rows, inputs.constraints.bounds, inputs.interior
+    flat = x.flatten(1).numpy()
+    room = bounds - rows @ interior  # (r,) not negative, but for rounding
+    step = (flat - interior) @ rows.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(step > 0, room.clip(min=0) / step, np.inf).min(1).clip(0, 1) * (1 - PLAINLY)
+    return torch.from_numpy(interior + share[:, None] * (flat - interior)).reshape(x.shape)
+
+
+def inside(inputs: InputSet, shape: tuple[int, ...], count: int, seed: int = 0) -> Float[Tensor, " n *shape"]:
+    """Return so many inputs of a set: some from anywhere, some from the corners of its box, some between."""
+    box = Box.around(inputs, shape)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(count, *shape, generator=generator, dtype=torch.float64)
+    sharp = torch.rand(count, *(1 for _ in shape), generator=generator, dtype=torch.float64)
+    x = box.lower + (0.5 + (x - 0.5) / sharp.clamp(min=1e-3)).clamp(0, 1) * (box.upper - box.lower)
+    return pulled(inputs, x)

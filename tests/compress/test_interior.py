@@ -1,0 +1,65 @@
+"""Inputs inside of a set satisfy its constraints, and are moved no further than they must be."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from surefoot.compress.interior import inside, pulled, with_interior
+from surefoot.core.errors import InputError
+from surefoot.spec.input_set import InputSet, LinearConstraints
+
+CUBE = InputSet(np.zeros(3), np.ones(3))
+
+
+def cut(rows: list[list[float]], bounds: list[float]) -> InputSet:
+    return InputSet(CUBE.lower, CUBE.upper, LinearConstraints.of(rows, bounds))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_the_interior_and_samples_lie_inside_but_for_rounding(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    low = rng.normal(size=4)
+    high = low + rng.exponential(size=4) * (rng.random(4) < 0.8)
+    rows = rng.normal(size=(count, 4))
+    bounds = rows @ (low + rng.random(4) * (high - low)) + 0.1 * rng.random(count)
+    inputs = with_interior(InputSet(low, high, LinearConstraints(rows, bounds)))
+    assert inputs.interior is not None
+    x = inside(inputs, (2, 2), 50, seed).flatten(1).numpy()
+    assert x.shape == (50, 4)
+    for point in (inputs.interior, *x):
+        assert inputs.distance(point) <= 1e-7 * (1 + np.abs(point).max())
+
+
+def test_samples_of_a_box_lie_in_it_exactly_and_reach_its_corners() -> None:
+    x = inside(CUBE, (3,), 1000).numpy()
+    assert all(CUBE.contains(point) for point in x)
+    assert ((x == 0) | (x == 1)).all(1).any()
+
+
+def test_inputs_are_pulled_inside_and_not_moved_if_they_are() -> None:
+    inputs = cut([[1.0, 0, 0], [0, -1.0, 0]], [0.5, -0.25])
+    x = torch.rand(500, 3, dtype=torch.float64)
+    moved = pulled(inputs, x)
+    assert bool((moved[:, 0] <= 0.5 + 1e-12).all() & (moved[:, 1] >= 0.25 - 1e-12).all())
+    own = (x[:, 0] <= 0.5) & (x[:, 1] >= 0.25)
+    torch.testing.assert_close(moved[own], x[own], rtol=1e-8, atol=1e-8)
+    assert pulled(CUBE, x) is x
+
+
+def test_a_plane_is_a_domain_though_it_has_no_inside() -> None:
+    interior = with_interior(cut([[1.0, 1, 1], [-1.0, -1, -1]], [1.0, -1.0])).interior
+    assert interior is not None
+    assert interior.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_what_is_known_is_not_sought_again() -> None:
+    assert with_interior(CUBE) is CUBE
+    once = with_interior(cut([[1.0, 1, 1]], [1.0]))
+    assert with_interior(once) is once
+
+
+def test_an_empty_set_is_refused() -> None:
+    with pytest.raises(InputError, match="empty"):
+        with_interior(cut([[1.0, 1, 1]], [-1.0]))
