@@ -92,6 +92,6 @@ def test_the_margin_of_a_threshold_is_one_of_log_odds(seed: int, method: str) ->
                 if not 0 < threshold < 1 - 1e-9:
                     continue
                 unsafe = Unsafe(sign * np.eye(3)[j : j + 1], np.array([sign * threshold]))
-                verdict = verify(net, Query(lower, upper, (unsafe,)), 5, method)
+                verdict = verify(net, Query(InputSet(lower, upper), (unsafe,)), 5, method)
                 if isinstance(verdict, Holds):
                     assert verdict.margin <= far * (1 + 1e-6)
