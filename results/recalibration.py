@@ -7,6 +7,7 @@ A table that is done is kept in --runs, so that a stopped run goes on.
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def summary(found: dict[str, dict]) -> str:
             f"{np.mean(seconds):.3f}",
         ))  # fmt: skip
     chose = [s["auto"]["chose"] for r in found.values() for s in r["splits"]]
-    counts = ", ".join(f"{name} {chose.count(name)}" for name in sorted(set(chose), key=chose.count, reverse=True))
+    counts = ", ".join(f"{name} {n}" for name, n in Counter(chose).most_common())
     note = (
         "Better or worse: the mean difference is more than one standard deviation of the divisions away from nothing. "
         f"`auto` chose, over all divisions: {counts}."

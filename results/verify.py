@@ -416,12 +416,13 @@ def _vgg_part() -> list[str]:
 
 def main() -> None:
     """Read arguments, run a part."""
-    parser = harness.parser(__doc__, jobs=1)
+    parser = harness.parser(__doc__)
     parser.add_argument("part", choices=["mnist", "competition", "vgg", "harder", "losses", "page"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=116.0, help="for each image or instance")
     parser.add_argument("--only", default="", help="methods or sets, between commas")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="competition: processes at once")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     only = tuple(arguments.only.split(",")) if arguments.only else ()
