@@ -8,10 +8,9 @@ import importlib
 import inspect
 import pkgutil
 import time
-from typing import Any
 
 import harness
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 import fuzz
 from fuzz import Attack
@@ -38,7 +37,7 @@ def attacked(kind: str, wanted: int | None, jobs: int) -> str:
     module = importlib.import_module(f"fuzz.{kind}")
     begin, count = time.monotonic(), int(wanted or module.CASES)
     share = -(-count // PORTIONS)
-    met: list[Any] = list(Parallel(jobs)(delayed(module.attack)(seed, share) for seed in range(PORTIONS)))
+    met = harness.spread(Parallel(jobs), module.attack, [(seed, share) for seed in range(PORTIONS)])
     total = sum(met, Attack())
     for fault in total.faults[:20]:
         print(f"{kind}: FAULT {fault}", flush=True)

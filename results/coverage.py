@@ -8,7 +8,7 @@ import time
 
 import harness
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from simulated_sets import SETTINGS, exchangeable
 from surefoot.core.scored import Scored
@@ -65,7 +65,7 @@ def main() -> None:
 
 def row_of(parallel: Parallel, setting: str, n: int, k: int, names: list[str], sets: int) -> tuple[list[str], float]:
     """Simulate test sets of one kind; return their row of the table and the CPU seconds they took."""
-    portions = list(parallel(delayed(portion)(setting, n, k, names, sets // PORTIONS, i) for i in range(PORTIONS)))
+    portions = harness.spread(parallel, portion, [(setting, n, k, names, sets // PORTIONS, i) for i in range(PORTIONS)])
     readings = np.concatenate([p[0] for p in portions])  # sets, metrics, (value, low, high)
     targets = population(setting, k)
     cells = [covered(readings[:, j], targets.get(name)) for j, name in enumerate(names)]
@@ -110,7 +110,7 @@ def floor_rows(parallel: Parallel, sets: int) -> list[list[str]]:
     """Simulate calibrated models; return, a row each, how often their readings lie above `floor_high`."""
     rows = []
     for setting, n, k in FLOOR_CELLS:
-        portions = list(parallel(delayed(above_floor)(setting, n, k, sets, i) for i in range(PORTIONS)))
+        portions = harness.spread(parallel, above_floor, [(setting, n, k, sets, i) for i in range(PORTIONS)])
         shares = np.concatenate(portions).mean(0)
         rows.append([f"{n:,}", str(k), setting, *(f"{100 * s:.1f}%" for s in shares)])
         print(harness.row(rows[-1]), flush=True)
@@ -134,7 +134,7 @@ def page_of_differences(jobs: int) -> list[str]:
     cells = [(n, hard) for n in PAIR_SIZES for hard in HARD]
     heads = ("rows", "hard", *(METRICS[name].title for name in COMPARED))
     with Parallel(jobs) as parallel:
-        found = list(parallel(delayed(missed_differences)(n, hard) for n, hard in cells))
+        found = harness.spread(parallel, missed_differences, cells)
     rows = [
         (
             n,

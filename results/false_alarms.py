@@ -5,7 +5,7 @@ python results/false_alarms.py --jobs 2
 
 import harness
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from surefoot.core.numerics import softmax
 from surefoot.metrics import METRICS, kernel_test, measure
@@ -22,8 +22,8 @@ def main() -> None:
     rows = []
     for n, k in SIZES:
         for name, temperature in TEMPERATURES.items():
-            found = Parallel(options.jobs)(delayed(one_set)(n, k, temperature, seed) for seed in range(SETS))
-            shares = np.array(list(found)).mean(0)
+            cases = [(n, k, temperature, seed) for seed in range(SETS)]
+            shares = np.mean(harness.spread(Parallel(options.jobs), one_set, cases), 0)
             rows.append([f"{n:,} x {k}", name, *(f"{100 * s:.1f}%" for s in shares)])
             print(harness.row(rows[-1]), flush=True)
     error = 100 * 1.96 * np.sqrt(0.05 * 0.95 / SETS)

@@ -8,18 +8,22 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(
     0, str(Path(__file__).parents[1] / "tests")
 )  # the attacks and the simulated sets, of which tests run a few
 
+from joblib import Parallel, delayed
+
 from surefoot.core.files import read_json, write_json, write_text
 
 HERE = Path(__file__).parent
+Case = TypeVarTuple("Case")
+Result = TypeVar("Result")
 
 
 class Kept(Mapping[str, Any]):
@@ -71,6 +75,11 @@ def parser(doc: str | None, jobs: int | None = None) -> argparse.ArgumentParser:
     if jobs is not None:
         made.add_argument("--jobs", type=int, default=jobs, help=f"processes at once; default: {jobs}")
     return made
+
+
+def spread(parallel: Parallel, function: Callable[[*Case], Result], cases: Iterable[tuple[*Case]]) -> list[Result]:
+    """Call a function for each case, in processes; return the results in the order of the cases."""
+    return cast(list[Result], parallel(delayed(function)(*case) for case in cases))
 
 
 def processor() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel
 from rich.progress import track
 
 from surefoot.core.errors import InputError
@@ -41,7 +41,7 @@ def main() -> None:
         if kept.exists():
             continue
         start = time.perf_counter()
-        splits = list(Parallel(options.jobs)(delayed(one_split)(path, seed) for seed in range(SPLITS)))
+        splits = harness.spread(Parallel(options.jobs), one_split, [(path, seed) for seed in range(SPLITS)])
         about = load_predictions(path)
         record = {"n": about.n, "k": about.k, "seconds": time.perf_counter() - start, "splits": splits}
         write_json(kept, record)

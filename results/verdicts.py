@@ -7,7 +7,7 @@ from collections import Counter
 
 import harness
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from simulated_sets import skewed, tempered
 from surefoot.evaluate.diagnosis import TELLING, direction
@@ -30,9 +30,8 @@ def main() -> None:
         for n, k in SIZES:
             for temperature in (*TEMPERATURES, None):  # None: accuracy 0.99, calibrated
                 share = SETS[temperature in (1.0, None)] // PORTIONS
-                said: list[Counter] = list(
-                    parallel(delayed(verdicts)(n, k, temperature, share, seed) for seed in range(PORTIONS))
-                )
+                cases = [(n, k, temperature, share, seed) for seed in range(PORTIONS)]
+                said = harness.spread(parallel, verdicts, cases)
                 total = sum(said, Counter())
                 shares = [f"{100 * total[verdict] / total.total():.1f}%" for verdict in VERDICTS]
                 rows.append([f"{n:,}", str(k), _name(temperature), *shares])
@@ -40,7 +39,7 @@ def main() -> None:
     harness.write_page("verdicts.md", page(rows))
 
 
-def verdicts(n: int, k: int, temperature: float | None, sets: int, seed: int) -> Counter:
+def verdicts(n: int, k: int, temperature: float | None, sets: int, seed: int) -> Counter[str]:
     """Count the verdicts on test sets of one law."""
     rng = np.random.default_rng([seed, n, k, 0 if temperature is None else round(100 * temperature)])
     said: Counter[str] = Counter()

@@ -46,7 +46,7 @@ def is_parsed_only(words: list[str]) -> bool:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the files that the pages speak of: a network for irises, its inputs, predictions, a property."""
     where = tmp_path_factory.mktemp("commands")
-    x, y = load_iris(return_X_y=True)
+    x, y = map(np.asarray, load_iris(return_X_y=True))
     x = ((x - x.min(0)) / np.ptp(x, axis=0)).astype(np.float32)
     order = np.random.default_rng(0).permutation(len(x))
     x, y = x[order], y[order]

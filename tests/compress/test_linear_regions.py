@@ -88,10 +88,11 @@ def test_skips_and_fixed_inputs() -> None:
 
 def test_mistakes() -> None:
     graph = dense(0, (), (6, 6), 2)
+    low, high = box(2)
     with pytest.raises(InputError, match="more than 3 regions"):
-        linear_regions(graph, *box(2), most=3)
+        linear_regions(graph, low, high, most=3)
     with pytest.raises(InputError, match="box of inputs"):
-        linear_regions(graph, *reversed(box(2)))
+        linear_regions(graph, high, low)
     with pytest.raises(InputError, match="shape"):
         linear_region_at(graph, torch.zeros(3))
     builder = GraphBuilder((2,))

@@ -151,7 +151,7 @@ def beside(first: Graph, second: Graph) -> Graph:
         else:
             weight, offset = torch.cat([a.weight, -b.weight], 1), offsets[0] - offsets[1]
         last = builder.add(Relu(), builder.add(Linear(weight, offset), last))
-    return builder.build(builder.add(Linear(torch.eye(len(weight)).double()), last))
+    return builder.build(builder.add(Linear(torch.eye(len(one[-1].weight)).double()), last))
 
 
 @pytest.mark.parametrize("seed", range(4))

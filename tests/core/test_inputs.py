@@ -13,7 +13,7 @@ CLASSES = np.array([0, 1, 2])
 
 
 def write(tmp_path: Path, **arrays: np.ndarray) -> Path:
-    np.savez(tmp_path / "x.npz", **arrays)
+    np.savez(tmp_path / "x.npz", allow_pickle=False, **arrays)
     return tmp_path / "x.npz"
 
 

@@ -149,7 +149,7 @@ def network(rng: np.random.Generator, kind: str) -> Graph:
     """Make a small network of two inputs and three outputs."""
 
     def layer(out: int, given: int) -> Linear:
-        return Linear(*(torch.from_numpy(rng.normal(size=shape)) for shape in ((out, given), (out,))))
+        return Linear(torch.from_numpy(rng.normal(size=(out, given))), torch.from_numpy(rng.normal(size=out)))
 
     builder = GraphBuilder((2,))
     last = builder.add(layer(4, 2), 0)

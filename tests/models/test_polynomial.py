@@ -162,7 +162,7 @@ def test_the_runtime_gives_the_same(name: str) -> None:
     graph = graph_of_module(model, x)
     session = onnxruntime.InferenceSession(onnx_of_graph(graph).SerializeToString(), providers=["CPUExecutionProvider"])
     y = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-    np.testing.assert_allclose(y, model(x).detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(y), model(x).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_products_of_polynomials_learn_what_no_linear_map_can() -> None:

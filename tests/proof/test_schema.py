@@ -59,7 +59,9 @@ def test_bounds_of_another_shape_are_not_broadcast() -> None:
         refuse(replace(by_boxes(-0.1), unsafe=((row, odd),)), "rank 1|is needed")
 
 
-@pytest.mark.parametrize("which", [[[0, 1]], [[0], [1]], [-1], [2], [0, 0], [0.0], [True], np.int32([0]), np.array(0)])
+@pytest.mark.parametrize(
+    "which", [[[0, 1]], [[0], [1]], [-1], [2], [0, 0], [0.0], [True], np.array([0], np.int32), np.array(0)]
+)
 def test_values_to_tighten_are_a_list_of_different_places(which: Any) -> None:
     proof = replace(by_signs(-0.1, leaf()), tightened={1: (np.asarray(which), {})})
     refuse(proof, "values to tighten")

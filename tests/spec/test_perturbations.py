@@ -71,6 +71,8 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
             a = rng.uniform(region.lower, region.upper, (300, len(region.lower)))
             if region.rows is not None and region.bounds is not None:
                 a = a[(a @ region.rows.T <= region.bounds).all(1)]
+            assert region.centre is not None
+            assert region.directions is not None
             y = evaluate(
                 graph, torch.from_numpy((region.centre + a @ region.directions).reshape(-1, *graph.input_shape))
             )
