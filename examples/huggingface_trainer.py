@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClassification
 from transformers.modeling_outputs import ImageClassifierOutput
+from transformers.models.vit import ViTConfig, ViTForImageClassification
+from transformers.trainer import Trainer
+from transformers.training_args import TrainingArguments
 
 from surefoot.losses import FocalLoss
 

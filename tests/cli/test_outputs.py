@@ -7,7 +7,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from surefoot.cli.main import COMMANDS, build
 from surefoot.cli.outputs import ASSESSED, TRAINED, WRITTEN
@@ -22,7 +22,7 @@ PATHS_AS_TEXT = {"table", "tables", "data", "domain"}
 def params_of(name):
     group = typer.main.get_command(build(name))
     assert isinstance(group, TyperGroup)
-    return group.commands[name].params
+    return [p for p in group.commands[name].params if isinstance(p, TyperArgument | TyperOption)]
 
 
 def is_path(command, parameter):
