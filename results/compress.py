@@ -95,7 +95,7 @@ def train(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    return dense([(layer.weight.detach(), layer.bias.detach()) for layer in layers])  # type: ignore[union-attr]
+    return dense([(layer.weight.detach(), layer.bias.detach()) for layer in layers])
 
 
 def dense(layers: list[tuple[Tensor, Tensor]]) -> Graph:

@@ -96,7 +96,7 @@ def prove() -> None:
                     region = linf_ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region.lower, region.upper, label, network.outputs)
                     how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
-                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
+                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1
                 kept.add(key, {**counts, "cpu": time.process_time() - begin})
 
 

@@ -151,7 +151,7 @@ def graph(data: Path) -> None:
 
     nets: dict[str, Callable[[], nn.Module]] = {"linear (SGC)": Linear, "relu (GCN)": Relu}
     for degree in (2, 3, 4):
-        nets[f"polynomial filter, degree {degree}"] = lambda degree=degree: PolynomialGraphFilter(  # type: ignore[misc]
+        nets[f"polynomial filter, degree {degree}"] = lambda degree=degree: PolynomialGraphFilter(
             int(d), 7, degree, 32 // (degree if degree > 2 else 1)
         )
     for name, make in nets.items():
@@ -268,10 +268,10 @@ def generation(data: Path) -> None:
                 return self.net(z).reshape(-1, *self.shape)
 
         nets: dict[str, Callable[[], nn.Module]] = {
-            "affine": lambda shape=shape: PolynomialGenerator(32, shape, 0),  # type: ignore[misc]
+            "affine": lambda shape=shape: PolynomialGenerator(32, shape, 0),
             "relu and tanh": Relu,
-            "polynomials, degree 4, no activation": lambda shape=shape: PolynomialGenerator(32, shape, 2, 64),  # type: ignore[misc]
-            "injection, degree 4, no activation": lambda shape=shape: InjectionGenerator(32, shape),  # type: ignore[misc]
+            "polynomials, degree 4, no activation": lambda shape=shape: PolynomialGenerator(32, shape, 2, 64),
+            "injection, degree 4, no activation": lambda shape=shape: InjectionGenerator(32, shape),
         }
         for title, make in nets.items():
             for seed in SEEDS[:2]:
@@ -348,7 +348,7 @@ def mesh(data: Path) -> None:
             torch.manual_seed(seed)
             net = MeshAutoencoder(middle / scale, faces_, latent, degree)
             own = z[~test]
-            descend(net, lambda b, net=net, own=own: (net(own[b]) - own[b]).abs().mean(), len(own), 150, 8, 3e-3)  # type: ignore[misc]
+            descend(net, lambda b, net=net, own=own: (net(own[b]) - own[b]).abs().mean(), len(own), 150, 8, 3e-3)
             with torch.no_grad():
                 y = net(z[test]).double().numpy()
             keep(key, begin, parameters=parameters(net), error=error(y))

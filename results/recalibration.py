@@ -72,7 +72,7 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
         found[name]["floor"] = float(np.mean([read(observe(probs, labels)) for labels in drawn]))
         found[name]["seconds"] = seconds
         if name == "auto":
-            found[name]["chose"] = calibrator.method_  # type: ignore[attr-defined]
+            found[name]["chose"] = calibrator.method_  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 

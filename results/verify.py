@@ -78,7 +78,7 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
                         region = brightening(x[i], float(d), float(delta))
                         query = robustness(region.lower, region.upper, int(y[i]), 10)
                         name = method.removesuffix("+float32")
-                        answer = plain(verify(network, query, seconds, name, float32=name != method))  # type: ignore[arg-type]
+                        answer = plain(verify(network, query, seconds, name, float32=name != method))
                         counts[answer["verdict"]] += 1
                         counts["float32"] += "float32" in answer.get("proven_for", ())
                         known = truth[net, d, delta, i]
@@ -282,7 +282,7 @@ def _counted(network: Network, regions: list[Region], labels: list[int], seconds
     begin = time.process_time()
     for region, label in zip(regions, labels, strict=False):
         query = robustness(region.lower, region.upper, label, network.outputs)
-        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
+        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 
 

@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_that_train_are_understood(words: list[str]) -> None:
     group = typer.main.get_command(build(words[0]))
     with group.make_context("surefoot", list(words)) as context:
-        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])  # type: ignore[attr-defined]
+        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])  # pyright: ignore[reportAttributeAccessIssue]
         assert command is not None
         command.make_context(name, rest, parent=context)
 

@@ -151,7 +151,7 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("compress", "net.onnx", "--domain", "short.npz", code=2)
     broken = dense(0)
     nodes = list(broken.nodes)
-    nodes[1].op.weight[0, 0] = torch.nan  # type: ignore[union-attr]
+    nodes[1].op.weight[0, 0] = torch.nan  # pyright: ignore[reportAttributeAccessIssue]
     write_onnx(Graph(tuple(nodes)), folder / "nan.onnx")
     surefoot("compress", "nan.onnx", "--domain", "0,1", code=2)
     write_onnx(dense(0, (), (4,), inputs=3), folder / "three.onnx")

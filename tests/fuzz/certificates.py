@@ -176,7 +176,7 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
             missed = (y @ w.T - offset).max(1)
             unsafe.append((w, offset + missed.min() - 0.3 * np.ptp(missed) - 0.05))
         query = Query(lower, upper, tuple(Unsafe(w, b) for w, b in unsafe))
-        verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)  # type: ignore[arg-type]
+        verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)
         if not isinstance(verdict, Holds) or verdict.proof is None:
             return None
         if len(verdict.proof.leaves) + len(verdict.proof.bisections[0]) > PARTS:

@@ -109,7 +109,7 @@ def test_two_networks_need_two_proofs_by_signs() -> None:
 
 def test_names_are_digests() -> None:
     held = certified(by_boxes(-0.1))
-    for odd in (replace(held, networks=("x",)), replace(held, property="0"), replace(held, region=None)):  # type: ignore[arg-type]
+    for odd in (replace(held, networks=("x",)), replace(held, property="0"), replace(held, region=None)):
         with pytest.raises(InputError, match="SHA-256"):
             check_property_schema(odd, distance())
 

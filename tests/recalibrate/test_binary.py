@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, logit
-from sklearn.calibration import _SigmoidCalibration  # type: ignore[attr-defined]
+from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
 from surefoot.core.errors import InputError

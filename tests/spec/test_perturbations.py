@@ -77,7 +77,7 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
                 graph, torch.from_numpy((region.centre + a @ region.directions).reshape(-1, *graph.input_shape))
             )
             for method in ("auto", "star"):
-                verdict = verify(there, query, 3.0, method)  # type: ignore[arg-type]
+                verdict = verify(there, query, 3.0, method)
                 match verdict:
                     case Holds():
                         assert (y.argmax(1) == label).all()

@@ -92,7 +92,7 @@ def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callabl
         query, _ = question(graph, seed)
         network = Network.of(graph)
         for method in ("input-splitting", "relu-splitting"):
-            verdict = verify(network, query, 1.0, method, prove=True)  # type: ignore[arg-type]
+            verdict = verify(network, query, 1.0, method, prove=True)
             if not isinstance(verdict, Holds):
                 continue
             assert verdict.proof is not None
