@@ -16,7 +16,7 @@ test-slow: .venv/.ready
 lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright --threads 2
+	$(BIN)/pyright
 	$(BIN)/lint-imports
 
 docs: .venv/.ready

@@ -237,7 +237,7 @@ def test_a_limit_longer_than_any_timer_is_none(
 def test_a_domain_is_of_real_numbers(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str, values: np.ndarray
 ) -> None:
-    np.savez("box.npz", **({"lower": np.zeros(2), "upper": np.ones(2)} | {name: values}))
+    np.savez("box.npz", allow_pickle=True, **({"lower": np.zeros(2), "upper": np.ones(2)} | {name: values}))
     for command in ("equal one.onnx one.onnx", "compress one.onnx", "regions one.onnx"):
         with pytest.raises(SystemExit) as done:
             run([*command.split(), "--domain", "box.npz"])

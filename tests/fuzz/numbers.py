@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mpmath
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 from scipy.special import logsumexp
 
 from fuzz import Attack
@@ -172,10 +172,11 @@ def _is_best(logits: np.ndarray, labels: np.ndarray, temperature: float) -> list
     wrong = (own < wide.max(1)).sum()
     nll = lambda t: float(surprise(wide / np.exp(t), labels).mean())  # noqa: E731
     best = minimize_scalar(nll, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10})
+    assert isinstance(best, OptimizeResult)
     if wrong < 20 or not -10 < best.x < 10:
         return []
-    excess = nll(np.log(temperature)) - float(best.fun)  # pyright: ignore[reportAttributeAccessIssue]
-    right = f"{np.exp(best.x):.6g}"  # pyright: ignore[reportAttributeAccessIssue]
+    excess = nll(np.log(temperature)) - float(best.fun)
+    right = f"{np.exp(best.x):.6g}"
     return [f"T {temperature:.6g}, right {right}: NLL {excess:.1e} above"] if excess > 1e-8 else []
 
 
@@ -204,10 +205,11 @@ def masks(rng: np.random.Generator, folder: Path) -> list[str]:
     scipy = minimize_scalar(
         lambda t: float(surprise(encodings[0] / np.exp(t), labels).mean()), bounds=(-5, 5), method="bounded"
     )
+    assert isinstance(scipy, OptimizeResult)
     temperature = float(TemperatureScaling().fit(encodings[0], labels).temperature_)
     wrong = (base[np.arange(n), labels] < np.where(absent, -np.inf, base).max(1)).sum()
-    if wrong >= 20 and not same(np.log(temperature), float(scipy.x), 0, 1e-3):  # pyright: ignore[reportAttributeAccessIssue]
-        faults.append(f"T {temperature!r}, right {np.exp(scipy.x)!r}")  # pyright: ignore[reportAttributeAccessIssue]
+    if wrong >= 20 and not same(np.log(temperature), float(scipy.x), 0, 1e-3):
+        faults.append(f"T {temperature!r}, right {np.exp(scipy.x)!r}")
     if temperature > 50:  # where labels tell next to nothing, -65504 is within reach
         return faults
     for name in rng.choice(np.array([*FITTED, "focal-undo"]), 4, replace=False):
@@ -376,11 +378,12 @@ def alone(rng: np.random.Generator, folder: Path) -> list[str]:
               if not same(t, found[0], 1e-5)]  # fmt: skip
     nll = lambda t: float(surprise(z[free] / np.exp(t), labels[free]).mean())  # noqa: E731
     best = minimize_scalar(nll, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10})
+    assert isinstance(best, OptimizeResult)
     wrong = (z[np.arange(len(z)), labels] < z.max(1))[free].sum()
-    excess = nll(np.log(found[0])) - float(best.fun)  # pyright: ignore[reportAttributeAccessIssue]
-    if wrong >= 28 and -10 < best.x < 4 and excess > 1e-8:  # pyright: ignore[reportAttributeAccessIssue]  # fewer: the prior counts
-        faults.append(f"T {found[0]:.6g}, right {np.exp(best.x):.6g}: NLL {excess:.1e} above")  # pyright: ignore[reportAttributeAccessIssue]
-    if excess > float(nll(0.0)) - float(best.fun) + 1e-8:  # pyright: ignore[reportAttributeAccessIssue]
+    excess = nll(np.log(found[0])) - float(best.fun)
+    if wrong >= 28 and -10 < best.x < 4 and excess > 1e-8:  # fewer: the prior counts
+        faults.append(f"T {found[0]:.6g}, right {np.exp(best.x):.6g}: NLL {excess:.1e} above")
+    if excess > float(nll(0.0)) - float(best.fun) + 1e-8:
         faults.append(f"T {found[0]:.6g} is worse than none")
     return faults
 
