@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClassification
+from transformers.modeling_outputs import ImageClassifierOutput
+from transformers.models.vit import ViTConfig, ViTForImageClassification
+from transformers.trainer import Trainer
+from transformers.training_args import TrainingArguments
 
 from surefoot.losses import FocalLoss
 
-x, y = load_digits(return_X_y=True)
-x, y = torch.tensor(x / 8 - 1, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)
+pixels, digits = load_digits(return_X_y=True)
+x, y = torch.tensor(pixels / 8 - 1, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(digits)
 
 
 class Digits(Dataset):
@@ -33,14 +36,16 @@ class Digits(Dataset):
 criterion = FocalLoss(gamma=3.0, reduction="sum")
 
 
-def loss(outputs: object, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
+def loss(
+    outputs: ImageClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+) -> torch.Tensor:
     """Divide by the rows of the whole step, also where gradients are accumulated."""
-    return criterion(outputs["logits"], labels) / (len(labels) if num_items_in_batch is None else num_items_in_batch)  # type: ignore[index]
+    return criterion(outputs["logits"], labels) / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 config = ViTConfig(
     image_size=8, patch_size=2, num_channels=1, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-    intermediate_size=64, num_labels=10,
+    intermediate_size=64, id2label={i: str(i) for i in range(10)},
 )  # fmt: skip
 trainer = Trainer(
     model=ViTForImageClassification(config),

@@ -43,7 +43,7 @@ trainer = L.Trainer(
     max_epochs=10, callbacks=[calibration], logger=False, enable_checkpointing=False, enable_progress_bar=False,
     accelerator="cpu",
 )  # fmt: skip
-loaders = [DataLoader(TensorDataset(x[part], y[part]), 64) for part in (slice(0, 1300), slice(1300, None))]
-trainer.fit(Digits(), *loaders)
+train, validation = (TensorDataset(x[part], y[part]) for part in (slice(0, 1300), slice(1300, None)))
+trainer.fit(Digits(), DataLoader(train, 64), DataLoader(validation, 64))
 ece = calibration.readings["ece"]
 print(f"ECE {ece.value:.3f}, a calibrated model would show about {ece.floor:.3f}; T = {calibration.temperature:.2f}")

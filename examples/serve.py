@@ -48,7 +48,7 @@ def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HT
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
     return HTTPServer(("localhost", port), Handler)

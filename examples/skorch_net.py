@@ -23,8 +23,9 @@ x_train, x_test, y_train, y_test = train_test_split(
 torch.manual_seed(0)
 net = NeuralNetClassifier(
     nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)),
-    criterion=FocalLoss, criterion__gamma=3.0, predict_nonlinearity=lambda logits: logits.softmax(1),
-    optimizer=torch.optim.Adam, lr=3e-3, max_epochs=20, train_split=None, verbose=0,
+    criterion=FocalLoss, train_split=None,  # pyright: ignore[reportArgumentType]  # skorch writes defaults, no types
+    criterion__gamma=3.0, predict_nonlinearity=lambda logits: logits.softmax(1),
+    optimizer=torch.optim.Adam, lr=3e-3, max_epochs=20, verbose=0,
 )  # fmt: skip
 model = RecalibratedClassifier(net, TemperatureScaling()).fit(x_train, y_train)
 for name, probs in (("before", model.estimator_.predict_proba(x_test)), ("after", model.predict_proba(x_test))):

@@ -11,24 +11,24 @@
 Each network goes on where it was stopped.
 """
 
-import argparse
 import itertools
 import math
 import time
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import onnxruntime
 import torch
 import torch.nn.functional as F
+from harness import Kept, mean, section
 from torch import Tensor
 
 from surefoot.compress.equal import equal
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
 from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
-from surefoot.core.files import read_json, write_json, write_text
 from surefoot.data import load_data
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import onnx_of_graph
@@ -37,7 +37,6 @@ from surefoot.metrics import observe_reliability, read_ece
 from surefoot.spec.input_set import InputSet
 from surefoot.train.adversary import worst_in_one_step
 
-HERE = Path(__file__).parent
 NETS = {"2x100": (100, 100), "2x200": (200, 200), "3x100": (100, 100, 100)}
 PENALTIES = (0.0, 1e-4, 3e-4, 1e-3)
 SEEDS = (0, 1, 2)
@@ -97,7 +96,7 @@ def train(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    return dense([(layer.weight.detach(), layer.bias.detach()) for layer in layers])  # type: ignore[union-attr]
+    return dense([(layer.weight.detach(), layer.bias.detach()) for layer in layers])
 
 
 def dense(layers: list[tuple[Tensor, Tensor]]) -> Graph:
@@ -153,203 +152,207 @@ def treated(graph: Graph, x: Tensor, test: Tensor, labels: Tensor, balls: int = 
     }  # fmt: skip
 
 
-def page(kept: dict[str, Any]) -> str:
+def page() -> list[str]:
     """Write the tables."""
-    short = _kept("compress_short")
-    lines = [
-        "# Exact compression\n",
-        "Dense networks on the digits (8 x 8, [0, 1]), cross entropy + l1, Adam, "
-        f"{EPOCHS} epochs;\nmean of {len(SEEDS)} seeds. The domain is [0, 1]^64; an exact search takes at most",
+    kept, short = Kept("compress.json"), Kept("compress_short.json")
+    rows, around = [], []
+    for name, penalty in itertools.product(NETS, PENALTIES):
+        found = kept.of(name, penalty)
+        if not found:
+            continue
+        same = all(f"{v['before']['ece']:.6f}" == f"{v['after']['ece']:.6f}" for v in found)
+        before = PROTOTYPE.get((name, penalty))
+        rows.append([
+            name, f"{penalty:g}", f"{np.mean([v['before']['accuracy'] for v in found]):.1%}", *_searched(found),
+            f"{_gone(found):.1%}", "" if before is None else f"{before}%", f"{_gone(short.of(name, penalty)):.1%}",
+            f"{max(v['bound'] for v in found):.1g}", "to 6 digits" if same else "differ", *_moved(found),
+        ])  # fmt: skip
+        shares = np.mean([[v["balls"][str(radius)] for radius in RADII] for v in found], 0)
+        around.append([name, f"{penalty:g}", *(f"{stable:.0%} / {gone:.0%}" for stable, gone in shares)])
+    digits_words = (
+        f"Dense networks on the digits (8 x 8, [0, 1]), cross entropy + l1, Adam, {EPOCHS} epochs;",
+        f"mean of {len(SEEDS)} seeds. The domain is [0, 1]^64; an exact search takes at most",
         "2 s a unit. *Prototype*: what our specification's prototype removed, one seed, its training not",
         "told. *Bound*: proven, over the whole domain, of any logit, with weights rounded to float32. How much can go",
         f"depends on how long l1 acts: *after {SHORT}* is what goes of networks that were trained {SHORT} epochs.",
-        "Command: `python results/compress.py` (and `short`).\n",
-        "| network | l1 | accuracy | active / inactive / neither | searched / unfinished | CPU s | parameters removed |"
-        f" prototype | after {SHORT} | bound | ECE before = after | confidence moved | answers changed |",
-        "|" + "---|" * 13,
-    ]
-    for name in NETS:
-        for penalty in PENALTIES:
-            found = [kept[k] for s in SEEDS if (k := f"{name} {penalty} {s}") in kept]
-            if not found:
-                continue
-
-            def mean(key: str, rows: list[dict[str, Any]] = found) -> float:
-                return float(np.mean([v[key] for v in rows]))
-
-            gone = _gone(found)
-            less = _gone([short[k] for s in SEEDS if (k := f"{name} {penalty} {s}") in short])
-            same = all(f"{v['before']['ece']:.6f}" == f"{v['after']['ece']:.6f}" for v in found)
-            before = PROTOTYPE.get((name, penalty))
-            lines.append(
-                f"| {name} | {penalty:g} | {np.mean([v['before']['accuracy'] for v in found]):.1%} | "
-                f"{mean('active'):.0f} / {mean('inactive'):.0f} / {mean('neither'):.0f} | {mean('searched'):.1f} / "
-                f"{mean('unfinished'):.1f} | {mean('seconds'):.1f} | {gone:.1%} | "
-                f"{'' if before is None else f'{before}%'} | {less:.1%} | {max(v['bound'] for v in found):.1g} | "
-                f"{'to 6 digits' if same else 'differ'} | {max(v['confidence_met'] for v in found):.1g} | "
-                f"{sum(v['answers_changed'] for v in found)} |"
-            )
-    lines += [
-        "\n## Around one image\n",
-        f"The same networks over balls (l-infinity, within [0, 1]) around {BOXES} test images, by bounds alone: share",
-        "of units that are stable / of parameters removed.\n",
-        "| network | l1 | " + " | ".join(f"{r:g}" for r in RADII) + " |",
-        "|" + "---|" * (2 + len(RADII)),
-    ]
-    for name in NETS:
-        for penalty in PENALTIES:
-            found = [kept[k] for s in SEEDS if (k := f"{name} {penalty} {s}") in kept]
-            if found:
-                cells = [np.mean([v["balls"][str(r)] for v in found], 0) for r in RADII]
-                lines.append(f"| {name} | {penalty:g} | " + " | ".join(f"{a:.0%} / {b:.0%}" for a, b in cells) + " |")
-    return (
-        "\n".join(lines + _mnist_words() + _public_words() + _training_words() + _left_words() + _million_words())
-        + "\n"
+        "Command: `python results/compress.py` (and `short`).",
     )
+    heads = (
+        "network", "l1", "accuracy", *SEARCHED, "parameters removed", "prototype", f"after {SHORT}", "bound",
+        "ECE before = after", *MOVED,
+    )  # fmt: skip
+    around_words = (
+        f"The same networks over balls (l-infinity, within [0, 1]) around {BOXES} test images, by bounds alone: share",
+        "of units that are stable / of parameters removed.",
+    )
+    return [
+        section("# Exact compression", digits_words, heads, rows),
+        section("## Around one image", around_words, ["network", "l1", *(f"{r:g}" for r in RADII)], around),
+        *_mnist_part(), *_public_part(), *_training_part(), *_left_part(), *_million_part(),
+    ]  # fmt: skip
+
+
+SEARCHED = ("active / inactive / neither", "searched / unfinished", "CPU s")
+MOVED = ("confidence moved", "answers changed")
+TREATED = (
+    "seeds", "accuracy", *SEARCHED, "units left", "parameters removed", "bound", "accuracy, NLL, ECE to 6 digits",
+    *MOVED,
+)  # fmt: skip
+
+
+def _searched(found: list[dict[str, Any]]) -> list[str]:
+    active, inactive, neither, searched, unfinished, seconds = (
+        mean(found, key) for key in ("active", "inactive", "neither", "searched", "unfinished", "seconds")
+    )
+    return [f"{active:.0f} / {inactive:.0f} / {neither:.0f}", f"{searched:.1f} / {unfinished:.1f}", f"{seconds:.1f}"]
+
+
+def _moved(found: list[dict[str, Any]]) -> list[str]:
+    return [f"{max(v['confidence_met'] for v in found):.1g}", str(sum(v["answers_changed"] for v in found))]
 
 
 def _gone(found: list[dict[str, Any]]) -> float:
     return float(np.mean([1 - v["parameters"][1] / v["parameters"][0] for v in found]))
 
 
-def _left_words() -> list[str]:
-    kept = _kept("compress_left")
-    lines = [
-        "\n## What a minute leaves open\n",
-        f"Units whose sign is open after {PATIENCE:g} s of search each, where searches are hardest: little l1, or",
-        "none and training on attacked inputs. *Largest*: by how much the proven bound of such a unit misses 0.",
-        "*Prototype*: its number, one network each, as long. Command: `python results/compress.py left`.\n",
-        "| network | l1 | radius | epochs | seed | accuracy | searched | open | largest | CPU s | prototype |",
-        "|" + "---|" * 11,
-    ]
-    for key, v in kept.items():
-        name, penalty, radius, epochs, seed = key.split()
-        lines.append(
-            f"| {name} | {float(penalty):g} | {float(radius):g} | {epochs} | {seed} | {v['accuracy']:.1%} | "
-            f"{v['searched']} | {v['open']} | {v['largest']:.1g} | {v['seconds']:.0f} | "
-            f"{LEFT[name, float(penalty), float(radius)]} |"
-        )
-    return lines if kept else []
-
-
-def _row(name: str, found: list[dict[str, Any]]) -> str:
-    def mean(key: str) -> float:
-        return float(np.mean([v[key] for v in found]))
-
-    gone = _gone(found)
+def _treated(found: list[dict[str, Any]]) -> list[str]:
     same = all(f"{v['before'][m]:.6f}" == f"{v['after'][m]:.6f}" for v in found for m in ("accuracy", "nll", "ece"))
-    return (
-        f"| {name} | {len(found)} | {np.mean([v['before']['accuracy'] for v in found]):.2%} | "
-        f"{mean('active'):.0f} / {mean('inactive'):.0f} / {mean('neither'):.0f} | {mean('searched'):.1f} / "
-        f"{mean('unfinished'):.1f} | {mean('seconds'):.1f} | {np.mean([v['units'][1] for v in found]):.0f} of "
-        f"{found[0]['units'][0]} | {gone:.1%} | {max(v['bound'] for v in found):.1g} | "
-        f"{'the same' if same else 'differ'} | {max(v['confidence_met'] for v in found):.1g} | "
-        f"{sum(v['answers_changed'] for v in found)} |"
-    )
+    return [
+        str(len(found)), f"{np.mean([v['before']['accuracy'] for v in found]):.2%}", *_searched(found),
+        f"{np.mean([v['units'][1] for v in found]):.0f} of {found[0]['units'][0]}", f"{_gone(found):.1%}",
+        f"{max(v['bound'] for v in found):.1g}", "the same" if same else "differ", *_moved(found),
+    ]  # fmt: skip
 
 
-_COLUMNS = (
-    "seeds | accuracy | active / inactive / neither | searched / unfinished | CPU s | units left | parameters removed |"
-    " bound | accuracy, NLL, ECE to 6 digits | confidence moved | answers changed |"
-)
-
-
-def _mnist_words() -> list[str]:
-    kept = _kept("compress_mnist")
-    lines = [
-        "\n## MNIST\n",
+def _mnist_part() -> list[str]:
+    kept = Kept("compress_mnist.json")
+    words = (
         f"60,000 images less the held-out ones, {MNIST_EPOCHS} epochs (the authors: 120), batches of {MNIST_BATCH}.",
         "Command: `python results/compress.py mnist --folder ../shared/data/images/mnist`. Published: up to 56% of the",
         "*connections* of CIFAR-10 networks go with an l1 that does not worsen accuracy (Serra et al. 2021, abstract);",
-        "their MNIST tables could not be reached.\n",
-        f"| network | l1 | {_COLUMNS}",
-        "|" + "---|" * 13,
+        "their MNIST tables could not be reached.",
+    )
+    rows = [
+        [name, f"{penalty:g}", *_treated(found)]
+        for name, penalty in itertools.product(MNIST_NETS, MNIST_PENALTIES)
+        if (found := kept.of(name, penalty))
     ]
-    for name, penalty in itertools.product(MNIST_NETS, MNIST_PENALTIES):
-        found = [v for k, v in kept.items() if k.rsplit(" ", 1)[0] == f"{name} {penalty}"]
-        if found:
-            lines.append(_row(f"{name} | {penalty:g}", found))
-    return lines if kept else []
+    return [section("## MNIST", words, ["network", "l1", *TREATED], rows)] if kept else []
 
 
-def _public_words() -> list[str]:
-    kept = _kept("compress_public")
-    lines = [
-        "\n## Networks that others trained\n",
-        "Command: `python results/compress.py public --folder ../shared/data/weights`.\n",
-        f"| network | {_COLUMNS}",
-        "|" + "---|" * 12,
-    ]
-    return lines + [_row(f"{name}, {PUBLIC[name]}", [v]) for name, v in kept.items()] if kept else []
+def _public_part() -> list[str]:
+    kept = Kept("compress_public.json")
+    words = ["Command: `python results/compress.py public --folder ../shared/data/weights`."]
+    rows = [[f"{name}, {PUBLIC[name]}", *_treated([v])] for name, v in kept.items()]
+    return [section("## Networks that others trained", words, ["network", *TREATED], rows)] if kept else []
 
 
-def _training_words() -> list[str]:
-    kept = _kept("compress_training")
-    lines = [
-        "\n## What l1 and adversarial training do\n",
+def _training_part() -> list[str]:
+    kept = Kept("compress_training.json")
+    words = (
         f"Digits, 2x100, mean of {len(SEEDS)} seeds. *Pieces*: crossed by a segment between test images, mean of 60.",
         "*Regions*: the bound of Serra and Ramalingam, which counts stable units, as a power of 10. *Attacked*:",
-        "accuracy after one step of 0.1. Command: `python results/compress.py training`.\n",
-        "| radius | l1 | accuracy | attacked | ECE | stable of 200 | parameters removed | pieces | regions at most |",
-        "|" + "---|" * 9,
-    ]
+        "accuracy after one step of 0.1. Command: `python results/compress.py training`.",
+    )
+    heads = (
+        "radius", "l1", "accuracy", "attacked", "ECE", "stable of 200", "parameters removed", "pieces",
+        "regions at most",
+    )  # fmt: skip
+    rows = []
     for radius, penalty in TRAININGS:
-        found = [v for k, v in kept.items() if k.startswith(f"{radius} {penalty} ")]
+        found = kept.of(radius, penalty)
         if found:
-            m = {key: float(np.mean([v[key] for v in found])) for key in found[0]}
-            lines.append(
-                f"| {radius:g} | {penalty:g} | {m['accuracy']:.1%} | {m['attacked']:.1%} | {m['ece']:.1%} | "
-                f"{m['stable']:.0f} | {m['removed']:.1%} | {m['segment']:.1f} | 1e{m['at_most']:.0f} |"
-            )
-    plain, hard = ([v["segment"] for k, v in kept.items() if k.startswith(p)] for p in ("0.0 0.0 ", "0.1 0.0 "))
+            m = {key: mean(found, key) for key in found[0]}
+            rows.append([
+                f"{radius:g}", f"{penalty:g}", f"{m['accuracy']:.1%}", f"{m['attacked']:.1%}", f"{m['ece']:.1%}",
+                f"{m['stable']:.0f}", f"{m['removed']:.1%}", f"{m['segment']:.1f}", f"1e{m['at_most']:.0f}",
+            ])  # fmt: skip
+    parts = [section("## What l1 and adversarial training do", words, heads, rows)] if kept else []
+    plain, hard = kept.of(0.0, 0.0), kept.of(0.1, 0.0)
     if plain and hard:
-        more = np.mean(hard) / np.mean(plain) - 1
-        lines += [
-            f"\nl1 lowers the number of pieces, as Kumar et al. 2019 report. Adversarial training (one step) "
+        more = mean(hard, "segment") / mean(plain, "segment") - 1
+        parts.append(
+            f"l1 lowers the number of pieces, as Kumar et al. 2019 report. Adversarial training (one step) "
             f"{'raised' if more > 0 else 'lowered'} it by {abs(more):.0%} here, "
             f"{'against' if more > 0 else 'as in'} what they report."
-        ]
-    return lines if kept else []
+        )
+    return parts
 
 
-def digits(name_of_kept: str, epochs: int) -> None:
+def _left_part() -> list[str]:
+    kept = Kept("compress_left.json")
+    words = (
+        f"Units whose sign is open after {PATIENCE:g} s of search each, where searches are hardest: little l1, or",
+        "none and training on attacked inputs. *Largest*: by how much the proven bound of such a unit misses 0.",
+        "*Prototype*: its number, one network each, as long. Command: `python results/compress.py left`.",
+    )
+    heads = (
+        "network", "l1", "radius", "epochs", "seed", "accuracy", "searched", "open", "largest", "CPU s", "prototype",
+    )  # fmt: skip
+    rows = []
+    for key, v in kept.items():
+        name, penalty, radius, epochs, seed = key.split()
+        rows.append([
+            name, f"{float(penalty):g}", f"{float(radius):g}", epochs, seed, f"{v['accuracy']:.1%}", v["searched"],
+            v["open"], f"{v['largest']:.1g}", f"{v['seconds']:.0f}", LEFT[name, float(penalty), float(radius)],
+        ])  # fmt: skip
+    return [section("## What a minute leaves open", words, heads, rows)] if kept else []
+
+
+def _million_part() -> list[str]:
+    kept = Kept("compress_million.json")
+    kinds = ("random", "corners", "borders", "attacks")
+    words = (
+        "Digits, seed 0, float32: how many inputs, the largest change of a logit, how many answers changed. *Borders*:",
+        "where a ReLU changes its sign. *Attacks*: test images moved by 0.1 to where the loss is larger.",
+        "Command: `python results/compress.py million`.",
+    )
+    rows = []
+    for key, v in kept.items():
+        cells = [f"{n:,}: {gap:.1g}, {changed}" for n, gap, changed in (v["kinds"][kind] for kind in kinds)]
+        name, penalty = key.split()
+        rows.append([name, f"{float(penalty):g}", f"{_gone([v]):.1%}", *cells])
+    heads = ("network", "l1", "parameters removed", *kinds)
+    return [section("## A million inputs through ONNX Runtime", words, heads, rows)] if kept else []
+
+
+def digits(file: str, epochs: int) -> None:
     """Train and treat what is missing of the digits table."""
-    kept, data = _kept(name_of_kept), load_data("digits")
+    kept, data = Kept(file), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
     for seed, name, penalty in itertools.product(SEEDS, NETS, PENALTIES):
         key = f"{name} {penalty} {seed}"
         if key not in kept:
-            kept[key] = treated(train(x, data.train.y, NETS[name], penalty, seed, epochs), x, test, data.test.y)
-            _keep(name_of_kept, kept, key)
+            graph = train(x, data.train.y, NETS[name], penalty, seed, epochs)
+            _keep(kept, key, treated(graph, x, test, data.test.y))
 
 
 def mnist(folder: Path, seeds: int) -> None:
     """Train and treat what is missing of the MNIST table."""
-    kept, data = _kept("compress_mnist"), load_data("mnist", folder=folder)
+    kept, data = Kept("compress_mnist.json"), load_data("mnist", folder=folder)
     x, test = (part.x.flatten(1).float() / 255 for part in (data.train, data.test))
     for seed, name, penalty in itertools.product(range(seeds), MNIST_NETS, MNIST_PENALTIES):
         key = f"{name} {penalty} {seed}"
         if key not in kept:
             graph = train(x, data.train.y, MNIST_NETS[name], penalty, seed, MNIST_EPOCHS, MNIST_BATCH)
-            kept[key] = treated(graph, x[:20_000], test, data.test.y, balls=2 if name in ("2x100", "3x100") else 0)
-            _keep("compress_mnist", kept, key)
+            balls = 2 if name in ("2x100", "3x100") else 0
+            _keep(kept, key, treated(graph, x[:20_000], test, data.test.y, balls))
 
 
 def public(folder: Path) -> None:
     """Treat networks that others trained."""
-    kept, data = _kept("compress_public"), load_data("mnist", folder=folder.parent / "images" / "mnist")
+    kept, data = Kept("compress_public.json"), load_data("mnist", folder=folder.parent / "images" / "mnist")
     x, test = (part.x.flatten(1).float() / 255 for part in (data.train, data.test))
     for name in PUBLIC:
         if name not in kept:
             held = list(np.load(folder / f"{name}.npz").values())
             layers = [(torch.tensor(w), torch.tensor(b)) for w, b in zip(held[::2], held[1::2], strict=True)]
-            kept[name] = treated(dense(layers), x[:20_000], test, data.test.y, balls=2)
-            _keep("compress_public", kept, name)
+            _keep(kept, name, treated(dense(layers), x[:20_000], test, data.test.y, balls=2))
 
 
 def training() -> None:
     """Count what l1 and adversarial training do to stable units, to regions on segments, and to compression."""
-    kept, data = _kept("compress_training"), load_data("digits")
+    kept, data = Kept("compress_training.json"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
     domain = InputSet(np.zeros(64), np.ones(64))
     for seed, (radius, penalty) in itertools.product(SEEDS, TRAININGS):
@@ -361,21 +364,20 @@ def training() -> None:
         counts = layer_counts(made.stability)
         assert counts is not None
         segments = [len(breakpoints(graph, a, b)) - 1 for a, b in itertools.pairwise(test[:61].double())]
-        kept[key] = {
+        attacked = evaluate(graph.to(torch.float32), _attacked(graph, test, data.test.y)).argmax(1)
+        _keep(kept, key, {
             **measured(graph, test, data.test.y)[1],
-            "attacked": float((evaluate(graph.to(torch.float32), _attacked(graph, test, data.test.y)).argmax(1)
-                               == data.test.y).double().mean()),
+            "attacked": float((attacked == data.test.y).double().mean()),
             "stable": sum(made.stability.counts()[:2]),
             "removed": 1 - made.graph.parameters() / graph.parameters(),
             "segment": float(np.mean(segments)),
             "at_most": math.log10(most_regions(64, *counts)),
-        }  # fmt: skip
-        _keep("compress_training", kept, key)
+        })  # fmt: skip
 
 
 def left() -> None:
     """Search as long as the prototype did, where it left units open."""
-    kept, data = _kept("compress_left"), load_data("digits")
+    kept, data = Kept("compress_left.json"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
     domain = InputSet(np.zeros(64), np.ones(64))
     for seed, (name, penalty, radius), epochs in itertools.product(SEEDS, LEFT, (SHORT, EPOCHS)):
@@ -391,16 +393,15 @@ def left() -> None:
             box, (least, most) = found.boxes[graph.nodes[at].inputs[0]], found.seen[graph.nodes[at].inputs[0]]
             one_sided = (signs == 0) & ((least >= 0) | (most <= 0))
             missed += torch.minimum(-box.lower[0], box.upper[0])[one_sided].tolist()
-        kept[key] = {
+        _keep(kept, key, {
             "accuracy": measured(graph, test, data.test.y)[1]["accuracy"],
             "searched": found.searched, "open": found.open, "largest": max(missed), "seconds": seconds,
-        }  # fmt: skip
-        _keep("compress_left", kept, key)
+        })  # fmt: skip
 
 
 def million() -> None:
     """Run a million inputs through a network and its smaller one: random, corners, borders of regions, attacks."""
-    kept, data = _kept("compress_million"), load_data("digits")
+    kept, data = Kept("compress_million.json"), load_data("digits")
     x, test = (part.x.flatten(1).float() for part in (data.train, data.test))
     domain = InputSet(np.zeros(64), np.ones(64))
     for name, penalty in itertools.product(NETS, (3e-4, 1e-3)):
@@ -429,27 +430,7 @@ def million() -> None:
         for kind, inputs in (("random", anywhere), ("corners", corners), ("borders", borders), ("attacks", attacks)):
             one, two = (np.asarray(s.run(None, {s.get_inputs()[0].name: inputs.numpy()})[0]) for s in sessions)
             found[kind] = [len(inputs), float(np.abs(one - two).max()), int((one.argmax(1) != two.argmax(1)).sum())]
-        kept[key] = {"kinds": found, "parameters": [graph.parameters(), small.parameters()]}
-        _keep("compress_million", kept, key)
-
-
-def _million_words() -> list[str]:
-    kept = _kept("compress_million")
-    kinds = ("random", "corners", "borders", "attacks")
-    lines = [
-        "\n## A million inputs through ONNX Runtime\n",
-        "Digits, seed 0, float32: how many inputs, the largest change of a logit, how many answers changed. *Borders*:",
-        "where a ReLU changes its sign. *Attacks*: test images moved by 0.1 to where the loss is larger.",
-        "Command: `python results/compress.py million`.\n",
-        "| network | l1 | parameters removed | " + " | ".join(kinds) + " |",
-        "|" + "---|" * (3 + len(kinds)),
-    ]
-    for key, v in kept.items():
-        cells = [f"{n:,}: {gap:.1g}, {changed}" for n, gap, changed in (v["kinds"][kind] for kind in kinds)]
-        gone = 1 - v["parameters"][1] / v["parameters"][0]
-        name, penalty = key.split()
-        lines.append(f"| {name} | {float(penalty):g} | {gone:.1%} | " + " | ".join(cells) + " |")
-    return lines if kept else []
+        _keep(kept, key, {"kinds": found, "parameters": [graph.parameters(), small.parameters()]})
 
 
 def _attacked(graph: Graph, x: Tensor, y: Tensor) -> Tensor:
@@ -458,20 +439,15 @@ def _attacked(graph: Graph, x: Tensor, y: Tensor) -> Tensor:
     return worst_in_one_step(lambda z: evaluate(single, z), x, y, 0.1, 0.0, 1.0)
 
 
-def _kept(name: str) -> dict[str, Any]:
-    path = HERE / f"{name}.json"
-    return read_json(path) if path.exists() else {}
-
-
-def _keep(name: str, kept: dict[str, Any], key: str) -> None:
-    write_json(HERE / f"{name}.json", kept)
-    print(key, {k: v for k, v in kept[key].items() if k not in ("balls", "after")}, flush=True)
-    write_text(HERE / "compress.md", page(_kept("compress")))
+def _keep(kept: Kept, key: str, result: dict[str, Any]) -> None:
+    """Keep one more result, and write the page of what there is: a table takes hours."""
+    kept.add(key, result)
+    harness.write_page("compress.md", page())
 
 
 def main() -> None:
     """Run what is missing of one table, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument(
         "part",
         choices=("digits", "short", "mnist", "public", "training", "left", "million", "page"),
@@ -484,9 +460,9 @@ def main() -> None:
     torch.set_num_threads(1)
     match args.part:
         case "digits":
-            digits("compress", EPOCHS)
+            digits("compress.json", EPOCHS)
         case "short":
-            digits("compress_short", SHORT)
+            digits("compress_short.json", SHORT)
         case "mnist":
             mnist(args.folder, args.seeds)
         case "public":
@@ -497,7 +473,7 @@ def main() -> None:
             left()
         case "million":
             million()
-    write_text(HERE / "compress.md", page(_kept("compress")))
+    harness.write_page("compress.md", page())
 
 
 if __name__ == "__main__":

@@ -4,21 +4,13 @@ python results/coverage.py --jobs 2
 python results/coverage.py --differences    # of two models: write coverage_differences.md
 """
 
-import argparse
-import os
-import sys
 import time
-from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+import harness
 import numpy as np
-from focal import processor
-from joblib import Parallel, delayed
+from joblib import Parallel
 
 from simulated_sets import SETTINGS, exchangeable
-from surefoot.core.files import write_text
 from surefoot.core.scored import Scored
 from surefoot.evaluate.contrast import contrast
 from surefoot.metrics import METRICS
@@ -44,8 +36,7 @@ PAIRS, PAIR_SIZES, HARD, COMPARED = 300, (50, 100, 200), (None, 0.5, 0.1, 0.03),
 
 def main() -> None:
     """Simulate and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser = harness.parser(__doc__, jobs=2)
     parser.add_argument(
         "--sets", type=int, default=SETS, help="test sets a cell; coverage.md is written at the default"
     )
@@ -53,32 +44,32 @@ def main() -> None:
     parser.add_argument("--differences", action="store_true", help="of intervals of the difference of two models")
     options = parser.parse_args()
     if options.differences:
-        write_text(Path(__file__).parent / "coverage_differences.md", page_of_differences(options.jobs))
+        harness.write_page("coverage_differences.md", page_of_differences(options.jobs))
         return
     names = options.metrics.split(",")
     begin = time.process_time()
-    lines, seconds = [], 0.0
+    rows, seconds = [], 0.0
     with Parallel(options.jobs) as parallel:
-        floors = floor_lines(parallel, options.sets // PORTIONS)
+        floors = floor_rows(parallel, options.sets // PORTIONS)
         for n in SIZES:
             for k in CLASSES:
                 for setting in SHOWN_SETTINGS:
-                    line, spent = cell_line(parallel, setting, n, k, names, options.sets)
+                    cells, spent = row_of(parallel, setting, n, k, names, options.sets)
                     seconds += spent
-                    lines.append(line)
-                    print(line, flush=True)
+                    rows.append(cells)
+                    print(harness.row(cells), flush=True)
     print(f"{seconds if options.jobs > 1 else time.process_time() - begin:.0f} CPU s")
     if options.sets == SETS and names == list(SHOWN):
-        write_text(Path(__file__).parent / "coverage.md", page(names, lines, floors))
+        harness.write_page("coverage.md", page(names, rows, floors))
 
 
-def cell_line(parallel: Parallel, setting: str, n: int, k: int, names: list[str], sets: int) -> tuple[str, float]:
-    """Simulate a cell; return its line of the table and the CPU seconds it took."""
-    portions = list(parallel(delayed(portion)(setting, n, k, names, sets // PORTIONS, i) for i in range(PORTIONS)))
+def row_of(parallel: Parallel, setting: str, n: int, k: int, names: list[str], sets: int) -> tuple[list[str], float]:
+    """Simulate test sets of one kind; return their row of the table and the CPU seconds they took."""
+    portions = harness.spread(parallel, portion, [(setting, n, k, names, sets // PORTIONS, i) for i in range(PORTIONS)])
     readings = np.concatenate([p[0] for p in portions])  # sets, metrics, (value, low, high)
     targets = population(setting, k)
     cells = [covered(readings[:, j], targets.get(name)) for j, name in enumerate(names)]
-    return f"| {n:,} | {k} | {setting} | " + " | ".join(cells) + " |", sum(p[1] for p in portions)
+    return [f"{n:,}", str(k), setting, *cells], sum(p[1] for p in portions)
 
 
 def portion(setting: str, n: int, k: int, names: list[str], sets: int, seed: int) -> tuple[np.ndarray, float]:
@@ -115,15 +106,15 @@ def covered(readings: np.ndarray, target: float | None) -> str:
     return text if share >= LEAST else f"**{text}**"
 
 
-def floor_lines(parallel: Parallel, sets: int) -> list[str]:
-    """Simulate calibrated models; return, a line each, how often their readings lie above `floor_high`."""
-    lines = []
+def floor_rows(parallel: Parallel, sets: int) -> list[list[str]]:
+    """Simulate calibrated models; return, a row each, how often their readings lie above `floor_high`."""
+    rows = []
     for setting, n, k in FLOOR_CELLS:
-        portions = list(parallel(delayed(above_floor)(setting, n, k, sets, i) for i in range(PORTIONS)))
+        portions = harness.spread(parallel, above_floor, [(setting, n, k, sets, i) for i in range(PORTIONS)])
         shares = np.concatenate(portions).mean(0)
-        lines.append(f"| {n:,} | {k} | {setting} | " + " | ".join(f"{100 * s:.1f}%" for s in shares) + " |")
-        print(lines[-1], flush=True)
-    return lines
+        rows.append([f"{n:,}", str(k), setting, *(f"{100 * s:.1f}%" for s in shares)])
+        print(harness.row(rows[-1]), flush=True)
+    return rows
 
 
 def above_floor(setting: str, n: int, k: int, sets: int, seed: int) -> np.ndarray:
@@ -138,26 +129,29 @@ def above_floor(setting: str, n: int, k: int, sets: int, seed: int) -> np.ndarra
     return np.array(found)
 
 
-def page_of_differences(jobs: int) -> str:
+def page_of_differences(jobs: int) -> list[str]:
     """Compare pairs of models that are as good; return the page."""
     cells = [(n, hard) for n in PAIR_SIZES for hard in HARD]
-    heads = " | ".join(METRICS[name].title for name in COMPARED)
+    heads = ("rows", "hard", *(METRICS[name].title for name in COMPARED))
     with Parallel(jobs) as parallel:
-        found = list(parallel(delayed(missed_differences)(n, hard) for n, hard in cells))
-    lines = [
-        f"| {n} | {'all' if hard is None else f'{100 * hard:.0f}%'} | "
-        + " | ".join(f"{100 * m:.1f}% ({100 * b:.1f}%)" for m, b in zip(*cell, strict=True)) + " |"
-        for (n, hard), cell in zip(cells, found, strict=True)
-    ]  # fmt: skip
-    text = [
-        "# How often `contrast` is wrong of two models that are as good",
-        f"`python results/coverage.py --differences`, {PAIRS} pairs of models a line, three classes, on {processor()}. "
-        "Both have the true logits with noise of their own, so the true difference is 0. How often the 95% interval "
-        "leaves it out; in brackets, how often one of the two is called better. By chance 5% is seen as "
-        f"5 ± {100 * 1.96 * np.sqrt(0.05 * 0.95 / PAIRS):.1f}%. Hard rows are those that are answered wrongly at all.",
-        "\n".join([f"| rows | hard | {heads} |", "|" + "---|" * (2 + len(COMPARED)), *lines]),
+        found = harness.spread(parallel, missed_differences, cells)
+    rows = [
+        (
+            n,
+            "all" if hard is None else f"{100 * hard:.0f}%",
+            *(f"{100 * m:.1f}% ({100 * b:.1f}%)" for m, b in zip(missed, better, strict=True)),
+        )
+        for (n, hard), (missed, better) in zip(cells, found, strict=True)
     ]
-    return "\n\n".join(text) + "\n"
+    return [
+        "# How often `contrast` is wrong of two models that are as good",
+        f"`python results/coverage.py --differences`, {PAIRS} pairs of models a line, three classes, on "
+        f"{harness.processor()}. Both have the true logits with noise of their own, so the true difference is 0. How "
+        "often the 95% interval leaves it out; in brackets, how often one of the two is called better. By chance 5% is "
+        f"seen as 5 ± {100 * 1.96 * np.sqrt(0.05 * 0.95 / PAIRS):.1f}%. Hard rows are those that are answered wrongly "
+        "at all.",
+        harness.table(heads, rows),
+    ]
 
 
 def missed_differences(n: int, hard: float | None) -> tuple[np.ndarray, np.ndarray]:
@@ -168,32 +162,31 @@ def missed_differences(n: int, hard: float | None) -> tuple[np.ndarray, np.ndarr
         tables = {"a": Scored.of_logits(a), "b": Scored.of_logits(b)}
         found = contrast(tables, labels, [METRICS[name] for name in COMPARED])
         met.append([[not c.low <= 0 <= c.high for c in found], [c.better is not None for c in found]])
-    print(n, hard, np.mean(met, 0), flush=True)
-    return tuple(np.mean(met, 0))
+    missed, better = np.mean(met, 0)
+    print(n, hard, missed, better, flush=True)
+    return missed, better
 
 
-def page(names: list[str], lines: list[str], floors: list[str]) -> str:
+def page(names: list[str], rows: list[list[str]], floors: list[list[str]]) -> list[str]:
     """Write the page."""
-    heads = " | ".join(METRICS[name].title for name in names)
-    floor_heads = " | ".join(METRICS[name].title for name in FLOORED)
+    heads, floor_heads = (("rows", "classes", "model", *(METRICS[m].title for m in some)) for some in (names, FLOORED))
     error = [100 * 1.96 * np.sqrt(p * (1 - p) / m) for p, m in ((0.95, SETS), (0.05, SETS))]
-    text = [
+    return [
         "# How often the intervals hold what they are for",
-        f"`python results/coverage.py`, {SETS:,} simulated test sets a line, on {processor()}. The 95% interval of a "
-        "reading is one for its mean over fresh test sets of the same size by the same model. For accuracy, NLL, Brier "
-        "score and confidence minus accuracy that is their value in the population; for ECE and KS error, which chance "
-        "raises, it is what such test sets show on average. In brackets: the mean width of the interval, where 1 is "
-        "the width of the range into which 95% of the readings fall. By chance 95% is seen as "
+        f"`python results/coverage.py`, {SETS:,} simulated test sets a line, on {harness.processor()}. The 95% "
+        "interval of a reading is one for its mean over fresh test sets of the same size by the same model. For "
+        "accuracy, NLL, Brier score and confidence minus accuracy that is their value in the population; for ECE and "
+        "KS error, which chance raises, it is what such test sets show on average. In brackets: the mean width of the "
+        "interval, where 1 is the width of the range into which 95% of the readings fall. By chance 95% is seen as "
         f"95 ± {error[0]:.1f}%; bold: below {100 * LEAST:.0f}%. Laws: `tests/simulated_sets.py`.",
-        "\n".join([f"| rows | classes | model | {heads} |", "|" + "---|" * (3 + len(names)), *lines]),
+        harness.table(heads, rows),
         "Where errors are rare the interval is wide and covers too often: it must hold for models that err as seldom "
         "as the rows can tell, not only for the one that was simulated.",
         "# How often a calibrated model is above the floor's 95th percentile",
         f"{SETS:,} simulated test sets a line. 5% is right (by chance it is seen as 5 ± {error[1]:.1f}%); a "
         "reading that takes few values is above it less often.",
-        "\n".join([f"| rows | classes | model | {floor_heads} |", "|" + "---|" * (3 + len(FLOORED)), *floors]),
+        harness.table(floor_heads, floors),
     ]
-    return "\n\n".join(text) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,17 +3,10 @@
 python results/false_alarms.py --jobs 2
 """
 
-import argparse
-import os
-from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+import harness
 import numpy as np
-from focal import processor
-from joblib import Parallel, delayed
+from joblib import Parallel
 
-from surefoot.core.files import write_text
 from surefoot.core.numerics import softmax
 from surefoot.metrics import METRICS, kernel_test, measure
 
@@ -25,28 +18,26 @@ TESTS = ("KS", "KS, classwise", "Spiegelhalter", "kernel", "ECE above its floor'
 
 def main() -> None:
     """Simulate and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
-    heads = ["rows x classes", "model", *TESTS]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    options = harness.parser(__doc__, jobs=2).parse_args()
+    rows = []
     for n, k in SIZES:
         for name, temperature in TEMPERATURES.items():
-            found = Parallel(options.jobs)(delayed(one_set)(n, k, temperature, seed) for seed in range(SETS))
-            shares = np.array(list(found)).mean(0)
-            lines.append(f"| {n:,} x {k} | {name} | " + " | ".join(f"{100 * s:.1f}%" for s in shares) + " |")
-            print(lines[-1], flush=True)
+            cases = [(n, k, temperature, seed) for seed in range(SETS)]
+            shares = np.mean(harness.spread(Parallel(options.jobs), one_set, cases), 0)
+            rows.append([f"{n:,} x {k}", name, *(f"{100 * s:.1f}%" for s in shares)])
+            print(harness.row(rows[-1]), flush=True)
     error = 100 * 1.96 * np.sqrt(0.05 * 0.95 / SETS)
-    text = [
+    parts = [
         "# How often the tests of calibration reject",
-        f"`python results/false_alarms.py`, {SETS} simulated test sets a line, at a nominal 5%, on {processor()}. "
-        f"Labels are drawn from softmax(z), z normal with standard deviation 2; the model claims softmax(z), or "
-        f"softmax(z / 0.9) (over-confident). By chance a share of 5% is seen as 5 ± {error:.1f}%.",
-        "\n".join(lines),
+        f"`python results/false_alarms.py`, {SETS} simulated test sets a line, at a nominal 5%, on "
+        f"{harness.processor()}. Labels are drawn from softmax(z), z normal with standard deviation 2; the model "
+        f"claims softmax(z), or softmax(z / 0.9) (over-confident). By chance a share of 5% is seen as "
+        f"5 ± {error:.1f}%.",
+        harness.table(["rows x classes", "model", *TESTS], rows),
         "The first line of each size should show 5%: it is the rate of false alarms. The second shows what each test "
         "can see.",
     ]
-    write_text(Path(__file__).parent / "false_alarms.md", "\n\n".join(text) + "\n")
+    harness.write_page("false_alarms.md", parts)
 
 
 def one_set(n: int, k: int, temperature: float, seed: int) -> list[bool]:

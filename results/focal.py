@@ -5,17 +5,16 @@
 A matrix that was stopped goes on; a finished one is only read. Nothing here is timed but the trainings themselves.
 """
 
-import argparse
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+import harness
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from surefoot.core.files import read_json, write_text
+from surefoot.core.files import read_json
 from surefoot.data import load_data, strange_parts
 from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison, compare
 from surefoot.evaluate.diagnosis import direction
@@ -65,11 +64,10 @@ STUDIES = {
 
 def main() -> None:
     """Read arguments, train what is missing, write the page and the Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, jobs=2)
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and text/")
     parser.add_argument("--runs", type=Path, default=Path("runs/results"))
-    parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     study, out = STUDIES[options.study], options.runs / options.study
     matrix = study.cells(options.data)
@@ -94,7 +92,7 @@ def main() -> None:
         strange = {name: part.rows(np.arange(NOISY)) for name, part in strange_parts(known).items()}
         values = ood_values(found, out, strange, known.prepare)
         sections.append(noise(values))
-    write_text(Path(__file__).parent / f"{options.study}.md", "\n\n".join(sections) + "\n")
+    harness.write_page(f"{options.study}.md", sections)
 
 
 def heading(name: str, study: Study, out: Path, matrix: list[Run]) -> str:
@@ -104,17 +102,10 @@ def heading(name: str, study: Study, out: Path, matrix: list[Run]) -> str:
     return (
         f"# {study.model} on {study.data}\n\n"
         f"`python results/focal.py {name} --data ../shared/data`, {len(matrix)} trainings (three seeds a loss), two at "
-        f"a time on one core each of {processor()}, torch {torch.__version__}; {sum(seconds) / 60:.0f} core-minutes by "
-        f"the clock, with other work beside them.\n\nTrained on {rows}, {study.recipe.epochs} epochs, recipe "
-        f"`{study.recipe}`. The weights of the last epoch are kept, as the paper did."
+        f"a time on one core each of {harness.processor()}, torch {torch.__version__}; {sum(seconds) / 60:.0f} "
+        f"core-minutes by the clock, with other work beside them.\n\nTrained on {rows}, {study.recipe.epochs} epochs, "
+        f"recipe `{study.recipe}`. The weights of the last epoch are kept, as the paper did."
     )
-
-
-def processor() -> str:
-    """Name the processor."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def tables(comparison: Comparison) -> str:
@@ -123,15 +114,14 @@ def tables(comparison: Comparison) -> str:
     for stage in STAGES:
         after = stage == "after"
         heads = ["loss", *(TITLES[c] + ("" if c == "nll" else " %") for c in COLUMNS), *(["T"] if after else [])]
-        lines = [f"## {'After temperature' if after else 'As trained'}", "", "| " + " | ".join(heads) + " |"]
-        lines.append("|" + "---|" * len(heads))
+        rows = []
         for row in comparison.rows:
             values = row.at(stage)
             texts = [format_value(c, values[c]) + (" **best**" if values[c].best else "") for c in COLUMNS]
-            lines.append(f"| {row.loss} | " + " | ".join(texts + ([format_temperature(row)] if after else [])) + " |")
+            rows.append([row.loss, *texts, *([format_temperature(row)] if after else [])])
         floors = [format_floors(comparison, stage, c) for c in COLUMNS]
-        lines.append("| *noise floor* | " + " | ".join(floors + ([""] if after else [])) + " |")
-        parts.append("\n".join(lines))
+        rows.append(["*noise floor*", *floors, *([""] if after else [])])
+        parts += [f"## {'After temperature' if after else 'As trained'}", harness.table(heads, rows)]
     note = f"Mean over three seeds on {comparison.n:,} test rows, with its 95% interval over seeds and rows."
     return "\n\n".join([*parts, note])
 
@@ -157,13 +147,17 @@ def training(out: Path, matrix: list[Run]) -> str:
 
 def noise(values: dict) -> str:
     """Lay out the AUROC against the Gaussian noise of CIFAR-10-C."""
-    lines = ["## AUROC against 2,000 of the images with Gaussian noise (formula of CIFAR-10-C), by entropy, %", ""]
     names = [name for name, score in values if score == "entropy"]
-    lines += ["| loss | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
+    rows = []
     for loss in values[names[0], "entropy"]:
-        cells = [values[name, "entropy"][loss]["before"] for name in names]
-        lines.append(f"| {loss} | " + " | ".join(with_interval(mean, low, high, 1) for mean, low, high in cells) + " |")
-    return "\n".join([*lines, "", "Against SVHN: not yet run (the data are not to be had here)."])
+        areas = [values[name, "entropy"][loss]["before"] for name in names]
+        rows.append([loss, *(with_interval(mean, low, high, 1) for mean, low, high in areas)])
+    parts = [
+        "## AUROC against 2,000 of the images with Gaussian noise (formula of CIFAR-10-C), by entropy, %",
+        harness.table(["loss", *names], rows),
+        "Against SVHN: not yet run (the data are not to be had here).",
+    ]
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -5,26 +5,25 @@
 Writes language.json and language.md; a cell that was measured is not trained again.
 """
 
-import argparse
 import json
 import lzma
 import re
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+import harness
 import numpy as np
 import torch
+from harness import Kept, mean, section
 from torch import Tensor, nn
 
-from surefoot.core.files import read_json, write_json, write_text
 from surefoot.losses import CrossEntropy, FocalLoss, LinearLoss
 from surefoot.losses.base import PointwiseLoss
 from surefoot.metrics import METRICS, measure
 from surefoot.recalibrate import TemperatureScaling
 
-HERE = Path(__file__).parent
+RESULTS = "language.json"
 WORDS, LENGTH, WIDTH, TOKENS = 8000, 32, 128, 400_000
 LOSSES: dict[str, PointwiseLoss] = {
     "cross entropy": CrossEntropy(),
@@ -75,12 +74,11 @@ def rows(model: Model, tokens: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    path = HERE / "language.json"
-    kept: dict[str, Any] = read_json(path) if path.exists() else {}
+    kept = Kept(RESULTS)
     train, vocabulary = tokens_of(arguments.data, "train", None)
     held, _ = tokens_of(arguments.data, "test", vocabulary)
     validation, test = held[:20_000], held[20_000:50_000]
@@ -109,30 +107,29 @@ def main() -> None:
                 probs = torch.from_numpy(logits / scale).double().softmax(1).numpy()
                 read = measure([(probs, y)], [METRICS[m] for m in ("accuracy", "nll", "ece")])
                 found[stage] = {m: r.value for m, r in read.items()} | {"floor": read["ece"].floor}
-            kept[key] = {**found, "temperature": t, "tokens": len(y), "cpu": time.process_time() - begin}
-            write_json(path, kept)
-            print(key, kept[key], flush=True)
-    lines = [
-        "# A small causal language model\n",
+            kept.add(key, {**found, "temperature": t, "tokens": len(y), "cpu": time.process_time() - begin})
+    harness.write_page("language.md", page())
+
+
+def page() -> list[str]:
+    """Write the table."""
+    words = (
         f"An embedding, a GRU and the fused loss (`LinearLoss`) over {WORDS:,} words; two passes over {TOKENS:,} words",
         "of 20 Newsgroups, one core. How sure is it of the next word, on 30,000 words of the test part (unknown ones",
         f"left out)? Seeds: {len(SEEDS)}; T learnt on 20,000 other words.",
-        "Command: `python results/language.py --data ../shared/data`.\n",
-        "| loss | right | NLL | ECE | floor | T | NLL after T | ECE after T | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+        "Command: `python results/language.py --data ../shared/data`.",
+    )
+    heads = ("loss", "right", "NLL", "ECE", "floor", "T", "NLL after T", "ECE after T", "CPU s")
+    kept, rows = Kept(RESULTS), []
     for name in LOSSES:
-        found_ = [v for k, v in kept.items() if k.startswith(name + "|")]
-
-        def mean(stage: str, key: str, every: list[dict[str, Any]] = found_) -> float:
-            return float(np.mean([v[stage][key] for v in every]))
-
-        cells = [f"{mean('as it is', 'accuracy'):.1%}", f"{mean('as it is', 'nll'):.3f}"]
-        cells += [f"{mean('as it is', 'ece'):.2%}", f"{mean('as it is', 'floor'):.2%}"]
-        cells += [f"{np.mean([v['temperature'] for v in found_]):.2f}", f"{mean('after T', 'nll'):.3f}"]
-        cells += [f"{mean('after T', 'ece'):.2%}", f"{np.mean([v['cpu'] for v in found_]):.0f}"]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    write_text(HERE / "language.md", "\n".join(lines) + "\n")
+        found = [result for key, result in kept.items() if key.startswith(name + "|")]
+        before, after = ([result[stage] for result in found] for stage in ("as it is", "after T"))
+        rows.append([
+            name, f"{mean(before, 'accuracy'):.1%}", f"{mean(before, 'nll'):.3f}", f"{mean(before, 'ece'):.2%}",
+            f"{mean(before, 'floor'):.2%}", f"{mean(found, 'temperature'):.2f}", f"{mean(after, 'nll'):.3f}",
+            f"{mean(after, 'ece'):.2%}", f"{mean(found, 'cpu'):.0f}",
+        ])  # fmt: skip
+    return [section("# A small causal language model", words, heads, rows)]
 
 
 if __name__ == "__main__":

@@ -8,16 +8,16 @@
 Each network goes on where it was stopped; runs are kept in `runs/pinets`.
 """
 
-import argparse
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
+from harness import HERE, Kept, section
 
-from surefoot.core.files import read_json, write_json, write_text
 from surefoot.data import load_data
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.metrics import METRICS, measure
@@ -30,7 +30,7 @@ from surefoot.verify.many import plain
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
-HERE = Path(__file__).parent
+RESULTS = "pinets.json"
 RUNS = HERE.parent / "runs" / "pinets"
 MODELS = ("linear", "mlp-64", "ccp-2", "ccp-4", "ccp-8", "ncp-2", "ncp-4", "ncp-skip-4", "prod-poly", "pi-small")
 ON_CIFAR = ("linear", "mlp-64", "small-cnn", "pi-small", "pi-small-relu")
@@ -51,12 +51,12 @@ def train(
     models: tuple[str, ...] = MODELS,
 ) -> None:
     """Train and measure what is missing of one data set's table."""
-    how = find_recipe(recipe, epochs, None, name)
+    how, kept = find_recipe(recipe, epochs, None, name), Kept(RESULTS)
     for seed in seeds:
         for model in models:
             for loss in LOSSES:
                 key = f"{name} {model} {loss} {seed}"
-                if key in _kept():
+                if key in kept:
                     continue
                 (cell,) = cells([name], [model], [loss], how, [seed], folder=folder)
                 begin = time.process_time()
@@ -66,7 +66,7 @@ def train(
                     [(test.probs(), test.labels)], [METRICS[m] for m in ("accuracy", "nll", "ece", "ks")]
                 )
                 shape, k = load_data(name, 0, folder).shape, test.k
-                _keep(key, {
+                kept.add(key, {
                     **{m: r.value for m, r in readings.items()},
                     "floor": readings["ece"].floor,
                     "temperature": TemperatureScaling().fit(held_out.logits(), held_out.labels).temperature_,
@@ -77,7 +77,7 @@ def train(
 
 def prove() -> None:
     """Prove that digits keep their class, by the general methods of `surefoot verify` and by curvature."""
-    test = load_data("digits").test
+    test, kept = load_data("digits").test, Kept(RESULTS)
     low, high = float(test.x.min()), float(test.x.max())
     for model in PROVEN:
         network = Network.of(
@@ -85,7 +85,7 @@ def prove() -> None:
         )
         for radius in RADII:
             for method in METHODS:
-                key, kept = f"verify {model} {radius} {method}", _kept()
+                key = f"verify {model} {radius} {method}"
                 if key in kept or (method == "curvature" and model in ("linear", "mlp-64")):
                     continue
                 longer = method == "auto 60 s"  # what our prototype was tried on, where something is open
@@ -96,82 +96,70 @@ def prove() -> None:
                     region = linf_ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region, label, network.outputs)
                     how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
-                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
-                _keep(key, {**counts, "cpu": time.process_time() - begin})
+                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1
+                kept.add(key, {**counts, "cpu": time.process_time() - begin})
 
 
-def _kept() -> dict[str, Any]:
-    path = HERE / "pinets.json"
-    return read_json(path) if path.exists() else {}
-
-
-def _keep(key: str, value: dict[str, Any]) -> None:
-    """Add one number to what is kept; read again first, for another process may work on another part."""
-    write_json(HERE / "pinets.json", {**_kept(), key: value})
-    print(key, value, flush=True)
-
-
-def page() -> None:
+def page() -> list[str]:
     """Write the tables."""
-    kept = _kept()
-    lines = [
-        "# Polynomial networks\n",
-        "Networks without activations (CCP, NCP, NCP-Skip of one degree; `prod-poly`: three of degree 2, one after the",
-        "other; `pi-small`: two convolutional blocks of degree 2) beside a linear map and an MLP of about as many",
-        "parameters as `ccp-2`. T: the temperature that repairs the network; above 1 it was over-confident. *Floor*:",
-        "the ECE that a calibrated model of the same confidences would show.\n",
+    kept = Kept(RESULTS)
+    parts = [
+        "# Polynomial networks",
+        "Networks without activations (CCP, NCP, NCP-Skip of one degree; `prod-poly`: three of degree 2, one after "
+        "the\nother; `pi-small`: two convolutional blocks of degree 2) beside a linear map and an MLP of about as "
+        "many\n"
+        "parameters as `ccp-2`. T: the temperature that repairs the network; above 1 it was over-confident. *Floor*:\n"
+        "the ECE that a calibrated model of the same confidences would show.",
     ]
+    heads = ("network", "parameters", "loss", "seeds", "accuracy %", "NLL", "ECE %", "floor", "KS %", "T")
     for name in dict.fromkeys(k.split()[0] for k in kept if not k.startswith("verify ")):
         how = {"digits": "`quick` recipe", "mnist": "`fast` recipe, 6 epochs"}.get(name, "`fast` recipe, 15 epochs")
-        lines += [
-            f"\n## {name}\n",
-            f"{how}; mean and standard deviation over seeds. Command: `python results/pinets.py "
-            + ("train`.\n" if name == "digits" else f"{name} --folder ../shared/data/images/{name}`.\n"),
-            "| network | parameters | loss | seeds | accuracy % | NLL | ECE % | floor | KS % | T |",
-            "|" + "---|" * 10,
+        options = "train" if name == "digits" else f"{name} --folder ../shared/data/images/{name}"
+        words = f"{how}; mean and standard deviation over seeds. Command: `python results/pinets.py {options}`."
+        rows = [
+            [model, f"{found[0]['parameters']:,}", loss, len(found), *_cells(found)]
+            for model in dict.fromkeys((*MODELS, *ON_CIFAR))
+            for loss in LOSSES
+            if (found := kept.of(name, model, loss))
         ]
-        for model in dict.fromkeys((*MODELS, *ON_CIFAR)):
-            for loss in LOSSES:
-                found = [v for k, v in kept.items() if k.startswith(f"{name} {model} {loss} ")]
-                if not found:
-                    continue
-
-                def cell(key: str, scale: float, digits: int, rows: list[dict[str, Any]] = found) -> str:
-                    values = scale * np.array([v[key] for v in rows])
-                    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-                    return f"{values.mean():.{digits}f}{spread}"
-
-                lines.append(
-                    f"| {model} | {found[0]['parameters']:,} | {loss} | {len(found)} | {cell('accuracy', 100, 1)} | "
-                    f"{cell('nll', 1, 3)} | {cell('ece', 100, 1)} | {cell('floor', 100, 1)} | {cell('ks', 100, 1)} | "
-                    f"{cell('temperature', 1, 2)} |"
-                )
-    if any(k.startswith("verify ") for k in kept):
-        lines += [
-            "\n## Proofs\n",
+        parts.append(section(f"## {name}", [words], heads, rows))
+    if kept.of("verify"):
+        words = (
             f"The first {IMAGES} digits of the test part, seed 0, cross entropy: proven to keep the true class within",
             f"a share of the range of values / refuted / open ({SECONDS:g} s each, or 60); CPU seconds for all.",
             "`curvature`: convex functions below each margin, halving of inputs (`verify/curved.py`); `auto` ends so.",
             "Empty: not run. Our prototype, without halving, proved 85 (ccp-2) and 74 (ccp-4) of 98 others",
             "at 1/16, and 30 and 0 at 1/8, of which attack left at most 35 and 30.",
-            "Command: `python results/pinets.py verify`, after `train`.\n",
-            "| network | radius | " + " | ".join(METHODS) + " |",
-            "|" + "---|" * (2 + len(METHODS)),
+            "Command: `python results/pinets.py verify`, after `train`.",
+        )
+        rows = [
+            [model, radius, *(_counts(kept.get(f"verify {model} {radius} {method}")) for method in METHODS)]
+            for model, radius in dict.fromkeys(tuple(k.split()[1:3]) for k in kept if k.startswith("verify "))
         ]
-        for model, radius in dict.fromkeys(tuple(k.split()[1:3]) for k in kept if k.startswith("verify ")):
-            cells = []
-            for method in METHODS:
-                v = kept.get(f"verify {model} {radius} {method}", {})
-                counts = " / ".join(str(v.get(word, 0)) for word in ("holds", "violated", "unknown"))
-                cells.append(f"{counts} ({v['cpu']:.0f} s)" if v else "")
-            lines.append(f"| {model} | {radius} | " + " | ".join(cells) + " |")
-    lines.append("\n" + (HERE / "pinets_reading.md").read_text(encoding="utf-8").rstrip())
-    write_text(HERE / "pinets.md", "\n".join(lines) + "\n")
+        parts.append(section("## Proofs", words, ["network", "radius", *METHODS], rows))
+    return [*parts, (HERE / "pinets_reading.md").read_text(encoding="utf-8").rstrip()]
+
+
+def _cells(found: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for key, scale, digits in (("accuracy", 100, 1), ("nll", 1, 3), ("ece", 100, 1), ("floor", 100, 1),
+                               ("ks", 100, 1), ("temperature", 1, 2)):  # fmt: skip
+        values = scale * np.array([result[key] for result in found])
+        spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+        cells.append(f"{values.mean():.{digits}f}{spread}")
+    return cells
+
+
+def _counts(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return ""
+    counts = " / ".join(str(result.get(verdict, 0)) for verdict in ("holds", "violated", "unknown"))
+    return f"{counts} ({result['cpu']:.0f} s)"
 
 
 def main() -> None:
     """Run one part, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("part", choices=("train", "mnist", "cifar10", "verify", "page"))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of `train` and `mnist`")
@@ -186,7 +174,7 @@ def main() -> None:
             train("cifar10", args.folder, "fast", 15, (0,), ON_CIFAR)
         case "verify":
             prove()
-    page()
+    harness.write_page("pinets.md", page())
 
 
 if __name__ == "__main__":

@@ -10,22 +10,23 @@
 A part goes on where it was stopped.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
 import torch.nn.functional as F
+from harness import HERE, Kept, section
 from PIL import Image
 from scipy.linalg import sqrtm
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 
-from surefoot.core.files import read_json, whole_file, write_json, write_text
+from surefoot.core.files import whole_file
 from surefoot.data import load_data
 from surefoot.data.spectrograms import spectrogram
 from surefoot.losses.margin import AngularMarginLoss
@@ -44,22 +45,13 @@ from surefoot.models import (
 from surefoot.models.graph_filter import normalised_adjacency
 from surefoot.recalibrate import TemperatureScaling
 
-HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
-
-
-def kept() -> dict[str, Any]:
-    """Read what was measured before."""
-    path = HERE / "pinets_data.json"
-    return read_json(path) if path.exists() else {}
+KEPT = Kept("pinets_data.json")
 
 
 def keep(key: str, begin: float, **found: Any) -> None:
-    """Add one result to the file."""
-    every = kept()
-    every[key] = {**found, "cpu": time.process_time() - begin}
-    write_json(HERE / "pinets_data.json", every)
-    print(key, every[key], flush=True)
+    """Keep what was found, and the seconds since its begin."""
+    KEPT.add(key, {**found, "cpu": time.process_time() - begin})
 
 
 def batches(n: int, size: int, seed: int) -> Iterator[Tensor]:
@@ -115,7 +107,7 @@ def audio(data: Path) -> None:
     for name, make in nets.items():
         for seed in SEEDS:
             key = f"audio|{name}|{seed}"
-            if key in kept():
+            if key in KEPT:
                 continue
             begin = time.process_time()
             torch.manual_seed(seed)
@@ -159,13 +151,13 @@ def graph(data: Path) -> None:
 
     nets: dict[str, Callable[[], nn.Module]] = {"linear (SGC)": Linear, "relu (GCN)": Relu}
     for degree in (2, 3, 4):
-        nets[f"polynomial filter, degree {degree}"] = lambda degree=degree: PolynomialGraphFilter(  # type: ignore[misc]
+        nets[f"polynomial filter, degree {degree}"] = lambda degree=degree: PolynomialGraphFilter(
             int(d), 7, degree, 32 // (degree if degree > 2 else 1)
         )
     for name, make in nets.items():
         for seed in SEEDS:
             key = f"graph|{name}|{seed}"
-            if key in kept():
+            if key in KEPT:
                 continue
             begin = time.process_time()
             torch.manual_seed(seed)
@@ -201,7 +193,7 @@ def faces(data: Path) -> None:
     for name, make in nets.items():
         for seed in SEEDS:
             key = f"faces|{name}|{seed}"
-            if key in kept():
+            if key in KEPT:
                 continue
             begin = time.process_time()
             torch.manual_seed(seed)
@@ -276,15 +268,15 @@ def generation(data: Path) -> None:
                 return self.net(z).reshape(-1, *self.shape)
 
         nets: dict[str, Callable[[], nn.Module]] = {
-            "affine": lambda shape=shape: PolynomialGenerator(32, shape, 0),  # type: ignore[misc]
+            "affine": lambda shape=shape: PolynomialGenerator(32, shape, 0),
             "relu and tanh": Relu,
-            "polynomials, degree 4, no activation": lambda shape=shape: PolynomialGenerator(32, shape, 2, 64),  # type: ignore[misc]
-            "injection, degree 4, no activation": lambda shape=shape: InjectionGenerator(32, shape),  # type: ignore[misc]
+            "polynomials, degree 4, no activation": lambda shape=shape: PolynomialGenerator(32, shape, 2, 64),
+            "injection, degree 4, no activation": lambda shape=shape: InjectionGenerator(32, shape),
         }
         for title, make in nets.items():
             for seed in SEEDS[:2]:
                 key = f"generation|{name}|{title}|{seed}"
-                if key in kept():
+                if key in KEPT:
                     continue
                 begin = time.process_time()
                 torch.manual_seed(seed)
@@ -343,20 +335,20 @@ def mesh(data: Path) -> None:
         return float(100 * np.linalg.norm(y * scale + middle - x[test], axis=2).mean() / size)
 
     latent = 8
-    if "mesh|PCA|0" not in kept():
+    if "mesh|PCA|0" not in KEPT:
         begin, pca = time.process_time(), PCA(latent).fit(z[~test].flatten(1).numpy())
         y = pca.inverse_transform(pca.transform(z[test].flatten(1).numpy())).reshape(-1, *x.shape[1:])
         keep("mesh|PCA|0", begin, parameters=int((latent + 1) * x[0].size), error=error(y))
     for degree in (1, 2, 3, 4):
         for seed in SEEDS:
             key = f"mesh|degree {degree}|{seed}"
-            if key in kept():
+            if key in KEPT:
                 continue
             begin = time.process_time()
             torch.manual_seed(seed)
             net = MeshAutoencoder(middle / scale, faces_, latent, degree)
             own = z[~test]
-            descend(net, lambda b, net=net, own=own: (net(own[b]) - own[b]).abs().mean(), len(own), 150, 8, 3e-3)  # type: ignore[misc]
+            descend(net, lambda b, net=net, own=own: (net(own[b]) - own[b]).abs().mean(), len(own), 150, 8, 3e-3)
             with torch.no_grad():
                 y = net(z[test]).double().numpy()
             keep(key, begin, parameters=parameters(net), error=error(y))
@@ -380,43 +372,39 @@ TABLES = {
 PERCENT = {"accuracy", "ece", "floor", "auc", "tar"}
 
 
-def page() -> None:
+def page() -> list[str]:
     """Write the tables."""
-    every = kept()
-    lines = [
-        "# Polynomial networks on other data\n",
-        "Beside a linear (affine) network and one of ReLUs. Mean and standard deviation over seeds (other",
-        "initialisation; faces: other people too), CPU seconds of one core for one seed.\n",
+    parts = [
+        "# Polynomial networks on other data",
+        "Beside a linear (affine) network and one of ReLUs. Mean and standard deviation over seeds (other\n"
+        "initialisation; faces: other people too), CPU seconds of one core for one seed.",
     ]
     for part, (title, columns, words) in TABLES.items():
         found: dict[str, list[dict[str, Any]]] = {}
-        for key, value in every.items():
+        for key, value in KEPT.items():
             if key.startswith(part + "|"):
                 found.setdefault(" · ".join(key.split("|")[1:-1]), []).append(value)
         if not found:
             continue
-        lines += [f"\n## {title}\n", words, f"Command: `python results/pinets_data.py {part} --data ../shared/data`.\n"]
-        lines += [
-            "| network | parameters | seeds | " + " | ".join(columns) + " | s |",
-            "|" + "---|" * (len(columns) + 4),
-        ]
-        for name, rows in found.items():
+        rows = []
+        for name, results in found.items():
             cells = []
             for column in columns:
                 scale = 100 if column in PERCENT and part != "generation" else 1
-                values = scale * np.array([row[column] for row in rows])
+                values = scale * np.array([result[column] for result in results])
                 spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
                 cells.append(f"{values.mean():.2f}{spread}")
-            seconds = np.mean([row["cpu"] for row in rows])
-            lines.append(
-                f"| {name} | {rows[0]['parameters']:,} | {len(rows)} | " + " | ".join(cells) + f" | {seconds:.0f} |"
-            )
+            seconds = f"{harness.mean(results, 'cpu'):.0f}"
+            rows.append([name, f"{results[0]['parameters']:,}", len(results), *cells, seconds])
+        command = f"Command: `python results/pinets_data.py {part} --data ../shared/data`."
+        heads = ("network", "parameters", "seeds", *columns, "s")
+        parts.append(section(f"## {title}", [words, command], heads, rows))
         if part == "generation":
-            lines += [f"\n![{p.stem}]({p.name})" for p in sorted(HERE.glob("pinets_*_*.png"))]
+            parts += [f"![{p.stem}]({p.name})" for p in sorted(HERE.glob("pinets_*_*.png"))]
     reading = HERE / "pinets_data_reading.md"
     if reading.exists():
-        lines.append("\n" + reading.read_text(encoding="utf-8").rstrip())
-    write_text(HERE / "pinets_data.md", "\n".join(lines) + "\n")
+        parts.append(reading.read_text(encoding="utf-8").rstrip())
+    return parts
 
 
 PARTS = {"audio": audio, "graph": graph, "faces": faces, "generation": generation, "mesh": mesh}
@@ -424,7 +412,7 @@ PARTS = {"audio": audio, "graph": graph, "faces": faces, "generation": generatio
 
 def main() -> None:
     """Run one part, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("part", choices=(*PARTS, "page"))
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()
@@ -433,7 +421,7 @@ def main() -> None:
         if arguments.data is None:
             parser.error("--data is needed")
         PARTS[arguments.part](arguments.data)
-    page()
+    harness.write_page("pinets_data.md", page())
 
 
 if __name__ == "__main__":

@@ -5,22 +5,19 @@
 A table that is done is kept in --runs, so that a stopped run goes on.
 """
 
-import argparse
-import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+import harness
 import numpy as np
-from focal import processor
-from joblib import Parallel, delayed
+from joblib import Parallel
 from rich.progress import track
 
 from surefoot.core.errors import InputError
-from surefoot.core.files import read_json, write_json, write_text
+from surefoot.core.files import read_json, write_json
 from surefoot.core.tables import load_predictions
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import draw_labels
@@ -34,10 +31,9 @@ TITLES = ("NLL", "Brier", "ECE % (floor)", "KS % (share p < 5%)", "cwECE %")
 
 def main() -> None:
     """Read arguments, measure what is missing, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, jobs=2)
     parser.add_argument("--data", type=Path, required=True, help="folder with logits/")
     parser.add_argument("--runs", type=Path, default=Path("runs/results/recalibration"))
-    parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     tables = [p for p in sorted((options.data / "logits").glob("*.npz")) if not p.name.startswith("top1_")]
     for path in track(tables, "tables"):
@@ -45,12 +41,12 @@ def main() -> None:
         if kept.exists():
             continue
         start = time.perf_counter()
-        splits = list(Parallel(options.jobs)(delayed(one_split)(path, seed) for seed in range(SPLITS)))
+        splits = harness.spread(Parallel(options.jobs), one_split, [(path, seed) for seed in range(SPLITS)])
         about = load_predictions(path)
         record = {"n": about.n, "k": about.k, "seconds": time.perf_counter() - start, "splits": splits}
         write_json(kept, record)
     found = {path.stem: read_json(options.runs / f"{path.stem}.json") for path in tables}
-    write_text(Path(__file__).parent / "recalibration.md", page(found, options.jobs))
+    harness.write_page("recalibration.md", page(found, options.jobs))
 
 
 def one_split(path: Path, seed: int) -> dict[str, dict]:
@@ -76,7 +72,7 @@ def one_split(path: Path, seed: int) -> dict[str, dict]:
         found[name]["floor"] = float(np.mean([read(observe(probs, labels)) for labels in drawn]))
         found[name]["seconds"] = seconds
         if name == "auto":
-            found[name]["chose"] = calibrator.method_  # type: ignore[attr-defined]
+            found[name]["chose"] = calibrator.method_  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 
@@ -85,14 +81,14 @@ def column(splits: Sequence[dict], name: str, what: str) -> np.ndarray:
     return np.array([s[name][what] for s in splits])
 
 
-def page(found: dict[str, dict], jobs: int) -> str:
+def page(found: dict[str, dict], jobs: int) -> list[str]:
     """Write it all down."""
     minutes = sum(record["seconds"] for record in found.values()) / 60
     parts = [
         "# Every calibrator on every real table",
         f"`python results/recalibration.py --data ../shared/data`: {len(found)} tables of real models' outputs, "
         f"{SPLITS} random divisions of each into a half to learn on and a half to measure, the same for all; "
-        f"{jobs} process(es) on {processor()}, {minutes:.0f} minutes by the clock.",
+        f"{jobs} process(es) on {harness.processor()}, {minutes:.0f} minutes by the clock.",
         "A number is the mean over the divisions; the floor is the mean ECE of a perfectly calibrated model with the "
         "same probabilities; the share is of divisions in which the KS test rejects at 5% (calibrated: about 5%). "
         "Divisions of one table overlap: their scatter understates the uncertainty of the table itself.",
@@ -101,7 +97,7 @@ def page(found: dict[str, dict], jobs: int) -> str:
     ]
     for name, record in found.items():
         parts += [f"## {name}", f"{record['n']:,} rows, {record['k']} classes.", section(record["splits"])]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def summary(found: dict[str, dict]) -> str:
@@ -110,7 +106,7 @@ def summary(found: dict[str, dict]) -> str:
         "map", "NLL against none", "NLL against temperature", "tables: better / worse than temperature",
         "ECE over floor, points", "KS rejects", "s a fit",
     )  # fmt: skip
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    rows = []
     for name in CALIBRATORS:
         records = [r["splits"] for r in found.values() if all("refused" not in s[name] for s in r["splits"])]
         nll = [column(s, name, "nll").mean() for s in records]
@@ -121,37 +117,35 @@ def summary(found: dict[str, dict]) -> str:
         over = [(column(s, name, "ece") - column(s, name, "floor")).mean() for s in records]
         rejects = [(column(s, name, "ks_pvalue") < 0.05).mean() for s in records]
         seconds = [column(s, name, "seconds").mean() for s in records]
-        cells = (
+        rows.append((
             name, f"{np.mean(np.array(nll) - none):+.4f}", f"{np.mean([g.mean() for g in gaps]):+.4f}",
             f"{better} / {worse}", f"{100 * np.mean(over):+.2f}", f"{100 * np.mean(rejects):.0f}%",
             f"{np.mean(seconds):.3f}",
-        )  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
+        ))  # fmt: skip
     chose = [s["auto"]["chose"] for r in found.values() for s in r["splits"]]
-    counts = ", ".join(f"{name} {chose.count(name)}" for name in sorted(set(chose), key=chose.count, reverse=True))
+    counts = ", ".join(f"{name} {n}" for name, n in Counter(chose).most_common())
     note = (
         "Better or worse: the mean difference is more than one standard deviation of the divisions away from nothing. "
         f"`auto` chose, over all divisions: {counts}."
     )
-    return "\n".join([*lines, "", note])
+    return "\n\n".join([harness.table(heads, rows), note])
 
 
 def section(splits: Sequence[dict]) -> str:
     """Lay one table out."""
-    lines = ["| calibrator | " + " | ".join(TITLES) + " |", "|" + "---|" * (len(TITLES) + 1)]
+    rows = []
     for name in CALIBRATORS:
         if "refused" in splits[0][name]:
-            lines.append(f"| {name} | refused: too few rows | | | | |")
+            rows.append([name, "refused: too few rows", *[""] * (len(TITLES) - 1)])
             continue
         mean = {c: column(splits, name, c).mean() for c in (*COLUMNS, "floor")}
         rejects = (column(splits, name, "ks_pvalue") < 0.05).mean()
-        cells = (
+        rows.append((
             name, f"{mean['nll']:.4f}", f"{mean['brier']:.4f}",
             f"{100 * mean['ece']:.2f} ({100 * mean['floor']:.2f})",
             f"{100 * mean['ks']:.2f} ({100 * rejects:.0f}%)", f"{100 * mean['classwise_ece']:.3f}",
-        )  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        ))  # fmt: skip
+    return harness.table(["calibrator", *TITLES], rows)
 
 
 if __name__ == "__main__":

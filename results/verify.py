@@ -9,22 +9,20 @@
 Each part goes on where it was stopped.
 """
 
-import argparse
 import csv
 import gzip
-import os
-import platform
 import resource
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
+from harness import Kept, section
 from scipy.io import loadmat
 
-from surefoot.core.files import read_json, write_json, write_text
 from surefoot.data import load_data
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
@@ -44,7 +42,6 @@ from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
 from surefoot.verify.stars import star_of_inputs
 
-HERE = Path(__file__).parent
 NETS = ("Small", "Medium", "Large")
 THRESHOLDS = ("250", "245", "240")
 DELTAS = ("0.005", "0.01", "0.015")
@@ -59,14 +56,9 @@ NNV = {  # what the authors' tool proved, rows of NNV_*_brightAttack.mat in the 
 SETS = ("acasxu", "mnist_fc_2022", "verivital_2021", "oval21_2022", "cifar10_resnet_2021")
 
 
-def _kept(name: str) -> dict[str, Any]:
-    path = HERE / f"verify_{name}.json"
-    return read_json(path) if path.exists() else {}
-
-
 def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
     """The paper's table: brightening attacks on three networks, the first 100 images of each."""
-    kept = _kept("mnist")
+    kept = Kept("verify_mnist.json")
     with (data / "cav2020_mnist" / "expected_own_verdicts.csv").open() as file:
         truth = {(r["net"], r["d"], r["delta"], int(r["image_index"])): r["verdict"] for r in csv.DictReader(file)}
     for method in methods:
@@ -87,7 +79,7 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
                         region = brightening(x[i], float(d), float(delta))
                         query = robustness(region, int(y[i]), 10)
                         name = method.removesuffix("+float32")
-                        answer = plain(verify(network, query, seconds, name, float32=name != method))  # type: ignore[arg-type]
+                        answer = plain(verify(network, query, seconds, name, float32=name != method))
                         counts[answer["verdict"]] += 1
                         counts["float32"] += "float32" in answer.get("proven_for", ())
                         known = truth[net, d, delta, i]
@@ -95,9 +87,7 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
                             wrong.append(i)
                         if answer["verdict"] == "unknown":
                             open_.append(i)
-                    kept[key] = {**counts, "cpu": time.process_time() - begin, "wrong": wrong, "open": open_}
-                    write_json(HERE / "verify_mnist.json", kept)
-                    print(key, kept[key], flush=True)
+                    kept.add(key, {**counts, "cpu": time.process_time() - begin, "wrong": wrong, "open": open_})
 
 
 def _files(folder: Path, row: dict[str, str]) -> tuple[Path, Path]:
@@ -111,7 +101,7 @@ def _files(folder: Path, row: dict[str, str]) -> tuple[Path, Path]:
 
 def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int) -> None:
     """The instances of the field's competitions that were brought; with more processes, those that fewer left open."""
-    kept = _kept("competition")
+    kept = Kept("verify_competition.json")
     for name in sets:
         with (data / name / "expected_results.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["spec_file_here"] == "yes"]
@@ -125,15 +115,13 @@ def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int) ->
             queries = read_vnnlib(prop, network.inputs, network.outputs)
             answer = plain(answer_all(network, queries, seconds, "auto", 0, jobs=jobs)[0])
             answer = {k: v for k, v in answer.items() if k not in ("input", "output")}
-            kept[key] = {
+            kept.add(key, {
                 **answer,
                 "expected": row["expected"],
                 "jobs": jobs,
                 "seconds": time.monotonic() - begin,
                 "cpu": time.process_time() - cpu,
-            }
-            write_json(HERE / "verify_competition.json", kept)
-            print(key, answer["verdict"], row["expected"], round(time.monotonic() - begin, 1), flush=True)
+            })  # fmt: skip
 
 
 def _vgg16(seed: int) -> Graph:
@@ -162,7 +150,7 @@ def _vgg16(seed: int) -> Graph:
 
 def vgg(data: Path, seconds: float) -> None:
     """Walk stars through VGG16, 224 x 224: along the paper's attack line, and with a few pixels anywhere."""
-    kept = _kept("vgg")
+    kept = Kept("verify_vgg.json")
     images = loadmat(data / "cav2020_vgg" / "vgg16_image_data.mat")
     names = [name for name, value in images.items() if getattr(value, "shape", ()) == (224, 224, 3)]
     original, moved = (images[name].transpose(2, 0, 1).astype(float) for name in names[:2])
@@ -203,7 +191,7 @@ def vgg(data: Path, seconds: float) -> None:
         low, high = state.star.form.box(state.predicate)
         top = int(low.argmax())
         margin = float(low[top] - torch.cat([high[:top], high[top + 1 :]]).max())
-        kept[name] = {
+        kept.add(name, {
             "margin": margin,
             "rounding": float(state.star.form.error.max()),
             "variables": state.predicate.variables,
@@ -211,8 +199,7 @@ def vgg(data: Path, seconds: float) -> None:
             "cpu": time.process_time() - begin,
             "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
             "layers": layers,
-        }
-        write_json(HERE / "verify_vgg.json", kept)
+        })  # fmt: skip
 
 
 def _near(image: np.ndarray, at: tuple[int, int], count: int, radius: float) -> InputSet:
@@ -225,7 +212,7 @@ def _near(image: np.ndarray, at: tuple[int, int], count: int, radius: float) -> 
 
 def losses(seconds: float, runs: Path) -> None:
     """Clean and certified accuracy of the networks that `make demo` trains, one for each loss, on 100 test digits."""
-    kept = _kept("losses")
+    kept = Kept("verify_losses.json")
     test = load_data("digits").test
     for folder in sorted(runs.glob("digits-*-seed0/model.safetensors")):
         name = folder.parent.name
@@ -243,9 +230,7 @@ def losses(seconds: float, runs: Path) -> None:
                 region = linf_ball(image, float(eps) * (high - low), low, high)
                 query = robustness(region, label, network.outputs)
                 counts[plain(verify(network, query, seconds, float32=False))["verdict"]] += 1
-            kept[f"{name} {eps}"] = {**counts, "clean": clean, "cpu": time.process_time() - begin}
-            write_json(HERE / "verify_losses.json", kept)
-            print(name, eps, kept[f"{name} {eps}"], flush=True)
+            kept.add(f"{name} {eps}", {**counts, "clean": clean, "cpu": time.process_time() - begin})
 
 
 CHEAP = ("zonotope", "crown", "alpha-crown", "auto")
@@ -261,7 +246,7 @@ def _images(data: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def harder(data: Path, seconds: float) -> None:
     """Regions that tell the methods apart: larger changes, l-infinity on MNIST and CIFAR networks, max pooling."""
-    kept = _kept("harder")
+    kept = Kept("verify_harder.json")
     rows: list[tuple[str, str, float, tuple[str, ...], float, float]] = [  # images, file, radius, methods, mean, scale
         ("mnist", "verivital_2021/Convnet_maxpool.onnx", 0.02, ALL, 0.0, 1.0),
         ("mnist", "verivital_2021/Convnet_maxpool.onnx", 0.04, ALL, 0.0, 1.0),
@@ -280,9 +265,7 @@ def harder(data: Path, seconds: float) -> None:
             if key not in kept:
                 ends = [((image + r).clip(0, 1) - means) / scale for image in x[:N] for r in (-radius, radius)]
                 regions = [InputSet.of(low, high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
-                kept[key] = _counted(network, regions, y.tolist(), seconds, method)
-                write_json(HERE / "verify_harder.json", kept)
-                print(key, kept[key], flush=True)
+                kept.add(key, _counted(network, regions, y.tolist(), seconds, method))
     for net in ("Small", "Medium"):
         network = open_network(data / "cav2020_mnist" / f"{net}_ConvNet.onnx")
         loaded = loadmat(data / "cav2020_mnist" / f"{net}_images.mat")
@@ -292,9 +275,7 @@ def harder(data: Path, seconds: float) -> None:
                 key = f"{net}-brightening-240 {delta} {method}"
                 if key not in kept:
                     regions = [brightening(i, 240.0, delta) for i in x[:N]]
-                    kept[key] = _counted(network, regions, y.tolist(), seconds, method)
-                    write_json(HERE / "verify_harder.json", kept)
-                    print(key, kept[key], flush=True)
+                    kept.add(key, _counted(network, regions, y.tolist(), seconds, method))
 
 
 def _counted(
@@ -304,73 +285,27 @@ def _counted(
     begin = time.process_time()
     for region, label in zip(regions, labels, strict=False):
         query = robustness(region, label, network.outputs)
-        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1  # type: ignore[arg-type]
+        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 
 
-def _harder_words(kept: dict[str, Any]) -> str:
-    lines = [
-        "## Regions that tell the methods apart\n",
-        f"The first {N} images of each set, misclassified ones among them; l-infinity in shares of the range, or the",
-        "brightening attack with a larger δ. Proven to keep their class by each method (CPU seconds for all images),",
-        "and what `auto` refutes within its limit. LP methods: where a layer's programs take seconds.",
-        "Command: `python results/verify.py harder --data ../shared/data/verify --seconds 10`.\n",
-        "| network | radius | " + " | ".join(ALL) + " | violated | open |",
-        "|" + "---|" * (len(ALL) + 4),
-    ]
-    for name, radius in dict.fromkeys(tuple(key.split()[:2]) for key in kept):
-        cells = []
-        for method in ALL:
-            v = kept.get(f"{name} {radius} {method}")
-            cells.append("" if v is None else f"{v.get('holds', 0)} ({v['cpu']:.0f})")
-        auto = kept.get(f"{name} {radius} auto", {})
-        more = f"{auto.get('violated', 0)} | {auto.get('unknown', 0)}" if auto else " | "
-        lines.append(f"| {name} | {radius} | " + " | ".join(cells) + f" | {more} |")
-    return "\n".join(lines) + "\n"
+def page() -> list[str]:
+    """Write what the parts left."""
+    return ["# Verification", *_mnist_part(), *_competition_part(), *_harder_part(), *_losses_part(), *_vgg_part()]
 
 
-def _losses_words(kept: dict[str, Any]) -> str:
-    lines = [
-        "## Networks trained here, loss by loss\n",
-        "The six networks of `make demo` (digits, small CNN, seed 0), 100 test images, each pixel by up to a share",
-        "of the range of values: certified to keep their true class / violated / open. Few images: no ranking.",
-        "Command: `python results/verify.py losses --data . --seconds 1`, after `make demo`.\n",
-        "| network | clean | 0.01 | 0.02 | 0.03 | CPU s |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(key.split()[0] for key in kept):
-        found = [kept.get(f"{name} {eps}", {}) for eps in RADII]
-        cells = [f"{f.get('holds', 0)} / {f.get('violated', 0)} / {f.get('unknown', 0)}" if f else "" for f in found]
-        cpu = sum(f.get("cpu", 0) for f in found)
-        lines.append(f"| {name} | {found[0]['clean']:.0%} | " + " | ".join(cells) + f" | {cpu:.0f} |")
-    return "\n".join(lines) + "\n"
-
-
-def page() -> None:
-    """Write verify.md from what the parts left."""
-    text = ["# Verification\n", _mnist_words(_kept("mnist")), _competition_words(_kept("competition"))]
-    if _kept("harder"):
-        text.append(_harder_words(_kept("harder")))
-    if _kept("losses"):
-        text.append(_losses_words(_kept("losses")))
-    if _kept("vgg"):
-        text.append(_vgg_words(_kept("vgg")))
-    write_text(HERE / "verify.md", "\n".join(text))
-
-
-def _mnist_words(kept: dict[str, Any]) -> str:
-    lines = [
-        "## The paper's MNIST table (Tran et al. 2020)\n",
+def _mnist_part() -> list[str]:
+    kept = Kept("verify_mnist.json")
+    words = (
         "Images of the first 100 proven to keep their class under brightening attacks; 2,700 instances. NNV: what the",
         "authors' tool proved. Time: CPU seconds of one thread for 100 images, attack included.",
         "`auto+float32` asks besides whether each proof holds for float32: the number in brackets.",
         "Command: `python results/verify.py mnist --data ../shared/data/verify --seconds 20`.",
         "`exact` had 5 s an image. Machines of 2 cores: AMD EPYC for `auto`, `auto+float32` and `exact`; Intel Xeon,",
-        "which takes about 0.6 of its time, for the others.\n",
-    ]
-    methods = [m for m in METHODS if any(key.split()[0] == m for key in kept)]
-    lines.append("| net | d | δ | NNV | " + " | ".join(f"{m} | s" for m in methods) + " |")
-    lines.append("|" + "---|" * (4 + 2 * len(methods)))
+        "which takes about 0.6 of its time, for the others.",
+    )
+    methods = [m for m in METHODS if kept.of(m)]
+    rows = []
     for net in NETS:
         for d in THRESHOLDS:
             for i, delta in enumerate(DELTAS):
@@ -382,74 +317,109 @@ def _mnist_words(kept: dict[str, Any]) -> str:
                         continue
                     also = f" ({found['float32']})" if method.endswith("float32") else ""
                     cells += [f"{found.get('holds', 0)}{also}", f"{found['cpu']:.1f}"]
-                lines.append(f"| {net} | {d} | {delta} | {NNV[net, d][i]} | " + " | ".join(cells) + " |")
+                rows.append([net, d, delta, NNV[net, d][i], *cells])
     wrong = sum(len(found["wrong"]) for found in kept.values())
     auto = {key: found for key, found in kept.items() if key.startswith("auto ")}
     open_ = [f"{key[5:]} image {i}" for key, found in auto.items() for i in found["open"]]
-    proven = [found for key, found in kept.items() if key.startswith("auto+float32")]
+    proven = kept.of("auto+float32")
     share = sum(f["float32"] for f in proven) / max(sum(f.get("holds", 0) for f in proven), 1)
-    lines.append(f"\nVerdicts that contradict the known truth: {wrong} of {100 * len(kept)} answers.")
-    lines.append(
-        f"Open after 20 s with `auto`: {', '.join(open_) or 'none'}. Of proofs, {share:.1%} also hold for float32.\n"
-    )
-    return "\n".join(lines)
+    heads = ("net", "d", "δ", "NNV", *(head for method in methods for head in (method, "s")))
+    return [
+        section("## The paper's MNIST table (Tran et al. 2020)", words, heads, rows),
+        f"Verdicts that contradict the known truth: {wrong} of {100 * len(kept)} answers.\n"
+        f"Open after 20 s with `auto`: {', '.join(open_) or 'none'}. Of proofs, {share:.1%} also hold for float32.",
+    ]
 
 
-def _competition_words(kept: dict[str, Any]) -> str:
-    lines = [
-        "## Instances of the field's competitions\n",
+def _competition_part() -> list[str]:
+    kept = Kept("verify_competition.json")
+    words = (
         "`auto`, 116 s each, one thread of a 2-core machine (AMD EPYC); ACAS Xu's two that were open: again, with",
         "`--jobs 2`. Time counts reading the files. What is open in other sets was not run anew on the last `auto`.",
         "Wrong: contradicts the verdict of tools with a good record. nnenum is on no index that can be reached",
         "here; its competition times (on a large machine: 186 of 186 of ACAS Xu) are in the data. Command: "
-        "`python results/verify.py competition --data ../shared/data/verify --seconds 116`.\n",
-        "| set | run | holds | violated | unknown | wrong | known answers solved | median s | largest s of solved |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+        "`python results/verify.py competition --data ../shared/data/verify --seconds 116`.",
+    )
+    heads = (
+        "set", "run", "holds", "violated", "unknown", "wrong", "known answers solved", "median s",
+        "largest s of solved",
+    )  # fmt: skip
+    rows: list[list[object]] = []
     for name in SETS:
-        found = [v for key, v in kept.items() if key.startswith(name + " ")]
+        found = kept.of(name)
         if not found:
-            lines.append(f"| {name} | not yet run | | | | | | | |")
+            rows.append([name, "not yet run", *[""] * 7])
             continue
         counts = Counter(v["verdict"] for v in found)
-        words = {"holds": "unsat", "violated": "sat", "unknown": ""}
-        wrong = sum(v["expected"] not in ("?", words[v["verdict"]]) for v in found if v["verdict"] != "unknown")
+        words_of = {"holds": "unsat", "violated": "sat", "unknown": ""}
+        wrong = sum(v["expected"] not in ("?", words_of[v["verdict"]]) for v in found if v["verdict"] != "unknown")
         known = [v for v in found if v["expected"] != "?"]
         solved = [v for v in known if v["verdict"] != "unknown"]
         times = [v["seconds"] for v in found if v["verdict"] != "unknown"]
-        lines.append(
-            f"| {name} | {len(found)} | {counts['holds']} | {counts['violated']} | {counts['unknown']} | {wrong} | "
-            f"{len(solved)} of {len(known)} | {np.median(times):.1f} | {max(times):.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+        rows.append([
+            name, len(found), counts["holds"], counts["violated"], counts["unknown"], wrong,
+            f"{len(solved)} of {len(known)}", f"{np.median(times):.1f}", f"{max(times):.0f}",
+        ])  # fmt: skip
+    return [section("## Instances of the field's competitions", words, heads, rows)]
 
 
-def _vgg_words(kept: dict[str, Any]) -> str:
-    lines = [
-        "## VGG16, 224 x 224, random weights\n",
+def _harder_part() -> list[str]:
+    kept = Kept("verify_harder.json")
+    words = (
+        f"The first {N} images of each set, misclassified ones among them; l-infinity in shares of the range, or the",
+        "brightening attack with a larger δ. Proven to keep their class by each method (CPU seconds for all images),",
+        "and what `auto` refutes within its limit. LP methods: where a layer's programs take seconds.",
+        "Command: `python results/verify.py harder --data ../shared/data/verify --seconds 10`.",
+    )
+    rows = []
+    for name, radius in dict.fromkeys(tuple(key.split()[:2]) for key in kept):
+        found = [kept.get(f"{name} {radius} {method}") for method in ALL]
+        cells = ["" if v is None else f"{v.get('holds', 0)} ({v['cpu']:.0f})" for v in found]
+        auto = kept.get(f"{name} {radius} auto")
+        rows.append([name, radius, *cells, *([auto.get("violated", 0), auto.get("unknown", 0)] if auto else ["", ""])])
+    heads = ("network", "radius", *ALL, "violated", "open")
+    return [section("## Regions that tell the methods apart", words, heads, rows)] if kept else []
+
+
+def _losses_part() -> list[str]:
+    kept = Kept("verify_losses.json")
+    words = (
+        "The six networks of `make demo` (digits, small CNN, seed 0), 100 test images, each pixel by up to a share",
+        "of the range of values: certified to keep their true class / violated / open. Few images: no ranking.",
+        "Command: `python results/verify.py losses --data . --seconds 1`, after `make demo`.",
+    )
+    rows = []
+    for name in dict.fromkeys(key.split()[0] for key in kept):
+        found = [kept.get(f"{name} {eps}", {}) for eps in RADII]
+        cells = [f"{f.get('holds', 0)} / {f.get('violated', 0)} / {f.get('unknown', 0)}" if f else "" for f in found]
+        rows.append([name, f"{found[0]['clean']:.0%}", *cells, f"{sum(f.get('cpu', 0) for f in found):.0f}"])
+    heads = ("network", "clean", *RADII, "CPU s")
+    return [section("## Networks trained here, loss by loss", words, heads, rows)] if kept else []
+
+
+def _vgg_part() -> list[str]:
+    kept = Kept("verify_vgg.json")
+    words = (
         "Stars (zonotope rule, no linear programs) through all 13 convolutions. The rounding is how far the true",
         "output may be from the star's: where it exceeds the margin,",
-        "nothing is proven about the network in real arithmetic.\n",
-        "| set | inputs alike in float32 | variables at the end | margin of the star | rounding | CPU s | peak GiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, v in kept.items():
-        lines.append(
-            f"| {name} | {v['same_in_float32']:.1%} | {v['variables']} | {v['margin']:.3g} | {v['rounding']:.1g} | "
-            f"{v['cpu']:.0f} | {v['peak_gib']:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _machine() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        names = [text.split(":", 1)[1].strip() for text in file if text.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+        "nothing is proven about the network in real arithmetic.",
+    )
+    heads = (
+        "set", "inputs alike in float32", "variables at the end", "margin of the star", "rounding", "CPU s", "peak GiB",
+    )  # fmt: skip
+    rows = [
+        [
+            name, f"{v['same_in_float32']:.1%}", v["variables"], f"{v['margin']:.3g}", f"{v['rounding']:.1g}",
+            f"{v['cpu']:.0f}", f"{v['peak_gib']:.1f}",
+        ]
+        for name, v in kept.items()
+    ]  # fmt: skip
+    return [section("## VGG16, 224 x 224, random weights", words, heads, rows)] if kept else []
 
 
 def main() -> None:
     """Read arguments, run a part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("part", choices=["mnist", "competition", "vgg", "harder", "losses", "page"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=116.0, help="for each image or instance")
@@ -469,7 +439,7 @@ def main() -> None:
         case "losses":
             losses(arguments.seconds, Path("runs/demo"))
         case "page":
-            page()
+            harness.write_page("verify.md", page())
         case "competition":
             competition(arguments.data, arguments.seconds, only or SETS, arguments.jobs)
 

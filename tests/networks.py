@@ -79,7 +79,7 @@ def random_box(graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
     size = math.prod(graph.input_shape)
     centre = rng.normal(size=size)
     radius = rng.uniform(0, rng.choice([0.01, 0.1, 0.4]), size=size) * (rng.random(size) < 0.7)
-    return tuple(end.astype(np.float32).astype(np.float64) for end in (centre - radius, centre + radius))  # type: ignore[return-value]
+    return tuple(end.astype(np.float32).astype(np.float64) for end in (centre - radius, centre + radius))  # pyright: ignore[reportReturnType]
 
 
 def samples(lower: np.ndarray, upper: np.ndarray, graph: Graph, count: int, seed: int) -> torch.Tensor:

@@ -1,11 +1,14 @@
 """A table of predictions for tests, and when two are the same."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from surefoot.core.predictions import Predictions
+from surefoot.core.predictions import Kind, Predictions
 
 
-def sample(kind="logits", n=20, k=3, split=True, dtype=np.float32):
+def sample(
+    kind: Kind = "logits", n: int = 20, k: int = 3, split: bool = True, dtype: DTypeLike = np.float32
+) -> Predictions:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(n, k)).astype(dtype)
     if kind == "probs":

@@ -299,5 +299,5 @@ ILLEGAL: dict[str, Callable[[Rng, int], Plain]] = {
     "an unknown curve": lambda _, k: _curves({"curve": "cubic", "x": [0.0]}),
     "a step without a name": lambda _, k: [{}, SOFTMAX],
     "a step whose name is a list": lambda _, k: [{"step": ["softmax"]}],
-    "steps that are numbers": lambda rng, k: [rng.choice([0.5, None, "softmax"])],  # type: ignore[list-item]
+    "steps that are numbers": lambda rng, k: [rng.choice([0.5, None, "softmax"])],  # pyright: ignore[reportArgumentType, reportCallIssue]
 }

@@ -46,7 +46,7 @@ def is_parsed_only(words: list[str]) -> bool:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the files that the pages speak of: a network for irises, its inputs, predictions, a property."""
     where = tmp_path_factory.mktemp("commands")
-    x, y = load_iris(return_X_y=True)
+    x, y = map(np.asarray, load_iris(return_X_y=True))
     x = ((x - x.min(0)) / np.ptp(x, axis=0)).astype(np.float32)
     order = np.random.default_rng(0).permutation(len(x))
     x, y = x[order], y[order]
@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_that_train_are_understood(words: list[str]) -> None:
     group = typer.main.get_command(build(words[0]))
     with group.make_context("surefoot", list(words)) as context:
-        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])  # type: ignore[attr-defined]
+        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])  # pyright: ignore[reportAttributeAccessIssue]
         assert command is not None
         command.make_context(name, rest, parent=context)
 

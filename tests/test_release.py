@@ -24,7 +24,7 @@ def ran(*command: object, cwd: Path) -> str:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     for name in BUILT:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)  # type: ignore[operator]
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
     ran(sys.executable, "-c", "from setuptools.build_meta import build_sdist as b; b('dist')", cwd=folder)
     (made,) = (folder / "dist").glob("*.tar.gz")
     return made

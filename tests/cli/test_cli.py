@@ -167,7 +167,7 @@ def test_each_mistake_is_one_line_a_code_and_no_file(capsys, tmp_path, monkeypat
         "one": {"logits": z[:, :1], "labels": y * 0},
     }
     for name, arrays in files.items():
-        np.savez(inputs / f"{name}.npz", **arrays)
+        np.savez(inputs / f"{name}.npz", allow_pickle=False, **arrays)
     (inputs / "bad.npz").write_bytes((inputs / "good.npz").read_bytes()[:-40])
     places = {name: str(inputs / f"{name}.npz") for name in [*files, "bad"]}
     got, out, err = call(capsys, *(a.format(**places) for a in arguments))

@@ -7,6 +7,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 import typer
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from surefoot.cli.main import COMMANDS, build
 from surefoot.cli.outputs import ASSESSED, TRAINED, WRITTEN
@@ -19,7 +20,9 @@ PATHS_AS_TEXT = {"table", "tables", "data", "domain"}
 
 
 def params_of(name):
-    return typer.main.get_command(build(name)).commands[name].params
+    group = typer.main.get_command(build(name))
+    assert isinstance(group, TyperGroup)
+    return [p for p in group.commands[name].params if isinstance(p, TyperArgument | TyperOption)]
 
 
 def is_path(command, parameter):
@@ -120,6 +123,8 @@ def test_files_are_written_together_or_not_at_all(tmp_path):
     def half():
         with whole_files(tmp_path / "a", None, tmp_path / "b") as (a, nothing, b):
             assert nothing is None
+            assert a is not None
+            assert b is not None
             a.write_text("a")
             b.write_text("b")
             raise ValueError

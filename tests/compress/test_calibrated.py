@@ -23,13 +23,13 @@ def test_bounds_hold_for_logits_that_move_so_far(name: str) -> None:
     made, logits = fitted(name)
     rng = np.random.default_rng(1)
     bound = np.array([0.02, 0.0, 0.05, 0.01])
-    before = apply(made.steps_, logits)  # type: ignore[attr-defined]
-    found = at(made, logits, bound)  # type: ignore[arg-type]
-    always = everywhere(made, bound)  # type: ignore[arg-type]
+    before = apply(made.steps_, logits)  # pyright: ignore[reportAttributeAccessIssue]
+    found = at(made, logits, bound)  # pyright: ignore[reportArgumentType]
+    always = everywhere(made, bound)  # pyright: ignore[reportArgumentType]
     assert (always is not None) == (name in ("temperature", "vector", "matrix"))
     for _ in range(50):
         moved = logits + bound * rng.choice([-1.0, 1.0, 0.3], size=logits.shape)
-        met = np.abs(apply(made.steps_, moved) - before).max(1)  # type: ignore[attr-defined]
+        met = np.abs(apply(made.steps_, moved) - before).max(1)  # pyright: ignore[reportAttributeAccessIssue]
         assert (met <= found).all()
         assert always is None or met.max() <= always
     assert found.max() < (1.0 if name == "spline" else 0.2)  # what is left to the other classes is bounded loosely
@@ -38,4 +38,4 @@ def test_bounds_hold_for_logits_that_move_so_far(name: str) -> None:
 def test_a_map_of_other_classes_is_refused() -> None:
     made, _ = fitted("temperature")
     with pytest.raises(InputError, match="the calibrator is of 4 classes"):
-        at(made, np.zeros((1, 3)), np.zeros(3))  # type: ignore[arg-type]
+        at(made, np.zeros((1, 3)), np.zeros(3))  # pyright: ignore[reportArgumentType]

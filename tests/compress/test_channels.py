@@ -224,8 +224,8 @@ def test_networks_too_large_for_forms_lose_channels(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("pad", [1, 0])
 def test_active_channels_that_stay_are_named_with_the_reason(pad: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    first = Conv2d(torch.randn(4, 1, 3, 3, generator=generator).double(), tensor([9.0, 0.0, 0.0, 12.0]))
-    second = Conv2d(torch.randn(3, 4, 2, 2, generator=generator).double(), None, (1, 1), (pad,) * 4)
+    first = Conv2d(torch.randn(4, 1, 3, 3, generator=generator).double(), torch.tensor([9.0, 0.0, 0.0, 12.0]).double())
+    second = Conv2d(torch.randn(3, 4, 2, 2, generator=generator).double(), None, (1, 1), (pad, pad, pad, pad))
     builder = GraphBuilder((1, 5, 5))
     last = builder.add(Relu(), builder.add(first, 0, name="first"), name="relu")
     last = builder.add(second, last, name="second")

@@ -24,7 +24,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, journal: Journal | None) -> tuple[
     def counted(*arguments: object) -> object:
         nonlocal count
         count += 1
-        return split(*arguments)  # type: ignore[arg-type]
+        return split(*arguments)  # pyright: ignore[reportArgumentType]
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "prove_by_relu_splitting", counted)

@@ -24,7 +24,7 @@ def box(d: int, size: float = 2.0) -> InputSet:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("make", [dense, convolutional])
 def test_a_piece_is_the_network_on_its_region(seed: int, make: object) -> None:
-    graph = make(seed)  # type: ignore[operator]
+    graph = make(seed)  # pyright: ignore[reportCallIssue]
     x = torch.rand(graph.input_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     piece = linear_region_at(graph, x)
     near = x + 1e-3 * torch.randn(200, *x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -18,7 +18,7 @@ def ends(graph: Graph, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("make", [dense, convolutional])
 def test_the_network_is_linear_between_breakpoints_and_bent_at_most_of_them(seed: int, make: object) -> None:
-    graph: Graph = make(seed)  # type: ignore[operator]
+    graph: Graph = make(seed)  # pyright: ignore[reportCallIssue]
     a, b = ends(graph, seed)
     t = breakpoints(graph, a, b)
     assert t[0] == 0

@@ -33,7 +33,7 @@ def by_lps(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[flo
         high.append(bound)
     found = []
     for number, layer in enumerate(layers):
-        weight, offset = layer.weight.numpy(), layer.offset.numpy()  # type: ignore[union-attr]
+        weight, offset = layer.weight.numpy(), layer.offset.numpy()  # pyright: ignore[reportOptionalMemberAccess]
         for unit in range(len(weight)):
             g = np.zeros(total)
             g[starts[number] : starts[number + 1]] = weight[unit]
@@ -44,8 +44,8 @@ def by_lps(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[flo
                 upper[starts[-1] :] = 1
                 integral = np.zeros(total)
                 integral[starts[-1] :] = 1
-                limits = [LinearConstraint(np.array(a), low, high)] if a else []  # type: ignore[arg-type]
-                solved = milp(sign * g, integrality=integral, bounds=(lower, upper), constraints=limits)  # type: ignore[arg-type]
+                limits = [LinearConstraint(np.array(a), low, high)] if a else []  # pyright: ignore[reportArgumentType]
+                solved = milp(sign * g, integrality=integral, bounds=(lower, upper), constraints=limits)
                 assert solved.status == 0
                 ends.append(sign * solved.fun + offset[unit])
             found.append((ends[0], ends[1]))
@@ -121,7 +121,7 @@ def beside(first: Graph, second: Graph) -> Graph:
         else:
             weight, offset = torch.cat([a.weight, -b.weight], 1), offsets[0] - offsets[1]
         last = builder.add(Relu(), builder.add(Linear(weight, offset), last))
-    return builder.build(builder.add(Linear(torch.eye(len(weight)).double()), last))
+    return builder.build(builder.add(Linear(torch.eye(len(one[-1].weight)).double()), last))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -22,7 +22,7 @@ FREEDOMS = (0.5, 1.0, 2.0, 7.3, 99.0, 1e6, np.inf)
 
 
 def agree(ours: object, theirs: object) -> None:
-    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-300)  # type: ignore[arg-type]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-300)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @pytest.mark.parametrize("p", CHANCES)

@@ -13,7 +13,7 @@ CLASSES = np.array([0, 1, 2])
 
 
 def write(tmp_path: Path, **arrays: np.ndarray) -> Path:
-    np.savez(tmp_path / "x.npz", **arrays)
+    np.savez(tmp_path / "x.npz", allow_pickle=True, **arrays)
     return tmp_path / "x.npz"
 
 
@@ -73,7 +73,7 @@ def test_the_networks_shape_and_groups(tmp_path: Path) -> None:
     path = write(tmp_path, x=GOOD, y=CLASSES, group=np.array(["a", "b", "a"]))
     assert read_inputs(path, (2, 2)).shape == GOOD.shape
     assert read_labelled(path).group is None
-    assert read_labelled(path, (4,), 3, grouped=True).group.tolist() == ["a", "b", "a"]  # type: ignore[union-attr]
+    assert read_labelled(path, (4,), 3, grouped=True).group.tolist() == ["a", "b", "a"]  # pyright: ignore[reportOptionalMemberAccess]
     with pytest.raises(InputError, match=r"inputs of shape \(4,\); the network takes \(5,\)"):
         read_inputs(path, (5,))
     with pytest.raises(InputError, match="`group` has shape"):

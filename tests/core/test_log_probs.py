@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from surefoot.core.precision import LogProbs
 from surefoot.core.predictions import Predictions
 from surefoot.metrics import STANDARD, measure
 from surefoot.recalibrate import CALIBRATORS
@@ -44,5 +45,8 @@ def test_no_map_makes_its_own_rows_worse(name):
 
 def test_what_is_computed_from_them_is_plain_and_parts_know():
     logs = rounded().logits()
-    assert logs[3:5].floor == logs.floor == 0.01
+    part = logs[3:5]
+    assert isinstance(logs, LogProbs)
+    assert isinstance(part, LogProbs)
+    assert part.floor == logs.floor == 0.01
     assert type(3 * logs) is np.ndarray

@@ -120,7 +120,7 @@ def by_runtime(path: Path) -> float | None:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception:
         return None
-    return float(session.run(None, {"x": np.ones((1, 1), np.float32)})[0][0, 0])
+    return float(np.asarray(session.run(None, {"x": np.ones((1, 1), np.float32)})[0])[0, 0])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

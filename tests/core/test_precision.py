@@ -12,7 +12,7 @@ from surefoot.core.precision import Zeros, floor_of, resolution, smallest
 from surefoot.core.tables import load_predictions
 
 
-def rounded(decimals, dtype=np.float64, n=500):
+def rounded(decimals: int, dtype: type[np.floating] = np.float64, n: int = 500) -> np.ndarray:
     p = np.round(np.random.default_rng(0).dirichlet([0.3] * 4, size=n), decimals)
     return p.astype(dtype)
 

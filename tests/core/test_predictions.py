@@ -14,6 +14,8 @@ from surefoot.core.tables import load_predictions
 def test_split_codes_of_whole_numbers():
     predictions = sample()
     coded = Predictions(predictions.scores, "logits", predictions.labels, (predictions.split == "test").astype(int))
+    assert coded.split is not None
+    assert predictions.split is not None
     assert np.array_equal(coded.split, predictions.split)
     with pytest.raises(InputError, match="code 2"):
         Predictions(predictions.scores, "logits", predictions.labels, np.full(20, 2))
@@ -49,6 +51,7 @@ def test_parts_are_known_whatever_their_capitals_and_their_type(split):
     named = isinstance(split[0], str)
     with pytest.warns(Taken, match="is taken for") if named else contextlib.nullcontext():
         table = Predictions(np.arange(8.0).reshape(4, 2), "logits", np.zeros(4, int), np.array(split))
+    assert table.split is not None
     assert table.split.tolist() == ["validation", "test", "test", "validation"]
     assert table.part("Test").n == 2
     with pytest.raises(InputError, match="code nan"):

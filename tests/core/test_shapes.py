@@ -76,15 +76,15 @@ def test_one_hot_labels_are_not_taken_for_sigmoids_without_a_word(kind: str, tmp
     rng = np.random.default_rng(0)
     labels = np.eye(3, dtype=int)[rng.integers(0, 3, size=8)]
     scores = rng.random((8, 3))
-    np.savez(tmp_path / "t.npz", **{kind: scores}, labels=labels)
+    np.savez(tmp_path / "t.npz", allow_pickle=False, **{kind: scores}, labels=labels)
     with pytest.raises(InputError, match=r"one class of 3 \(one-hot\) or as 3 independent sigmoids") as raised:
         load_predictions(tmp_path / "t.npz")
     assert "labels.argmax(1)" in str(raised.value)
     assert "`sigmoids`" in str(raised.value)
-    np.savez(tmp_path / "t.npz", **{kind: scores}, labels=labels, sigmoids=np.array(True))
+    np.savez(tmp_path / "t.npz", allow_pickle=False, **{kind: scores}, labels=labels, sigmoids=np.array(True))
     assert load_predictions(tmp_path / "t.npz").n == 24
     labels[0] = 1
-    np.savez(tmp_path / "t.npz", **{kind: scores}, labels=labels)
+    np.savez(tmp_path / "t.npz", allow_pickle=False, **{kind: scores}, labels=labels)
     assert load_predictions(tmp_path / "t.npz").n == 24
-    np.savez(tmp_path / "t.npz", **{kind: scores[:, 0]}, labels=labels[:, 0])  # one sigmoid
+    np.savez(tmp_path / "t.npz", allow_pickle=False, **{kind: scores[:, 0]}, labels=labels[:, 0])  # one sigmoid
     assert load_predictions(tmp_path / "t.npz").n == 8

@@ -1,5 +1,7 @@
 """What only a whole table tells: whether it holds probabilities, and how finely they were written."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -46,7 +48,8 @@ def test_one_floor_for_a_folder_and_for_a_type_that_is_widened(tmp_path):
 
 
 def test_what_is_beside_the_rows_is_checked():
-    for more in ({"class_names": 3}, {"provenance": [1]}, {"provenance": {"a": 1}}):
+    cases: list[dict[str, Any]] = [{"class_names": 3}, {"provenance": [1]}, {"provenance": {"a": 1}}]
+    for more in cases:
         with pytest.raises((InputError, TypeError), match=r"must be|type"):
             Predictions(np.eye(2), "probs", np.array([0, 1]), **more)
 

@@ -38,7 +38,7 @@ def hub(monkeypatch):
 
     def load_dataset(name, config=None, split=None):
         asked.append((name, config, split))
-        n = {"train": 60}.get(split, 20)
+        n = 60 if split == "train" else 20
         if "mnist" in name or "cifar10" in name:
             images = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
             column = "img" if "cifar" in name else "image"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
+from torch.utils.data import Dataset
 
 from image_files import bytes_images, png, write_pictures
 from surefoot.core.errors import FileError, InputError
@@ -75,6 +76,19 @@ def test_a_folder_for_what_has_none_is_refused(tmp_path):
         load_data("digits", folder=tmp_path)
 
 
+class Pairs(Dataset[tuple[torch.Tensor, int]]):
+    """Inputs and classes in a list, as a data set of PyTorch."""
+
+    def __init__(self, pairs: list[tuple[torch.Tensor, int]]) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return self.pairs[i]
+
+
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
@@ -84,6 +98,6 @@ def test_a_folder_for_what_has_none_is_refused(tmp_path):
     ],
 )
 def test_data_sets_of_pytorch_that_do_not_fit_are_refused(pairs, message):
-    good = [(torch.full((2,), float(i)), i % 2) for i in range(30)]
+    good = Pairs([(torch.full((2,), float(i)), i % 2) for i in range(30)])
     with pytest.raises(InputError, match=message):
-        from_datasets("mine", good, pairs, ("a", "b"))
+        from_datasets("mine", good, Pairs(pairs), ("a", "b"))

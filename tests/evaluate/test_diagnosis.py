@@ -10,6 +10,7 @@ from surefoot.core.predictions import Predictions
 from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting, rejecting_besides
 from surefoot.evaluate.evaluation import evaluate, measure_all
 from surefoot.metrics import METRICS
+from surefoot.recalibrate import TemperatureScaling
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ from surefoot.metrics import METRICS
 def test_verdict_names_the_direction_and_the_cure(temperature, expected):
     evaluation, calibrator = evaluate(sample(temperature), title="m")
     assert direction(evaluation.before) == expected
+    assert isinstance(calibrator, TemperatureScaling)
     assert calibrator.temperature_ == pytest.approx(1 / temperature, rel=0.15)
     told = diagnosis(evaluation.before)
     if expected == "indistinguishable":

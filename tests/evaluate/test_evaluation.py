@@ -14,6 +14,7 @@ from surefoot.core.tables import load_predictions
 from surefoot.evaluate.evaluation import curve_of, divide, evaluate
 from surefoot.evaluate.measuring import MeasurementPlan, measure_table
 from surefoot.metrics import STANDARD, observe_confidence
+from surefoot.recalibrate import Auto
 
 
 def test_dividing_uses_parts_or_a_file_or_halves():
@@ -73,5 +74,6 @@ def test_what_auto_chose_is_what_the_page_names():
     truth = rng.normal(size=(2000, 3))
     table = Predictions(3 * truth, "logits", (truth + rng.gumbel(size=truth.shape)).argmax(1))
     evaluation, calibrator = evaluate(table, "auto")
+    assert isinstance(calibrator, Auto)
     assert evaluation.method == calibrator.method_ == "temperature"
     assert evaluation.after.readings["ece"].value < evaluation.before.readings["ece"].value

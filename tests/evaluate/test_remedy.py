@@ -37,7 +37,9 @@ def test_what_focal_did_is_undone_by_its_own_map():
 
 def test_every_loss_is_offered_what_suits_it():
     assert list(maps_for("flsd-53")) == ["none", "temperature", "focal-undo", "focal-undo-temperature"]
-    assert maps_for("flsd-53")["focal-undo"]().thresholds == (pytest.approx(0.2),)
+    undo = maps_for("flsd-53")["focal-undo"]()
+    assert isinstance(undo, InverseFocal)
+    assert undo.thresholds == (pytest.approx(0.2),)
     for loss in ("ce", "focal-solved", "adafocal", "my own", ""):
         assert list(maps_for(loss)) == ["none", "temperature"]
 

@@ -151,7 +151,7 @@ def network(rng: np.random.Generator, kind: str) -> Graph:
     """Make a small network of two inputs and three outputs."""
 
     def layer(out: int, given: int) -> Linear:
-        return Linear(*(torch.from_numpy(rng.normal(size=shape)) for shape in ((out, given), (out,))))
+        return Linear(torch.from_numpy(rng.normal(size=(out, given))), torch.from_numpy(rng.normal(size=out)))
 
     builder = GraphBuilder((2,))
     last = builder.add(layer(4, 2), 0)
@@ -178,7 +178,7 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
             missed = (y @ w.T - offset).max(1)
             unsafe.append((w, offset + missed.min() - 0.3 * np.ptp(missed) - 0.05))
         query = Query(InputSet(lower, upper), tuple(Unsafe(w, b) for w, b in unsafe))
-        verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)  # type: ignore[arg-type]
+        verdict = verify(Network.of(graph), query, 10.0, method, seed, prove=True)
         if not isinstance(verdict, Holds) or verdict.proof is None:
             return None
         if len(verdict.proof.leaves) + len(verdict.proof.bisections[0]) > PARTS:

@@ -89,7 +89,7 @@ def one_box(seed: int) -> tuple[str, str | None]:
     method = rng.choice(
         ["auto", "auto", "relu-splitting", "input-splitting", "alpha-crown", "exact", "star", "zonotope", "crown"]
     )
-    verdict = verify(Network.of(graph), query, limit(rng), str(method))  # type: ignore[arg-type]
+    verdict = verify(Network.of(graph), query, limit(rng), str(method))
     return type(verdict).__name__.lower(), refuted(graph, query, verdict, seed)
 
 
@@ -135,7 +135,7 @@ def _moved(graph: Graph, rng: np.random.Generator, by: float) -> Graph:
             object.__setattr__(new, name, value * (1 + by * noise) if floats else value)
         return new
 
-    return Graph(tuple(type(n)(n.name, moved(n.op), n.inputs, n.shape) for n in graph.nodes))  # type: ignore[arg-type]
+    return Graph(tuple(type(n)(n.name, moved(n.op), n.inputs, n.shape) for n in graph.nodes))  # pyright: ignore[reportArgumentType]
 
 
 def smaller(seed: int) -> tuple[str, str | None]:

@@ -28,7 +28,8 @@ def attack(seed: int, count: int) -> Attack:
     setting = list(SETTINGS)[seed % len(SETTINGS)]
     n, k = int(rng.choice(SIZES)), int(rng.choice(CLASSES))
     targets = SETTINGS[setting](rng, 100_000, k).means() | _fresh(setting, n, k, rng)
-    met, missed = Attack(), dict.fromkeys(SHOWN, 0)
+    met = Attack()
+    missed: dict[str, int] = dict.fromkeys(SHOWN, 0)
     for _ in range(count):
         simulated = SETTINGS[setting](rng, n, k)
         probs, labels = simulated.claimed, simulated.labels(rng)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mpmath
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 from scipy.special import logsumexp
 
 from fuzz import Attack
@@ -96,7 +96,7 @@ def surprise(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Compute -log p_y of each row in float64."""
     wide = logits.astype(np.float64)
     wide = wide - wide.max(1, keepdims=True)
-    return logsumexp(wide, 1) - wide[np.arange(len(labels)), labels]  # type: ignore[operator]
+    return logsumexp(wide, 1) - wide[np.arange(len(labels)), labels]
 
 
 def exact(logits: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> tuple[list, list]:
@@ -137,7 +137,7 @@ def same(a: float, b: float, relative: float = 1e-6, absolute: float = 1e-9) -> 
 def readings(path: Path, names: tuple[str, ...], **more: object) -> dict:
     """Measure a file; the readings of each group."""
     plan = MeasurementPlan(tuple(METRICS[name] for name in names), intervals=False, floors=False)
-    groups = measure_table(path, replace(plan, **more))  # type: ignore[arg-type]
+    groups = measure_table(path, replace(plan, **more))
     return {group: {name: r.value for name, r in found.readings.items()} for group, found in groups.items()}
 
 
@@ -172,10 +172,11 @@ def _is_best(logits: np.ndarray, labels: np.ndarray, temperature: float) -> list
     wrong = (own < wide.max(1)).sum()
     nll = lambda t: float(surprise(wide / np.exp(t), labels).mean())  # noqa: E731
     best = minimize_scalar(nll, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10})
-    if wrong < 20 or not -10 < best.x < 10:  # type: ignore[attr-defined]
+    assert isinstance(best, OptimizeResult)
+    if wrong < 20 or not -10 < best.x < 10:
         return []
-    excess = nll(np.log(temperature)) - float(best.fun)  # type: ignore[attr-defined]
-    right = f"{np.exp(best.x):.6g}"  # type: ignore[attr-defined]
+    excess = nll(np.log(temperature)) - float(best.fun)
+    right = f"{np.exp(best.x):.6g}"
     return [f"T {temperature:.6g}, right {right}: NLL {excess:.1e} above"] if excess > 1e-8 else []
 
 
@@ -204,10 +205,11 @@ def masks(rng: np.random.Generator, folder: Path) -> list[str]:
     scipy = minimize_scalar(
         lambda t: float(surprise(encodings[0] / np.exp(t), labels).mean()), bounds=(-5, 5), method="bounded"
     )
+    assert isinstance(scipy, OptimizeResult)
     temperature = float(TemperatureScaling().fit(encodings[0], labels).temperature_)
     wrong = (base[np.arange(n), labels] < np.where(absent, -np.inf, base).max(1)).sum()
-    if wrong >= 20 and not same(np.log(temperature), float(scipy.x), 0, 1e-3):  # type: ignore[attr-defined]
-        faults.append(f"T {temperature!r}, right {np.exp(scipy.x)!r}")  # type: ignore[attr-defined]
+    if wrong >= 20 and not same(np.log(temperature), float(scipy.x), 0, 1e-3):
+        faults.append(f"T {temperature!r}, right {np.exp(scipy.x)!r}")
     if temperature > 50:  # where labels tell next to nothing, -65504 is within reach
         return faults
     for name in rng.choice(np.array([*FITTED, "focal-undo"]), 4, replace=False):
@@ -345,7 +347,7 @@ def certain(rng: np.random.Generator, folder: Path) -> list[str]:
         # what n rows without an error, and a row more, can tell; else a calibrator leaves logits about as they are
         if after > 2 * before + 2 * np.log(n) or temperature < 0.1:
             faults.append(f"{name}, {n} rows, {k} classes: T {temperature:.3g}, test NLL {before:.3g} to {after:.3g}")
-        if name == "temperature" and not made.at_bound_:  # type: ignore[attr-defined]
+        if name == "temperature" and not made.at_bound_:
             faults.append(f"{name} does not say that nothing bounds T")
     return faults
 
@@ -376,11 +378,12 @@ def alone(rng: np.random.Generator, folder: Path) -> list[str]:
               if not same(t, found[0], 1e-5)]  # fmt: skip
     nll = lambda t: float(surprise(z[free] / np.exp(t), labels[free]).mean())  # noqa: E731
     best = minimize_scalar(nll, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10})
+    assert isinstance(best, OptimizeResult)
     wrong = (z[np.arange(len(z)), labels] < z.max(1))[free].sum()
-    excess = nll(np.log(found[0])) - float(best.fun)  # type: ignore[attr-defined]
-    if wrong >= 28 and -10 < best.x < 4 and excess > 1e-8:  # type: ignore[attr-defined]  (fewer: the prior counts)
-        faults.append(f"T {found[0]:.6g}, right {np.exp(best.x):.6g}: NLL {excess:.1e} above")  # type: ignore[attr-defined]
-    if excess > float(nll(0.0)) - float(best.fun) + 1e-8:  # type: ignore[attr-defined]
+    excess = nll(np.log(found[0])) - float(best.fun)
+    if wrong >= 28 and -10 < best.x < 4 and excess > 1e-8:  # fewer: the prior counts
+        faults.append(f"T {found[0]:.6g}, right {np.exp(best.x):.6g}: NLL {excess:.1e} above")
+    if excess > float(nll(0.0)) - float(best.fun) + 1e-8:
         faults.append(f"T {found[0]:.6g} is worse than none")
     return faults
 
@@ -392,7 +395,7 @@ def behind(rng: np.random.Generator, folder: Path) -> list[str]:
     labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
     z = truth * rng.choice([0.4, 1.0, 2.0], size=k) + rng.normal(size=k)
     offset = rng.normal(size=(n, 1)) * rng.choice([1.0, 6.0, 100.0])
-    p = np.exp(z - logsumexp(z, 1, keepdims=True))  # type: ignore[operator]
+    p = np.exp(z - logsumexp(z, 1, keepdims=True))  # pyright: ignore[reportOperatorIssue]
     names = [name for name in CALIBRATORS if name not in SPLINES or n >= 200]
     faults = []
     for name in rng.choice(np.array(names), 6, replace=False):
@@ -418,7 +421,7 @@ def again(rng: np.random.Generator, folder: Path) -> list[str]:
     labels = (truth + rng.gumbel(size=(n, k))).argmax(1)
     decimals = int(rng.choice([1, 2, 4, 16]))
     z = rng.choice([0.3, 1.0, 2.0]) * truth
-    p = np.round(np.exp(z - logsumexp(z, 1, keepdims=True)), decimals)  # type: ignore[operator]
+    p = np.round(np.exp(z - logsumexp(z, 1, keepdims=True)), decimals)
     p[np.arange(n), p.argmax(1)] += 1 - p.sum(1)
     p = np.maximum(np.round(p, decimals), 0).astype(rng.choice(np.array([np.float32, np.float64])))
     if np.abs(p.sum(1) - 1).max() > 1e-4:

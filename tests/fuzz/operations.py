@@ -127,7 +127,7 @@ def _rare_move(d: Draw) -> None:
         case _:
             parts = int(rng.integers(1, 4))
             out = [f"p{len(d.nodes)}_{i}" for i in range(parts)]
-            a = {"num_outputs": parts} if d.opset >= 18 else {}
+            a: dict[str, Any] = {"num_outputs": parts} if d.opset >= 18 else {}
             d.nodes.append(helper.make_node("Split", [d.last], out, axis=int(rng.integers(-rank, rank)), **a))
             d.last = out[int(rng.integers(parts))]
 

@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from surefoot.core.onnx_file import load_model
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import graph_of_onnx, read_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
+from surefoot.graph.ops import Add, Concat, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.recalibrate.onnx import load_onnx
@@ -64,7 +66,7 @@ ONE_OP: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[int], 
 
 
 def case(
-    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: object
+    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: Any
 ) -> None:
     given = constants or {}
     ONE_OP[name] = ([helper.make_node(op, ["x", *given], ["y"], **a)], given, shape, opset)
@@ -96,7 +98,7 @@ case("maxpool-signal", "MaxPool", [1, 2, 7], kernel_shape=[3], strides=[2])
 case("averagepool", "AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 case("averagepool-counted", "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
 case("averagepool-ceil", "AveragePool", IMAGE, 19, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
-PADDED = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
+PADDED: dict[str, Any] = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
 case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, ceil_mode=1, count_include_pad=1, **PADDED)
 case("globalaverage", "GlobalAveragePool", IMAGE)
 case("globalmax", "GlobalMaxPool", IMAGE)
@@ -179,7 +181,7 @@ def test_an_affine_operation_its_adjoint_and_magnitude() -> None:
         graph = random_network(seed)
         rng = np.random.default_rng(seed)
         for node in graph.nodes[1:]:
-            if hasattr(node.op, "adjoint"):
+            if not isinstance(node.op, Input | Relu | MaxPool2d | Add | Mul | Concat | Softmax):
                 given = graph.nodes[node.inputs[0]].shape
                 x, a = (torch.from_numpy(rng.normal(size=(2, *s))) for s in (given, node.shape))
                 forward = (node.op.linear(x) * a).flatten(1).sum(1)
@@ -263,7 +265,7 @@ def test_what_is_not_read_is_named() -> None:
 
 @pytest.mark.parametrize("offset", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
 @pytest.mark.parametrize("factors", [{}, {"alpha": 0.5, "beta": -2.0}])
-def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, float]) -> None:
+def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, Any]) -> None:
     nodes = [
         helper.make_node("Reshape", ["x", "s"], ["a"]),
         helper.make_node("Gemm", ["a", "w", "c"], ["b"], **factors),
@@ -305,7 +307,7 @@ def test_ranks_are_those_of_onnx() -> None:
 def test_attributes_and_outputs_that_are_not_read_are_refused() -> None:
     norm = {name: np.ones(2, np.float32) for name in "abcd"}
 
-    def normed(outputs: list[str], **attributes: object) -> onnx.ModelProto:
+    def normed(outputs: list[str], **attributes: Any) -> onnx.ModelProto:
         node = helper.make_node("BatchNormalization", ["x", *"abcd"], outputs, **attributes)
         return model_of([node], norm, [1, 2, 2], opset=8)
 

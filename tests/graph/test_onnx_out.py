@@ -32,8 +32,11 @@ def test_names_may_repeat_collide_or_lack(seed: int, names: list[str]) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (seen,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     wanted = evaluate(graph, x.double()).numpy()
-    assert np.allclose(seen, wanted, rtol=1e-4, atol=1e-4 * (1 + np.abs(wanted).max()))
-    assert np.allclose(evaluate(graph_of_onnx(model).to(torch.float64), x.double()).numpy(), wanted)
+    assert np.allclose(np.asarray(seen), wanted, rtol=1e-4, atol=1e-4 * (1 + np.abs(wanted).max()))
+    again = evaluate(graph_of_onnx(model).to(torch.float64), x.double()).numpy()
+    assert np.allclose(
+        again, wanted, rtol=1e-5, atol=1e-6 * (1 + np.abs(wanted).max())
+    )  # the file's weights are float32
 
 
 def test_a_clip_needs_a_number_to_clip_to(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_names_do_not_matter_and_numbers_do() -> None:
 def test_what_one_of_them_was_asked_before_does_not_matter() -> None:
     """An operation keeps the magnitude of its weights, once it was asked for."""
     asked = graph(1.0)
-    asked.nodes[1].op.absolute(torch.ones(1, 2))  # type: ignore[union-attr]
+    asked.nodes[1].op.absolute(torch.ones(1, 2))  # pyright: ignore[reportAttributeAccessIssue]
     assert vars(asked.nodes[1].op).keys() != vars(graph(1.0).nodes[1].op).keys()
     assert same_operations(asked, graph(1.0))
     assert same_operations(graph(1.0), asked)

@@ -143,9 +143,9 @@ def test_certificates_are_checked_and_nothing_else_passes(seed: int) -> None:
 def test_a_changed_weight_is_seen_and_bounded() -> None:
     graph = dense(3, ("inactive",), (10, 8))
     nodes = list(graph.nodes)
-    weight = nodes[1].op.weight.clone()  # type: ignore[union-attr]
+    weight = nodes[1].op.weight.clone()  # pyright: ignore[reportAttributeAccessIssue]
     weight[5, 2] += 1e-3
-    nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.offset))  # type: ignore[union-attr]
+    nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.offset))  # pyright: ignore[reportAttributeAccessIssue]
     changed = Graph(tuple(nodes))
     found = equal(graph, changed, box(graph))
     assert 0 < found.met <= found.largest < 20 * found.met

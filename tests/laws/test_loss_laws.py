@@ -100,6 +100,7 @@ def test_ignored_rows_leave_no_trace(name):
     value = loss(noisy, target)
     value.backward()
     assert value.item() == pytest.approx(loss(logits[kept], target[kept]).item(), rel=1e-12)
+    assert noisy.grad is not None
     assert (noisy.grad[~kept] == 0).all()
     positive = LOSSES[name](ignore_index=255)
     assert positive(noisy, torch.where(kept, target, 255)).item() == pytest.approx(value.item(), rel=1e-12)
@@ -153,6 +154,7 @@ def test_works_under_autocast_and_in_a_training_step(name):
         loss = LOSSES[name]()(layer(torch.randn(8, 4)), torch.randint(3, (8,)))
     loss.backward()
     assert loss.dtype == torch.float32
+    assert layer.weight.grad is not None
     assert torch.isfinite(layer.weight.grad).all()
 
 

@@ -76,7 +76,7 @@ def test_stars_hold_at_every_point_and_the_paper_s_is_the_tightest(seed: int, ru
     rows = rows_of(graph, seed).numpy()
     query = Query(InputSet(lower, upper), tuple(Unsafe(row[None], np.zeros(1)) for row in rows))
     y = evaluate(graph, samples(lower, upper, graph, 200, seed)).numpy()
-    reached = approximate(graph, begin(star_of_inputs(query.inputs, graph.input_shape)), rule)  # type: ignore[arg-type]
+    reached = approximate(graph, begin(star_of_inputs(query.inputs, graph.input_shape)), rule)  # pyright: ignore[reportArgumentType]
     found = np.array([slack_of(reached.star, unsafe)[0] for unsafe in query.unsafe])
     assert (y @ rows.T >= found - 1e-12 * (1 + np.abs(y).max())).all()
     if rule == "polytope":

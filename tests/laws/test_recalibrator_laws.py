@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.predictions import Predictions
-from surefoot.recalibrate import CALIBRATORS, load_calibrator, save_calibrator
+from surefoot.recalibrate import CALIBRATORS, Calibrator, load_calibrator, save_calibrator
 from surefoot.recalibrate.steps import ignores_offset, to_plain
 
 ALL = sorted(CALIBRATORS)
@@ -44,7 +44,7 @@ def focal_optimum(eta, gamma=3.0):
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return low
 
-    low, high = np.full(len(eta), 1e-9), np.full(len(eta), 1e9)
+    low, high, factor = np.full(len(eta), 1e-9), np.full(len(eta), 1e9), np.ones(len(eta))
     for _ in range(200):
         factor = np.sqrt(low * high)
         small = solve(eta * factor[:, None]).sum(1) < 1
@@ -123,8 +123,10 @@ def test_clone_refit_pickle_and_file_agree(name, tmp_path):
     logits, labels = sample(1)
     calibrator = CALIBRATORS[name]().fit(logits, labels)
     expected = calibrator.predict_proba(logits)
+    unfitted = clone(calibrator)
+    assert isinstance(unfitted, Calibrator)
     copies = [
-        clone(calibrator).fit(logits, labels),
+        unfitted.fit(logits, labels),
         pickle.loads(pickle.dumps(calibrator)),
         calibrator.fit(logits, labels),
     ]

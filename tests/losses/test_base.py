@@ -57,4 +57,5 @@ def test_label_smoothing_out_of_range_is_refused(eps):
 
 def test_loss_moves_between_devices_with_its_weight():
     loss = CrossEntropy(weight=torch.ones(3)).to(torch.float64)
+    assert loss.weight is not None
     assert loss.weight.dtype == torch.float64

@@ -97,7 +97,7 @@ def test_mistakes() -> None:
         LinearLoss(BrierLoss())
     for more in ({"reduction": "none"}, {"label_smoothing": 0.1}):
         with pytest.raises(InputError, match="needs reduction mean or sum"):
-            LinearLoss(CrossEntropy(**more))  # type: ignore[arg-type]
+            LinearLoss(CrossEntropy(**more))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="rows must be"):
         LinearLoss(rows=0)
     with pytest.raises(InputError, match="does not fit a weight"):

@@ -35,7 +35,7 @@ def test_label_smoothing_in_both_conventions():
         LabelSmoothingLoss(0.1, "torch")(logits, target), F.cross_entropy(logits, target, label_smoothing=0.1)
     )
     with pytest.raises(InputError, match="convention must be"):
-        LabelSmoothingLoss(0.1, "ours")
+        LabelSmoothingLoss(0.1, "ours")  # pyright: ignore[reportArgumentType]  # refused on purpose
 
 
 def test_margin_smoothing_is_its_formula():

@@ -38,6 +38,7 @@ def test_focal_is_right_to_1e_5_from_margin_minus_200_to_60(gamma, rest, soft):
         target = torch.nn.functional.one_hot(target, logits.shape[1]).float()
     losses = FocalLoss(gamma, reduction="none")(logits, target)
     losses.sum().backward()
+    assert logits.grad is not None
     for i in range(len(MARGINS)):
         value, gradient = exact(logits[i].tolist(), gamma)
         assert close(losses[i].item(), value), (MARGINS[i], losses[i].item(), value)
@@ -52,6 +53,7 @@ def test_low_precision_logits_lose_only_what_they_never_had(dtype, gamma):
     logits.requires_grad_()
     losses = FocalLoss(gamma, reduction="none")(logits, torch.zeros(7, dtype=torch.long))
     losses.sum().backward()
+    assert logits.grad is not None
     for i, row in enumerate(logits.tolist()):
         value, gradient = exact(row, gamma)
         assert close(losses[i].item(), value)
@@ -84,6 +86,7 @@ def test_one_buffer_gives_the_same_gradient_once():
 def test_masked_classes_of_minus_infinity_get_no_gradient():
     logits = torch.tensor([[1.0, 0.0, -torch.inf]], requires_grad=True)
     FocalLoss(2.0)(logits, torch.tensor([0])).backward()
+    assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert logits.grad[0, 2] == 0
 

@@ -56,7 +56,7 @@ def test_the_undo_of_two_classes_undoes_it() -> None:
             loss.backward()
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)
         rows, labels, _ = rows_of_sigmoids(z.detach().numpy(), torch.tensor([1]).numpy())
         assert undo.fit(rows, labels).predict_proba(rows)[0, 1] == pytest.approx(q, abs=1e-4)
 

@@ -10,6 +10,7 @@ from probability_tables import table
 from surefoot.core.scored import Scored
 from surefoot.metrics import METRICS, measure, observe_scores
 from surefoot.metrics.intervals import Replicates, Sample, clopper_pearson, interval, replicate
+from surefoot.metrics.proper import Scores
 from surefoot.metrics.uncertainty import RowRange, Sharded, total
 
 
@@ -57,7 +58,10 @@ def test_a_wrong_answer_that_float64_cannot_hold_is_drawn_where_a_label_was_as_s
     drawn = sample_of(rows, np.zeros(100), np.random.default_rng(0), most=900.0)
     joined = drawn + drawn
     assert (joined.wrong()[1] == 2).all()
-    assert joined.extra_rows(observe_scores).worst.surprise == pytest.approx(880)
+    extra = joined.extra_rows(observe_scores)
+    assert extra is not None
+    assert isinstance(extra.worst, Scores)
+    assert extra.worst.surprise == pytest.approx(880)
     assert sample_of(rows, np.zeros(100), np.random.default_rng(0)).extra_rows(observe_scores) is None
 
 
@@ -96,6 +100,7 @@ def test_rows_with_one_class_give_way_to_others():
 def test_a_sample_keeps_no_more_than_its_rows():
     rows = Scored.of_logits(np.random.default_rng(0).normal(size=(5000, 10)))
     sample = Sample.of(rows, np.zeros(5000, dtype=int), np.linspace(0, 0.9, 5000), np.zeros(5000)).bounded()
+    assert sample.rows._logits is not None
     assert len(sample.rows._logits) == 256
 
 
@@ -103,8 +108,13 @@ def test_the_worst_row_is_the_least_probable_wrong_answer():
     rows = sample(0, 50)
     extra = rows.extra_rows(observe_scores)
     least = rows.rows.probs[np.arange(50), rows.wrong()[1]].min()
-    assert extra.worst.surprise == pytest.approx(-np.log(least))
-    assert (extra.wrong.correct, extra.right.correct) == (0, 50)
+    assert extra is not None
+    worst, wrong, right = extra.worst, extra.wrong, extra.right
+    assert isinstance(worst, Scores)
+    assert isinstance(wrong, Scores)
+    assert isinstance(right, Scores)
+    assert worst.surprise == pytest.approx(-np.log(least))
+    assert (wrong.correct, right.correct) == (0, 50)
 
 
 def test_for_a_share_the_bootstrap_with_one_row_more_is_the_exact_interval():
@@ -125,6 +135,7 @@ def test_a_higher_level_gives_a_wider_interval(name):
     sharded.add(probs, labels, RowRange(0, 60))
     whole = total(sharded.tallies)
     extra = sample(0, 60, 5).extra_rows(METRICS[name].observe)
+    assert extra is not None
     drawn = replicate([METRICS[name]], whole, sharded.tallies, extra)[name]
     value = METRICS[name].read(whole)
     ends = [interval(value, drawn, level) for level in (0.5, 0.8, 0.95, 0.99)]

@@ -18,7 +18,7 @@ def test_scikit_learn_agrees(seed):
     probs, labels = table(seed)
     scores = observe_scores(probs, labels)
     assert read_nll(scores) == pytest.approx(log_loss(labels, probs))
-    assert read_brier(scores) == pytest.approx(brier_score_loss(labels, probs, scale_by_half=False))
+    assert read_brier(scores) == pytest.approx(brier_score_loss(labels, probs))
     assert read_accuracy(scores) == (probs.argmax(1) == labels).mean()
     confidence = probs.max(1).round(1)  # with ties
     correct = probs.argmax(1) == labels

@@ -21,6 +21,7 @@ def test_of_sums_is_reading_each(name, ties):
     weights = rng.exponential(size=(30, 12)) * (rng.random((30, 12)) < 0.7)
     weights[:, 0] += 0.1
     expected = [metric.read(tally) for tally in tallies[0].recombine(tallies, weights)]
+    assert metric.of_sums is not None
     assert metric.of_sums(tallies, weights) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
@@ -31,6 +32,7 @@ def test_ks_of_tallies_in_cells():
     tallies[3] = tallies[3].coarse()
     weights = rng.exponential(size=(5, 12))
     expected = [metric.read(tally) for tally in tallies[0].recombine(tallies, weights)]
+    assert metric.of_sums is not None
     assert metric.of_sums(tallies, weights) == pytest.approx(expected, rel=1e-12)
 
 
@@ -40,6 +42,7 @@ def test_ks_where_confidences_are_0_and_1():
     tallies = [metric.observe(probs[i : i + 2], labels[i : i + 2]) for i in range(0, 40, 2)]
     weights = np.random.default_rng(0).exponential(size=(5, 20))
     expected = [metric.read(tally) for tally in tallies[0].recombine(tallies, weights)]
+    assert metric.of_sums is not None
     assert metric.of_sums(tallies, weights) == pytest.approx(expected, rel=1e-12)
 
 

@@ -48,7 +48,7 @@ def test_ccp_is_its_closed_form(degree: int) -> None:
     torch.manual_seed(degree)
     model = CCP(6, 4, degree, 5).double()
     z = torch.randn(30, 6).double()
-    first, *others = model.factors.weight.chunk(degree)  # type: ignore[union-attr,operator]
+    first, *others = model.factors.weight.chunk(degree)  # pyright: ignore[reportCallIssue]
     x = (z @ first.T) * math.prod((1 + z @ u.T for u in others), start=torch.ones(1).double())
     torch.testing.assert_close(model(z), model.head(x))
 
@@ -56,7 +56,7 @@ def test_ccp_is_its_closed_form(degree: int) -> None:
 def tensors(model: nn.Module, d: int, degree: int) -> list[Tensor]:
     """Write out W[n] (o, d, ..., d) of each degree by running the recursion on tensors instead of values."""
     assert isinstance(model, CCP | NCP)
-    factors = model.factors.weight.chunk(degree)  # type: ignore[union-attr,operator]
+    factors = model.factors.weight.chunk(degree)  # pyright: ignore[reportCallIssue]
     k = len(factors[0])
     x: list[Tensor] = [torch.zeros(k).double(), factors[0]] + [
         torch.zeros(k, *[d] * n).double() for n in range(2, degree + 1)
@@ -66,12 +66,12 @@ def tensors(model: nn.Module, d: int, degree: int) -> list[Tensor]:
             inner, kept = x, x
         else:
             nested = model.nested[step]
-            inner = [torch.einsum("kj,j...->k...", nested.weight, t) for t in x]  # type: ignore[arg-type]
-            inner[0] = inner[0] + nested.bias  # type: ignore[operator]
+            inner = [torch.einsum("kj,j...->k...", nested.weight, t) for t in x]
+            inner[0] = inner[0] + nested.bias  # pyright: ignore[reportOperatorIssue]
             skip = model.skips[step].weight if len(model.skips) else torch.zeros(k, k).double()
-            kept = [torch.einsum("kj,j...->k...", skip, t) for t in x]  # type: ignore[arg-type]
+            kept = [torch.einsum("kj,j...->k...", skip, t) for t in x]
         x = [kept[0]] + [kept[n] + torch.einsum("ka,k...->ka...", factor, inner[n - 1]) for n in range(1, degree + 1)]
-    return [torch.einsum("ok,k...->o...", model.head.weight, t) for t in x]  # type: ignore[arg-type]
+    return [torch.einsum("ok,k...->o...", model.head.weight, t) for t in x]
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3])
@@ -82,7 +82,7 @@ def test_every_model_is_the_polynomial_of_its_tensors(kind: str, degree: int) ->
     model: nn.Module = CCP(d, 3, degree, 5) if kind == "ccp" else NCP(d, 3, degree, 5, skip=kind == "skip")
     model = model.double()
     z = torch.randn(20, d).double()
-    y = torch.zeros(20, 3).double() + model.head.bias  # type: ignore[operator]
+    y = torch.zeros(20, 3).double() + model.head.bias  # pyright: ignore[reportOperatorIssue]
     for n, w in enumerate(tensors(model, d, degree)):
         monomials = torch.ones(20).double()
         for _ in range(n):
@@ -96,7 +96,7 @@ def test_every_model_is_the_polynomial_of_its_tensors(kind: str, degree: int) ->
 def test_dense_and_convolutional_agree_on_images_of_one_pixel(norm: str, skip: bool | None) -> None:
     torch.manual_seed(0)
     made = [
-        CCP(5, 3, 3, 4, norm, kernel) if skip is None else NCP(5, 3, 3, 4, norm, kernel, skip)  # type: ignore[arg-type]
+        CCP(5, 3, 3, 4, norm, kernel) if skip is None else NCP(5, 3, 3, 4, norm, kernel, skip)  # pyright: ignore[reportArgumentType]
         for kernel in (None, 1)
     ]
     weights = made[0].state_dict()
@@ -162,7 +162,7 @@ def test_the_runtime_gives_the_same(name: str) -> None:
     graph = graph_of_module(model, x)
     session = onnxruntime.InferenceSession(onnx_of_graph(graph).SerializeToString(), providers=["CPUExecutionProvider"])
     y = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-    np.testing.assert_allclose(y, model(x).detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(y), model(x).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_products_of_polynomials_learn_what_no_linear_map_can() -> None:
@@ -171,7 +171,7 @@ def test_products_of_polynomials_learn_what_no_linear_map_can() -> None:
     x = torch.rand(512, 2) * 2 - 1
     y = (x[:, :1] * x[:, 1:]).sign().clamp(min=0).long().flatten()
     for kind, norm in itertools.product(("ccp", "ncp", "ncp-skip"), ("none", "product")):
-        model = PolynomialNet((2,), 2, kind, (2,), 8, norm)  # type: ignore[arg-type]
+        model = PolynomialNet((2,), 2, kind, (2,), 8, norm)
         optimiser = torch.optim.Adam(model.parameters(), 0.02)
         for _ in range(150):
             optimiser.zero_grad()

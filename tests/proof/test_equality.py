@@ -42,7 +42,7 @@ def test_the_bound_holds_over_the_part_that_rows_leave(pair: tuple[Graph, Graph]
 
 
 def changed(cut: Certificate, pair: tuple[Graph, Graph], **changes: object) -> Certificate:
-    one, two = (replace(proof, **changes) for proof in cut.proofs)  # type: ignore[arg-type]
+    one, two = (replace(proof, **changes) for proof in cut.proofs)
     return certificate_of_difference(pair, (one, two))
 
 

@@ -93,7 +93,7 @@ def test_order_and_repetition_of_sets_do_not_matter_and_every_output_is_never_av
     every = (np.zeros((0, 1)), np.zeros(0))
     whole = replace(proof, unsafe=(every,))
     with pytest.raises(InputError, match="every output"):
-        check_property(certificate_of_property(distance(), (whole,)), distance(), [whole])
+        check_property(certificate_of_property(distance(), (whole,)), distance(), [Question(low, high, [every])])
 
 
 def test_five_disjuncts_are_not_one_conjunction_whose_bytes_are_the_same() -> None:

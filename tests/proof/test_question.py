@@ -27,7 +27,7 @@ def linear(weight: list[list[float]], offset: list[float] | None, name: str = ""
     builder = GraphBuilder((len(weight[0]),))
     last = builder.add(Linear(torch.tensor(weight), None if offset is None else torch.tensor(offset)), 0, name=name)
     for op in more:
-        last = builder.add(op, last)  # type: ignore[arg-type]
+        last = builder.add(op, last)  # pyright: ignore[reportArgumentType]
     return builder.build()
 
 

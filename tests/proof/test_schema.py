@@ -59,7 +59,9 @@ def test_bounds_of_another_shape_are_not_broadcast() -> None:
         refuse(replace(by_boxes(-0.1), unsafe=((row, odd),)), "rank 1|is needed")
 
 
-@pytest.mark.parametrize("which", [[[0, 1]], [[0], [1]], [-1], [2], [0, 0], [0.0], [True], np.int32([0]), np.array(0)])
+@pytest.mark.parametrize(
+    "which", [[[0, 1]], [[0], [1]], [-1], [2], [0, 0], [0.0], [True], np.array([0], np.int32), np.array(0)]
+)
 def test_values_to_tighten_are_a_list_of_different_places(which: Any) -> None:
     proof = replace(by_signs(-0.1, leaf()), tightened={1: (np.asarray(which), {})})
     refuse(proof, "values to tighten")
@@ -107,7 +109,7 @@ def test_two_networks_need_two_proofs_by_signs() -> None:
 
 def test_names_are_digests() -> None:
     held = certified(by_boxes(-0.1))
-    for odd in (replace(held, networks=("x",)), replace(held, property="0"), replace(held, region=None)):  # type: ignore[arg-type]
+    for odd in (replace(held, networks=("x",)), replace(held, property="0"), replace(held, region=None)):
         with pytest.raises(InputError, match="SHA-256"):
             check_property_schema(odd, distance())
 

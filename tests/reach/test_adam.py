@@ -15,7 +15,7 @@ def test_steps_are_those_of_pytorch() -> None:
         for variables, forget in ((ours, adam.clear), (theirs, other.zero_grad)):
             forget()
             used = variables[:2] if turn % 3 else variables  # one has no gradient now and then
-            sum((x**2 * (i + 1)).sum() + x.sin().sum() for i, x in enumerate(used)).backward()  # type: ignore[union-attr]
+            sum((x**2 * (i + 1)).sum() + x.sin().sum() for i, x in enumerate(used)).backward()  # pyright: ignore[reportAttributeAccessIssue]
         adam.step(0.96**turn)
         other.step()
         for group in other.param_groups:

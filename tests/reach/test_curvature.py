@@ -19,7 +19,7 @@ def hessian(graph: Graph, row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     def value(flat: torch.Tensor) -> torch.Tensor:
         return (row * evaluate(graph, flat.reshape(1, *graph.input_shape)).flatten()).sum()
 
-    return torch.autograd.functional.hessian(value, x.flatten())  # type: ignore[return-value]
+    return torch.autograd.functional.hessian(value, x.flatten())  # pyright: ignore[reportReturnType]
 
 
 def boxes_of(graph: Graph, low: np.ndarray, high: np.ndarray) -> list[Box]:

@@ -53,7 +53,7 @@ def bounds(relaxation: Relaxation, rows: Tensor, choice: Choice | None = None) -
 @pytest.mark.parametrize("arithmetic", [REAL, FLOAT32], ids=lambda a: a.name)
 @pytest.mark.parametrize("make", [convolutional, dense])
 def test_bounds_hold_at_every_point_and_are_no_looser(seed: int, arithmetic: Arithmetic, make: object) -> None:
-    graph: Graph = make(seed)  # type: ignore[operator]
+    graph: Graph = make(seed)  # pyright: ignore[reportCallIssue]
     box = region(graph, seed)
     rows = torch.cat([torch.eye(3), -torch.eye(3), torch.ones(1, 3)]).double().expand(2, -1, -1)
     out = len(graph.nodes) - 1
@@ -109,7 +109,7 @@ def test_decided_signs_are_kept(seed: int) -> None:
     entering = together.boxes[graph.nodes[at].inputs[0]]
     value = int(together.unstable(at)[0].float().argmax())
     x = box.lower + torch.rand(4000, 3, generator=random(seed), dtype=torch.float64) * (box.upper - box.lower)
-    z = graph.nodes[1].op(x)[:, value]  # type: ignore[operator]
+    z = graph.nodes[1].op(x)[:, value]  # pyright: ignore[reportCallIssue]
     rows = torch.eye(3).double().unsqueeze(0)
     for sign in (1, -1):
         mask = torch.zeros_like(entering.lower)

@@ -57,7 +57,7 @@ def test_t4_padding_is_minus_infinity(rule: str) -> None:
     lower, upper = torch.full((1, 2, 2), -2.0).double(), torch.full((1, 2, 2), -1.0).double()
     graph = pool((1, 2, 2), MaxPool2d((3, 3), (2, 2), (1, 1, 1, 1)))
     star = star_of(lower, upper)
-    reached = approximate(graph, begin(star), rule)  # type: ignore[arg-type]
+    reached = approximate(graph, begin(star), rule)  # pyright: ignore[reportArgumentType]
     low, high = reached.star.form.box(reached.predicate)
     assert bool((low <= -1.5).all())
     assert bool((high >= -1).all())

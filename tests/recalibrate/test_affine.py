@@ -43,6 +43,7 @@ def test_a_strong_penalty_gives_the_temperature_back():
 def test_penalties_off_the_diagonal_and_on_the_intercept_hold_those_alone():
     logits, labels = sample()
     affine = MatrixScaling(off_diagonal=1e9, intercept=1e9).fit(logits, labels).as_affine()
+    assert affine is not None
     assert np.abs(affine.weight - np.diag(np.diag(affine.weight))).max() < 1e-6
     assert np.abs(affine.bias).max() < 1e-6
     assert np.ptp(np.diag(affine.weight)) > 0.1

@@ -92,7 +92,7 @@ def test_from_probabilities_other_lists_are_legal() -> None:
 @pytest.mark.parametrize("classes", [1, 0, True])
 def test_classes_are_a_whole_number(classes: object) -> None:
     with pytest.raises(InputError, match="whole number of classes"):
-        TemperatureScaling().set_steps((Softmax(),), classes)  # type: ignore[arg-type]
+        TemperatureScaling().set_steps((Softmax(),), classes)  # pyright: ignore[reportArgumentType]
 
 
 def test_every_step_has_a_domain() -> None:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from surefoot.core.errors import InputError
-from surefoot.recalibrate.conformal import CONFORMAL, AdaptiveSets, RegularizedSets, SplitConformal
+from surefoot.recalibrate.conformal import CONFORMAL, AdaptiveSets, ConformalSets, RegularizedSets, SplitConformal
 
 
 def sample(seed, n, k=6, scale=2.0):
@@ -46,7 +46,9 @@ def test_adaptive_sets_are_larger_for_harder_rows_and_regularized_ones_shorter()
 def test_too_few_rows_rule_nothing_out_and_settings_are_checked(name):
     made = CONFORMAL[name]
     assert made(alpha=0.1).fit([[2.0, 0.0]] * 5, [0] * 5).predict_set([[9.0, -9.0]]).all()
-    assert clone(made(alpha=0.3)).alpha == 0.3
+    copy = clone(made(alpha=0.3))
+    assert isinstance(copy, ConformalSets)
+    assert copy.get_params()["alpha"] == 0.3
     with pytest.raises(InputError, match="alpha, the share"):
         made(alpha=1.5).fit([[2.0, 0.0]], [0])
     with pytest.raises(InputError, match="fitted on 2 classes, got logits of 3"):

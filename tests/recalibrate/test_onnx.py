@@ -1,5 +1,7 @@
 """Graphs of calibrators: ONNX Runtime is the judge."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,7 @@ def test_maps_learnt_on_degenerate_tables_run_as_well(name):
             assert np.abs(found - fitted.predict_proba(logits.astype(np.float32))).max() < 1e-6
 
 
-def small(nodes, weight, width="c", **constants):
+def small(nodes, weight, width="c", **constants: Any):
     """Make a network: x @ weight is `l`; nodes lead from it to `y`."""
     held = {"W": weight.astype(np.float32)} | constants
     graph = helper.make_graph(
@@ -142,7 +144,7 @@ def test_no_map_goes_behind_what_gives_no_logits(monkeypatch, what, with_runtime
     if not with_runtime:
         monkeypatch.setattr("surefoot.recalibrate.onnx._runtime", lambda: None)
     weight = 3 * np.random.default_rng(0).normal(size=(4, 3))
-    more = {"s": np.array([-1, 3]), "a": np.array([1])}
+    more: dict[str, Any] = {"s": np.array([-1, 3]), "a": np.array([1])}
     network = small(NO_LOGITS[what], weight, **more)
     with pytest.raises(InputError, match="cut it off"):
         model_to_onnx(network, Identity().fit([[0.0, 1.0, 0.0]], [0]))

@@ -1,20 +1,32 @@
 """Temperature: against SciPy's minimiser, equivariant in scale, on the grid of the paper."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
+from numpy.typing import DTypeLike
+from scipy.optimize import OptimizeResult, minimize_scalar
 
 from surefoot.core.numerics import log_softmax, softmax
 from surefoot.recalibrate import GridTemperatureScaling, TemperatureScaling
 
 
-def sample(seed, n=300, k=5, scale=2.5, dtype=np.float64):
+def sample(
+    seed: int, n: int = 300, k: int = 5, scale: float = 2.5, dtype: DTypeLike = np.float64
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     logits = 1.5 * rng.normal(size=(n, k))
     labels = (softmax(logits).cumsum(1) < rng.random((n, 1))).sum(1).clip(max=k - 1)
     return (scale * logits).astype(dtype), labels
+
+
+def least(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return the least value of a function between two ends."""
+    best = minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+    assert isinstance(best, OptimizeResult)
+    return best.fun
 
 
 def nll(logits, labels, temperature):
@@ -25,18 +37,16 @@ def nll(logits, labels, temperature):
 def test_excess_nll_is_nothing(seed, scale, dtype):
     logits, labels = sample(seed, scale=scale, dtype=dtype)
     fitted = TemperatureScaling().fit(logits, labels)
-    best = minimize_scalar(
-        lambda t: nll(logits, labels, np.exp(t)), bounds=(-7, 9), method="bounded", options={"xatol": 1e-9}
-    )
-    assert nll(logits, labels, fitted.temperature_) - best.fun < 1e-9
+    best = least(lambda t: nll(logits, labels, np.exp(t)), -7, 9)
+    assert nll(logits, labels, fitted.temperature_) - best < 1e-9
     assert not fitted.at_bound_
 
 
 def test_large_tables_use_the_warm_start_and_get_the_same():
     logits, labels = sample(0, n=20_000, dtype=np.float32)
     temperature = TemperatureScaling().fit(logits, labels).temperature_
-    best = minimize_scalar(lambda t: nll(logits, labels, t), bounds=(1, 5), method="bounded", options={"xatol": 1e-9})
-    assert nll(logits, labels, temperature) - best.fun < 1e-9
+    best = least(lambda t: nll(logits, labels, t), 1, 5)
+    assert nll(logits, labels, temperature) - best < 1e-9
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1e-3, 7.0, 1e6])
@@ -95,7 +105,7 @@ def test_ties_on_the_grid_go_to_the_lowest():
 
 def test_unknown_objective_is_refused():
     with pytest.raises(ValueError, match="objective must be"):
-        GridTemperatureScaling("brier").fit(*sample(0))
+        GridTemperatureScaling("brier").fit(*sample(0))  # pyright: ignore[reportArgumentType]  # refused on purpose
 
 
 @pytest.mark.slow

@@ -206,10 +206,18 @@ def test_a_network_of_too_many_values_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("node", "constants", "words"),
     [
-        (helper.make_node("Add", ["a", "b"], ["c"]), {"a": np.float16([2048]), "b": np.float16([1])}, "float16"),
-        (helper.make_node("Cast", ["a"], ["c"], to=TensorProto.INT32), {"a": np.float32([3e9])}, "cast to int32"),
+        (
+            helper.make_node("Add", ["a", "b"], ["c"]),
+            {"a": np.array([2048], np.float16), "b": np.array([1], np.float16)},
+            "float16",
+        ),
+        (
+            helper.make_node("Cast", ["a"], ["c"], to=TensorProto.INT32),
+            {"a": np.array([3e9], np.float32)},
+            "cast to int32",
+        ),
         (helper.make_node("Div", ["a", "b"], ["c"]), {"a": np.array([1]), "b": np.array([0])}, "divided by 0"),
-        (helper.make_node("Cast", ["a"], ["c"]), {"a": np.float32([1])}, "needs its attribute 'to'"),
+        (helper.make_node("Cast", ["a"], ["c"]), {"a": np.array([1], np.float32)}, "needs its attribute 'to'"),
     ],
 )
 def test_constants_that_runtimes_compute_otherwise_are_refused(

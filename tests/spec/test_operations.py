@@ -72,7 +72,7 @@ def largest() -> onnx.ModelProto:
 
 def run(model: onnx.ModelProto) -> float:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return float(np.ravel(session.run(None, {"x": SPIKE * ONE})[0])[0])
+    return float(np.asarray(session.run(None, {"x": SPIKE * ONE})[0]).ravel()[0])
 
 
 SAME = {"auto_pad": "SAME_LOWER", "dilations": [2], "strides": [2]}

@@ -74,7 +74,7 @@ def test_lines_zonotopes_and_polytopes_against_sampling() -> None:
             assert region.origin is not None
             y = evaluate(graph, torch.from_numpy(region.origin(a).reshape(-1, *graph.input_shape)))
             for method in ("auto", "star"):
-                verdict = verify(there, query, 3.0, method)  # type: ignore[arg-type]
+                verdict = verify(there, query, 3.0, method)
                 match verdict:
                     case Holds():
                         assert (y.argmax(1) == label).all()

@@ -36,7 +36,7 @@ def test_inside_where_float32_is_and_nearest_where_not(intervals: list[tuple[flo
     assert hit is not None
     far = []
     for x, low, high in zip(hit.input, lower, upper, strict=True):
-        assert isinstance(x, np.float32)
+        assert x.dtype == np.float32
         up = np.float32(low) if Fraction(float(np.float32(low))) >= Fraction(low) else np.nextafter(
             np.float32(low), np.float32(np.inf)
         )  # fmt: skip

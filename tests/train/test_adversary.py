@@ -53,7 +53,7 @@ def test_words_cannot_be_moved() -> None:
 @pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"adversarial": -0.1}, {"l1": float("nan")}])
 def test_recipes_refuse_what_means_nothing(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="l1 and adversarial"):
-        Recipe(1, **wrong)  # type: ignore[arg-type]
+        Recipe(1, **wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_l1_makes_weights_small_and_adversarial_training_makes_answers_stay(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_l1_makes_weights_small_and_adversarial_training_makes_answers_stay(tmp_
     for name, more in {"plain": {}, "l1": {"l1": 3e-3}, "adversarial": {"adversarial": 0.1}}.items():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-        recipe = Recipe(8, 64, "adam", 3e-3, weight_decay=0.0, keep="last", **more)  # type: ignore[arg-type]
+        recipe = Recipe(8, 64, "adam", 3e-3, weight_decay=0.0, keep="last", **more)
         quiet = {"enable_progress_bar": False}
         trained = fit(model, CrossEntropy(), data, recipe, tmp_path / name, trainer=quiet)
         x, y = data.test.x.float(), data.test.y

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from lightning import Trainer
+from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DataLoader, TensorDataset
 
 import two_processes
@@ -61,7 +61,7 @@ def test_it_is_logged_inside_lightning(tmp_path):
 
 
 def test_two_processes_give_the_numbers_of_all_rows(tmp_path):
-    mp.spawn(two_processes.worker, (tmp_path,), nprocs=2)
+    spawn(two_processes.worker, (tmp_path,), nprocs=2)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert found == pytest.approx(expected(), rel=1e-6, abs=1e-6, nan_ok=True)

@@ -22,8 +22,9 @@ from surefoot.verify.run import verify
 
 def bounds(graph: Graph, low: np.ndarray, high: np.ndarray, rows: np.ndarray) -> np.ndarray:
     n = len(rows)
-    ends = (torch.from_numpy(np.tile(end, (n, 1))) for end in (low, high))
-    return bound_rows(graph, factors_of(graph), *ends, torch.from_numpy(rows), torch.zeros(n).double()).value.numpy()
+    lower, upper = (torch.from_numpy(np.tile(end, (n, 1))) for end in (low, high))
+    weights, offsets = torch.from_numpy(rows), torch.zeros(n).double()
+    return bound_rows(graph, factors_of(graph), lower, upper, weights, offsets).value.numpy()
 
 
 def judged(seed: int) -> float:

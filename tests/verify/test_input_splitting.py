@@ -39,8 +39,8 @@ def test_sets_are_bounded_soundly_and_no_worse_than_by_their_best_row(seed: int,
     graph = random_network(seed)
     query = asked(graph, seed)
     low, high = torch.from_numpy(query.inputs.lower)[None], torch.from_numpy(query.inputs.upper)[None]
-    together, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort)  # type: ignore[arg-type]
-    alone, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort, certifiable=True)  # type: ignore[arg-type]
+    together, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort)  # pyright: ignore[reportArgumentType]
+    alone, _ = bound_sets(graph, low, high, OutputConstraints(query), REAL, effort, certifiable=True)  # pyright: ignore[reportArgumentType]
     assert bool((together >= alone - 1e-9 * (1 + alone.abs())).all())
     y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 300, seed)).numpy()
     least = np.array([unsafe.slack(y).min() for unsafe in query.unsafe])

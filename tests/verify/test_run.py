@@ -90,7 +90,7 @@ def test_outputs_that_are_no_vector() -> None:
     network = Network.of(builder.build())
     query = Query(InputSet(np.full(4, -2.0), np.full(4, -1.0)), (Unsafe(np.eye(4)[:1], np.array([0.5])),))
     for method in ("auto", "relu-splitting", "star"):
-        assert isinstance(verify(network, query, 5.0, method), Holds)  # type: ignore[arg-type]
+        assert isinstance(verify(network, query, 5.0, method), Holds)
 
 
 def test_bounds_beyond_float32_cannot_be_replayed() -> None:

@@ -8,8 +8,9 @@ import torch
 
 from networks import random_box, random_network, random_polynomial, samples
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.proof.certificate import Proof
 from surefoot.proof.property import check_property
-from surefoot.proof.question import certificate_of_property
+from surefoot.proof.question import Question, certificate_of_property
 from surefoot.reach.stars import begin, exact
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
@@ -79,6 +80,11 @@ def test_a_product_has_no_exact_star() -> None:
         list(exact(graph, begin(star_of_inputs(query.inputs, graph.input_shape))))
 
 
+def asked(proof: Proof) -> Question:
+    """Return the question that a proof answers."""
+    return Question(proof.lower, proof.upper, proof.unsafe)
+
+
 @pytest.mark.parametrize("kind", [random_network, random_polynomial])
 def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callable[[int], Graph]) -> None:
     checked = 0
@@ -87,23 +93,23 @@ def test_proofs_pass_the_independent_check_and_damaged_ones_do_not(kind: Callabl
         query, _ = question(graph, seed)
         network = Network.of(graph)
         for method in ("input-splitting", "relu-splitting"):
-            verdict = verify(network, query, 1.0, method, prove=True)  # type: ignore[arg-type]
+            verdict = verify(network, query, 1.0, method, prove=True)
             if not isinstance(verdict, Holds):
                 continue
             assert verdict.proof is not None
             margin = check_property(
-                certificate_of_property(network.graph, (verdict.proof,)), network.graph, [verdict.proof]
+                certificate_of_property(network.graph, (verdict.proof,)), network.graph, [asked(verdict.proof)]
             )
             assert margin == pytest.approx(verdict.margin, rel=1e-5, abs=1e-7)
             checked += 1
             moved = tuple((w, b + 2 * verdict.margin + 10.0) for w, b in verdict.proof.unsafe)
             stronger = type(verdict.proof)(**{**vars(verdict.proof), "unsafe": moved})
             with pytest.raises(ValueError, match="not proven"):
-                check_property(certificate_of_property(network.graph, (stronger,)), network.graph, [stronger])
+                check_property(certificate_of_property(network.graph, (stronger,)), network.graph, [asked(stronger)])
             if verdict.proof.leaves:
                 less = type(verdict.proof)(**{**vars(verdict.proof), "leaves": verdict.proof.leaves[1:]})
                 with pytest.raises(ValueError, match=r"missing|different|another"):
-                    check_property(certificate_of_property(network.graph, (less,)), network.graph, [less])
+                    check_property(certificate_of_property(network.graph, (less,)), network.graph, [asked(less)])
     assert checked > 20
 
 
