@@ -50,7 +50,8 @@ def test_bounds_of_any_shape_and_type_are_the_same_set(pairs: list[tuple[float, 
     ends = np.sort(np.array(pairs), axis=1)
     one = InputSet(ends[:, 0].copy(), ends[:, 1].copy())
     shape = (1, len(pairs))
-    two = InputSet.of(*(torch.tensor(end).reshape(shape) for end in (ends[:, 0], ends[:, 1])))
+    low, high = (torch.tensor(end).reshape(shape) for end in (ends[:, 0], ends[:, 1]))
+    two = InputSet.of(low, high)
     for set_ in (one, two):
         assert (set_.size, set_.lower.dtype) == (len(pairs), np.float64)
         assert all(end.shape == shape for end in set_.ends(shape))
