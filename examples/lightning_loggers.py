@@ -15,9 +15,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from surefoot.core.predictions import Predictions
-from surefoot.evaluate.evaluation import evaluate
-from surefoot.report.page import write_page
+from surefoot.core import Predictions
+from surefoot.evaluate import evaluate
+from surefoot.report import write_page
 from surefoot.train import CalibrationCallback
 
 

@@ -16,15 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from surefoot.core.onnx_file import load_model
-from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Linear
+from surefoot.core import load_model
+from surefoot.graph import GraphBuilder, Linear, write_onnx
 from surefoot.recalibrate import TemperatureScaling, load_calibrator, save_calibrator
-from surefoot.spec.perturbations import linf_ball
-from surefoot.spec.runtime import runner_of_onnx
-from surefoot.verify.confidence import certify
-from surefoot.verify.many import open_network
+from surefoot.spec import linf_ball, runner_of_onnx
+from surefoot.verify import certify, open_network
 
 
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:

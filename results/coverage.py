@@ -12,7 +12,7 @@ from joblib import Parallel
 
 from simulated_sets import SETTINGS, exchangeable
 from surefoot.core.scored import Scored
-from surefoot.evaluate.contrast import contrast
+from surefoot.evaluate.paired import contrast
 from surefoot.metrics import METRICS
 from surefoot.metrics.uncertainty import Measuring
 

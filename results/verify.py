@@ -27,10 +27,11 @@ from surefoot.data import load_data
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.torch_in import graph_of_module
-from surefoot.reach.stars import Star, approximate
+from surefoot.reach.stars import approximate
 from surefoot.reach.stars import begin as begin_walk
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
+from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import brightening, line, linf_ball
 from surefoot.spec.query import robustness

@@ -7,7 +7,7 @@ import pytest
 
 from models_that_err import sample
 from surefoot.core.predictions import Predictions
-from surefoot.evaluate.diagnosis import TESTS, advice, diagnosis, direction, notes, rejecting, rejecting_besides
+from surefoot.evaluate.diagnosis import TESTS, advice, diagnose, direction, notes, rejecting, rejecting_besides
 from surefoot.evaluate.evaluation import evaluate, measure_all
 from surefoot.metrics import METRICS
 from surefoot.recalibrate import TemperatureScaling
@@ -21,7 +21,7 @@ def test_verdict_names_the_direction_and_the_cure(temperature, expected):
     assert direction(evaluation.before) == expected
     assert isinstance(calibrator, TemperatureScaling)
     assert calibrator.temperature_ == pytest.approx(1 / temperature, rel=0.15)
-    told = diagnosis(evaluation.before)
+    told = diagnose(evaluation.before)
     if expected == "indistinguishable":
         assert "indistinguishable from a perfectly calibrated one" in told
         assert "as they are" in advice(evaluation) or "Nothing must be done" in advice(evaluation)
@@ -50,14 +50,14 @@ def test_over_and_under_at_once_is_named():
     labels = (rng.random(n) > right).astype(int)
     evaluation, _ = evaluate(Predictions(np.c_[sure, 1 - sure], "probs", labels))
     assert direction(evaluation.before) == "miscalibrated"
-    assert "neither clearly over- nor under-confident" in diagnosis(evaluation.before)
+    assert "neither clearly over- nor under-confident" in diagnose(evaluation.before)
 
 
 @pytest.mark.parametrize("n", [4, 16, 60])
 def test_few_rows_are_said_to_be_too_few(n):
     evaluation, _ = evaluate(sample(n=2 * n, rows=1))
     assert direction(evaluation.before) == "too few rows"
-    told = diagnosis(evaluation.before)
+    told = diagnose(evaluation.before)
     assert told.startswith(f"These {n} rows are too few to tell")
     assert advice(evaluation).startswith("Gather more rows")
     assert "nan" not in told + advice(evaluation)
@@ -71,7 +71,7 @@ def test_rows_without_an_error_do_not_tell_a_sure_model_from_a_calibrated_one():
 
 
 def said(probs, labels):
-    return diagnosis(measure_all(probs, labels))
+    return diagnose(measure_all(probs, labels))
 
 
 def test_no_bound_of_the_true_error_is_claimed_that_is_only_what_chance_shows():
@@ -93,7 +93,7 @@ def test_what_chance_shows_is_never_about_more_than_up_to_less():
     measured = measure_all(np.tile([0.99, 0.01], (20, 1)), np.zeros(20, dtype=int))
     ece = measured.readings["ece"]
     rare = replace(measured, readings=measured.readings | {"ece": replace(ece, floor=0.018, floor_high=0.01)})
-    assert "would show up to 1% in 95 of 100 tables of this size by chance" in diagnosis(rare)
+    assert "would show up to 1% in 95 of 100 tables of this size by chance" in diagnose(rare)
 
 
 def like_calibrated(n=50):
@@ -109,7 +109,7 @@ def with_(measured, name, **changed):
 
 
 def test_a_leaning_that_is_not_beyond_chance_is_said_to_be_one():
-    told = diagnosis(with_(like_calibrated(), "overconfidence", value=-0.131, low=-0.242, high=-0.0197))
+    told = diagnose(with_(like_calibrated(), "overconfidence", value=-0.131, low=-0.242, high=-0.0197))
     assert "-24.2% to -1.97%, which leans towards under-confidence, but" in told
 
 
@@ -125,7 +125,7 @@ def test_the_verdict_rests_on_each_of_four_tests(name):
         rejected = with_(rejected, "ks_pvalue", value=0.001)
     assert rejecting(rejected) == [name]
     assert direction(rejected) in ("miscalibrated", "over-confident")
-    assert f"{TESTS[name]} rejects calibration (4 tests at 5%" in diagnosis(rejected)
+    assert f"{TESTS[name]} rejects calibration (4 tests at 5%" in diagnose(rejected)
 
 
 @pytest.mark.parametrize("name", ["ece", "ada_ece", "classwise_ece", "ks", "spiegelhalter_pvalue"])
@@ -133,22 +133,22 @@ def test_no_reading_beside_the_sentence_contradicts_it(name):
     """What would reject alone, but not after the correction for four tests, is named."""
     near = {"value": 0.03} if name.endswith("pvalue") else {"pvalue": 0.03}
     measured = with_(like_calibrated(400), name, **near)
-    told = diagnosis(measured)
+    told = diagnose(measured)
     assert "indistinguishable from a perfectly calibrated one by ECE, KS error, Spiegelhalter's test and" in told
     assert f"; read alone, {TESTS.get(name) or METRICS[name].title} lies beyond" in told
-    assert "read alone" not in diagnosis(like_calibrated(400))
+    assert "read alone" not in diagnose(like_calibrated(400))
 
 
 def test_what_rejects_after_the_correction_is_not_called_one_of_many():
     """Of a p-value of 1.8e-13 nobody says that one of many may be as small: it survives any correction."""
     fine = like_calibrated(400)
-    told = diagnosis(with_(fine, "classwise_ece", pvalue=1.8e-13))
+    told = diagnose(with_(fine, "classwise_ece", pvalue=1.8e-13))
     assert "the model's top-label confidence is consistent with perfect calibration by ECE, KS error" in told
     assert "but classwise ECE rejects calibration, corrected for the number of readings: the class prob" in told
     assert "as one of many may" not in told
-    assert "adaptive ECE rejects calibration" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
-    assert "not calibrated in every bin" in diagnosis(with_(fine, "ada_ece", pvalue=1e-9))
-    both = diagnosis(with_(with_(fine, "classwise_ece", pvalue=1e-9), "mce", pvalue=0.04))
+    assert "adaptive ECE rejects calibration" in diagnose(with_(fine, "ada_ece", pvalue=1e-9))
+    assert "not calibrated in every bin" in diagnose(with_(fine, "ada_ece", pvalue=1e-9))
+    both = diagnose(with_(with_(fine, "classwise_ece", pvalue=1e-9), "mce", pvalue=0.04))
     assert both.endswith("read alone, MCE lies beyond what 95 of 100 calibrated models show, as one of many may.")
     assert rejecting_besides(replace(with_(fine, "classwise_ece", pvalue=1e-9), n=9)) == []
 
@@ -181,7 +181,7 @@ def test_what_a_temperature_cannot_repair_is_named_with_what_can():
 def test_verdicts_follow_from_the_readings_whatever_the_rows(temperature, n):
     for seed in range(6):
         measured = evaluate(sample(temperature, rows=seed, n=n))[0].before
-        told, r = diagnosis(measured), measured.readings
+        told, r = diagnose(measured), measured.readings
         beyond = [m for m, reading in r.items() if reading.value > reading.floor_high and METRICS[m].better == "lower"]
         if direction(measured) == "indistinguishable":
             assert all(METRICS[m].title in told.split("read alone")[-1] for m in beyond)

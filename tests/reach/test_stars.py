@@ -6,8 +6,9 @@ import torch
 
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import ElementwiseAffine, Linear, Relu
-from surefoot.reach.stars import Rule, Star, approximate, begin, exact
+from surefoot.reach.stars import Rule, approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
+from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_inputs

@@ -18,9 +18,10 @@ from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
-from surefoot.reach.stars import Star, approximate, begin, exact
+from surefoot.reach.stars import approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
+from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import brightening
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated, robustness

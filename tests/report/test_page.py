@@ -9,7 +9,7 @@ import pytest
 from models_that_err import sample
 from surefoot.core.plain import plain
 from surefoot.evaluate.comparison import compare
-from surefoot.evaluate.diagnosis import diagnosis
+from surefoot.evaluate.diagnosis import diagnose
 from surefoot.evaluate.evaluation import evaluate
 from surefoot.report.page import write_page
 
@@ -34,7 +34,7 @@ def test_the_page_draws_its_figures_in_a_browser(tmp_path):
     assert dom.count('class="point"') >= 2 * sum(bars)  # each bin: a bar of accuracy and one of rows
     assert dom.count(">100%</text>") >= 4  # and their axes
     body = dom[dom.index("<body") :]
-    for words in (*(diagnosis(e.before) for e in evaluations), "noise floor", "adaptive ECE"):
+    for words in (*(diagnose(e.before) for e in evaluations), "noise floor", "adaptive ECE"):
         assert words in body
     shown = json.loads(body.split('id="results">')[1].split("</script>")[0])
     assert shown["evaluations"] == plain(evaluations)

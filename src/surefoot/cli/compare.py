@@ -45,7 +45,7 @@ def command(
     from surefoot.core.files import write_json
     from surefoot.core.plain import plain
     from surefoot.evaluate.comparison import compare
-    from surefoot.evaluate.diagnosis import advice, diagnosis
+    from surefoot.evaluate.diagnosis import advice, diagnose
     from surefoot.recalibrate import find_calibrator
     from surefoot.report.page import write_page
     from surefoot.report.tables import comparison_tables, footnote
@@ -71,5 +71,5 @@ def command(
     printer.print(footnote(comparison), "\n")
     printer.print(f"{comparison.recommendation.sentence}\n")
     for example in comparison.examples:
-        printer.print(f"[bold]{example.title}[/bold]: {diagnosis(example.before)} {advice(example)}")
+        printer.print(f"[bold]{example.title}[/bold]: {diagnose(example.before)} {advice(example)}")
     printer.print(f"\nPage: {out / 'report.html'}")

@@ -14,7 +14,7 @@ _NAME = 12  # letters of a name that are never broken
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from surefoot.evaluate.contrast import Contrast
+    from surefoot.evaluate.paired import Contrast
 
 
 def command(
@@ -44,8 +44,8 @@ def command(
     from rich.console import Console
 
     from surefoot.core.plain import plain
-    from surefoot.evaluate.contrast import contrast
     from surefoot.evaluate.contrasted import maps_of, models_of
+    from surefoot.evaluate.paired import contrast
     from surefoot.metrics import find_metric
 
     wanted = [find_metric(name.strip()) for name in metrics.split(",")]

@@ -37,7 +37,7 @@ def command(
 
     from surefoot.core.plain import plain
     from surefoot.core.tables import load_predictions
-    from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+    from surefoot.evaluate.diagnosis import advice, diagnose, direction, notes
     from surefoot.evaluate.evaluation import evaluate
     from surefoot.report.page import write_page
     from surefoot.report.readings import readings_table
@@ -47,7 +47,7 @@ def command(
     name = title or Path(table).stem
     evaluation, _ = evaluate(predictions, method, held_out, name, seed)
     write_page(out, f"How sure is {name}?", [evaluation])
-    sentences = [diagnosis(evaluation.before), advice(evaluation)]
+    sentences = [diagnose(evaluation.before), advice(evaluation)]
     if as_json:
         found = {"verdict": direction(evaluation.before), "sentences": sentences, "page": str(out)}
         print(json.dumps(found | plain(evaluation), indent=2, allow_nan=False))

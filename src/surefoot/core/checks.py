@@ -142,8 +142,8 @@ def _within_reach(table: np.ndarray) -> np.ndarray:
         if len(above):
             row, column = above[0]
             raise InputError(
-                f"logits row {row} holds {table[row, column]} in column {column}; above {LARGEST_LOGIT:g} no loss can "
-                "be computed"
+                f"logits row {row} holds {table[row, column]} in column {column}; above {LARGEST_LOGIT:g} losses "
+                "overflow"
             )
     return table
 

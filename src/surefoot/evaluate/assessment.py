@@ -18,7 +18,7 @@ from surefoot.core.plain import plain
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.proven import percent_span
 from surefoot.evaluate.certified import Radius, certify_images
-from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes, percent
+from surefoot.evaluate.diagnosis import advice, diagnose, direction, notes, percent
 from surefoot.evaluate.evaluation import Evaluation, evaluate
 from surefoot.evaluate.subject import Rows
 from surefoot.metrics.intervals import LEVEL, clopper_pearson
@@ -226,7 +226,7 @@ def _paragraph(
 ) -> str:
     """Say it all in plain words."""
     words = [
-        diagnosis(evaluation.before),
+        diagnose(evaluation.before),
         advice(evaluation),
         *notes(evaluation.zeros, evaluation.at_bound, evaluation.fitted_right),
     ]

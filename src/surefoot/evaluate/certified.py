@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from surefoot.core.deadline import NEVER, Deadline
-from surefoot.reach.stars import Star
 from surefoot.recalibrate import Calibrator
+from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import Query, other_classes

@@ -116,7 +116,7 @@ def direction(measured: Measured) -> str:
     return "under-confident" if gap.high < 0 else "miscalibrated"
 
 
-def diagnosis(measured: Measured) -> str:
+def diagnose(measured: Measured) -> str:
     """Say in one sentence whether the model's confidence can be believed on these rows."""
     r = measured.readings
     accuracy, claimed = r["accuracy"].value, r["accuracy"].value + r["overconfidence"].value

@@ -18,6 +18,7 @@ from surefoot.metrics.ranking import observe_ranking as observe_ranking
 from surefoot.metrics.ranking import observe_top as observe_top
 from surefoot.metrics.ranking import observe_within as observe_within
 from surefoot.metrics.ranking import read_adaptive_ece_parity as read_adaptive_ece_parity
+from surefoot.metrics.ranking import read_ks as read_ks
 from surefoot.metrics.reliability import observe_confidence as observe_confidence
 from surefoot.metrics.reliability import observe_reliability as observe_reliability
 from surefoot.metrics.reliability import read_ece as read_ece

@@ -10,49 +10,20 @@ from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, LOST, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error, sum_error
+from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
+from surefoot.sets.star import Star
 
 Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
-
-
-@dataclass(frozen=True, eq=False)
-class Star:
-    """The values { centre + sum a_i generators[i] : a in the predicate }, each within the form's error: a star.
-
-    With an image's shape it is the paper's ImageStar. Immutable.
-    """
-
-    form: AffineForm
-    predicate: Predicate
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one member."""
-        return tuple(self.form.centre.shape)
-
-    def member(self, a: Float[np.ndarray, " m"]) -> Float[Tensor, "*shape"]:
-        """Return the member of variables a (m,)."""
-        return self.form.at(torch.from_numpy(a[: self.form.variables]))
-
-    def minimum(self, direction: Float[Tensor, "..."]) -> float:
-        """Bound direction · x from below over the star; the optimum up to rounding."""
-        centre, generators = self.form.flat()
-        d = direction.flatten().numpy()
-        found = Solver(self.predicate).minimum(generators @ d)
-        error = magnitude(self.form.error.flatten().numpy())
-        size = magnitude(d) @ (self.form.size(self.predicate).flatten().numpy() + error)
-        return float(found + centre @ d - magnitude(d) @ error - sum_error(len(d), size) - LOST)
 
 
 @dataclass(frozen=True)

@@ -2,48 +2,7 @@
 
 import warnings as _warnings
 
-from surefoot.recalibrate.affine import DirichletCalibration as DirichletCalibration
-from surefoot.recalibrate.affine import MatrixScaling as MatrixScaling
-from surefoot.recalibrate.affine import StructuredMatrixScaling as StructuredMatrixScaling
-from surefoot.recalibrate.affine import VectorScaling as VectorScaling
-from surefoot.recalibrate.auto import Auto as Auto
-from surefoot.recalibrate.auto import Choice as Choice
-from surefoot.recalibrate.auto import Identity as Identity
-from surefoot.recalibrate.auto import choose as choose
-from surefoot.recalibrate.base import AffineCalibrator as AffineCalibrator
-from surefoot.recalibrate.base import Calibrator as Calibrator
-from surefoot.recalibrate.binary import BBQ as BBQ
-from surefoot.recalibrate.binary import Beta as Beta
-from surefoot.recalibrate.binary import BinaryCalibrator as BinaryCalibrator
-from surefoot.recalibrate.binary import Histogram as Histogram
-from surefoot.recalibrate.binary import Isotonic as Isotonic
-from surefoot.recalibrate.binary import Platt as Platt
-from surefoot.recalibrate.binary import ScalingBinning as ScalingBinning
-from surefoot.recalibrate.binary import VennAbers as VennAbers
-from surefoot.recalibrate.catalog import BINARY as BINARY
-from surefoot.recalibrate.catalog import CALIBRATORS as CALIBRATORS
-from surefoot.recalibrate.catalog import find_calibrator as find_calibrator
-from surefoot.recalibrate.classifier import RecalibratedClassifier as RecalibratedClassifier
-from surefoot.recalibrate.conformal import CONFORMAL as CONFORMAL
-from surefoot.recalibrate.conformal import AdaptiveSets as AdaptiveSets
-from surefoot.recalibrate.conformal import ConformalSets as ConformalSets
-from surefoot.recalibrate.conformal import RegularizedSets as RegularizedSets
-from surefoot.recalibrate.conformal import SplitConformal as SplitConformal
-from surefoot.recalibrate.decomposition import Decomposition as Decomposition
-from surefoot.recalibrate.decomposition import decompose as decompose
-from surefoot.recalibrate.files import load_calibrator as load_calibrator
-from surefoot.recalibrate.files import save_calibrator as save_calibrator
-from surefoot.recalibrate.focal import InverseFocal as InverseFocal
-from surefoot.recalibrate.focal import InverseFocalTemperature as InverseFocalTemperature
-from surefoot.recalibrate.priors import estimate_priors as estimate_priors
-from surefoot.recalibrate.priors import with_priors as with_priors
-from surefoot.recalibrate.reductions import OneVsRest as OneVsRest
-from surefoot.recalibrate.reductions import TopLabel as TopLabel
-from surefoot.recalibrate.spline import Spline as Spline
-from surefoot.recalibrate.temperature import EnsembleTemperatureScaling as EnsembleTemperatureScaling
-from surefoot.recalibrate.temperature import GridTemperatureScaling as GridTemperatureScaling
-from surefoot.recalibrate.temperature import ParameterizedTemperatureScaling as ParameterizedTemperatureScaling
-from surefoot.recalibrate.temperature import TemperatureScaling as TemperatureScaling
+import lazy_loader as _lazy
 
 _RENAMED = {  # until version 0.3
     "AffineMap": "AffineCalibrator",
@@ -57,9 +16,12 @@ _RENAMED = {  # until version 0.3
 }
 
 
+_attribute, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+
+
 def __getattr__(name: str) -> object:
-    """Give what had another name before version 0.2, with a word on it."""
+    """Give a name of the stub, or what had another name before version 0.2, with a word on it."""
     if name not in _RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _attribute(name)
     _warnings.warn(f"{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[_RENAMED[name]]
+    return _attribute(_RENAMED[name])

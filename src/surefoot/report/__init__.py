@@ -1,1 +1,5 @@
-"""Results for people: evaluations, comparisons, verdicts in words, tables, figures, the page."""
+"""Results for people: tables, figures and pages."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

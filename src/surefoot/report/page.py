@@ -14,7 +14,7 @@ from surefoot.core.files import write_text
 from surefoot.core.plain import plain
 from surefoot.core.proven import percent_span, span
 from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison
-from surefoot.evaluate.diagnosis import advice, diagnosis, direction, notes
+from surefoot.evaluate.diagnosis import advice, diagnose, direction, notes
 from surefoot.evaluate.evaluation import Evaluation, Measured
 from surefoot.evaluate.training_log import TrainingLog, sentences_of
 from surefoot.metrics import METRICS
@@ -91,7 +91,7 @@ def _section(evaluation: Evaluation, number: int) -> _Section:
     ]
     readings = [reading_cells(name, evaluation.before, evaluation.after) for name in evaluation.before.readings]
     sentences = (
-        diagnosis(evaluation.before),
+        diagnose(evaluation.before),
         advice(evaluation),
         *notes(evaluation.zeros, evaluation.at_bound, evaluation.fitted_right),
     )

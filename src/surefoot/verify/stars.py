@@ -11,9 +11,10 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import LOST, UPWARD, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
-from surefoot.reach.stars import Count, Rule, Star, State, approximate, begin, exact
+from surefoot.reach.stars import Count, Rule, State, approximate, begin, exact
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
+from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 

@@ -7,7 +7,7 @@ from simulated_sets import exchangeable
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
 from surefoot.core.scored import Scored
-from surefoot.evaluate.contrast import contrast
+from surefoot.evaluate.paired import contrast
 from surefoot.metrics import METRICS
 
 

@@ -1,0 +1,10 @@
+from .deadline import Deadline as Deadline
+from .errors import FileError as FileError
+from .errors import InputError as InputError
+from .errors import MissingExtra as MissingExtra
+from .numerics import log_softmax as log_softmax
+from .numerics import softmax as softmax
+from .onnx_file import load_model as load_model
+from .predictions import Predictions as Predictions
+from .predictions import save_predictions as save_predictions
+from .tables import load_predictions as load_predictions

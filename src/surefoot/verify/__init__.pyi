@@ -1,0 +1,12 @@
+from .catalog import METHODS as METHODS
+from .confidence import Certified as Certified
+from .confidence import Summary as Summary
+from .confidence import certify as certify
+from .confidence import summarise as summarise
+from .many import Settings as Settings
+from .many import open_network as open_network
+from .many import verify_many as verify_many
+from .network import Network as Network
+from .run import verify as verify
+from .several import answer_all as answer_all
+from .several import read_property as read_property
