@@ -49,5 +49,5 @@ def check_degree_and_runtime(model: nn.Module, shape: tuple[int, ...], degree: i
     )
     (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     want = model(x).detach().numpy()
-    assert np.allclose(got.reshape(want.shape), want, rtol=1e-4, atol=1e-4)
+    assert np.allclose(np.asarray(got).reshape(want.shape), want, rtol=1e-4, atol=1e-4)
     assert degree_along(model, x, degree) == degree

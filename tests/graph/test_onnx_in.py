@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -112,7 +113,7 @@ def test_what_is_not_read_is_named() -> None:
 def test_attributes_and_outputs_that_are_not_read_are_refused() -> None:
     norm = {name: np.ones(2, np.float32) for name in "abcd"}
 
-    def normed(outputs: list[str], **attributes: object) -> onnx.ModelProto:
+    def normed(outputs: list[str], **attributes: Any) -> onnx.ModelProto:
         node = helper.make_node("BatchNormalization", ["x", *"abcd"], outputs, **attributes)
         return model_of([node], norm, [1, 2, 2], opset=8)
 

@@ -1,5 +1,7 @@
 """Every operation of ONNX that is read is what ONNX Runtime computes."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -16,7 +18,7 @@ ONE_OP: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[int], 
 
 
 def case(
-    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: object
+    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: Any
 ) -> None:
     given = constants or {}
     ONE_OP[name] = ([helper.make_node(op, ["x", *given], ["y"], **a)], given, shape, opset)
@@ -48,7 +50,7 @@ case("maxpool-signal", "MaxPool", [1, 2, 7], kernel_shape=[3], strides=[2])
 case("averagepool", "AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 case("averagepool-counted", "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
 case("averagepool-ceil", "AveragePool", IMAGE, 19, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
-PADDED = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
+PADDED: dict[str, Any] = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
 case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, ceil_mode=1, count_include_pad=1, **PADDED)
 case("globalaverage", "GlobalAveragePool", IMAGE)
 case("globalmax", "GlobalMaxPool", IMAGE)
@@ -96,7 +98,7 @@ def test_a_matrix_from_the_left() -> None:
 
 @pytest.mark.parametrize("offset", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
 @pytest.mark.parametrize("factors", [{}, {"alpha": 0.5, "beta": -2.0}])
-def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, float]) -> None:
+def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, Any]) -> None:
     nodes = [
         helper.make_node("Reshape", ["x", "s"], ["a"]),
         helper.make_node("Gemm", ["a", "w", "c"], ["b"], **factors),
