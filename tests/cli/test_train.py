@@ -35,7 +35,7 @@ def test_another_run_does_not_take_the_folder(capsys: pytest.CaptureFixture[str]
     call(capsys, *TRAIN, "-o", tmp_path / "run")
     before = (tmp_path / "run" / "predictions.parquet").read_bytes()
     code, _, err = call(capsys, *TRAIN, "-o", tmp_path / "run", "--seed", "1")
-    assert code == 2
+    assert code == 3
     assert "holds a run with other settings" in " ".join(err.split())
     assert (tmp_path / "run" / "predictions.parquet").read_bytes() == before
 
