@@ -1,6 +1,6 @@
 """Every source file has its tests under its own name: src/surefoot/ROOM/x.py in tests/ROOM/test_x.py.
 
-A test may stand elsewhere too (laws, soundness, what was met once); but whoever changes a file finds its own tests there.
+A test may stand elsewhere too (laws, soundness, what was met once); but whoever changes a file finds its own here.
 """
 
 import ast

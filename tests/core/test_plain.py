@@ -10,7 +10,7 @@ from surefoot.core.plain import plain
 
 @dataclass(frozen=True)
 class Inner:
-    value: float
+    value: float | np.floating
     names: tuple[str, ...]
 
 

@@ -36,7 +36,9 @@ def test_weights_are_counted_once_and_change_their_type() -> None:
     builder = GraphBuilder((2,))
     builder.add(SQUARE, 0)
     graph = builder.build()
-    graph.nodes[1].op.absolute(torch.ones(1, 2).double())  # type: ignore[union-attr]  # keeps magnitudes, no weights
+    op = graph.nodes[1].op
+    assert isinstance(op, Linear)
+    op.absolute(torch.ones(1, 2).double())  # it keeps magnitudes, which are no weights
     assert graph.parameters() == 6
     assert evaluate(graph.to(torch.float32), torch.ones(1, 2)).dtype == torch.float32
 

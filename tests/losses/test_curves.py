@@ -1,5 +1,8 @@
 """Losses as curves: values by the formula in 50 digits, slopes as derivatives."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mpmath
 import pytest
 import torch
@@ -29,8 +32,8 @@ def test_focal_and_inverse_focal_are_their_formulas(gamma: float, dtype: torch.d
         ):
             value, slope = curve(log_p, log_u, gamma)
 
-            def loss(surprise: object, weight: object = weight) -> object:
-                return weight(mpmath.exp(-surprise)) * surprise  # type: ignore[operator]
+            def loss(surprise: Any, weight: Callable[[Any], Any] = weight) -> Any:
+                return weight(mpmath.exp(-surprise)) * surprise
 
             for x, v, s in zip(log_p.neg().tolist(), value.tolist(), slope.tolist(), strict=True):
                 assert v == pytest.approx(float(loss(mpmath.mpf(x))), rel=digits), (name, x)

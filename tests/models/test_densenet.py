@@ -14,7 +14,7 @@ def test_deep_networks_halve_the_image_and_give_logits():
 
 def test_a_layer_hands_on_what_came_in():
     """x_l = H_l([x_0, ..., x_(l-1)]): every layer adds `growth` channels and keeps all others as they were."""
-    stem, *layers = DenseNet((3, 8, 8), 7, blocks=(3,), growth=4).eval().layers[:4]
+    stem, *layers = list(DenseNet((3, 8, 8), 7, blocks=(3,), growth=4).eval().layers.children())[:4]
     x = stem(torch.randn(2, 3, 8, 8))
     for layer in layers:
         y = layer(x)

@@ -1,5 +1,7 @@
 """A score taken apart: what its terms add up to, and what is left where there is nothing to repair."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,9 @@ def test_refinement_and_calibration_add_up_to_the_score(factor: float) -> None:
     logits, labels = sample(factor)
     nll = -log_softmax(logits)[np.arange(len(labels)), labels].mean()
     brier = ((softmax(logits) - np.eye(3)[labels]) ** 2).sum(1).mean()
-    for by, score in (("nll", nll), ("brier", brier)):
-        found = decompose(logits, labels, by)  # type: ignore[arg-type]
+    scores: dict[Literal["nll", "brier"], float] = {"nll": nll, "brier": brier}
+    for by, score in scores.items():
+        found = decompose(logits, labels, by)
         assert found.score == pytest.approx(score, rel=1e-9)
         assert found.refinement + found.calibration == pytest.approx(found.score, rel=1e-12)
         assert found.calibration >= 0

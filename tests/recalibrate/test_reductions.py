@@ -6,6 +6,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from surefoot.core.numerics import softmax
 from surefoot.recalibrate import Histogram, Isotonic, OneVsRest, TemperatureScaling, TopLabel
+from surefoot.recalibrate.steps import Curves, TopCurve
 
 
 def sample(seed: int = 0, n: int = 400, k: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -31,10 +32,11 @@ def test_a_class_that_is_always_or_never_right_keeps_its_scores() -> None:
     """Nothing bounds a curve of a class without hits: its scores stay, before all are divided by their sum."""
     logits, labels = sample()
     labels[labels == 3] = 0
-    curves = OneVsRest(Histogram(5)).fit(logits, labels).steps_[1].curves  # type: ignore[union-attr]
+    step = OneVsRest(Histogram(5)).fit(logits, labels).steps_[1]
+    assert isinstance(step, Curves)
     scores = np.linspace(0, 1, 11)
-    assert np.array_equal(curves[3](scores), scores)
-    assert not np.array_equal(curves[0](scores), scores)
+    assert np.array_equal(step.curves[3](scores), scores)
+    assert not np.array_equal(step.curves[0](scores), scores)
 
 
 @pytest.mark.parametrize("fit_rest", [False, True])
@@ -58,12 +60,13 @@ def test_the_top_label_gets_the_curve_and_the_others_share_the_rest(fit_rest: bo
 def test_each_predicted_class_of_enough_rows_has_a_curve_of_its_own() -> None:
     logits, labels = sample(n=1000)
     logits[:, 3] -= 6  # hardly ever predicted
-    curves = TopLabel(Histogram(3), per_class=True).fit(logits, labels).steps_[1].curves  # type: ignore[union-attr]
+    step = TopLabel(Histogram(3), per_class=True).fit(logits, labels).steps_[1]
+    assert isinstance(step, TopCurve)
     probs = softmax(logits)
     score, top = probs.max(1), probs.argmax(1)
     grid = np.linspace(0, 1, 21)
     shared = Histogram(3).fit(score, top == labels)
-    for j, curve in enumerate(curves):
+    for j, curve in enumerate(step.curves):
         own = top == j
         want = Histogram(3).fit(score[own], labels[own] == j) if j != 3 else shared
         assert (own.sum() >= 100) == (j != 3)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from certified_images import radius, shown
+from surefoot.evaluate.certified import Shown
 from surefoot.report.certified_page import sentence_of, write_certified_page
 
 
@@ -29,9 +30,9 @@ def test_a_sentence_claims_what_its_verdict_does(verdict: str, label: int, said:
         (shown("violated", flat=True), 3),  # flat inputs are no pictures
     ],
 )
-def test_what_there_is_is_drawn(tmp_path: Path, one: object, figures: int) -> None:
+def test_what_there_is_is_drawn(tmp_path: Path, one: Shown, figures: int) -> None:
     for radii, curves in (([radius(0.125)], 0), ([radius(0.0), radius(0.125, late=True)], 4)):
-        write_certified_page(tmp_path / "p.html", "mine", radii, [one])  # type: ignore[list-item]
+        write_certified_page(tmp_path / "p.html", "mine", radii, [one])
         text = (tmp_path / "p.html").read_text(encoding="utf-8")
         assert text.count('class="plotly-graph-div"') == figures + curves
         body = " ".join(text[text.index("<body") :].split())

@@ -7,6 +7,7 @@ import numpy as np
 
 from surefoot.compress.linear_regions import LinearRegion, Polygon
 from surefoot.report.plane import cells_of, plane, write_regions_page
+from traces import traces
 
 
 def region(corners: list[tuple[float, float]], answer: int) -> LinearRegion:
@@ -25,7 +26,7 @@ REGIONS = [
 
 
 def test_polygons_are_closed_and_coloured_by_their_answer() -> None:
-    zero, one, images = plane(REGIONS).data
+    zero, one, images = traces(plane(REGIONS))
     assert (zero.name, one.name) == ("class 0", "class 1")
     assert zero.fillcolor != one.fillcolor
     assert one.x == (1, 1.1, 1.1, 1, None)

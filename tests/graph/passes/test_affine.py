@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.ops import Add, Affine, Conv2d, ElementwiseAffine, Gather, Linear, Relu, Reshape
+from surefoot.graph.ops import Add, Conv2d, ElementwiseAffine, Gather, Linear, Op, Relu, Reshape
 from surefoot.graph.passes.affine import fused
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -14,14 +14,14 @@ def numbers(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=GENERATOR)
 
 
-def chain(shape: tuple[int, ...], *ops: Affine | Relu) -> Graph:
+def chain(shape: tuple[int, ...], *ops: Op) -> Graph:
     builder = GraphBuilder(shape)
     for op in ops:
         builder.add(op, len(builder.nodes) - 1)
     return builder.build()
 
 
-CHAINS: dict[str, tuple[tuple[int, ...], tuple[Affine, ...]]] = {
+CHAINS: dict[str, tuple[tuple[int, ...], tuple[Op, ...]]] = {
     "linear, linear": ((6,), (Linear(numbers(4, 6), numbers(4)), Linear(numbers(2, 4), numbers(2)))),
     "linear, scale": ((6,), (Linear(numbers(4, 6)), ElementwiseAffine(numbers(4), numbers(1)))),
     "scale, linear": ((6,), (ElementwiseAffine(numbers(6), numbers(6)), Linear(numbers(4, 6), numbers(4)))),
@@ -55,7 +55,7 @@ def test_two_become_one(name: str) -> None:
 def test_padding_is_not_shifted() -> None:
     """A shift before a padded convolution does not reach the padding: these two stay apart."""
     graph = chain(
-        (1, 3, 3), ElementwiseAffine(numbers(1), numbers(1)), Conv2d(numbers(2, 1, 3, 3), None, padding=(1,) * 4)
+        (1, 3, 3), ElementwiseAffine(numbers(1), numbers(1)), Conv2d(numbers(2, 1, 3, 3), None, padding=(1, 1, 1, 1))
     )
     x = numbers(5, 1, 3, 3)
     assert len(fused(graph).nodes) == 3
