@@ -9,7 +9,7 @@ from networks import random_network, samples
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
-from surefoot.graph.ops import Linear, Relu, Softmax
+from surefoot.graph.ops import Add, Linear, MaxPool2d, Relu, Softmax
 from surefoot.reach.crown import (
     Choice,
     Tighten,
@@ -94,6 +94,35 @@ def test_any_choice_is_sound_on_the_part_that_its_multipliers_speak_of(seed: int
         y = values[-1] @ rows[0].T
         assert bool((y >= whole - 1e-12).all())
         assert bool((y[inside] >= decided - 1e-12).all())
+
+
+@pytest.mark.parametrize(("sign", "least"), [(1.0, 0.0), (-1.0, 0.0), (0.0, -1.0)])
+def test_a_multiplier_says_what_is_known_of_a_sign(sign: float, least: float) -> None:
+    """relu(x) + s x over [-1, 1], with the line 0 below: s x; the multiplier s of s x >= 0 leaves nothing of it."""
+    builder = GraphBuilder((1,))
+    x = builder.add(Linear(torch.ones(1, 1).double()), 0)
+    beside = builder.add(Linear(torch.full((1, 1), sign or 1.0).double()), 0)
+    relu = builder.add(Relu(), x)
+    total = builder.add(Add(), relu, beside)
+    relaxation = relax(builder.build(), square(1), REAL, multi_neuron=False)
+    zero, known = torch.zeros(1, 1, 1).double(), torch.full((1, 1, 1), sign).double()
+    row = torch.ones(1, 1, 1).double()
+    found = float(lower_bounds(relaxation, total, row, Choice({relu: zero}, {relu: known})))
+    assert found == pytest.approx(least, abs=1e-9)
+
+
+def test_a_pool_is_bounded_by_its_best_element_and_above_by_all() -> None:
+    """max(x, y) for x in [-1, 2], y in [0, 1]: at least y's lower end, at most x's upper; where x alone can win, x."""
+    builder = GraphBuilder((1, 1, 2))
+    pool = builder.add(MaxPool2d((1, 2), (1, 2)), 0)
+    graph = builder.build()
+    rows = torch.tensor([1.0, -1.0]).double().reshape(1, 2, 1, 1, 1)
+    for low, high, ends in (
+        ([-1.0, 0.0], [2.0, 1.0], [0.0, -2.0]),
+        ([3.0, 0.0], [4.0, 1.0], [3.0, -4.0]),
+    ):
+        region = Box(torch.tensor(low).double().reshape(1, 1, 1, 2), torch.tensor(high).double().reshape(1, 1, 1, 2))
+        assert lower_bounds(relax(graph, region, REAL), pool, rows)[0].tolist() == pytest.approx(ends, abs=1e-9)
 
 
 @pytest.mark.parametrize("tighten", [tighten_by_crown, tighten_all, tighten_thoroughly])

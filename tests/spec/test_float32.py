@@ -7,7 +7,7 @@ from torch import Tensor
 
 from networks import random_network
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate, fold
-from surefoot.graph.ops import ElementwiseAffine, Linear, Relu, Softmax
+from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu, Softmax
 from surefoot.spec.float32 import SLACK, allowed, with_error
 
 
@@ -53,6 +53,17 @@ def test_errors_go_through_layers_as_they_are_written() -> None:
     far = torch.tensor([[-5.0, 0.5]]).double()
     y, error = with_error(relu, [(far, one)])
     assert (y.tolist(), error.tolist()) == ([[0.0, 0.5]], [[0.0, 1.0]])
+
+
+def test_errors_of_sums_add_and_those_of_products_cross() -> None:
+    builder = GraphBuilder((1,))
+    total, product = (builder.nodes[builder.add(op, 0, 0)] for op in (Add(), Mul()))
+    x = (torch.tensor([[2.0]]).double(), torch.tensor([[0.1]]).double())
+    given = [x, (torch.tensor([[-3.0]]).double(), torch.tensor([[0.2]]).double())]
+    for node, value, error in ((total, -1.0, 0.3), (product, -6.0, 2 * 0.2 + 3 * 0.1 + 0.1 * 0.2)):
+        found, bound = with_error(node, given)
+        assert float(found) == value
+        assert error < float(bound) < error + 1e-5
 
 
 def test_the_allowance_is_the_bound_where_that_is_small_and_never_infinite_for_nothing() -> None:
