@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
-from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.compress.interior import inside
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
+from surefoot.spec.input_set import InputSet
 
 
 def tensor(x: np.ndarray) -> torch.Tensor:
@@ -74,3 +76,13 @@ def hard() -> Graph:
         last = builder.add(Linear(tensor(w), tensor(b)), last)
         last = builder.add(Relu(), last) if i < 2 else last
     return builder.build(last)
+
+
+def box(graph: Graph) -> InputSet:
+    return InputSet.of(np.zeros(graph.input_shape), np.ones(graph.input_shape))
+
+
+def largest_gap(first: Graph, second: Graph) -> float:
+    x = inside(box(first), first.input_shape, 3000, seed=7)
+    y, z = evaluate(first, x), evaluate(second, x)
+    return float((y - z).abs().max() / (1 + y.abs().max()))

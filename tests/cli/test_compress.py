@@ -1,4 +1,4 @@
-"""`surefoot compress`, `equal` and `check`, as they are typed."""
+"""`surefoot compress`, and `check` of what it leaves, as they are typed."""
 
 import base64
 import gzip
@@ -9,23 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
+from compressed_files import KINDS, run
 from planted import convolutional, dense, hard
 from surefoot.compress.files import read_logits
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Softmax
-from surefoot.graph.torch_in import graph_of_module
-from surefoot.models import PolynomialNet
-from surefoot.recalibrate import CALIBRATORS
-from surefoot.recalibrate.files import save_calibrator
 from typed import surefoot
-
-KINDS = ("inactive", "active", "constant", "proportional", "dependent", "unused")
 
 
 @pytest.fixture
@@ -33,11 +27,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_onnx(dense(0, KINDS, (16, 14)), tmp_path / "net.onnx")
     return tmp_path
-
-
-def run(path: str, x: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: x.astype(np.float32)})[0])
 
 
 def test_the_flow(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,130 +194,6 @@ def test_almost_stable_units_go_within_a_proven_tolerance(folder: Path, capsys: 
     assert units[-1] < units[0]
 
 
-def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.01), folder / "moved.onnx")
-    for most, verdict, status in (("0.5", "holds", 0), ("0.0001", "violated", 1)):
-        given = ("--domain", "0,1", "--within", most, "--json", "-o", "x.npy")
-        surefoot("equal", "net.onnx", "moved.onnx", *given, code=status)
-        answer = json.loads(capsys.readouterr().out)
-        assert answer["verdict"] == verdict
-    x = np.load("x.npy")[None]
-    assert np.allclose(answer["difference"], (run("net.onnx", x) - run("moved.onnx", x))[0], atol=1e-6)
-    assert answer["output"] == answer["difference"]
-    assert np.abs(run("net.onnx", x) - run("moved.onnx", x)).max() > 0.0001
-    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--within", "0", code=2)
-    assert "a positive number is needed" in capsys.readouterr().err
-
-
-def test_equal_says_for_how_many_images_the_answer_is_the_same(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.003), folder / "moved.onnx")
-    x = np.random.default_rng(1).random(size=(300, 5))
-    np.savez("x.npz", x=x)
-    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--images", "x.npz", "--json")
-    found = json.loads(capsys.readouterr().out)
-    same = int((run("net.onnx", x).argmax(1) == run("moved.onnx", x).argmax(1)).sum())
-    assert 0 < found["same_answer"] <= same
-    assert found["met_in_float32"] == pytest.approx(found["met"], rel=1e-3)
-    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--images", "x.npz")
-    assert f"for {found['same_answer']} of 300 inputs" in capsys.readouterr().out
-
-
-def test_equal_bounds_calibrated_confidences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.003), folder / "moved.onnx")
-    rng = np.random.default_rng(1)
-    x = rng.random(size=(300, 5))
-    np.savez("x.npz", x=x)
-    logits = run("net.onnx", x).astype(np.float64)
-    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
-    for method in ("temperature", "isotonic"):
-        made = CALIBRATORS[method]().fit(logits, labels)
-        save_calibrator(made, Path(f"{method}.json"))
-        surefoot(
-            "equal",
-            "net.onnx",
-            "moved.onnx",
-            "--domain",
-            "0,1",
-            "--images",
-            "x.npz",
-            "--map",
-            f"{method}.json",
-            "--json",
-        )
-        found = json.loads(capsys.readouterr().out)
-        met = np.abs(made.predict_proba(run("moved.onnx", x)) - made.predict_proba(run("net.onnx", x))).max()
-        assert met <= found["calibrated_at_images"]
-        assert ("calibrated" in found) == (method == "temperature")
-    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--map", "isotonic.json", code=2)
-    assert "add --images" in capsys.readouterr().err
-
-
-def test_other_answers_are_found_and_replayed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Is the first input the larger, or the second? The other network leans to the second by a thousandth."""
-    for name, prune_channels in (("plain.onnx", 0.0), ("leaning.onnx", 1e-3)):
-        builder = GraphBuilder((2,))
-        builder.add(Linear(torch.eye(2).double(), torch.tensor([0.0, prune_channels]).double()), 0)
-        write_onnx(builder.build(), folder / name)
-    surefoot("equal", "plain.onnx", "leaning.onnx", "--domain", "0,1", "--json", "-o", "x.npy")
-    found = json.loads(capsys.readouterr().out)
-    assert found["answers_differ"]
-    assert found["bound"]["logits"] == pytest.approx(1e-3, rel=1e-3)
-    x = np.load("x.npy")[None]
-    assert run("plain.onnx", x).argmax() != run("leaning.onnx", x).argmax()
-
-
-def moved(graph: Graph, by: float) -> Graph:
-    """Add random numbers to all weights."""
-    rng = np.random.default_rng(0)
-    builder = GraphBuilder(graph.input_shape)
-    for node in graph.nodes[1:]:
-        op = node.op
-        if isinstance(op, Linear):
-            op = Linear(op.weight + by * torch.from_numpy(rng.normal(size=tuple(op.weight.shape))), op.offset)
-        builder.add(op, *node.inputs)
-    return builder.build()
-
-
-def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_onnx(dense(0, (), (6, 6), 2), folder / "tiny.onnx")
-    x = np.random.default_rng(0).random((6, 2))
-    np.savez("x.npz", x=x)
-    given = (
-        "tiny.onnx",
-        "--domain",
-        "0,1",
-        "--images",
-        "x.npz",
-        "--count",
-        "--around",
-        "2",
-        "--two-layers",
-        "two.onnx",
-    )
-    surefoot("regions", *given, "--page", "page.html", "--json")
-    found = json.loads(capsys.readouterr().out)
-    assert found["drawn"] >= 1
-    assert 1 <= found["regions"] <= int(found["at_most"])
-    assert 0.95 < found["two_layers"]["exact_share"] <= 1
-    piece = np.load("piece.npz")
-    assert np.abs(piece["weight"] @ x[2] + piece["offset"] - run("tiny.onnx", x[2:3])[0]).max() < 1e-5
-    assert (piece["rows"] @ x[2] + piece["offsets"] >= 0).all()
-    points = np.random.default_rng(1).random((500, 2))
-    gaps = np.abs(run("two.onnx", points) - run("tiny.onnx", points)).max(1)
-    assert (gaps < 1e-2).mean() > 0.95
-    text = (folder / "page.html").read_text()
-    assert f"{found['drawn']} pieces" in text
-    surefoot("regions", *given)
-    out = capsys.readouterr().out
-    assert f"exactly {found['regions']} linear regions" in out
-    surefoot("regions", "tiny.onnx", "--domain", "0,1", "--page", "page.html", code=2)
-    surefoot("regions", "tiny.onnx", "--domain", "0,1", "--images", "x.npz", "--around", "9", code=2)
-    surefoot("regions", "tiny.onnx", "--domain", "0,1", "--count", "--most", "1", code=2)
-    assert "more than 1 regions" in capsys.readouterr().err
-
-
 def packed(array: np.ndarray) -> dict[str, object]:
     data = base64.b64encode(array.tobytes()).decode()
     return {"type": str(array.dtype), "shape": array.shape, "base64": data}
@@ -383,23 +248,6 @@ def test_a_domain_cut_by_rows(folder: Path, capsys: pytest.CaptureFixture[str]) 
     np.savez("empty.npz", allow_pickle=False, **ends, rows=np.ones((1, 5)), bounds=np.array([-1.0]))
     surefoot("compress", "net.onnx", "--domain", "empty.npz", code=2)
     assert "empty" in capsys.readouterr().err
-
-
-def test_equal_polynomials(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.manual_seed(0)
-    model = PolynomialNet((5,), 3, "ccp", (2,), 6)
-    graph = graph_of_module(model, torch.rand(1, 5))
-    write_onnx(graph, folder / "one.onnx")
-    write_onnx(graph, folder / "two.onnx", metadata={"other": "file"})
-    surefoot("equal", "one.onnx", "two.onnx", "--domain=-1,1")
-    assert "the same polynomial" in capsys.readouterr().out
-    with torch.no_grad():
-        model.get_parameter("layers.1.head.bias")[0] += 1e-3
-    write_onnx(graph_of_module(model, torch.rand(1, 5)), folder / "two.onnx")
-    surefoot("equal", "one.onnx", "two.onnx", "--domain=-1,1", "--json")
-    found = json.loads(capsys.readouterr().out)
-    assert found["proven"]
-    assert 0.0009 < found["met"] <= found["bound"]["logits"]
 
 
 def test_a_run_that_was_stopped_keeps_what_it_found(

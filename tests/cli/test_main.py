@@ -1,4 +1,4 @@
-"""The command itself: interrupts, and what it imports."""
+"""The command line as a person meets it: help, one line for each mistake, interrupts."""
 
 import os
 import re
@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from surefoot.cli.main import COMMANDS, FAULT, INTERRUPTED, OUT_OF_MEMORY, build, run
 from surefoot.core.errors import InputError
+from surefoot.core.numerics import softmax
 from typed import call
 
 
@@ -67,3 +69,78 @@ def test_a_full_disk_is_one_line_on_standard_output_too():
         command = [sys.executable, "-m", "surefoot.cli.main", "doctor"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (3, "surefoot: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["measure", "none.npz"], 3, "no such file"),
+        (["measure", "{bad}"], 3, "damaged"),
+        (["measure", "{nan}"], 2, "row 1 holds nan"),
+        (["measure", "{as_probs}"], 2, "row 0 is not a distribution .*look like logits"),
+        (["measure", "{as_logits}"], 2, "these are probabilities"),
+        (["measure", "{mismatch}"], 2, "3 rows of scores but 2 labels"),
+        (["measure", "{range}"], 2, "row 2 is 7, outside 0 to 1"),
+        (["measure", "{empty}"], 2, "no rows"),
+        (["measure", "{one}"], 2, "at least two classes"),
+        (["measure", "{good}", "--split", "test"], 2, "no row belongs to the part 'test'"),
+        (["measure", "{good}", "--map", "none.json"], 3, "cannot read none.json"),
+        (["recalibrate", "{good}", "--method", "magic"], 2, "there are: auto, none, temperature"),
+        (["recalibrate", "{good}", "--gamma", "2"], 2, "focal-undo"),
+        (["recalibrate", "{good}", "--predictions", "out.txt"], 2, "written as .parquet or .npz"),
+        (["report", "{good}", "--method", "magic"], 2, "there are: auto, none, temperature"),
+        (["report", "{nan}", "-o", "r.html"], 2, "row 1 holds nan"),
+        (["compare", "--losses", "ce,hinge"], 2, "no loss is called 'hinge'"),
+        (["compare", "--losses", ","], 2, "names no loss"),
+        (["compare", "--data", "imagenet"], 2, "there are: digits"),
+        (["train", "--model", "vgg"], 2, "no model is called"),
+        (["train", "--data", "none.npz"], 3, "cannot read none.npz"),
+        (["train", "--data", "cifar10", "--folder", "none"], 3, "there is no such folder"),
+        (["train", "--data", "digits", "--folder", "in"], 2, "a folder is for the files of a published set"),
+        (["train", "--model", "pooling-cnn"], 2, "this network is for texts"),
+        (["compare", "--train-rows", "3"], 2, "3 of them cannot be chosen from every class"),
+        (["compare", "--model", "mlp", "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler answers"),
+        (["reproduce", "mce"], 2, "no table is called 'mce'; there are: ece"),
+        (["explain", "in"], 3, "name the folder that `surefoot train` left"),
+        (["predict", "none.pt"], 3, "no such file"),
+    ],
+)
+def test_each_mistake_is_one_line_a_code_and_no_file(capsys, tmp_path, monkeypatch, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    z, y = np.array([[1.0, 0.5], [0.2, 3.0], [2.0, -1.0]]), np.array([0, 1, 1])
+    files = {
+        "good": {"logits": z, "labels": y},
+        "nan": {"logits": np.array([[1.0, 0.5], [np.nan, 3.0], [2.0, -1.0]]), "labels": y},
+        "as_probs": {"probs": z, "labels": y},
+        "as_logits": {"logits": softmax(z), "labels": y},
+        "mismatch": {"logits": z, "labels": y[:2]},
+        "range": {"logits": z, "labels": np.array([0, 1, 7])},
+        "empty": {"logits": z[:0], "labels": y[:0]},
+        "one": {"logits": z[:, :1], "labels": y * 0},
+    }
+    for name, arrays in files.items():
+        np.savez(inputs / f"{name}.npz", allow_pickle=False, **arrays)
+    (inputs / "bad.npz").write_bytes((inputs / "good.npz").read_bytes()[:-40])
+    places = {name: str(inputs / f"{name}.npz") for name in [*files, "bad"]}
+    got, out, err = call(capsys, *(a.format(**places) for a in arguments))
+    assert got == code
+    assert out == ""
+    assert err.startswith("surefoot: ")
+    assert err.count("\n") == 1
+    assert re.search(said, err)
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.parent != inputs]
+    assert left == [] or arguments[0] in ("compare", "train")  # a run's folder may hold its own record
+
+
+def test_help_of_every_command_teaches(capsys):
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert name in out
+        code, help_text, _ = call(capsys, name, "--help")
+        assert code == 0
+        assert "Example" in help_text
+    assert call(capsys, "--version")[1].startswith("surefoot ")
+    assert call(capsys, "mesure")[0] == 2

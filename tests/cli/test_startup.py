@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.cli import names
 from surefoot.cli.main import COMMANDS
-from surefoot.data import DATA
-from surefoot.evaluate import published
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.torch_in import graph_of_module
-from surefoot.losses import LOSSES
-from surefoot.metrics import METRICS
-from surefoot.models import MLP, MODELS
-from surefoot.recalibrate import CALIBRATORS
-from surefoot.train import RECIPES
-from surefoot.verify.catalog import METHODS as METHODS_OF_VERIFY
-from surefoot.verify.catalog import RENAMED
+from surefoot.models import MLP
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "sklearn", "scipy", "pandas", "pyarrow", "onnx", "onnxruntime", "highspy", "lightning", "plotly")
@@ -51,26 +42,6 @@ def ran(commands: list[list[str]], watched: tuple[str, ...], blocked: tuple[str,
 
 def test_help_imports_nothing_that_computes() -> None:
     ran([["--help"], *([name, "--help"] for name in COMMANDS)], HEAVY)
-
-
-@pytest.mark.parametrize(
-    ("typed", "known"),
-    [
-        (names.CALIBRATORS, CALIBRATORS),
-        (names.LOSSES, LOSSES),
-        (names.MODELS, MODELS),
-        (names.DATA, DATA),
-        (names.METRICS, METRICS),
-        (names.RECIPES, RECIPES),
-        (names.TABLES, published.TABLES),
-        (names.PAPER_LOSSES, published.LOSSES),
-        (names.METHODS, METHODS_OF_VERIFY),
-        (names.RENAMED_METHODS.items(), RENAMED.items()),
-    ],
-    ids=["recalibrators", "losses", "models", "data", "metrics", "recipes", "tables", "paper", "methods", "renamed"],
-)
-def test_names_that_can_be_typed_are_those_of_the_catalogues(typed, known) -> None:
-    assert tuple(typed) == tuple(known), "write the catalogue's names into cli/names.py"
 
 
 def test_no_command_may_know_another() -> None:

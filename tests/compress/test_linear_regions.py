@@ -10,7 +10,6 @@ from planted import convolutional, dense
 from surefoot.compress.linear_regions import Polygon, linear_region_at, linear_regions, plane_linear_regions
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
 from surefoot.compress.stability import stability
-from surefoot.compress.two_layers import share_exact, two_layers
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Linear, Mul, Relu
@@ -104,20 +103,3 @@ def test_mistakes() -> None:
     builder.add(Mul(), 0, 0)
     with pytest.raises(InputError, match="not piecewise linear"):
         linear_regions(builder.build(), box(2))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_two_layers_are_exact_on_most_of_the_box_and_more_so_when_sharper(seed: int) -> None:
-    graph, domain = dense(seed, (), (5, 4), 2), box(2)
-    x = torch.from_numpy(np.random.default_rng(seed).uniform(-2, 2, size=(4000, 2)))
-    y = evaluate(graph, x).numpy()
-    shares = []
-    for sharpness in (1e1, 1e3, 1e5):
-        made = two_layers(graph, domain, sharpness)
-        assert sum(isinstance(node.op, Relu) for node in made.nodes) == 2
-        shares.append(share_exact(y, evaluate(made, x).numpy()))
-    assert shares == sorted(shares)
-    assert shares[1] > 0.9
-    assert shares[2] > 0.999
-    with pytest.raises(InputError, match="sharpness"):
-        two_layers(graph, domain, 0.0)

@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from networks import random_network
+from onnx_models import runtime
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, Node, evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
+from surefoot.graph.passes.affine import fused
+from surefoot.graph.passes.pools import pools_as_relus
 
 NAMES = ["fc", "fc_weight", "fc_bias", "fc_scaled", "fc_1", "", "relu_1", "input", "a/b:0", "é"]
 
@@ -44,3 +47,18 @@ def test_a_clip_needs_a_number_to_clip_to(tmp_path: Path) -> None:
     low = torch.full(graph.input_shape, 0.1, dtype=torch.float64)
     with pytest.raises(InputError, match=r"input 0 lies between 0\.1 and 0\.1, where there is no float32 number"):
         write_onnx(graph, tmp_path / "net.onnx", clip=(low, low))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_networks_written_and_rewritten_are_the_same_function(seed: int) -> None:
+    graph = random_network(seed, products=True)
+    x = torch.from_numpy(np.random.default_rng(seed).normal(size=(5, *graph.input_shape)))
+    y = evaluate(graph, x)
+    scale = 1 + float(y.abs().max())
+    for same in (fused(graph), pools_as_relus(graph), fused(pools_as_relus(graph))):
+        assert torch.allclose(evaluate(same, x), y, atol=1e-10 * scale)
+    assert len(fused(graph).nodes) <= len(graph.nodes)
+    model = onnx_of_graph(graph)
+    assert np.allclose(runtime(model, x.float().numpy()), y.numpy(), atol=1e-4 * scale)
+    again = graph_of_onnx(model)
+    assert torch.allclose(evaluate(again, x), y, atol=1e-5 * scale)

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from networks import random_box, random_network, samples
+from networks import random_network, samples
+from queries import asked, folded
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.core.rounding import REAL
-from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
+from surefoot.graph.graph import GraphBuilder, evaluate
+from surefoot.graph.ops import Linear, Relu
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.attack import sample
-from surefoot.verify.catalog import METHODS, exact
-from surefoot.verify.fallback import FallbackSolver, Task, finish_box
 from surefoot.verify.input_splitting import (
     OutputConstraints,
     SplittingOptions,
@@ -23,14 +21,6 @@ from surefoot.verify.input_splitting import (
     bound_sets,
     prove_by_input_splitting,
 )
-from surefoot.verify.network import Network
-from surefoot.verify.search import Search
-
-
-def asked(graph: Graph, seed: int, rows: int = 3) -> Query:
-    lower, upper = random_box(graph, seed)
-    weights = np.random.default_rng(seed).normal(size=(2, rows, graph.output_shape[0]))
-    return Query(InputSet(lower, upper), tuple(Unsafe(w, np.zeros(rows)) for w in weights))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -70,19 +60,6 @@ def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
     assert prove_by_input_splitting(builder.build(), query, REAL, 5.0, lambda _: None).proven
 
 
-def test_samples_are_inside_and_the_nearest_of_many() -> None:
-    graph = random_network(4)
-    query = asked(graph, 4)
-    x, tried = sample(graph, query, 2000)
-    assert tried == 2000
-    assert x.shape == (4, len(query.inputs.lower))
-    assert bool((x >= torch.from_numpy(query.inputs.lower)).all() and (x <= torch.from_numpy(query.inputs.upper)).all())
-    y = evaluate(graph, x.reshape(-1, *graph.input_shape)).numpy()
-    others = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 200, 4)).numpy()
-    assert query.slack(y).min() <= np.median(query.slack(others))
-    assert 0 < sample(graph, query, 10**12, seconds=0.05)[1] < 10**9  # when time is up, those that were tried
-
-
 @pytest.mark.parametrize(
     ("proven", "nearly"),
     [
@@ -111,32 +88,6 @@ def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
     assert progress.is_over()
 
 
-@pytest.mark.parametrize("channels", [1, 8])
-def test_a_wide_network_is_not_divided_however_few_inputs_are_free(channels: int) -> None:
-    """Bounding all its values for every half takes minutes, past any limit of time; ReLU splitting does not."""
-    builder, generator = GraphBuilder((1, 16, 16)), torch.Generator().manual_seed(0)
-    weight = torch.randn(channels, 1, 3, 3, generator=generator, dtype=torch.float64)
-    last = builder.add(Relu(), builder.add(Conv2d(weight, None, (1, 1), (1, 1, 1, 1)), 0))
-    flat = builder.add(Reshape((channels * 256,)), last)
-    weight = torch.randn(2, channels * 256, generator=generator, dtype=torch.float64)
-    network = Network.of(builder.build(builder.add(Linear(weight), flat)))
-    query = Query(InputSet(np.zeros(256), 1.0 * (np.arange(256) < 10)), (Unsafe(np.eye(2), np.zeros(2)),))
-    stages = METHODS["auto"].stages(Search(network, query, 5.0))
-    assert (exact in stages) == (channels == 8)
-
-
-def folded(seed: int) -> Graph:
-    """Two layers of ReLUs over three inputs: bounds need many halvings."""
-    generator = torch.Generator().manual_seed(seed)
-    builder = GraphBuilder((3,))
-    last = 0
-    for inputs, outputs in ((3, 16), (16, 16), (16, 2)):
-        weight = torch.randn(outputs, inputs, generator=generator, dtype=torch.float64) / inputs**0.5
-        last = builder.add(Linear(weight, torch.randn(outputs, generator=generator, dtype=torch.float64) / 4), last)
-        last = builder.add(Relu(), last) if outputs == 16 else last
-    return builder.build(last)
-
-
 @pytest.mark.parametrize("most_parts", [1, 10, 100])
 def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
     most_parts: int, monkeypatch: pytest.MonkeyPatch
@@ -151,32 +102,6 @@ def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
         found = prove_by_input_splitting(graph, query, REAL, 20, lambda _: None, options)
         assert found.why == "as many subproblems as allowed"
         assert found.margin <= query.slack(y).min()
-
-
-def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small boxes, with a margin that is a twentieth of the range of values there."""
-    monkeypatch.setattr("surefoot.verify.fallback.QUICK_PARTS", 1)
-    finished = split = 0
-    for seed in range(12):
-        graph = folded(seed)
-        centre = np.random.default_rng(seed).uniform(-1, 1, size=3)
-        query = replace(asked(graph, seed, rows=2), inputs=InputSet(centre - 0.3, centre + 0.3))
-        y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, seed)).numpy()
-        spread = 0.05 * float(np.ptp(y)) + 1e-6
-        least = [unsafe.slack(y).min() for unsafe in query.unsafe]
-        moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
-        query = replace(query, unsafe=moved)
-        run = Search(Network.of(graph), query, 60)
-        finish = FallbackSolver(Task(graph, query, *run.with_slack_relus()), Deadline.of(60.0))
-        bounds, _ = finish(torch.from_numpy(query.inputs.lower)[None], torch.from_numpy(query.inputs.upper)[None])
-        margin = float(bounds)
-        more = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, seed + 1)).numpy()
-        assert (query.slack(more) >= margin - 1e-9 * (1 + np.abs(y).max())).all()
-        finished += margin > 0
-        split += sum(len(found.signed) > 0 for *_, found in finish.done)
-        assert margin <= 0 or finish.holds_in_float32()
-    assert finished > 6
-    assert split > 3
 
 
 def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,33 +144,3 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(finish=suspicious))
     assert not found.proven
     assert found.counterexample is not None
-
-
-def test_two_processes_finish_what_one_does() -> None:
-    graph = folded(1)
-    query = replace(asked(graph, 1, rows=2), inputs=InputSet(-0.3 * np.ones(3), 0.3 * np.ones(3)))
-    y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, 1)).numpy()
-    moved = tuple(Unsafe(u.weights, u.bounds + u.slack(y).min() - 0.2 * np.ptp(y)) for u in query.unsafe)
-    query = replace(query, unsafe=moved)
-    run = Search(Network.of(graph), query, 60)
-    task = Task(graph, query, *run.with_slack_relus())
-    low = torch.tensor([[-0.3, -0.3, -0.3], [0.0, -0.3, -0.3]]).double()
-    high = torch.tensor([[0.0, 0.3, 0.3], [0.3, 0.3, 0.3]]).double()
-    alone, together = (FallbackSolver(task, Deadline.of(60.0), jobs) for jobs in (1, 2))
-    assert torch.equal(alone(low, high)[0], together(low, high)[0])
-    assert bool((together(low, high)[0] > 0).all())
-    assert together.holds_in_float32()
-
-
-def test_what_seems_a_counterexample_is_told_whatever_the_shape_of_inputs() -> None:
-    """Y = x on pictures of one pixel: unsafe from 1/2 down."""
-    builder = GraphBuilder((1, 1, 1))
-    builder.add(Linear(torch.ones(1, 1).double()), builder.add(Reshape((1,)), 0))
-    graph = builder.build()
-    query = Query(InputSet(np.zeros(1), np.ones(1)), (Unsafe(np.ones((1, 1)), np.full(1, 0.5)),))
-    task = Task(graph, query, graph, query)
-    found = finish_box(task, torch.zeros(1).double(), torch.ones(1).double(), Deadline.of(5.0))
-    assert found.margin == -np.inf
-    assert found.suspects is not None
-    assert found.suspects.ndim == 2
-    assert bool((found.suspects <= 0.5).all())

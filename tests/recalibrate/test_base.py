@@ -1,13 +1,59 @@
-"""Rows that bound no calibrator: without an error, or with one class left; and what a calibrator may not do to them."""
+"""What every calibrator is: scikit-learn's checks, and rows that bound none."""
+
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.utils.estimator_checks import check_estimator
 
 from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored
-from surefoot.recalibrate import CALIBRATORS, Auto, TemperatureScaling
+from surefoot.recalibrate import CALIBRATORS, Auto, OneVsRest, Spline, TemperatureScaling, TopLabel
 from surefoot.recalibrate.auto import HELD
 from surefoot.recalibrate.steps import Affine, Softmax
+
+_CLASSES = "columns are the classes: labels of more, or other, classes than columns are refused"
+_MESSAGE = "refused, but our message names row and column, or the shape, in other words"
+TYPES = {
+    "check_do_not_raise_errors_in_init_or_set_params": "it sets -1 where the tests' own type checks want an object"
+}
+EXPECTED = TYPES | {
+    "check_estimators_overwrite_params": _CLASSES,
+    "check_estimators_fit_returns_self": _CLASSES,
+    "check_readonly_memmap_input": _CLASSES,
+    "check_classifier_data_not_an_array": _CLASSES,
+    "check_classifiers_classes": _CLASSES,
+    "check_classifiers_one_label": _CLASSES,
+    "check_classifiers_train": _CLASSES,
+    "check_supervised_y_2d": "labels have one dimension",
+    "check_dtype_object": "numbers in an array of objects are refused",
+    "check_complex_data": _MESSAGE,
+    "check_n_features_in_after_fitting": _MESSAGE,
+    "check_estimators_empty_data_messages": _MESSAGE,
+    "check_estimators_nan_inf": _MESSAGE,
+    "check_estimator_sparse_tag": _MESSAGE,
+    "check_estimator_sparse_array": _MESSAGE,
+    "check_estimator_sparse_matrix": _MESSAGE,
+    "check_classifiers_regression_target": _MESSAGE,
+    "check_fit2d_1feature": _MESSAGE,
+    "check_fit2d_predict1d": _MESSAGE,
+    "check_fit2d_1sample": _MESSAGE,
+    "check_requires_y_none": _MESSAGE,
+}
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(CALIBRATORS) if "spline" not in n and "grid" not in n])
+def test_recalibrators_pass_the_checks_that_apply(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_estimator(CALIBRATORS[name](), expected_failed_checks=EXPECTED)
+
+
+@pytest.mark.parametrize("make", [OneVsRest, TopLabel])
+def test_splines_pass_them_where_rows_suffice(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_estimator(make(Spline(least_rows=1)), expected_failed_checks=EXPECTED)
 
 
 def confident(seed, n=250):

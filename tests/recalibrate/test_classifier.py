@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of estimators, and calibrators behind its classifiers."""
+"""scikit-learn's classifiers with a calibrator behind them."""
 
 import warnings
 
@@ -17,7 +17,6 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from surefoot.recalibrate import (
-    CALIBRATORS,
     Beta,
     OneVsRest,
     RecalibratedClassifier,
@@ -27,48 +26,9 @@ from surefoot.recalibrate import (
     VectorScaling,
 )
 
-_CLASSES = "columns are the classes: labels of more, or other, classes than columns are refused"
-_MESSAGE = "refused, but our message names row and column, or the shape, in other words"
 TYPES = {
     "check_do_not_raise_errors_in_init_or_set_params": "it sets -1 where the tests' own type checks want an object"
 }
-EXPECTED = TYPES | {
-    "check_estimators_overwrite_params": _CLASSES,
-    "check_estimators_fit_returns_self": _CLASSES,
-    "check_readonly_memmap_input": _CLASSES,
-    "check_classifier_data_not_an_array": _CLASSES,
-    "check_classifiers_classes": _CLASSES,
-    "check_classifiers_one_label": _CLASSES,
-    "check_classifiers_train": _CLASSES,
-    "check_supervised_y_2d": "labels have one dimension",
-    "check_dtype_object": "numbers in an array of objects are refused",
-    "check_complex_data": _MESSAGE,
-    "check_n_features_in_after_fitting": _MESSAGE,
-    "check_estimators_empty_data_messages": _MESSAGE,
-    "check_estimators_nan_inf": _MESSAGE,
-    "check_estimator_sparse_tag": _MESSAGE,
-    "check_estimator_sparse_array": _MESSAGE,
-    "check_estimator_sparse_matrix": _MESSAGE,
-    "check_classifiers_regression_target": _MESSAGE,
-    "check_fit2d_1feature": _MESSAGE,
-    "check_fit2d_predict1d": _MESSAGE,
-    "check_fit2d_1sample": _MESSAGE,
-    "check_requires_y_none": _MESSAGE,
-}
-
-
-@pytest.mark.parametrize("name", [n for n in sorted(CALIBRATORS) if "spline" not in n and "grid" not in n])
-def test_recalibrators_pass_the_checks_that_apply(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        check_estimator(CALIBRATORS[name](), expected_failed_checks=EXPECTED)
-
-
-@pytest.mark.parametrize("make", [OneVsRest, TopLabel])
-def test_splines_pass_them_where_rows_suffice(make):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        check_estimator(make(Spline(least_rows=1)), expected_failed_checks=EXPECTED)
 
 
 @pytest.mark.parametrize(

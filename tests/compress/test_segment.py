@@ -1,0 +1,36 @@
+"""Segments: evaluated by the formula, and units that go take their columns along."""
+
+import numpy as np
+
+from surefoot.compress.segment import Segment
+
+RNG = np.random.default_rng(0)
+
+
+def segment() -> Segment:
+    ends = np.stack([-np.ones(3), np.ones(3)])
+    return Segment(
+        RNG.normal(size=(4, 3)),
+        RNG.normal(size=4),
+        RNG.normal(size=(2, 4)),
+        RNG.normal(size=2),
+        np.array([1, 0, -1, 0]),
+        ends,
+    )
+
+
+def test_it_is_its_formula_row_by_row() -> None:
+    s, x = segment(), RNG.normal(size=(5, 3))
+    want = [
+        s.shift + sum(s.after[:, i] * max(0.0, s.before[i] @ row + s.offset[i]) for i in range(s.units)) for row in x
+    ]
+    assert np.allclose(s(x), want)
+    assert np.allclose(s.moved(np.array([1.0, -2.0]))(x), s(x) + np.array([1.0, -2.0]))
+
+
+def test_units_that_stay_keep_their_weights() -> None:
+    s, x = segment(), RNG.normal(size=(5, 3))
+    gone = np.array([False, True, False, False])
+    kept, other = s.keep(~gone), s.keep(gone)
+    assert (kept.units, kept.signs.tolist()) == (3, [1, -1, 0])
+    assert np.allclose(kept(x) + other(x) - s.shift, s(x))  # every unit is in one of the two

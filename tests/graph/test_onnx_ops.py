@@ -1,0 +1,145 @@
+"""Every operation of ONNX that is read is what ONNX Runtime computes."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+from onnx_models import agree, array, model_of, runtime
+from surefoot.core.errors import InputError
+from surefoot.graph.graph import evaluate
+from surefoot.graph.onnx_in import graph_of_onnx
+
+IMAGE = [1, 2, 5, 6]
+ONE_OP: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[int], int]] = {}
+
+
+def case(
+    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: Any
+) -> None:
+    given = constants or {}
+    ONE_OP[name] = ([helper.make_node(op, ["x", *given], ["y"], **a)], given, shape, opset)
+
+
+ints = np.array
+NORM = {"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))}
+case("conv", "Conv", IMAGE, constants={"w": array(3, 2, 3, 2), "b": array(3)}, pads=[1, 0, 2, 1], strides=[2, 1])
+case("conv-dilated", "Conv", IMAGE, constants={"w": array(2, 1, 2, 2)}, dilations=[2, 1], group=2)
+case("conv-same-upper", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_UPPER", strides=[2, 2])
+case("conv-same-lower", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_LOWER")
+case("conv-signal", "Conv", [1, 2, 7], constants={"w": array(3, 2, 3)}, pads=[1, 1], strides=[2])
+case("gemm", "Gemm", [1, 4], constants={"w": array(4, 3), "c": array(3)}, alpha=0.5, beta=2.0)
+case("gemm-transposed", "Gemm", [1, 4], constants={"w": array(3, 4), "c": array(1)}, transB=1)
+case("matmul", "MatMul", [1, 3, 4], constants={"w": array(4, 2)})
+case("matmul-vector", "MatMul", [1, 4], constants={"w": array(4)})
+case("batchnorm", "BatchNormalization", IMAGE, constants=NORM)
+case("batchnorm-7", "BatchNormalization", IMAGE, 7, NORM)
+case("leaky", "LeakyRelu", [1, 6], alpha=0.1)
+case("clip", "Clip", [1, 6], constants={"low": np.array(-0.5, np.float32), "high": np.array(0.7, np.float32)})
+case("clip-6", "Clip", [1, 6], 7, min=0.0, max=0.5)
+case("max", "Max", [1, 6], constants={"c": array(6)})
+case("max-three", "Max", IMAGE, constants={"c": array(2, 1, 1), "d": array(6, seed=5)})
+case("min", "Min", IMAGE, constants={"c": array(5, 6)})
+case("maxpool", "MaxPool", IMAGE, kernel_shape=[3, 2], strides=[1, 2], pads=[1, 1, 1, 0])
+case("maxpool-ceil", "MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
+case("maxpool-dilated", "MaxPool", IMAGE, kernel_shape=[2, 2], dilations=[2, 3])
+case("maxpool-signal", "MaxPool", [1, 2, 7], kernel_shape=[3], strides=[2])
+case("averagepool", "AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+case("averagepool-counted", "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+case("averagepool-ceil", "AveragePool", IMAGE, 19, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
+PADDED: dict[str, Any] = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
+case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, ceil_mode=1, count_include_pad=1, **PADDED)
+case("globalaverage", "GlobalAveragePool", IMAGE)
+case("globalmax", "GlobalMaxPool", IMAGE)
+case("reducemean", "ReduceMean", IMAGE, 17, axes=[2, 3], keepdims=0)
+case("reducemean-18", "ReduceMean", IMAGE, 18, {"axes": ints([-1, 2])})
+case("reducesum", "ReduceSum", IMAGE, 17, {"axes": ints([1])}, keepdims=0)
+case("add", "Add", IMAGE, constants={"c": array(2, 1, 1)})
+case("add-broadcast", "Add", [1, 1, 3], constants={"c": array(4, 1)})
+case("sub", "Sub", [1, 6], constants={"c": array(6)})
+case("mul", "Mul", IMAGE, constants={"c": array(1, 2, 1, 6)})
+case("div", "Div", [1, 6], constants={"c": np.abs(array(6)) + 1})
+case("neg", "Neg", [1, 6])
+case("pad", "Pad", IMAGE, 17, {"p": ints([0, 0, 1, -1, 0, 0, 2, 1]), "v": np.array(1.5, np.float32)})
+case("pad-reflect", "Pad", IMAGE, 17, {"p": ints([0, 0, 1, 1, 0, 0, 2, 1])}, mode="reflect")
+case("pad-2", "Pad", IMAGE, 9, pads=[0, 0, 1, 0, 0, 0, 0, 1], value=-2.0)
+case("flatten", "Flatten", IMAGE)
+case("reshape", "Reshape", IMAGE, 17, {"s": ints([0, -1, 4])})
+case("transpose", "Transpose", IMAGE, perm=[0, 2, 3, 1])
+case("slice", "Slice", IMAGE, 17, {"a": ints([4, 1]), "b": ints([-10, 5]), "c": ints([2, 3]), "d": ints([-2, 2])})
+case("slice-9", "Slice", IMAGE, 9, starts=[1], ends=[4], axes=[2])
+case("gather", "Gather", IMAGE, 17, {"i": ints([1, 0, 1])}, axis=1)
+case("squeeze", "Squeeze", [1, 1, 4], 17, {"a": ints([1])})
+case("squeeze-11", "Squeeze", [1, 1, 4], 11, axes=[1])
+case("unsqueeze", "Unsqueeze", [1, 4], 17, {"a": ints([2])})
+case("expand", "Expand", [1, 1, 4], 17, {"s": ints([1, 3, 4])})
+case("tile", "Tile", [1, 2, 3], 17, {"r": ints([1, 2, 1])})
+case("depth-to-space", "DepthToSpace", [1, 8, 2, 3], blocksize=2)
+case("space-to-depth", "SpaceToDepth", [1, 2, 4, 6], blocksize=2)
+case("dropout", "Dropout", [1, 6])
+case("identity", "Identity", [1, 6])
+case("softmax", "Softmax", [1, 6])
+case("relu-plain", "Relu", [6])
+
+
+@pytest.mark.parametrize("name", ONE_OP)
+def test_every_operation_is_what_the_runtime_computes(name: str) -> None:
+    nodes, constants, shape, opset = ONE_OP[name]
+    agree(model_of(nodes, constants, shape, opset), shape)
+
+
+def test_a_matrix_from_the_left() -> None:
+    nodes = [helper.make_node("MatMul", ["w", "x"], ["y"])]
+    agree(model_of(nodes, {"w": array(5, 3)}, [1, 3, 4]), [1, 3, 4])
+
+
+@pytest.mark.parametrize("offset", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
+@pytest.mark.parametrize("factors", [{}, {"alpha": 0.5, "beta": -2.0}])
+def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, Any]) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["a"]),
+        helper.make_node("Gemm", ["a", "w", "c"], ["b"], **factors),
+        helper.make_node("Reshape", ["b", "t"], ["y"]),
+    ]
+    shapes = {"s": np.array([2, 4]), "t": np.array([1, 6])}
+    agree(model_of(nodes, {"w": array(4, 3), "c": array(*offset), **shapes}, [1, 8]), [1, 8])
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("rank", [2, 3, 4])
+def test_a_matrix_of_a_higher_rank_raises_the_rank(rank: int, left: bool) -> None:
+    """Where an axis is counted from, summed over or moved tells the rank."""
+    weight = array(*(1,) * (rank - 2), *((2, 1) if left else (3, 3)))
+    nodes = [
+        helper.make_node("MatMul", ["w", "x"] if left else ["x", "w"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["y"]),
+    ]
+    model = model_of(nodes, {"w": weight}, [1, 3])
+    if rank == 2 and left:
+        return  # (2, 3): no batch is left
+    graph = graph_of_onnx(model)
+    x = array(1, 3, seed=3)
+    theirs = runtime(model, x)
+    ours = evaluate(graph, torch.from_numpy(x).double().reshape(1, *graph.input_shape)).numpy()
+    assert np.prod(graph.output_shape) == theirs.size
+    assert np.allclose(ours.ravel(), theirs.ravel(), atol=1e-6)
+
+
+def test_ranks_are_those_of_onnx() -> None:
+    """(1, 4) times (1, 4, 4) is (1, 1, 4): a sum over axis 1 leaves four numbers, not one."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("ReduceSum", ["a", "axes"], ["y"], keepdims=0),
+    ]
+    agree(model_of(nodes, {"w": array(1, 4, 4), "axes": np.array([1])}, [1, 4]), [1, 4])
+
+
+@pytest.mark.parametrize(("gamma", "mean"), [(1.4e-45, 0.0), (1e20, 1e25)])
+def test_a_normalisation_that_float32_cannot_fold_is_refused(gamma: float, mean: float) -> None:
+    given = {"a": gamma, "b": 0.0, "c": mean, "d": 2.25}
+    node = helper.make_node("BatchNormalization", ["x", *given], ["y"])
+    with pytest.raises(InputError, match="folded as runtimes do, leave float32"):
+        graph_of_onnx(model_of([node], {n: np.array([v, v], np.float32) for n, v in given.items()}, [1, 2]))
