@@ -114,5 +114,5 @@ def test_an_absent_class_stays_absent_or_is_refused():
 @pytest.mark.parametrize("name", ["auto", "temperature-grid-ece", "temperature"])
 def test_logits_that_overflow_are_refused_in_one_line(name):
     z = np.tile([1e308, -1e308, 0.0], (12, 1))
-    with pytest.raises(InputError, match="overflow"):
+    with pytest.raises(InputError, match=r"row 0 holds 1e\+308 in column 0; above 1e\+290"):
         CALIBRATORS[name]().fit(z, np.arange(12) % 3)

@@ -23,7 +23,6 @@ from surefoot.recalibrate.steps import Affine, LogSoftmax, Softmax, Step, apply,
 
 R = TypeVar("R", bound="Calibrator")
 Steps: TypeAlias = tuple[Step, ...]
-_LARGEST = 1e300  # of a logit: the differences of larger ones, times anything, are no numbers
 _SUM_TO_ONE = 1e-6  # by how much the logarithm of a row's sum may miss 0 where logits are logarithms of probabilities
 
 
@@ -88,8 +87,6 @@ class Calibrator(ClassifierMixin, BaseEstimator, ABC):
             with np.errstate(all="ignore"):
                 table = log_softmax(table)  # stored zeros, and few digits, leave sums that are not 1
         given = finite(table)
-        if (peak := float(np.abs(np.where(np.isneginf(table), 0, table)).max())) > _LARGEST:
-            raise InputError(f"logits hold {peak:g}: differences of such numbers overflow; divide all by one number")
         with np.errstate(all="ignore"):
             steps = self._learn(logits if self._reads_zeros and isinstance(logits, LogProbs) else given, labels)
             if of_probs and not ignores_offset(steps):
