@@ -415,9 +415,7 @@ def _as_written(graph: Graph) -> Graph:
 
 def _ended_as(whole: Graph, logits: Graph) -> Graph:
     """End a graph of flat logits in the shape, and the softmax, of the network that was given."""
-    builder = GraphBuilder(logits.input_shape, logits.nodes[0].name)
-    for node in logits.nodes[1:]:
-        builder.add(node.op, *node.inputs, name=node.name)
+    builder = GraphBuilder.of(logits)
     last = len(builder.nodes) - 1
     if builder.nodes[last].shape != whole.output_shape:
         last = builder.add(Reshape(whole.output_shape), last)

@@ -84,6 +84,20 @@ class GraphBuilder:
             raise InputError(f"an input of shape {input_shape} holds no value")
         self.nodes: list[Node] = [Node(name, Input(), (), tuple(input_shape))]
 
+    @classmethod
+    def of(cls, graph: "Graph") -> "GraphBuilder":
+        """Begin with all nodes of a graph, in their places.
+
+        >>> builder = GraphBuilder((2,))
+        >>> graph = builder.build(builder.add(Relu(), 0))
+        >>> more = GraphBuilder.of(graph)
+        >>> len(more.build(more.add(Relu(), 1)).nodes)
+        3
+        """
+        builder = cls(graph.input_shape, graph.nodes[0].name)
+        builder.nodes += graph.nodes[1:]
+        return builder
+
     def add(self, op: Op, *inputs: int, name: str = "") -> int:
         """Add a node; return its place.
 

@@ -100,8 +100,7 @@ def certify(network: Network, region: InputSet, calibrator: Calibrator | None = 
 def _appended(graph: Graph, step: Affine) -> Graph:
     (k,) = graph.output_shape
     weight = step.weight if step.weight.ndim == 2 else np.eye(k) * step.weight
-    builder = GraphBuilder(graph.input_shape)
-    builder.nodes = list(graph.nodes)
+    builder = GraphBuilder.of(graph)
     offset = torch.tensor(np.zeros(k) + step.bias, dtype=torch.float64)
     builder.add(Linear(torch.tensor(weight, dtype=torch.float64), offset), len(graph.nodes) - 1, name="map")
     return builder.build()

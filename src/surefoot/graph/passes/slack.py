@@ -15,9 +15,7 @@ def with_slack(graph: Graph, sets: Sequence[tuple[Tensor, Tensor]]) -> Graph:
     An input is unsafe where one of the outputs is <= 0. The maximum is a pool: whatever bounds pools bounds
     conjunctions, jointly in their rows.
     """
-    builder = GraphBuilder(graph.input_shape, graph.nodes[0].name)
-    for node in graph.nodes[1:]:
-        builder.add(node.op, *node.inputs, name=node.name)
+    builder = GraphBuilder.of(graph)
     most = max(len(bounds) for _, bounds in sets)
     places = [[min(i, len(bounds) - 1) for i in range(most)] for _, bounds in sets]  # the last row repeats
     weights = torch.cat([w[own] for (w, _), own in zip(sets, places, strict=True)])
