@@ -165,7 +165,7 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
 
 
 def reference_spline(score: Confidences, correct: Hits, knots: int = 6) -> PiecewiseLinear:
-    """Fit the calibrator as the paper's code does, faults included, for parity with published numbers.
+    """Fit the calibrator as the paper's code does, with its bugs, for parity with published numbers.
 
     Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the
     weights of the interpolation are swapped: the curve is a sawtooth. Cut to [0, 1]; not monotone.
