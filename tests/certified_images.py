@@ -21,4 +21,4 @@ def shown(verdict: str = "holds", label: int = 0, flat: bool = False) -> Shown:
 def radius(eps: float, late: bool = False) -> Radius:
     """Make the summary of one radius: everything is certain within `eps` of one half."""
     ends = (0.5 - eps, 0.5 + eps)
-    return Radius(eps, Summary(ends, ends, ends, ends), 3 if late else 4, 4, late)
+    return Radius(eps, Summary(ends, ends, ends, ends), 3 if late else 8, 8, late)

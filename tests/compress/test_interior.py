@@ -29,7 +29,7 @@ def test_the_interior_and_samples_lie_inside_but_for_rounding(seed: int, count: 
     x = inside(inputs, (2, 2), 50, seed).flatten(1).numpy()
     assert x.shape == (50, 4)
     for point in (inputs.interior, *x):
-        assert inputs.distance(point) <= 1e-7 * (1 + np.abs(point).max())
+        assert inputs.distance(point) <= 1e-14 * (1 + np.abs(point).max())
 
 
 def test_samples_of_a_box_lie_in_it_exactly_and_reach_its_corners() -> None:
@@ -63,3 +63,37 @@ def test_what_is_known_is_not_sought_again() -> None:
 def test_an_empty_set_is_refused() -> None:
     with pytest.raises(InputError, match="empty"):
         with_interior(cut([[1.0, 1, 1]], [-1.0]))
+
+
+@given(
+    st.integers(0, 10**6), st.sampled_from([1e-12, 1e-7, 1.0, 1e9]), st.sampled_from([1e-160, 1e-12, 1.0, 1e20, 1e160])
+)
+def test_the_scale_of_box_and_rows_does_not_matter(seed: int, width: float, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    low = width * rng.normal(size=3)
+    high = low + width * rng.exponential(size=3)
+    rows = scale * rng.normal(size=(2, 3))
+    bounds = rows @ (low + rng.random(3) * (high - low)) + 0.01 * scale * width
+    inputs = InputSet(low, high, LinearConstraints(rows, bounds))
+    x = inside(inputs, (3,), 50, seed).numpy()
+    for point in x:
+        assert inputs.distance(point) <= 1e-14 * width
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "rows", "bounds"),
+    [
+        ([0.5, 0.5], [0.5, 0.5], [[1, 1]], [0.2]),
+        ([0.5, 0], [0.5, 1], [[1, 0]], [0.2]),
+        ([0, 0], [1, 1], [[0, 0]], [-1]),
+        ([0, 0], [1, 1], [[1, 0], [-1, 0]], [0.9, -0.900000001]),
+        ([0, 0], [1e-9, 1e-9], [[1, 1]], [-1e-12]),
+        ([0, 0], [1, 1], [[1e20, 1e20]], [-1e10]),
+    ],
+)
+def test_an_empty_domain_is_refused(
+    lower: list[float], upper: list[float], rows: list[list[float]], bounds: list[float]
+) -> None:
+    inputs = InputSet(np.array(lower, float), np.array(upper, float), LinearConstraints.of(rows, bounds))
+    with pytest.raises(InputError, match="empty"):
+        with_interior(inputs)

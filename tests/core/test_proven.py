@@ -40,6 +40,8 @@ def test_places_are_rounded_outward_and_by_less_than_one_unit(value: float, plac
         (at_least(123456.0, 3), "1.23e+5"),
         (at_most(math.inf, 3), "inf"),
         (percent_at_least(1.0), "100.0%"),
+        (percent_at_least(Fraction(29, 100)), "29.0%"),
+        (percent_at_most(Fraction(57, 100)), "57.0%"),
         (percent_at_most(0.0), "0.0%"),
     ],
 )

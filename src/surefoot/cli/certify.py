@@ -103,7 +103,7 @@ def _table(found: "list[Radius]") -> "Table":
         table.add_column("bounded")
     for r in found:
         s = r.summary
-        cells = [percent_span(*s.accuracy), percent_span(*s.mean_confidence), span(*s.brier, 4), percent_span(*s.ece)]
+        cells = [percent_span(*r.accuracy), percent_span(*s.mean_confidence), span(*s.brier, 4), percent_span(*s.ece)]
         if not r.bounded:
             cells = ["time is up", "", "", ""]
         table.add_row(f"{r.eps:.4g}", *cells, *([f"{r.bounded} of {r.images}"] if late else []))

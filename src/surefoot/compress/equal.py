@@ -13,7 +13,7 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
-from surefoot.compress.interior import inside, pulled, with_interior
+from surefoot.compress.interior import inside, pulled, with_interior, within_rounding
 from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
@@ -354,6 +354,7 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
                 tried = torch.cat([tried, pulled(domain, met)])
 
     until.before(SEARCHING).run(search)
+    tried = tried[torch.from_numpy(within_rounding(domain, tried.flatten(1).numpy()))]
     one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),
                                                   strict=True))  # fmt: skip
     gaps = (one - two).abs().amax(1)

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from surefoot.compress.linear_regions import SOLVED, Polytope
 from surefoot.core.errors import InputError
+from surefoot.core.rounding import sum_error
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
 
@@ -20,19 +21,38 @@ PLAINLY = (
 def with_interior(inputs: InputSet) -> InputSet:
     """Return the set with an input that satisfies its constraints: the centre of the largest ball, if there is one.
 
-    What has one already, or has no constraints, is returned as it is.
+    Balls are those of the box drawn as a cube. What has an interior already, or no constraints, is returned as it is.
 
     Raises:
         InputError: no input satisfies the constraints.
     """
     if inputs.constraints is None or inputs.interior is not None:
         return inputs
-    cell = Polytope.box(inputs.lower, inputs.upper)
-    for row, bound in zip(inputs.constraints.rows, inputs.constraints.bounds, strict=True):
-        cell = cell.with_row(np.append(bound, -row))
-    if cell.radius < -SOLVED:
-        raise InputError("the domain is empty: no input of the box satisfies its rows")
-    return replace(inputs, interior=cell.inside.clip(inputs.lower, inputs.upper))
+    rows, bounds = inputs.constraints.rows, inputs.constraints.bounds
+    width = inputs.upper - inputs.lower
+    free = width > 0
+    scaled = rows[:, free] * width[free]  # of a box of side 1
+    largest = np.abs(scaled).max(1, initial=0.0)
+    rooms = bounds - rows @ inputs.lower
+    cell = Polytope.box(np.zeros(free.sum()), np.ones(free.sum()))
+    for at in np.flatnonzero(largest):
+        row = np.append(rooms[at], -scaled[at]) / largest[at]
+        cell = cell.with_row(row / np.linalg.norm(row[1:]))  # the solver's tolerance is absolute
+    interior = inputs.lower.copy()
+    interior[free] += width[free] * cell.inside.clip(0, 1)
+    interior = interior.clip(inputs.lower, inputs.upper)
+    if cell.radius < -SOLVED or not within_rounding(inputs, interior[None])[0]:
+        raise InputError("the domain is empty: no input of the box was found that satisfies its rows")
+    return replace(inputs, interior=interior)
+
+
+def within_rounding(inputs: InputSet, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+    """Whether inputs satisfy the constraints of a set, as far as the rounding of a sum of products can tell."""
+    if inputs.constraints is None:
+        return np.ones(len(x), dtype=bool)
+    rows, bounds = inputs.constraints.rows, inputs.constraints.bounds
+    size = np.abs(x) @ np.abs(rows).T + np.abs(bounds)
+    return np.all(x @ rows.T - bounds <= sum_error(rows.shape[1] + 1, size), axis=1)
 
 
 def pulled(inputs: InputSet, x: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:

@@ -2,6 +2,7 @@
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
 
 
 def at_least(value: float, digits: int) -> str:
@@ -35,7 +36,7 @@ def span(low: float, high: float, places: int) -> str:
     return f"{_fixed(low, places, ROUND_FLOOR)} to {_fixed(high, places, ROUND_CEILING)}"
 
 
-def percent_span(low: float, high: float, places: int = 1) -> str:
+def percent_span(low: float | Fraction, high: float | Fraction, places: int = 1) -> str:
     """Write the proven ends of an interval of shares as percentages, rounded outward.
 
     >>> percent_span(0.56474, 0.56503)
@@ -44,20 +45,20 @@ def percent_span(low: float, high: float, places: int = 1) -> str:
     return f"{percent_at_least(low, places)} to {percent_at_most(high, places)}"
 
 
-def percent_at_least(share: float, places: int = 1) -> str:
-    """Write a proven share as a percentage, rounded down.
+def percent_at_least(share: float | Fraction, places: int = 1) -> str:
+    """Write a proven share as a percentage, rounded down; of counts give the exact ratio.
 
-    >>> percent_at_least(2499 / 2500)
-    '99.9%'
+    >>> percent_at_least(Fraction(2499, 2500)), percent_at_least(Fraction(95, 100))
+    ('99.9%', '95.0%')
     """
     return f"{_fixed(share, places, ROUND_FLOOR, 100)}%"
 
 
-def percent_at_most(share: float, places: int = 1) -> str:
+def percent_at_most(share: float | Fraction, places: int = 1) -> str:
     """Write a share that is proven not to be exceeded as a percentage, rounded up.
 
-    >>> percent_at_most(1 / 2500)
-    '0.1%'
+    >>> percent_at_most(Fraction(1, 2500)), percent_at_most(Fraction(1, 100))
+    ('0.1%', '1.0%')
     """
     return f"{_fixed(share, places, ROUND_CEILING, 100)}%"
 
@@ -74,8 +75,9 @@ def _style(value: float, digits: int) -> str:
     return "f" if value == 0 or 1e-5 <= abs(value) < 10.0**digits else "e"
 
 
-def _fixed(value: float, places: int, rounding: str, scale: int = 1) -> str:
+def _fixed(value: float | Fraction, places: int, rounding: str, scale: int = 1) -> str:
     if not math.isfinite(value):
         return f"{value:g}"
-    exact = Decimal(value) * scale  # of 53 bits and a small whole number: no digit is lost in a context this wide
-    return f"{exact.quantize(Decimal(1).scaleb(-places), rounding, Context(prec=1200)):f}"
+    units = Fraction(value) * scale * 10**places
+    whole = math.floor(units) if rounding == ROUND_FLOOR else math.ceil(units)
+    return f"{Decimal(whole).scaleb(-places, Context(prec=400)):f}"

@@ -243,7 +243,7 @@ def _paragraph(
         words.append(f"After calibration no group (by {groups}) is detectably miscalibrated.")
     if certified:
         last = certified[-1]
-        low, high = last.summary.accuracy
+        low, high = last.accuracy
         a, b = last.summary.mean_confidence
         words.append(
             f"Of {images} test inputs, moved by up to {last.eps:.3g} in each value in any way, it is proven that "

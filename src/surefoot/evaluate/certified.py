@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,12 @@ class Radius:
     bounded: int  # images whose confidence was bounded in time; of the others nothing is claimed
     images: int
     late: bool  # time was up before all were
+
+    @property
+    def accuracy(self) -> tuple[Fraction, Fraction]:
+        """Bounds on the accuracy, as exact shares of the images."""
+        low, high = (Fraction(round(share * self.images), self.images) for share in self.summary.accuracy)
+        return low, high
 
     @property
     def warning(self) -> str:

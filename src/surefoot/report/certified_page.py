@@ -1,5 +1,6 @@
 """The page of certified images."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
         images.append((f"image {s.number}, true class {s.label}", sentence_of(s), drawn))
     last = radii[-1]
     words = ("accuracy", "mean confidence", "the Brier score", "ECE")
-    pairs = (last.summary.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
+    pairs = (last.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
     told = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
     sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(told)}."]
     sentences += [r.warning for r in radii if r.late]
@@ -40,8 +41,8 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
 
 
-def _interval(word: str, low: float, high: float) -> str:
-    return span(low, high, 4) if word == "the Brier score" else percent_span(low, high)
+def _interval(word: str, low: float | Fraction, high: float | Fraction) -> str:
+    return span(float(low), float(high), 4) if word == "the Brier score" else percent_span(low, high)
 
 
 def sentence_of(shown: Shown) -> str:
