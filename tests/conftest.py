@@ -26,7 +26,8 @@ CHECKED = (
 jaxtyping.install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
 jaxtyping.jaxtyped = typecheck.outermost(jaxtyping.jaxtyped)  # by this name the hook calls it
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("full", parent=settings.get_profile("repeatable"), max_examples=50)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
