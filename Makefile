@@ -11,7 +11,7 @@ test: .venv/.ready
 	$(BIN)/pytest -n 2 -m "not slow" -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 test-slow: .venv/.ready
-	$(BIN)/pytest -n 2 -m slow
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest -n 2 -m "slow or hypothesis"
 
 lint: .venv/.ready
 	$(BIN)/ruff format --check .

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
+import typecheck
 from surefoot.core import native
 
 # The kernels for GPUs run on this processor, one program after the other: read by triton when it is imported.
@@ -22,9 +23,11 @@ CHECKED = (
     "spec.exact", "spec.input_set", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay",
     "spec.runtime",
 )  # fmt: skip
-install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
+jaxtyping.install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
+jaxtyping.jaxtyped = typecheck.outermost(jaxtyping.jaxtyped)  # by this name the hook calls it
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("full", parent=settings.get_profile("repeatable"), max_examples=50)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

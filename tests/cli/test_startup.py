@@ -95,25 +95,38 @@ EXTRAS = {
 
 
 @pytest.mark.parametrize(
-    ("command", "absent"),
+    ("commands", "absent"),
     [
-        ("measure t.npz", ("train", "gpu", "report", "verify")),
-        ("recalibrate t.npz -o map2.json", ("train", "gpu", "report", "verify")),
-        ("contrast t.npz --methods none,temperature", ("train", "gpu", "report", "verify")),
-        ("report t.npz -o t.html", ("train", "gpu", "verify")),
-        ("train --model linear --epochs 1 -o run", ("report", "gpu", "verify")),
-        ("verify net.onnx p.vnnlib", ("train", "gpu", "report")),
-        ("certify net.onnx --images x.npz --eps 0 --first 1", ("train", "gpu", "report")),
-        ("compress net.onnx --domain 0,1 -o small.onnx --limit 2", ("train", "gpu", "report")),
-        ("equal net.onnx net.onnx --domain 0,1", ("train", "gpu", "report")),
-        ("regions net.onnx --domain 0,1", ("train", "gpu", "report")),
-        ("export net.onnx --classes 3 -o all.onnx", ("train", "gpu", "report")),
+        (
+            [
+                "measure t.npz",
+                "recalibrate t.npz -o map2.json",
+                "contrast t.npz --methods none,temperature",
+            ],
+            ("train", "gpu", "report", "verify"),
+        ),
+        (["report t.npz -o t.html"], ("train", "gpu", "verify")),
+        (["train --model linear --epochs 1 -o run"], ("report", "gpu", "verify")),
+        (
+            [
+                "verify net.onnx p.vnnlib",
+                "certify net.onnx --images x.npz --eps 0 --first 1",
+                "compress net.onnx --domain 0,1 -o small.onnx --limit 2",
+                "equal net.onnx net.onnx --domain 0,1",
+                "regions net.onnx --domain 0,1",
+                "export net.onnx --classes 3 -o all.onnx",
+            ],
+            ("train", "gpu", "report"),
+        ),
     ],
-)  # fmt: skip
-def test_a_command_needs_its_own_extra_only(command: str, absent: tuple[str, ...], folder: Path) -> None:
+    ids=["tables", "report", "train", "networks"],
+)
+def test_a_command_needs_its_own_extra_only(commands: list[str], absent: tuple[str, ...], folder: Path) -> None:
     blocked = tuple(module for extra in absent for module in EXTRAS[extra])
-    words = [str(folder / word) if "." in word or word == "run" else word for word in command.split()]
-    ran([words], (), blocked)
+    ran(
+        [[str(folder / w) if "." in w or w == "run" else w for w in command.split()] for command in commands],
+        (), blocked,
+    )  # fmt: skip
 
 
 def test_a_missing_extra_is_named_when_it_is_needed(folder: Path) -> None:

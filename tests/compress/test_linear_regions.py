@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases import first
 from planted import convolutional, dense
 from surefoot.compress.linear_regions import Polygon, linear_region_at, linear_regions, plane_linear_regions
 from surefoot.compress.regions import breakpoints, layer_counts, most_regions
@@ -50,7 +51,7 @@ def test_pieces_tile_the_box_and_are_the_network(seed: int) -> None:
     assert len({tuple(piece.signs) for piece in found}) == len(found)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_linear_programs_and_polygons_count_the_same(seed: int) -> None:
     graph, domain = dense(seed, (), (7, 6), 2), box(2)
     low = torch.from_numpy(domain.lower)

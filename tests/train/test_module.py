@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.core.tables import load_predictions
 from surefoot.data import load_data
 from surefoot.evaluate.training_log import read_log
 from surefoot.losses import LOSSES, CrossEntropy
@@ -20,12 +19,11 @@ from surefoot.train import Recipe, Run, fit, load_model, predict, run_cell
 from surefoot.train.module import refined_nll
 from training import QUIET, SHORT
 
-KILLED = """
+LONG = Run("digits", "mlp", "adafocal", Recipe(epochs=60, batch_size=64, learning_rate=0.05, drops=(0.5,)), 3)
+KILLED = f"""
 import sys
 from surefoot.train import Recipe, Run, run_cell
-recipe = Recipe(epochs=int(sys.argv[2]), batch_size=64, learning_rate=0.05, drops=(0.5,))
-options = {"enable_progress_bar": False, "accelerator": "cpu"}
-run_cell(Run("digits", "mlp", "adafocal", recipe, 3), sys.argv[1], options)
+run_cell({LONG!r}, sys.argv[1], {QUIET!r})
 """
 
 
@@ -40,11 +38,9 @@ def test_every_loss_trains(tmp_path, loss):
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = [sys.executable, "-c", KILLED]
-    # one thread in both: sums must run in the same order to agree to the last bit
+    # one thread there as here: sums must run in the same order to agree to the last bit
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(whole), "100"], check=True, env=environment)
-    process = subprocess.Popen([*command, str(killed), "100"], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(killed)], env=environment)
     log = killed / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 60
     while not log.exists() and time.monotonic() < deadline:
@@ -54,8 +50,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     process.wait()
     assert log.exists()
     assert not (killed / "predictions.parquet").exists()  # it was killed in the middle
-    subprocess.run([*command, str(killed), "100"], check=True, env=environment)
-    a, b = (load_predictions(f / "predictions.parquet") for f in (whole, killed))
+    a, b = (run_cell(LONG, folder, QUIET) for folder in (whole, killed))
     assert np.array_equal(a.scores, b.scores)
 
 

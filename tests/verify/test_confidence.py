@@ -10,7 +10,7 @@ from scipy.special import expit
 from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
-from surefoot.metrics import METRICS, measure
+from surefoot.metrics import METRICS
 from surefoot.recalibrate import CALIBRATORS, TemperatureScaling
 from surefoot.recalibrate.auto import LADDER
 from surefoot.recalibrate.steps import Affine, Softmax
@@ -88,7 +88,7 @@ def test_the_summary_holds_whatever_happens_to_the_inputs() -> None:
             inside = (moved >= [c.lower for c in found]).all() and (moved <= [c.upper for c in found]).all()
             if not inside:
                 moved = p
-            ece = measure([(moved, truth)], [METRICS["ece"]])["ece"].value
+            ece = METRICS["ece"].read(METRICS["ece"].observe(moved, truth))
             correct = float((moved.argmax(1) == truth).mean())
             brier = float(((moved - np.eye(k)[truth]) ** 2).sum(1).mean())
             assert summary.ece[0] - 1e-9 <= ece <= summary.ece[1] + 1e-9

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.special import expit, log_softmax, logit, softmax
 
+from cases import first
 from queries import softmax_network
 from surefoot.graph.graph import evaluate
 from surefoot.spec.input_set import InputSet
@@ -32,7 +33,7 @@ def test_thresholds_near_an_extreme_are_decided_both_ways(seed: int, log: bool) 
 
 
 @pytest.mark.parametrize("method", ["auto", "crown", "relu-splitting"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_the_margin_of_a_threshold_is_one_of_log_odds(seed: int, method: str) -> None:
     net = softmax_network(seed, log=False)
     rng = np.random.default_rng(seed)

@@ -37,7 +37,8 @@ def read_smooth_ece(tally: Reliability) -> float:
 
     def error(width: float) -> float:
         # a reflected Gaussian is multiplication by exp(-(pi m width)^2 / 2) in the cosine basis
-        smoothed = np.asarray(idct(waves * np.exp(-squares * width**2), type=2))
+        kept = squares.searchsorted(746 / width**2)  # beyond, the factor is less than any double
+        smoothed = np.asarray(idct(waves[:kept] * np.exp(-squares[:kept] * width**2), type=2, n=cells))
         return float(np.abs(smoothed).sum())
 
     low, high = 0.0, 1.0
