@@ -89,16 +89,16 @@ def _missed(proof: Proof, checker: Checker, lower: np.ndarray, upper: np.ndarray
     out = len(checker.graph.nodes) - 1
     margins = []
     for weights, bounds in proof.unsafe:
-        found = checker.bound(out, weights, boxes)
+        values = checker.bound(out, weights, boxes)
         if proof.thorough:
-            found = np.maximum(found, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
-        margins.append(float(_margins(found, bounds).max()))
+            values = np.maximum(values, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
+        margins.append(float(_margins(values, bounds).max()))
     return min(margins)
 
 
-def _margins(found: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Return found - bounds, both finite, rounded down."""
-    return found - bounds - 4e-16 * np.abs(bounds)
+def _margins(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return values - bounds, both finite, rounded down."""
+    return values - bounds - 4e-16 * np.abs(bounds)
 
 
 # Proofs by signs
@@ -145,8 +145,8 @@ def check_set(
             if place in leaf.multipliers
         }
         row = slice(leaf.row, leaf.row + 1)
-        found = checker.bound(target, weights[row], cut, leaf.slopes, multipliers)
-        margin = float(_margins(found, bounds[row])[0])
+        values = checker.bound(target, weights[row], cut, leaf.slopes, multipliers)
+        margin = float(_margins(values, bounds[row])[0])
         if not margin > 0:
             raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")
         least = min(least, margin)
