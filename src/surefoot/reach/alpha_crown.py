@@ -133,22 +133,22 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
         for begin in range(0, len(open_), chunk):
-            some = open_[begin : begin + chunk]
+            values = open_[begin : begin + chunk]
             if until.is_over():
                 if record is not None:  # what is not recorded may not be used
                     rest = open_[begin:]
                     lower[:, rest], upper[:, rest] = (t.flatten(1)[:, rest] for t in (before.lower, before.upper))
                 break
-            rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
+            rows = both_ends(values, size, box).expand(regions, -1, *node.shape)
             start = default_choice(single, at, rows.shape[1])
             choice, _ = optimize_slopes(single, at, rows.float(), start, {}, iterations)
             short = choice.to(torch.float16)
-            found = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
+            bounds = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:
-                _keep(record, at, some, short.slopes)
-                lower[:, some], upper[:, some] = (t.flatten(1)[:, some] for t in (before.lower, before.upper))
-            lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
-            upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
+                _keep(record, at, values, short.slopes)
+                lower[:, values], upper[:, values] = (t.flatten(1)[:, values] for t in (before.lower, before.upper))
+            lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
+            upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
         return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
     return tighten

@@ -429,13 +429,13 @@ def _substituted(
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
-    for some in which.split(chunk):
+    for values in which.split(chunk):
         if until.is_over():
             break
-        found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), choice)
-        found = found.reshape(regions, 2, -1)
-        lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
-        upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
+        bounds = lower_bounds(relaxation, at, both_ends(values, size, box).expand(regions, -1, *node.shape), choice)
+        bounds = bounds.reshape(regions, 2, -1)
+        lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
+        upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 

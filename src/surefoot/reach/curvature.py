@@ -125,15 +125,15 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape
 
     With the boxes of a point it is the gradient there, with its rounding; None: nothing.
     """
-    found: list[Spread | None] = [None] * len(graph.nodes)
-    found[-1] = (rows, torch.zeros_like(rows))
+    spreads: list[Spread | None] = [None] * len(graph.nodes)
+    spreads[-1] = (rows, torch.zeros_like(rows))
 
     def give(to: int, x: Spread) -> None:
-        held = found[to]
-        found[to] = x if held is None else _plus(held, x)
+        before = spreads[to]
+        spreads[to] = x if before is None else _plus(before, x)
 
     for at in range(len(graph.nodes) - 1, 0, -1):
-        node, own = graph.nodes[at], found[at]
+        node, own = graph.nodes[at], spreads[at]
         if own is None:
             continue
         match node.op:
@@ -155,7 +155,7 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape
                     give(i, (x, r))
             case _:
                 raise InputError(f"node {node.name!r}: a network with {type(node.op).__name__} is no polynomial")
-    return found
+    return spreads
 
 
 def deployed_gap(

@@ -50,13 +50,13 @@ class MultiNeuron:
         )
         a, slanted = a.permute(0, 3, 1, 2), slanted.permute(0, 3, 1, 2)  # (b, place, s, c)
         z = z.permute(0, 3, 2, 1)  # (b, place, c, corner)
-        found = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
+        least = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
         if rounded:
             unit = gamma(4 * z[0, :, :, 0].numel() + 8, unit_of(z.dtype))
             error = self.error.flatten(2) if self.error.dim() > 2 else self.error.unsqueeze(2)  # (b, c, place)
             spread = error.permute(0, 2, 1).unsqueeze(3) + unit * z.abs().amax(3, keepdim=True)
-            found = found - UPWARD * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
-        return found.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
+            least = least - UPWARD * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
+        return least.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
 
 
 def shares_inputs(graph: Graph, at: int) -> bool:

@@ -216,8 +216,8 @@ class Solver:
         point = np.asarray(solution.col_value)
         if len(point) == p.variables and np.isfinite(point).all():
             self.sample_inputs.append(point)
-        found = float(p.box_minimum(cost[None])[0])
+        bound = float(p.box_minimum(cost[None])[0])
         multipliers = -np.asarray(solution.row_dual) * scale
         if len(multipliers) == len(p.bounds):
-            found = max(found, p.dual_minimum(cost, multipliers))
-        return found
+            bound = max(bound, p.dual_minimum(cost, multipliers))
+        return bound
