@@ -83,10 +83,10 @@ def values_of(
     shape = [side if isinstance(side, int) and side > 0 else 1 for side in first.shape]
     kind = np.float64 if first.type == "tensor(double)" else np.float32
     try:
-        found = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
+        outputs = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
     except Exception as error:
         raise InputError(f"ONNX Runtime does not run this network: {one_line(error)}") from error
-    return [np.asarray(y) for y in found]
+    return [np.asarray(y) for y in outputs]
 
 
 _KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
