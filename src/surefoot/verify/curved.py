@@ -84,18 +84,18 @@ class _Curvature(Problem[RowOverBox, int]):
         low, high = ends(batch)
         which = torch.tensor([box.row for box in batch])
         weights = self.weights[which]
-        found = bound_rows(self.graph, self.factors, low, high, weights, self.offsets[which])
+        bounds = bound_rows(self.graph, self.factors, low, high, weights, self.offsets[which])
         holds = torch.zeros(len(batch), dtype=torch.bool)
-        proven = found.value > 0
+        proven = bounds.value > 0
         if self.float32 and bool(proven.any()):
             gap = _float32_gap(self.graph, low[proven], high[proven], weights[proven])
-            holds[proven] = found.value[proven] > gap
+            holds[proven] = bounds.value[proven] > gap
             self.float32 = bool(holds[proven].all())
         boxes = [
             replace(box, cost=cost, float32=float32)
-            for box, cost, float32 in zip(batch, found.cost, holds.tolist(), strict=True)
+            for box, cost, float32 in zip(batch, bounds.cost, holds.tolist(), strict=True)
         ]
-        return Bounds(found.value, boxes, (low + high) / 2 + found.at * (high - low) / 2)
+        return Bounds(bounds.value, boxes, (low + high) / 2 + bounds.at * (high - low) / 2)
 
     def branch(self, batch: Sequence[RowOverBox]) -> Sequence[tuple[int, Sequence[RowOverBox]]] | None:
         low, high = ends(batch)

@@ -86,22 +86,22 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
         return Fallback(quick.margin, quick.parts, halved=ends(quick.leaves))
     asked = replace(task.sign_query, inputs=part)
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
-    found = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
-    parts = quick.parts + found.parts
-    if not found.proven:
+    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
+    parts = quick.parts + result.parts
+    if not result.proven:
         return Fallback(parts=parts, suspects=met())
-    return Fallback(found.margin, parts, signed=found.leaves)
+    return Fallback(result.margin, parts, signed=result.leaves)
 
 
 def box_holds_in_float32(
-    task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], found: Fallback, until: Deadline
+    task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], proven: Fallback, until: Deadline
 ) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
-    if found.halved is not None:
-        return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
+    if proven.halved is not None:
+        return boxes_hold_in_float32(task.graph, task.query, *proven.halved, "open")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
-    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
-    return bound_again(deployed, asked, found.signed) > 0
+    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
+    return bound_again(relaxation, asked, proven.signed) > 0
 
 
 def boxes_hold_in_float32(
@@ -135,11 +135,11 @@ class FallbackSolver:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
-        found = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
-        self.parts += sum(one.parts for one in found)
-        self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
-        margins = torch.tensor([one.margin for one in found], dtype=torch.float64)
-        return margins, torch.cat([low[:0], *(one.suspects for one in found if one.suspects is not None)])
+        fallbacks = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
+        self.parts += sum(one.parts for one in fallbacks)
+        self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, fallbacks, strict=True) if one.margin > 0]
+        margins = torch.tensor([one.margin for one in fallbacks], dtype=torch.float64)
+        return margins, torch.cat([low[:0], *(one.suspects for one in fallbacks if one.suspects is not None)])
 
     def holds_in_float32(self) -> bool:
         """Whether all that was proven here is also proven for float32."""

@@ -76,8 +76,8 @@ class OutputConstraints:
 
     def of_sets(self, rows: Float[Tensor, "n rows"]) -> Float[Tensor, "n sets"]:
         """Return the largest of each set's rows, (n, rows) to (n, sets): a set is missed if one of its rows is."""
-        found = rows.new_full((len(rows), self.sets), -torch.inf)
-        return found.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
+        largest = rows.new_full((len(rows), self.sets), -torch.inf)
+        return largest.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
 
     def together(
         self,

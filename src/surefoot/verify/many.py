@@ -120,10 +120,10 @@ def _run(
 
     from joblib import Parallel, delayed  # noqa: PLC0415  (not for one process)
 
-    found: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+    answers: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_numbered)(i, settings, regions[i], labels[i]) for i in todo
     )
-    yield from found
+    yield from answers
 
 
 def _numbered(i: int, settings: Settings, region: InputSet, label: int) -> tuple[int, dict[str, Any]]:

@@ -41,7 +41,7 @@ def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[U
         return tuple(conditions.rows for conditions in sets)
     low, high = (torch.from_numpy(end[None]) for end in (query.inputs.lower, query.inputs.upper))
     spans = _Spans.over(graph, low, high, sets)
-    found: list[Unsafe] = []
+    polytopes: list[Unsafe] = []
     for conditions in sets:
         common = [(w, b) for w, b in zip(conditions.rows.weights, conditions.rows.bounds, strict=True)]
         choices: list[Threshold] = []
@@ -51,10 +51,10 @@ def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[U
             if threshold.at_most and len(spans.centres[0]) <= _FEW_CLASSES:
                 choices.append(threshold)
         if len(choices) != 1:
-            found.append(_unsafe(common, graph.output_shape[0]))
+            polytopes.append(_unsafe(common, graph.output_shape[0]))
         else:
-            found += [_unsafe([*common, one], graph.output_shape[0]) for one in _largest(choices[0], graph)]
-    return tuple(found)
+            polytopes += [_unsafe([*common, one], graph.output_shape[0]) for one in _largest(choices[0], graph)]
+    return tuple(polytopes)
 
 
 def _unsafe(rows: list[tuple[np.ndarray, float]], k: int) -> Unsafe:
@@ -64,13 +64,13 @@ def _unsafe(rows: list[tuple[np.ndarray, float]], k: int) -> Unsafe:
 def _largest(threshold: Threshold, graph: Graph) -> list[tuple[np.ndarray, float]]:
     """One of the d_i is at least level - log(k - 1)."""
     (k,) = graph.output_shape
-    found = []
+    rows = []
     for i in range(k):
         if i != threshold.output:
             row = np.zeros(k)
             row[threshold.output], row[i] = 1.0, -1.0
-            found.append((row, np.log(k - 1) - threshold.level + formula_error(np.log(k - 1) + abs(threshold.level))))
-    return found
+            rows.append((row, np.log(k - 1) - threshold.level + formula_error(np.log(k - 1) + abs(threshold.level))))
+    return rows
 
 
 def halved(
@@ -181,17 +181,17 @@ class _Spans:
             reached = np.asarray(logsumexp(high if threshold.at_most else low, axis=1))
         sign = 1.0 if threshold.at_most else -1.0
         miss = sign * (threshold.level - reached) - formula_error(abs(threshold.level) + np.abs(reached), high.shape[1])
-        found = [np.where(np.isfinite(miss), miss, -np.inf)]
+        misses = [np.where(np.isfinite(miss), miss, -np.inf)]
         if threshold.at_most:
             weights, bound, scale = _chord(low, high, threshold.level)
             missed = difference_below(self.least((-weights @ self.others(threshold.output))[:, None])[:, 0], -bound)
             # where that is above 0 the sum of exponentials is at most 1 - scale missed, as parts of exp(level)
             share = scale * np.maximum(missed, 0.0)
             closed = -np.log1p(-np.minimum(share - step_error(2, share), 1 - ELEMENTARY)) * (1 - ELEMENTARY)
-            return [found[0], np.where(missed > 0, closed, -np.inf)]
+            return [misses[0], np.where(missed > 0, closed, -np.inf)]
         for rows, bounds in self.rows(threshold):
-            found.append(difference_below(self.least(rows[:, None])[:, 0], bounds))
-        return found
+            misses.append(difference_below(self.least(rows[:, None])[:, 0], bounds))
+        return misses
 
 
 def _chord(low: np.ndarray, high: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -98,9 +98,9 @@ class Search:
 
     def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
         """Answer by stages, one after another; when time is up, with what was found by then."""
-        found = self.deadline.run(lambda: self._by_stages(method, stages))
-        if found is not None:
-            return found
+        verdict = self.deadline.run(lambda: self._by_stages(method, stages))
+        if verdict is not None:
+            return verdict
         if self.hit is not None:
             return self.violated("attack")
         return self.proven or self.unknown(method)
@@ -130,10 +130,10 @@ class Search:
         """Look for a counterexample by projected gradient descent."""
         if self.replay.impossible:
             return None
-        some = self.deadline.share(QUICK)
-        found = some.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
-        if found is not None:
-            self.candidate(found.double(), near=self.asked is self.query)
+        quick = self.deadline.share(QUICK)
+        points = quick.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
+        if points is not None:
+            self.candidate(points.double(), near=self.asked is self.query)
         return self.violated("attack") if self.hit is not None else None
 
     @cached_property
@@ -174,8 +174,8 @@ class Search:
             return self.attack(8, 20)
         if self.replay.impossible:
             return None
-        found, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
-        self.candidate(found.double(), near=self.asked is self.query)
+        points, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
+        self.candidate(points.double(), near=self.asked is self.query)
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
         return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
 
@@ -202,8 +202,8 @@ class Search:
         rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
         chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
         out = len(graph.nodes) - 1
-        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1)
-        return float(self.rows.of_sets(difference_below(found, self.rows.bounds)).min())
+        bounds = torch.cat([lower_bounds(relaxation, out, part) for part in rows.split(chunk, 1)], 1)
+        return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
         """Walk a zonotope; its boxes are kept for what comes after."""
@@ -258,25 +258,25 @@ class Search:
             finish = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
         options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
-        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
+        result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
         if self.hit is not None:
             return self.violated("input-splitting")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
         proof, box = None, self.query.inputs
         if self.prove:
-            thorough, bisections = effort == "thorough", bisections_of(found)
+            thorough, bisections = effort == "thorough", bisections_of(result)
             proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        parts = found.parts + (finish.parts if finish else 0)
-        plain = [leaf for leaf in found.leaves if not leaf.finished]
+        parts = result.parts + (finish.parts if finish else 0)
+        plain = [leaf for leaf in result.leaves if not leaf.finished]
 
         def deployed() -> bool:
             return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
                 finish is None or finish.holds_in_float32()
             )
 
-        return self.holds(found.margin, "input-splitting", deployed, proof, parts=parts)
+        return self.holds(result.margin, "input-splitting", deployed, proof, parts=parts)
 
     @property
     def constraints(self) -> LinearConstraints | None:
@@ -295,16 +295,16 @@ class Search:
         graph, query = self.with_slack_relus()
         tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
-        found = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
+        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
         if self.hit is not None:
             return self.violated("relu-splitting")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
-        method = "alpha-crown" if found.parts <= len(self.query.unsafe) else "relu-splitting"
-        proof = self._proof_by_splits(found, tightened) if self.prove else None
-        deployed = partial(self.parts_hold, graph, query, self.region, found.leaves)
-        return self.holds(found.margin, method, deployed, proof, parts=found.parts)
+        method = "alpha-crown" if result.parts <= len(self.query.unsafe) else "relu-splitting"
+        proof = self._proof_by_splits(result, tightened) if self.prove else None
+        deployed = partial(self.parts_hold, graph, query, self.region, result.leaves)
+        return self.holds(result.margin, method, deployed, proof, parts=result.parts)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
@@ -314,33 +314,33 @@ class Search:
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
-    def _proof_by_splits(self, found: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
-        leaves = tuple(leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe))
+    def _proof_by_splits(self, result: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
+        leaves = tuple(leaf for part in result.leaves for leaf in split_leaves([part], part.unsafe))
         box, slopes = self.query.inputs, kept_slopes(tightened)
         return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes)
 
     def curvature(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
         until = self.deadline.share(share)
-        found = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
+        result = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
         if self.hit is not None:
             return self.violated("curvature")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
-        deployed = all(leaf.float32 for leaf in found.leaves)
-        return Holds(found.margin, "curvature", deployed, self.details(parts=found.parts))
+        deployed = all(leaf.float32 for leaf in result.leaves)
+        return Holds(result.margin, "curvature", deployed, self.details(parts=result.parts))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        found = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
-        self.best = max(self.best, found.slack)
-        if found.slack > 0:
-            details = self.details(lps_solved=found.count.lps_solved, lps_avoided=found.count.lps_avoided)
-            return Holds(found.slack, method, False, details)
-        if found.input is not None:
-            self.candidate(found.input.flatten()[None])
+        answer = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
+        self.best = max(self.best, answer.slack)
+        if answer.slack > 0:
+            details = self.details(lps_solved=answer.count.lps_solved, lps_avoided=answer.count.lps_avoided)
+            return Holds(answer.slack, method, False, details)
+        if answer.input is not None:
+            self.candidate(answer.input.flatten()[None])
         return self.violated(method) if self.hit is not None else None
 
     def exact(self) -> Verdict | None:

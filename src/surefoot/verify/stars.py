@@ -90,7 +90,7 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
     predicate = star.predicate
     if len(rows) == 1:
         solver = Solver(predicate)
-        found = solver.minimum(rows[0]) + offsets[0] - spare[0]
+        slack = solver.minimum(rows[0]) + offsets[0] - spare[0]
     else:
         limit = _ELASTIC * (1 + np.abs(size).max())
         m = predicate.variables
@@ -102,12 +102,12 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
         solver = Solver(elastic)
         direction = np.zeros(m + 1)
         direction[m] = 1.0
-        found = solver.minimum(direction)
+        slack = solver.minimum(direction)
         # two rows alone are a sound answer too, and the better one where the elastic program went wrong
         alone = Solver(predicate)
-        found = max(found, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
+        slack = max(slack, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
     point = solver.sample_inputs[-1][: predicate.variables] if solver.sample_inputs else None
-    return float(found), point
+    return float(slack), point
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +132,9 @@ def over_approximate(
 
 def _nearest(star: Star, query: Query) -> tuple[float, np.ndarray | None]:
     """Return the least slack over all unsafe sets, and where it is nearly reached."""
-    found = [slack_of(star, unsafe) for unsafe in query.unsafe]
-    slacks = [slack for slack, _ in found]
-    return least(slacks), found[int(np.argmin(slacks))][1]
+    slacks_and_points = [slack_of(star, unsafe) for unsafe in query.unsafe]
+    slacks = [slack for slack, _ in slacks_and_points]
+    return least(slacks), slacks_and_points[int(np.argmin(slacks))][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +193,8 @@ def box_slack(star: Star, unsafe: Unsafe) -> float:
     centre, generators = star.form.flat()
     rows = unsafe.weights @ generators.T
     _, spare = _rounding(star, unsafe)
-    found = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
-    return float(found.max()) if len(found) else -np.inf
+    slacks = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
+    return float(slacks.max()) if len(slacks) else -np.inf
 
 
 def counterexamples(leaf: Leaf, unsafe: Unsafe) -> Star:
