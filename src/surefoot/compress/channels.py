@@ -220,24 +220,24 @@ def _proportional(graph: Graph, sets: _Sets, gone: np.ndarray) -> dict[int, tupl
     """Return for each set that stays the set that it is merged into, itself if into none, and the ratios by node."""
     firsts, ratios = _numbered(graph)
     members: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
-    for at, own in enumerate(sets.of):
-        order = np.argsort(own, kind="stable")
-        constraints = np.flatnonzero(np.diff(own[order])) + 1
+    for at, numbers in enumerate(sets.of):
+        order = np.argsort(numbers, kind="stable")
+        constraints = np.flatnonzero(np.diff(numbers[order])) + 1
         for channels in np.split(order, constraints):
-            members[int(own[channels[0]])].append((at, channels))
-    found: dict[bytes, int] = {}
+            members[int(numbers[channels[0]])].append((at, channels))
+    targets: dict[bytes, int] = {}
     into: dict[int, tuple[int, list[tuple[int, Tensor]]]] = {}
-    for number, held in sorted(members.items()):
+    for number, of_set in sorted(members.items()):
         if gone[number]:
             continue
-        into[number] = (number, [(at, torch.ones(len(channels), dtype=torch.float64)) for at, channels in held])
+        into[number] = (number, [(at, torch.ones(len(channels), dtype=torch.float64)) for at, channels in of_set])
         if sets.pinned[number]:
             continue
-        signature = b"|".join(np.array([at, *firsts[at][channels]]).tobytes() for at, channels in held)
-        target = found.setdefault(signature, number)
+        signature = b"|".join(np.array([at, *firsts[at][channels]]).tobytes() for at, channels in of_set)
+        target = targets.setdefault(signature, number)
         if target != number:
             other = dict(members[target])
-            shares = [(at, ratios[at][channels] / ratios[at][other[at]]) for at, channels in held]
+            shares = [(at, ratios[at][channels] / ratios[at][other[at]]) for at, channels in of_set]
             if all(bool(torch.isfinite(share).all()) for _, share in shares):
                 into[number] = (target, shares)
     return into

@@ -85,9 +85,9 @@ class Equality:
         return np.asarray((gaps > spare).all(1))
 
 
-def flat_boxes(found: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
+def flat_boxes(stable: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return a network's boxes as flat arrays."""
-    return [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in found.boxes]
+    return [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in stable.boxes]
 
 
 def equal(
@@ -233,27 +233,27 @@ def within(
     deadline = Deadline.of(seconds)
     begin = deadline.clock.wall()
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, domain, patience)
+    bounded = equal(first, second, domain, patience)
 
     def took() -> dict[str, float]:
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
 
-    if found.largest < most:
-        return Holds(most - found.largest, "forms", False, took())
+    if bounded.largest < most:
+        return Holds(most - bounded.largest, "forms", False, took())
     graphs = first.to(torch.float64), second.to(torch.float64)
     gap, spare = difference_of(*graphs), rounding_of_reading(graphs, domain)
     less = _less(most, spare)
     if less is None:
-        return Unknown("the rounding of constants by reading may change as much", most - found.largest, took())
+        return Unknown("the rounding of constants by reading may change as much", most - bounded.largest, took())
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
     answer = verify(Network.of(gap, run), Query(domain, unsafe), deadline, float32=False)
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
-    if isinstance(answer, Unknown) and np.isfinite(found.largest):
-        proven = at_most(found.largest, 3)
-        why = f"{answer.why}; no output differs by more than {proven}, and one by {found.met:.3g} was met"
-        return Unknown(why, max(answer.margin, most - found.largest), took())
+    if isinstance(answer, Unknown) and np.isfinite(bounded.largest):
+        proven = at_most(bounded.largest, 3)
+        why = f"{answer.why}; no output differs by more than {proven}, and one by {bounded.met:.3g} was met"
+        return Unknown(why, max(answer.margin, most - bounded.largest), took())
     return replace(answer, details=answer.details | took())
 
 
@@ -294,10 +294,10 @@ def within_softmax(
     if hit is None:
         apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
-        found = _apart(logits[0], logits[1], domain, apart, deadline)
-        if not isinstance(found, Violated):
-            return replace(found, details=took())
-        hit = replay(torch.from_numpy(found.input)[None])
+        verdict = _apart(logits[0], logits[1], domain, apart, deadline)
+        if not isinstance(verdict, Violated):
+            return replace(verdict, details=took())
+        hit = replay(torch.from_numpy(verdict.input)[None])
         proven = at_least(apart, 3)
         why = f"differences of logits are {proven} apart and more, but no output was seen to differ by {most!r}"
     if hit is not None:
@@ -308,15 +308,15 @@ def within_softmax(
 def _apart(first: Graph, second: Graph, domain: InputSet, apart: float, deadline: Deadline) -> Verdict:
     """Prove that the differences of two networks' logits are less than so much apart from each other."""
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, domain, patience)
-    if 2 * found.largest < apart:
-        return Holds(apart - 2 * found.largest, "forms", False)
+    bounded = equal(first, second, domain, patience)
+    if 2 * bounded.largest < apart:
+        return Holds(apart - 2 * bounded.largest, "forms", False)
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
         return within(first, second, domain, apart / 2, deadline)
     less = _less(apart, 2 * rounding_of_reading((first, second), domain))
     if less is None:
-        return Unknown("the rounding of constants by reading may change as much", apart - 2 * found.largest)
+        return Unknown("the rounding of constants by reading may change as much", apart - 2 * bounded.largest)
     rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
     unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
     return verify(Network.of(difference_of(first, second)), Query(domain, unsafe), deadline, float32=False)

@@ -178,13 +178,13 @@ def compress_file(
     mine = until.before(ALONE if certificate is None else WITH_CERTIFICATE)
     work = _Work(graph, with_interior(domain), Patience(patience.each, mine), sample_inputs, journal)
     in_time = mine.run(lambda: work.search(tolerance))
-    made, small, found = work.best
-    if clip and found is _SAME:  # it is written all the same, with weights in float32
-        found = equal(graph, small, work.domain, Patience(patience.each, until.before(CLIPPED)))
+    compressed, small, difference = work.best
+    if clip and difference is _SAME:  # it is written all the same, with weights in float32
+        difference = equal(graph, small, work.domain, Patience(patience.each, until.before(CLIPPED)))
     if not in_time:
         kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
-        made.log.append(f"time is up: what was not proven by then stays{kept}")
-    if made.removed or clip:
+        compressed.log.append(f"time is up: what was not proven by then stays{kept}")
+    if compressed.removed or clip:
         box = Box.around(domain, whole.input_shape)
         clipped = (box.lower[0], box.upper[0]) if clip else None
         write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), clipped)
@@ -192,32 +192,32 @@ def compress_file(
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
     if certificate is not None:
-        held = until.run(lambda: _certified(work, (whole, path), out, until))
-        if held is None:
+        content = until.run(lambda: _certified(work, (whole, path), out, until))
+        if content is None:
             in_time = False
-            made.log.append("time is up: no certificate could be made")
+            compressed.log.append("time is up: no certificate could be made")
         else:
-            save_certificate(certificate, held)
+            save_certificate(certificate, content)
     if in_time:
         journal.forget()
     met, confidence = _met(path, out, work.domain, until)
-    active, inactive, open_ = made.stability.counts()
-    undecided = made.stability.undecided()
-    if not made.stability.signs:  # time may have been up before any was bounded
+    active, inactive, open_ = compressed.stability.counts()
+    undecided = compressed.stability.undecided()
+    if not compressed.stability.signs:  # time may have been up before any was bounded
         undecided = open_ = _units(graph, Relu)
     return Report(
-        (_units(graph), _units(made.graph)),
-        (fused(graph).parameters(), fused(made.graph).parameters()),
+        (_units(graph), _units(compressed.graph)),
+        (fused(graph).parameters(), fused(compressed.graph).parameters()),
         active,
         inactive,
         open_,
-        made.stability.searched,
-        made.stability.open,
-        found.largest,
-        found.confidence,
+        compressed.stability.searched,
+        compressed.stability.open,
+        difference.largest,
+        difference.confidence,
         met,
         confidence,
-        made.log,
+        compressed.log,
         not in_time,
         undecided,
     )
@@ -266,14 +266,16 @@ class _Work:
 
     def search(self, tolerance: float) -> bool:
         """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
-        made, small, found = self.made()
+        compressed, small, difference = self.made()
         x = inside(self.domain, self.graph.input_shape, SAMPLES)
         scale = 1 + float(evaluate(self.graph, x).abs().max())
-        if not found.largest <= TOLERANCE * scale:
-            refused = f"rewrites that combine units would change a logit by up to {at_most(found.largest, 2)}: refused"
-            made, small, found = self.made(SAFE)
-            made.log.append(refused)
-        self.best = made, small, found
+        if not difference.largest <= TOLERANCE * scale:
+            refused = (
+                f"rewrites that combine units would change a logit by up to {at_most(difference.largest, 2)}: refused"
+            )
+            compressed, small, difference = self.made(SAFE)
+            compressed.log.append(refused)
+        self.best = compressed, small, difference
         if tolerance > 0:
             _approximate(self, tolerance)
         return not self.patience.until.is_over()

@@ -116,8 +116,8 @@ class Polytope:
         solver.minimum(goal)
         if not solver.sample_inputs:
             raise InputError("a linear program of a region was not solved")
-        found = solver.sample_inputs[-1]
-        return Polytope(self.lower, self.upper, rows, found[:-1], float(found[-1]))
+        centre_and_radius = solver.sample_inputs[-1]
+        return Polytope(self.lower, self.upper, rows, centre_and_radius[:-1], float(centre_and_radius[-1]))
 
     def sides(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Look at the box, at the ball inside, and then solve, until one splits the cell."""
@@ -155,8 +155,8 @@ class Polygon:
         values = rows[:, 0] + self.corners @ rows[:, 1:].T  # (v, n)
         low, high = values.min(0), values.max(0)
         thin = ROUNDED * (1 + np.abs(values).max(0))
-        found = np.where(low >= -thin, 1, np.where(high <= thin, -1, 0))
-        return np.where(known == UNKNOWN, found, known)
+        seen = np.where(low >= -thin, 1, np.where(high <= thin, -1, 0))
+        return np.where(known == UNKNOWN, seen, known)
 
     def halves(self, row: np.ndarray) -> tuple[Cell, Cell]:
         """Walk around it; where an edge crosses the line, both halves get the crossing."""
