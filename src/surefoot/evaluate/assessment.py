@@ -197,7 +197,7 @@ def worst_parts(
     names = class_names or tuple(f"class {j}" for j in range(probs.shape[1]))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, 6)))
     band = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, max(len(edges) - 2, 0))
-    found = {
+    groups = {
         "predicted class": [(names[j], top == j) for j in range(probs.shape[1])],
         "confidence": [
             (f"{percent(edges[b])} to {percent(edges[min(b + 1, len(edges) - 1)])}", band == b)
@@ -205,8 +205,10 @@ def worst_parts(
         ],
     }
     if group is not None:
-        found["group"] = [(str(name), group == name) for name in np.unique(group)]
-    kept = {title: [(name, rows) for name, rows in parts if rows.sum() >= LEAST_ROWS] for title, parts in found.items()}
+        groups["group"] = [(str(name), group == name) for name in np.unique(group)]
+    kept = {
+        title: [(name, rows) for name, rows in parts if rows.sum() >= LEAST_ROWS] for title, parts in groups.items()
+    }
     count = max(1, sum(len(parts) for parts in kept.values()))
     return {
         title: sorted(

@@ -74,16 +74,16 @@ def certify_images(
     """
     summaries, bounds = [], []
     for eps in radii:
-        found, bounded = [], 0
+        certified, bounded = [], 0
         for image in images:
             region = linf_ball(image, eps, *valid)
             one = until.run(lambda region=region: certify(network, region, calibrator))
             bounded += one is not None
-            found.append(one or nothing_certain(network.outputs))
+            certified.append(one or nothing_certain(network.outputs))
             if done is not None:
                 done()
-        summaries.append(Radius(eps, summarise(found, labels), bounded, len(images), bounded < len(images)))
-        bounds.append(found)
+        summaries.append(Radius(eps, summarise(certified, labels), bounded, len(images), bounded < len(images)))
+        bounds.append(certified)
     return summaries, bounds
 
 
@@ -92,14 +92,14 @@ def pictures_of(
     bounds: Sequence[Certified], until: Deadline,
 ) -> list[Shown]:  # fmt: skip
     """Collect the pictures of images within a radius, each in an equal part of the time that is left."""
-    found = []
+    shown = []
     for i, (image, label, certified) in enumerate(zip(images, labels, bounds, strict=False)):
         mine = until.before(1 / (len(images) - i))
         region = linf_ball(image, eps, *valid)
         one = mine.run(lambda i=i, image=image, label=label, region=region, certified=certified, mine=mine: show(
             network, i, image, label, region, certified, min(PICTURE, 0.6 * mine.left)))  # fmt: skip
-        found += [] if one is None else [one]
-    return found
+        shown += [] if one is None else [one]
+    return shown
 
 
 def show(
@@ -132,17 +132,17 @@ def _sets(
     query = replace(query, inputs=around)
     star = star_of_inputs(query.inputs, network.pooled.input_shape)
     unsafe = query.unsafe[rival - (rival > label)]
-    found: list[np.ndarray] = []
+    polygons: list[np.ndarray] = []
     try:
         for leaf in leaves(network.pooled, star, query, seconds, Walked()):
             if slack_of(leaf.outputs, unsafe)[0] <= 0:
                 cut = counterexamples(leaf, unsafe).predicate
-                found.append(polygon(Star(leaf.outputs.form, cut), label, rival))
-                if len(found) == MOST_SETS:
+                polygons.append(polygon(Star(leaf.outputs.form, cut), label, rival))
+                if len(polygons) == MOST_SETS:
                     break
     except TimeoutError:
         pass  # a picture of some of them
-    return tuple(found)
+    return tuple(polygons)
 
 
 def polygon(star: Star, first: int, second: int, directions: int = DIRECTIONS) -> np.ndarray:

@@ -114,20 +114,20 @@ def _deviations(probs: Scored, labels: Labels) -> dict[str, Float[np.ndarray, "2
     priority, chance = (uniforms([0, stream], 0, len(labels)) for stream in (2, 3))
     sample = Sample.of(probs, labels, priority, chance).bounded()
     columns = {_metric(column).name: column for column in COLUMNS}
-    found: dict[str, np.ndarray] = {}
+    deviations: dict[str, np.ndarray] = {}
     for observe in dict.fromkeys(METRICS[name].observe for name in columns):
-        own = [METRICS[name] for name in columns if METRICS[name].observe == observe]
+        metrics = [METRICS[name] for name in columns if METRICS[name].observe == observe]
         sharded = Sharded(observe, seed=0)
         sharded.add(probs, labels, RowRange(0, len(labels)))
         extra = sample.extra_rows(observe)
         if extra is None:  # no row has another class that could be its label
-            found |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in own}
+            deviations |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in metrics}
             continue
         whole = total(sharded.tallies)
-        for name, drawn in replicate(own, whole, sharded.tallies, extra).items():
+        for name, drawn in replicate(metrics, whole, sharded.tallies, extra).items():
             kinds = np.stack([drawn.wrong, drawn.right])
-            found[columns[name]] = _sign(columns[name]) * (kinds - drawn.shift - METRICS[name].read(whole))
-    return found
+            deviations[columns[name]] = _sign(columns[name]) * (kinds - drawn.shift - METRICS[name].read(whole))
+    return deviations
 
 
 def _ends(values: np.ndarray, deviations: Float[np.ndarray, "2 d"], span: tuple[float, float]) -> tuple[float, float]:

@@ -101,11 +101,11 @@ def measure_table(
     done = 0
     with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
-        tasks = run(delayed(_observe)(some, plan) for some in runs)
+        tasks = run(delayed(_observe)(part, plan) for part in runs)
         results: Iterator[tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]] = tasks  # type: ignore[assignment]
         zeros: dict[str, Zeros] = {}
-        for seen, found, stored in results:
-            for name, state in found.items():
+        for seen, groups, stored in results:
+            for name, state in groups.items():
                 states.setdefault(name, plan.state()).merge(state)
             for name, more in stored:
                 zeros[name] = zeros[name] + more if name in zeros else more

@@ -64,7 +64,7 @@ def contrast(
     _check(tables, labels, metrics)
     batches = {name: scored(probs) for name, probs in tables.items()}
     extra = {(a, b): _extra_rows(batches[a], batches[b], labels, seed) for a, b in combinations(tables, 2)}
-    found = []
+    contrasts = []
     for metric in metrics:
         pairs = []
         shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
@@ -82,8 +82,8 @@ def contrast(
                 pairs.append(Contrast(metric.name, a, b, difference, nan, nan, nan, nan, reason))
             else:
                 pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
-        found += _holm(pairs)
-    return found
+        contrasts += _holm(pairs)
+    return contrasts
 
 
 def _check(tables: Mapping[str, Probs | Scored], labels: Labels, metrics: Sequence[Metric]) -> None:
@@ -191,12 +191,12 @@ def _extremes(metric: Metric, more: _Extra) -> list[tuple[Scored, Scored, Labels
         for batch in (more.a, more.b)
     ]
     differences = np.subtract(*np.array(values))
-    found = []
+    extremes = []
     for which in (differences.argmin(), differences.argmax()):
         kind, i = np.unravel_index(which, differences.shape)
         row = np.array([i])
-        found.append((more.a[row], more.b[row], more.labels[kind][row]))
-    return found
+        extremes.append((more.a[row], more.b[row], more.labels[kind][row]))
+    return extremes
 
 
 def _pvalue(draws: np.ndarray, shards: int) -> float:

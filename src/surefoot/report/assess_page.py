@@ -15,8 +15,8 @@ SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 
 def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -> None:
     """Write `report.html`, `assessment.json` and `README.md`, a model card for the Hugging Face hub."""
-    found = made.plain()
-    write_json(folder / "assessment.json", found)
+    content = made.plain()
+    write_json(folder / "assessment.json", content)
     sample = rows_for_page(predictions)
     rows = {**sample, "fitted": fitted_temperature(predictions)}
     before, after = made.evaluation.before, made.evaluation.after
@@ -30,7 +30,7 @@ def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -
         folder / "report.html",
         "assess.html",
         made.title,
-        {**found, "rows": rows},
+        {**content, "rows": rows},
         by_plotly=False,
         made=made,
         readings=readings,
