@@ -151,16 +151,16 @@ class Scored:
             return np.log(np.where(own > 0, own, self.floor))
         low = np.flatnonzero(own < _ROUNDED)
         own[low] = 1.0
-        found = np.log(own)
+        log = np.log(own)
         log_top, top = self._known["log_top"], self.top
-        found = np.where(classes == top, log_top, found)
+        log = np.where(classes == top, log_top, log)
         if len(low):
             rows = low if self._rows is None else self._rows[low]
             ends = [self._logits[rows, y[low]].astype(np.float64) for y in (classes, top)]
-            found[low] = ends[0] - ends[1] + log_top[low]
+            log[low] = ends[0] - ends[1] + log_top[low]
             if self._zeros_count:
-                found[low] = np.where(np.isneginf(ends[0]), np.log(self.floor), found[low])
-        return found
+                log[low] = np.where(np.isneginf(ends[0]), np.log(self.floor), log[low])
+        return log
 
     def orders_of_classes(self) -> Float[np.ndarray, "n k"]:
         """Compute, for each class, numbers in the order of its probabilities; see `order_of`."""

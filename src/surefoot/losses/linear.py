@@ -133,6 +133,6 @@ class _Fused(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if ctx.gradients is None:
             raise RuntimeError("a fused loss allows one backward pass")
-        found, ctx.gradients = ctx.gradients, None
-        scaled = [x if x is None else x.mul_(grad.to(x.dtype)) for x in found]
+        gradients, ctx.gradients = ctx.gradients, None
+        scaled = [x if x is None else x.mul_(grad.to(x.dtype)) for x in gradients]
         return (*scaled, None, None, None, None)

@@ -172,21 +172,21 @@ def replicate(
     rng = np.random.default_rng(seed)
     weights = rng.exponential(size=(DRAWS, len(tallies)))
     more, none = rng.exponential(size=(DRAWS, 1)), np.zeros((DRAWS, 1))
-    found: dict[str, Replicates] = {}
+    replicates: dict[str, Replicates] = {}
     for mean in (True, False):
-        own = [metric for metric in metrics if (metric.interval == "mean") == mean]
-        if not own:
+        alike = [metric for metric in metrics if (metric.interval == "mean") == mean]
+        if not alike:
             continue
         wrong, many = (extra.worst, 1) if mean else (extra.wrong, extra.n)
         rows = [np.hstack([weights, more / many, none]), np.hstack([weights, none, more / extra.n])]
         if not mean:
             rows.append(np.hstack([weights, none, none]))
-        values = read_sums(own, [*tallies, wrong, extra.right], np.concatenate(rows))
-        for j, metric in enumerate(own):
+        values = read_sums(alike, [*tallies, wrong, extra.right], np.concatenate(rows))
+        for j, metric in enumerate(alike):
             parts = values[:, j].reshape(-1, DRAWS)
             shift = 0.0 if mean else float(parts[2].mean()) - metric.read(whole)
-            found[metric.name] = Replicates(parts[0], parts[1], shift, len(tallies))
-    return found
+            replicates[metric.name] = Replicates(parts[0], parts[1], shift, len(tallies))
+    return replicates
 
 
 def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:

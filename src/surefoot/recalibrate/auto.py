@@ -123,11 +123,11 @@ def _reason(chosen: str, best: str, means: dict[str, float], errors: dict[str, f
 
 def _by_row(make: Callable[[], Calibrator], logits: Logits, labels: Labels, score: str, seed: int) -> np.ndarray:
     """Compute the score of each row under a calibrator that was learnt on other rows."""
-    found = np.empty(len(labels))
-    for train, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
-        batch = make().fit(logits[train], labels[train]).predict_scored(logits[held])
-        found[held] = score_rows(batch, labels[held], score)
-    return found
+    scores = np.empty(len(labels))
+    for train, rest in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
+        batch = make().fit(logits[train], labels[train]).predict_scored(logits[rest])
+        scores[rest] = score_rows(batch, labels[rest], score)
+    return scores
 
 
 def score_rows(batch: Scored, labels: Labels, score: str) -> Float[np.ndarray, " n"]:

@@ -155,13 +155,13 @@ class Beta(BinaryCalibrator):
         for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)
             identity = np.r_[np.ones(len(used)), 0.0]
-            *found, shift = _logistic(design, target, blocks.count, ridge, identity)
-            if any(a < 0 for a in found):
+            *coefficients, shift = _logistic(design, target, blocks.count, ridge, identity)
+            if any(a < 0 for a in coefficients):
                 continue
             slopes = [0.0, 0.0]
-            for i, a in zip(used, found, strict=True):
+            for i, a in zip(used, coefficients, strict=True):
                 slopes[i] = float(a)
-            z = design @ [*found, shift]
+            z = design @ [*coefficients, shift]
             value = float(blocks.count @ (np.logaddexp(0, z) - target * z))
             if value < least:
                 best, least = LogOddsCurve(slopes[0], slopes[1], float(shift)), value
@@ -196,8 +196,8 @@ class Isotonic(BinaryCalibrator):
     def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
         """Learn the curve."""
         blocks = blocks_of(score, correct)
-        found = isotonic_regression(blocks.correct / blocks.count, weights=blocks.count)
-        first, sizes = found.blocks[:-1], np.diff(found.blocks)
+        isotonic = isotonic_regression(blocks.correct / blocks.count, weights=blocks.count)
+        first, sizes = isotonic.blocks[:-1], np.diff(isotonic.blocks)
         count, right = np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.correct, first)
         y = np.repeat(isotonic_regression(_shares(count, right, self.pseudo_rows), weights=count).x, sizes)
         corner = np.r_[True, (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:]), True][: len(y)]
@@ -376,11 +376,11 @@ def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
         while len(stack) > 1 and above(*stack[-1], point, stack[-2]):
             stack.pop()
         stack.append(point)
-    found = []
+    slopes = []
     px, py = x[0], y[0]
     for i in range(m):
         (ax, ay), (bx, by) = stack[-1], stack[-2]
-        found.append((by - ay) / (bx - ax))
+        slopes.append((by - ay) / (bx - ax))
         # the added step moves behind block i: the point before it becomes the one after block i
         px, py = px + wide[i], py + high[i]
         if above(px, py, stack[-1], stack[-2]):
@@ -389,4 +389,4 @@ def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
         while len(stack) > 1 and above(*stack[-1], (px, py), stack[-2]):
             stack.pop()
         stack.append((px, py))
-    return np.array(found)
+    return np.array(slopes)

@@ -50,9 +50,9 @@ def refuse_absent(logits: Logits, gap: float, what: str) -> None:
     Raises:
         InputError: there is one; the message names row and column.
     """
-    found = first_absent(logits, gap)
-    if found is not None:
-        row, column = found
+    absent = first_absent(logits, gap)
+    if absent is not None:
+        row, column = absent
         raise InputError(
             f"logits row {row} holds {logits[row, column]:g} in column {column}, which is absent from it; {what} would "
             f"mix that number into the other classes: use temperature or vector scaling"

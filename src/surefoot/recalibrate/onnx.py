@@ -364,13 +364,13 @@ def _check_logits(network: onnx.ModelProto, k: int) -> None:
     Raises:
         InputError: another number of classes, or probabilities, their logarithms, or numbers between 0 and 1.
     """
-    found = [rows for rows in _outputs(network) if rows.size]
-    for rows in found:
+    outputs = [rows for rows in _outputs(network) if rows.size]
+    for rows in outputs:
         if rows.ndim != 2 or rows.shape[1] != k:
             raise InputError(
                 f"the network gives rows of shape {rows.shape}, the calibrator was fitted on logits (n, {k})"
             )
-    finite = [rows.astype(np.float64) for rows in found if np.isfinite(rows.astype(np.float64)).all()]
+    finite = [rows.astype(np.float64) for rows in outputs if np.isfinite(rows.astype(np.float64)).all()]
     if not finite:
         return
     table = np.concatenate(finite)
@@ -395,11 +395,11 @@ def _outputs(network: onnx.ModelProto) -> Iterator[np.ndarray]:
         for scale in (0.3, 1.0, 1.0, 10.0, 1000.0):
             try:
                 given = {value.name: _random(rng, value, free, scale) for value in inputs}
-                found = np.asarray(run(given))
+                output = np.asarray(run(given))
             except Exception:  # whatever a runtime makes of a shape or a number that it does not take
                 continue
             worked = True
-            yield found
+            yield output
         if worked:
             return
 

@@ -37,5 +37,5 @@ def fit_network(logits: Logits, labels: Labels, ridge: float, start: Sequence[np
         return value.item(), np.concatenate([g.ravel().numpy() for g in torch.autograd.grad(value, parameters)])
 
     beginning = np.concatenate([np.ravel(v) for v in start])
-    found = minimize(flat, beginning, jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(found.x, cuts), strict=True)]
+    fitted = minimize(flat, beginning, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(fitted.x, cuts), strict=True)]

@@ -154,14 +154,14 @@ def scale_of(logits: Logits) -> float:
 
 def _gaps(logits: Logits) -> Float[np.ndarray, " m"]:
     """Return what the largest is above the next that is not equal to it, of rows that have one, sorted."""
-    found = []
+    gaps = []
     step = max(1, _CHUNK_VALUES // logits.shape[1])
     for start in range(0, len(logits), step):
-        some = logits[start : start + step].astype(np.float64)
-        peak = some.max(1)
-        following = np.where(some < peak[:, None], some, -np.inf).max(1)
-        found.append((peak - following)[np.isfinite(following)])
-    return np.sort(np.concatenate(found))
+        chunk = logits[start : start + step].astype(np.float64)
+        peak = chunk.max(1)
+        following = np.where(chunk < peak[:, None], chunk, -np.inf).max(1)
+        gaps.append((peak - following)[np.isfinite(following)])
+    return np.sort(np.concatenate(gaps))
 
 
 def _that_matter(gaps: Float[np.ndarray, " m"]) -> Float[np.ndarray, " r"]:
