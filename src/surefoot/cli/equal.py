@@ -154,10 +154,10 @@ def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.verify.many import plain
 
     if as_json:
-        held = plain(answer)
+        content = plain(answer)
         if isinstance(answer, Violated):
-            held["difference"] = held["output"]  # which was its only name once, and goes with the next version
-        print(json.dumps(held, allow_nan=False))
+            content["difference"] = content["output"]  # which was its only name once, and goes with the next version
+        print(json.dumps(content, allow_nan=False))
     elif isinstance(answer, Holds):
         print(f"holds: no {output} differs by {within!r} or more, over the whole domain ({answer.method})")
     elif isinstance(answer, Violated):

@@ -109,10 +109,10 @@ def check_outputs(outputs: Mapping[str, Output], given: Mapping[str, Any]) -> No
 def _is_ours(file: Path) -> bool:
     """Whether a file is a record that a command of ours left."""
     try:
-        held = read_json(file)
+        content = read_json(file)
     except FileError:
         return False
-    return isinstance(held, dict) and ("cell" in held or str(held.get("schema", "")).startswith("surefoot."))
+    return isinstance(content, dict) and ("cell" in content or str(content.get("schema", "")).startswith("surefoot."))
 
 
 def _paths(values: Iterator[Any]) -> Iterator[Path]:

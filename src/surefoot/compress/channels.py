@@ -105,18 +105,18 @@ def _sets(graph: Graph) -> _Sets:
     pin(0)
     pin(len(graph.nodes) - 1)
     for at, node in enumerate(graph.nodes[1:], 1):
-        own = np.arange(starts[at], starts[at + 1])
+        channels = np.arange(starts[at], starts[at + 1])
         given = graph.nodes[node.inputs[0]]
         if _is_elementwise(node.op) or is_depthwise(node.op):
-            ends += [np.stack([own, starts[i] + np.arange(len(own))], 1) for i in node.inputs]
+            ends += [np.stack([channels, starts[i] + np.arange(len(channels))], 1) for i in node.inputs]
         elif isinstance(node.op, Concat) and node.op.axis == 0:
             every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in node.inputs])
-            ends.append(np.stack([own, every], 1))
+            ends.append(np.stack([channels, every], 1))
         elif isinstance(node.op, Gather | Reshape) and given.shape and node.shape:
             taken = elements(node.op, given.shape, node.shape)
             which, place = np.nonzero(taken >= 0)
             from_ = taken[which, place] // max(int(np.prod(given.shape[1:])), 1)
-            ends.append(np.unique(np.stack([own[which], starts[node.inputs[0]] + from_], 1), axis=0))
+            ends.append(np.unique(np.stack([channels[which], starts[node.inputs[0]] + from_], 1), axis=0))
         elif not is_plain(node, given):
             pin(at)
             for i in node.inputs:
@@ -124,9 +124,9 @@ def _sets(graph: Graph) -> _Sets:
     pairs = np.concatenate(ends)
     ones = np.ones(len(pairs), dtype=bool)
     count, labels = connected_components(coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), (starts[-1], starts[-1])))
-    held = np.zeros(count, dtype=bool)
-    held[labels[pinned]] = True
-    return _Sets([labels[a:b] for a, b in pairwise(starts)], held)
+    pinned_sets = np.zeros(count, dtype=bool)
+    pinned_sets[labels[pinned]] = True
+    return _Sets([labels[a:b] for a, b in pairwise(starts)], pinned_sets)
 
 
 def is_plain(node: Node, given: Node) -> bool:
@@ -301,14 +301,14 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
 def _matches(
     graph: Graph, sets: _Sets, gone: np.ndarray, into: dict[int, tuple[int, list[tuple[int, Tensor]]]]
 ) -> tuple[ChannelMap, ...]:
-    shares = {(number, at): share for number, (_, held) in into.items() for at, share in held}
+    shares = {(number, at): share for number, (_, of_set) in into.items() for at, share in of_set}
     matches = []
-    for at, own in enumerate(sets.of):
-        stays = np.array([not gone[s] and into[s][0] == s for s in own.tolist()])
+    for at, numbers in enumerate(sets.of):
+        stays = np.array([not gone[s] and into[s][0] == s for s in numbers.tolist()])
         new = np.cumsum(stays) - 1
-        to, ratio = np.full(len(own), -1), np.ones(len(own))
+        to, ratio = np.full(len(numbers), -1), np.ones(len(numbers))
         places: dict[int, list[int]] = defaultdict(list)
-        for c, s in enumerate(own.tolist()):
+        for c, s in enumerate(numbers.tolist()):
             places[s].append(c)
         for s, channels in places.items():
             if not gone[s]:
@@ -322,10 +322,10 @@ def _matches(
 
 def combined(weight: Tensor, match: ChannelMap, channels: int) -> Tensor:
     """Let a weight (out, in, ...) read the smaller network's channels: columns of merged ones are added up."""
-    held = match.to >= 0
-    share = match.ratio[held].reshape(-1, *[1] * (weight.dim() - 2))
+    stays = match.to >= 0
+    share = match.ratio[stays].reshape(-1, *[1] * (weight.dim() - 2))
     out = weight.new_zeros(len(weight), channels, *weight.shape[2:])
-    return out.index_add(1, match.to[held], weight[:, held] * share)
+    return out.index_add(1, match.to[stays], weight[:, stays] * share)
 
 
 def _rebuilt(graph: Graph, matches: Sequence[ChannelMap]) -> Graph:

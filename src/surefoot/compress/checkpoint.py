@@ -60,8 +60,8 @@ class Journal:
     def read(self, key: str) -> tuple[tuple[Subproblem, ...], float] | None:
         """Return the parts of a proof, or no parts and for how many seconds it was looked for; None if it was not."""
         try:
-            with open_npz(self.folder / f"{key}.npz") as held:
-                arrays = {name: held[name] for name in held.files}
+            with open_npz(self.folder / f"{key}.npz") as file:
+                arrays = {name: file[name] for name in file.files}
             parts = []
             for number in range(int(arrays["parts"])):
                 choices: dict[str, dict[int, torch.Tensor]] = {"slopes": {}, "multipliers": {}, "upper_slopes": {}}

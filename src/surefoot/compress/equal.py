@@ -194,18 +194,20 @@ class _Search:
         """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
         tighten, constraints = tighten_by_alpha_crown(ASCENT, until), self.domain.constraints
-        made = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
+        relaxation = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
-        widest, single = max(size_of(node) for node in self.gap.nodes), made.to(torch.float32)
-        for some in torch.arange(k).split(max(LARGEST_ROWS // (2 * widest), 1)):  # one output after another, if large
+        widest, single = max(size_of(node) for node in self.gap.nodes), relaxation.to(torch.float32)
+        for outputs in torch.arange(k).split(
+            max(LARGEST_ROWS // (2 * widest), 1)
+        ):  # one output after another, if large
             tick()
-            rows = torch.eye(k)[some].double()
-            rows = torch.cat([rows, -rows]).reshape(1, 2 * len(some), *self.gap.output_shape)
-            start = default_choice(single, out, 2 * len(some))
+            rows = torch.eye(k)[outputs].double()
+            rows = torch.cat([rows, -rows]).reshape(1, 2 * len(outputs), *self.gap.output_shape)
+            start = default_choice(single, out, 2 * len(outputs))
             choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ASCENT)
-            ends = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, len(some)).numpy()
+            ends = lower_bounds(relaxation, out, rows, choice.to(torch.float64))[0].reshape(2, len(outputs)).numpy()
             bound = np.full(k, np.inf)
-            bound[some.numpy()] = np.maximum(-ends[0], -ends[1])
+            bound[outputs.numpy()] = np.maximum(-ends[0], -ends[1])
             self.improve(bound)
 
 

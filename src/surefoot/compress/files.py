@@ -223,7 +223,9 @@ def compress_file(
     )
 
 
-Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
+Attempt: TypeAlias = tuple[
+    Compressed, Graph, Equality
+]  # the compression, the network as it is written, what it changes
 
 
 def _domain_words(domain: InputSet) -> dict[str, str]:
@@ -244,9 +246,9 @@ def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadl
                   journal=work.journal).proof()
         for g, part in ((first, 0.4), (second, 0.6))
     )  # fmt: skip
-    held = certificate_of_difference((first, second), (one, two), (path, out))
-    check_equal(held, first, second)
-    return held
+    certificate = certificate_of_difference((first, second), (one, two), (path, out))
+    check_equal(certificate, first, second)
+    return certificate
 
 
 @dataclass(eq=False)
@@ -258,7 +260,7 @@ class _Work:
     patience: Patience
     sample_inputs: Tensor | None
     journal: Journal
-    best: Made = field(init=False)
+    best: Attempt = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with the network as it is."""
@@ -266,35 +268,35 @@ class _Work:
 
     def search(self, tolerance: float) -> bool:
         """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
-        compressed, small, difference = self.made()
+        compressed, small, difference = self.attempt()
         x = inside(self.domain, self.graph.input_shape, SAMPLES)
         scale = 1 + float(evaluate(self.graph, x).abs().max())
         if not difference.largest <= TOLERANCE * scale:
             refused = (
                 f"rewrites that combine units would change a logit by up to {at_most(difference.largest, 2)}: refused"
             )
-            compressed, small, difference = self.made(SAFE)
+            compressed, small, difference = self.attempt(SAFE)
             compressed.log.append(refused)
         self.best = compressed, small, difference
         if tolerance > 0:
             _approximate(self, tolerance)
         return not self.patience.until.is_over()
 
-    def made(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Made:
+    def attempt(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Attempt:
         """Compress, and bound what changes, float32 weights included: by affine forms.
 
         Networks without such forms (products, or too large) lose channels only, which needs none.
         """
         if not any(isinstance(node.op, Mul) for node in self.graph.nodes):
-            made = self._compressed(fused(self.graph), rewrites, almost)
-            small = _as_written(made.graph)
+            compressed = self._compressed(fused(self.graph), rewrites, almost)
+            small = _as_written(compressed.graph)
             try:
-                return made, small, self._by_forms(small) if made.removed else _SAME
+                return compressed, small, self._by_forms(small) if compressed.removed else _SAME
             except InputError:  # too large
                 pass
-        made = self._compressed(self.graph, (), almost)
-        small = _as_written(made.graph)
-        return made, small, self._by_channels(made, small) if made.removed else _SAME
+        compressed = self._compressed(self.graph, (), almost)
+        small = _as_written(compressed.graph)
+        return compressed, small, self._by_channels(compressed, small) if compressed.removed else _SAME
 
     def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
         patience = self.patience.before(REWRITING)
@@ -304,7 +306,7 @@ class _Work:
         one, two = pools_as_relus(self.graph), pools_as_relus(small)
         return equal(one, two, self.domain, self.patience, forms_alone=True, journal=self.journal)
 
-    def _by_channels(self, made: Compressed, small: Graph) -> Equality:
+    def _by_channels(self, compressed: Compressed, small: Graph) -> Equality:
         """Add what each removal of channels can change, and the rounding of weights."""
         region, constraints = Box.around(self.domain, self.graph.input_shape), self.domain.constraints
 
@@ -312,8 +314,8 @@ class _Work:
             return relax(graph, region, REAL, tighten_by_crown, multi_neuron=False, constraints=constraints).boxes
 
         same = [ChannelMap.same(channels_of(node)) for node in small.nodes]
-        bound = mapped_difference(made.graph, small, same, boxes(made.graph), boxes(small))
-        for before, step in made.steps:
+        bound = mapped_difference(compressed.graph, small, same, boxes(compressed.graph), boxes(small))
+        for before, step in compressed.steps:
             bound = bound + mapped_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
         bound = bound + rounding_of_reading((self.graph, small), self.domain)
         return searched(self.graph, small, self.domain, bound, self.patience.until)
@@ -325,7 +327,7 @@ def _approximate(work: _Work, tolerance: float) -> None:
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
-        tried = work.made(almost=float(amounts[count - 1]))
+        tried = work.attempt(almost=float(amounts[count - 1]))
         if tried[2].largest <= tolerance:
             low, work.best = count, tried
             passed = f"{low} units that pass 0 by {at_most(float(amounts[low - 1]), 2)} or less were taken for stable"

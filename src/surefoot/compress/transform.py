@@ -154,7 +154,7 @@ def _dense(
     first, second = graph.nodes[before].op, graph.nodes[after].op
     assert isinstance(first, Linear)
     assert isinstance(second, Linear)
-    made = Segment(
+    segment = Segment(
         first.weight.numpy(),
         np.zeros(len(first.weight)) if first.offset is None else first.offset.numpy(),
         second.weight.numpy(),
@@ -162,33 +162,33 @@ def _dense(
         signs.numpy(),
         torch.cat([inputs.lower, inputs.upper]).numpy(),
     )
-    begin = made.units
+    begin = segment.units
     name = graph.nodes[at].name.rsplit("#", 1)[0]
 
     def linear() -> bool:
-        return bool((made.signs != 0).all()) and ("bottleneck" in rewrites or not made.units)
+        return bool((segment.signs != 0).all()) and ("bottleneck" in rewrites or not segment.units)
 
     for rewrite in () if linear() else rewrites:
-        smaller = REWRITES[rewrite](made)
-        if smaller.units < made.units:
-            result.removed[rewrite] += made.units - smaller.units
-            result.log.append(f"{name}: {made.units - smaller.units} of {made.units} units go ({rewrite})")
-            made = smaller
+        smaller = REWRITES[rewrite](segment)
+        if smaller.units < segment.units:
+            result.removed[rewrite] += segment.units - smaller.units
+            result.log.append(f"{name}: {segment.units - smaller.units} of {segment.units} units go ({rewrite})")
+            segment = smaller
     if linear():
-        active = made.signs > 0
-        weight = made.after[:, active] @ made.before[active]
-        shift = made.shift + made.after[:, active] @ made.offset[active]
-        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(shift))}, {after: before, at: None})
-        result.removed["fold"] += made.units
+        active = segment.signs > 0
+        weight = segment.after[:, active] @ segment.before[active]
+        bias = segment.shift + segment.after[:, active] @ segment.offset[active]
+        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(bias))}, {after: before, at: None})
+        result.removed["fold"] += segment.units
         result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
         return True
-    if made.units == begin:
+    if segment.units == begin:
         return False
     result.graph = _replaced(
         graph,
         {
-            before: Linear(_tensor(made.before), _tensor(made.offset)),
-            after: Linear(_tensor(made.after), _tensor(made.shift)),
+            before: Linear(_tensor(segment.before), _tensor(segment.offset)),
+            after: Linear(_tensor(segment.after), _tensor(segment.shift)),
         },
         {},
     )

@@ -182,8 +182,8 @@ def open_npz(source: Path | str | BytesIO) -> Iterator[NpzFile]:
         if file.read(2) != b"PK":
             raise ValueError("it is no zip archive, as .npz files are")
         file.seek(0)
-        with np.load(file, allow_pickle=False) as held:
-            yield held
+        with np.load(file, allow_pickle=False) as archive:
+            yield archive
 
 
 def read_arrays(path: Path | str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:

@@ -222,10 +222,10 @@ def read_piece(
         else:
             raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
     except InputError as error:
-        told = str(error).removesuffix(FROM_PYTHON)
-        row = _ROW.search(told) if path.suffix == ".csv" else None
+        reason = str(error).removesuffix(FROM_PYTHON)
+        row = _ROW.search(reason) if path.suffix == ".csv" else None
         line = f" (line {int(row[1]) + 2} of the file)" if row else ""  # the first line holds the names
-        raise InputError(f"{piece.path}: {told}{line}") from error
+        raise InputError(f"{piece.path}: {reason}{line}") from error
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy

@@ -151,8 +151,8 @@ def assess(
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)
-    made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph, rows, serving)
-    return made, predictions, calibrator
+    assessment = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph, rows, serving)
+    return assessment, predictions, calibrator
 
 
 def _predictions(
@@ -279,5 +279,5 @@ def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
 
 def fitted_temperature(predictions: Predictions) -> float:
     """Return the temperature that the validation rows ask for: where the page's slider has its mark."""
-    held = predictions.part("validation")
-    return float(TemperatureScaling().fit_table(held).temperature_)
+    held_out = predictions.part("validation")
+    return float(TemperatureScaling().fit_table(held_out).temperature_)

@@ -142,13 +142,13 @@ def diagnose(measured: Measured) -> str:
             how = "on the whole neither clearly over- nor under-confident"
             return f"{rows} the model is miscalibrated, {how}: {facts}; {proof}."
         case "too few rows":
-            told = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
-            return f"{told}: {facts}{_room(measured)}{_alone(measured)}."
+            finding = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
+            return f"{finding}: {facts}{_room(measured)}{_alone(measured)}."
         case _:
-            told = "the model is indistinguishable from a perfectly calibrated one"
+            finding = "the model is indistinguishable from a perfectly calibrated one"
             if rejecting_besides(measured):
-                told = "the model's top-label confidence is consistent with perfect calibration"
-            return f"{rows} {told} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
+                finding = "the model's top-label confidence is consistent with perfect calibration"
+            return f"{rows} {finding} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
 
 
 def _listed(names: list[str]) -> str:

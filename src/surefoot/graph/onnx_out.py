@@ -147,14 +147,14 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
     for at, node in enumerate(graph.nodes):
         if at:
             writer.write(node, [names[i] for i in node.inputs], names[at], [graph.nodes[i].shape for i in node.inputs])
-    made = helper.make_graph(
+    body = helper.make_graph(
         writer.nodes,
         "surefoot",
         [helper.make_tensor_value_info(names[0], kind, ["n", *graph.input_shape])],
         [helper.make_tensor_value_info(names[-1], kind, ["n", *graph.output_shape])],
         writer.constants,
     )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
     model.ir_version = _IR
     onnx.checker.check_model(model)
     return model
@@ -181,9 +181,9 @@ def write_onnx(
 
 
 def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor) -> None:
-    made, name = model.graph, model.graph.input[0].name
-    names = Names([name, *(t.name for t in made.initializer), *(out for node in made.node for out in node.output)])
-    kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type).type
+    body, name = model.graph, model.graph.input[0].name
+    names = Names([name, *(t.name for t in body.initializer), *(out for node in body.node for out in node.output)])
+    kind = helper.tensor_dtype_to_np_dtype(body.input[0].type.tensor_type.elem_type).type
     ends = [end.numpy().astype(kind) for end in (lower, upper)]
     # rounded into the box, not out of it
     ends[0] = np.where(ends[0] < lower.numpy(), np.nextafter(ends[0], kind(np.inf)), ends[0])
@@ -196,7 +196,7 @@ def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor
             "widen the domain"
         )
     inside, least, most = (names.fresh(f"{name}_{word}") for word in ("inside", "lower", "upper"))
-    for node in made.node:
+    for node in body.node:
         for at, given in enumerate(node.input):
             if given == name:
                 node.input[at] = inside
@@ -209,7 +209,7 @@ def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor
             helper.make_node("Max", [name, least], [above], name=above),
             helper.make_node("Min", [above, most], [inside], name=inside),
         ]
-    made.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, (least, most), strict=True))
+    body.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, (least, most), strict=True))
     for node in reversed(nodes):
-        made.node.insert(0, node)
+        body.node.insert(0, node)
     onnx.checker.check_model(model)

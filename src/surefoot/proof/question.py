@@ -121,21 +121,21 @@ class _Digest:
     """Fields, each after its length."""
 
     def __init__(self, what: str) -> None:
-        self.held = hashlib.sha256()
+        self.digest = hashlib.sha256()
         self.words(what)
 
     def words(self, *words: str) -> None:
         for word in (str(len(words)), *words):
             content = word.encode()
-            self.held.update(len(content).to_bytes(8, "little") + content)
+            self.digest.update(len(content).to_bytes(8, "little") + content)
 
     def array(self, x: np.ndarray) -> None:
         whole = x.dtype.kind == "i"
         self.words("whole numbers" if whole else "numbers", *map(str, x.shape))
-        self.held.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
+        self.digest.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
 
     def hex(self) -> str:
-        return self.held.hexdigest()
+        return self.digest.hexdigest()
 
 
 def certificate_of_property(graph: Graph, proofs: tuple[Proof, ...], files: tuple = ()) -> Certificate:

@@ -124,33 +124,35 @@ def relax(
     `constraints` of the region's inputs; `known` are bounds proven before.
     `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
     """
-    made = Relaxation(graph, [region], [None], [None], constraints=constraints)
+    relaxation = Relaxation(graph, [region], [None], [None], constraints=constraints)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = (
         {0} if constraints is None else set()
     )  # nodes whose box is exact already: one affine operation after the input
     for at, node in enumerate(graph.nodes[1:], 1):
         tick()
-        inputs = [made.boxes[i] for i in node.inputs]
+        inputs = [relaxation.boxes[i] for i in node.inputs]
         error = error_of(node, inputs, arithmetic)
         box = step(node, inputs, error)
         if known and at in known:
             box = box.meet(known[at].lower, known[at].upper)
-        made.errors.append(error)
-        made.sizes.append(_size(node.op, inputs))
-        made.boxes.append(box)
+        relaxation.errors.append(error)
+        relaxation.sizes.append(_size(node.op, inputs))
+        relaxation.boxes.append(box)
         exact = isinstance(node.op, Affine) and node.inputs[0] in simple
         if exact and isinstance(node.op, Gather | Reshape):
             simple.add(at)
         if tighten is not None and at in matters and not exact:
-            made.boxes[at] = tighten(made, at, box)
+            relaxation.boxes[at] = tighten(relaxation, at, box)
         if multi_neuron and isinstance(node.op, Relu) and shares_inputs(graph, at):
             entering = graph.nodes[node.inputs[0]]
-            size = made.sizes[node.inputs[0]]
+            size = relaxation.sizes[node.inputs[0]]
             if isinstance(entering.op, Affine) and size is not None:
-                given = made.boxes[entering.inputs[0]]
-                made.multi_neuron[at] = multi_neuron_of(entering.op, given, size, made.errors[node.inputs[0]])
-    return made
+                given = relaxation.boxes[entering.inputs[0]]
+                relaxation.multi_neuron[at] = multi_neuron_of(
+                    entering.op, given, size, relaxation.errors[node.inputs[0]]
+                )
+    return relaxation
 
 
 def _size(op: object, inputs: list[Box]) -> Tensor | None:

@@ -258,14 +258,14 @@ def least_curvature(
     cost = torch.where(norms > 0, cost, 0.0)
     cost = cost + sum_error(cost.shape[2], cost)
     inner = middle - torch.diag_embed(cost)
-    made = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
-    made = (made + made.transpose(2, 3)) / 2
+    matrix = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
+    matrix = (matrix + matrix.transpose(2, 3)) / 2
     size = _norm(magnitude(f).flatten(1), 1).unsqueeze(1)
     errors = magnitude(factors.errors) * magnitude(scale).unsqueeze(1) + step_error(1, sizes)
     off = _norm(errors.flatten(1), 1).unsqueeze(1)
     weight = _norm(magnitude(inner).flatten(2), 2) + step_error(1, _norm(middle.flatten(2), 2))
     unit = gamma(2 * f.shape[1] + 8, DOUBLE)
-    return made, UPWARD * (2 * unit * size**2 + 2 * off * (size + off)) * weight + LOST
+    return matrix, UPWARD * (2 * unit * size**2 + 2 * off * (size + off)) * weight + LOST
 
 
 def _norm(x: Tensor, dim: int) -> Tensor:

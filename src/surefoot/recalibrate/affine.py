@@ -210,20 +210,20 @@ def _odir(
     k, labels = whole.k, whole.labels
 
     def fit_with(
-        rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, shift: float
+        rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, penalty: float
     ) -> tuple[np.ndarray, np.ndarray]:
         precision = np.full((k, k), 2 * rows.n * off / (k * (k - 1)))
         np.fill_diagonal(precision, 0.01)  # a weak prior around the temperature: where a class never occurs, it decides
         centre = np.eye(k), np.zeros(k)
-        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * shift / k + 1e-3)))
+        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * penalty / k + 1e-3)))
 
     def pair(value: float) -> tuple[float, float]:
         return off_diagonal or value, intercept or value
 
     chosen = pair(1.0)
     if (off_diagonal is None or intercept is None) and np.bincount(labels, minlength=k).max() >= 10:
-        train, held = _fifth(labels)
-        rows, judge = whole.rows(train), whole.rows(held)
+        train, rest = _fifth(labels)
+        rows, judge = whole.rows(train), whole.rows(rest)
         start, least = (np.eye(k), np.zeros(k)), np.inf
         for value in _PATH * k:
             start = fit_with(rows, start, *pair(value))

@@ -79,13 +79,13 @@ def _reason(error: Exception) -> str:
 def _from_first(record: dict[str, Any]) -> dict[str, Any]:
     """Write a record of version 1, which held what was learnt and no steps, as one of this version."""
     settings, learnt = record["settings"], dict(record["learnt"])
-    made: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
+    translated: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
     if record["name"].startswith("InverseFocal"):
-        made = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *made)
+        translated = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *translated)
     if "weight_" in learnt:  # vector and matrix scaling
-        made = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
+        translated = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
     known = {name: value for name, value in learnt.items() if name not in ("n_classes_", "weight_", "bias_")}
-    steps = [to_plain(step) for step in made]
+    steps = [to_plain(step) for step in translated]
     return record | {"learnt": known, "classes": learnt["n_classes_"], "steps": steps}
 
 
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
 def _setting(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {k: v for k, v in value.items() if k != "name"}
-        return {made.__name__: made for made in BINARY.values()}[value["name"]](**fields)
+        return {kind.__name__: kind for kind in BINARY.values()}[value["name"]](**fields)
     return tuple(value) if isinstance(value, list) else value
 
 

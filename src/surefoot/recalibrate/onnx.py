@@ -387,8 +387,8 @@ def _check_logits(network: onnx.ModelProto, k: int) -> None:
 def _outputs(network: onnx.ModelProto) -> Iterator[np.ndarray]:
     """Run a network on random inputs of several sizes, in a batch of several where it takes one."""
     run = _runner(network)
-    held = {constant.name for constant in network.graph.initializer}
-    inputs = [value for value in network.graph.input if value.name not in held]
+    constants = {constant.name for constant in network.graph.initializer}
+    inputs = [value for value in network.graph.input if value.name not in constants]
     rng = np.random.default_rng(0)
     for free in _FREE_SIZES:
         worked = False

@@ -100,9 +100,9 @@ def _choose(score: Confidences, correct: Hits, clock: str) -> int:
 
     def held_out(knots: int) -> float:
         total = 0.0
-        for train, held in folds:
+        for train, rest in folds:
             curve = _fit(blocks_of(score[train], correct[train]), knots, clock)
-            total += float(((curve(score[held]) - correct[held]) ** 2).sum())
+            total += float(((curve(score[rest]) - correct[rest]) ** 2).sum())
         return total
 
     return min(_CANDIDATES, key=held_out)

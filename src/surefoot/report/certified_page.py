@@ -33,8 +33,8 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
     last = radii[-1]
     words = ("accuracy", "mean confidence", "the Brier score", "ECE")
     pairs = (last.summary.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
-    told = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
-    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(told)}."]
+    spans = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
+    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(spans)}."]
     sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)

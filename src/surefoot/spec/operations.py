@@ -135,13 +135,13 @@ def _size(reading: Reading, name: str) -> int:
 def _portions(items: Sequence[Any], size: Any) -> Iterator[list[Any]]:
     """Divide what is asked for into portions of at most `PORTION` numbers, or of one item."""
     portion: list[Any] = []
-    held = 0
+    size_so_far = 0
     for item in items:
-        if portion and held + size(item) > PORTION:
+        if portion and size_so_far + size(item) > PORTION:
             yield portion
-            portion, held = [], 0
+            portion, size_so_far = [], 0
         portion.append(item)
-        held += size(item)
+        size_so_far += size(item)
     if portion:
         yield portion
 

@@ -83,15 +83,15 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
     folder = Path(folder)
     settings = _as_json(cell)
     record = folder / "run.json"
-    held = read_json(record) if record.exists() else {"cell": settings}
-    if held.get("schema", _SCHEMA) != _SCHEMA:
-        raise FileError(f"{folder} holds a run of the version {held['schema']}; this surefoot goes on with {_SCHEMA}")
-    if held["cell"] | {"content": None} == settings | {"content": None} and held["cell"] != settings:
+    noted = read_json(record) if record.exists() else {"cell": settings}
+    if noted.get("schema", _SCHEMA) != _SCHEMA:
+        raise FileError(f"{folder} holds a run of the version {noted['schema']}; this surefoot goes on with {_SCHEMA}")
+    if noted["cell"] | {"content": None} == settings | {"content": None} and noted["cell"] != settings:
         raise FileError(
             f"{folder} holds a run on other data, or from before their content was noted, though they are "
             f"called {cell.data} too; name another folder"
         )
-    if held["cell"] != settings:
+    if noted["cell"] != settings:
         raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
     finished = folder / "predictions.parquet"
     strange = [name for name in _WRITTEN if (folder / name).exists()]

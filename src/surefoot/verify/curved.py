@@ -137,8 +137,10 @@ def prove_by_curvature(
 def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:
     """Bound by how much any float32 evaluation of row_n · output can differ over box n."""
     shape = (len(low), *graph.input_shape)
-    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
-    return deployed_gap(graph, made.boxes, made.errors, rows.reshape(len(low), 1, *graph.output_shape))[:, 0]
+    relaxation = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
+    return deployed_gap(graph, relaxation.boxes, relaxation.errors, rows.reshape(len(low), 1, *graph.output_shape))[
+        :, 0
+    ]
 
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:

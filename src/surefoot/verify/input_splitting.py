@@ -285,12 +285,12 @@ def bound_sets(
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""
     shape = (-1, *graph.input_shape)
     region = Box(low.reshape(shape), high.reshape(shape))
-    made = relax(graph, region, arithmetic, _TIGHTEN[effort], multi_neuron=not certifiable)
+    relaxation = relax(graph, region, arithmetic, _TIGHTEN[effort], multi_neuron=not certifiable)
     weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
     out = len(graph.nodes) - 1
-    bounds, slopes = _bound_rows(made, out, weights, None)
+    bounds, slopes = _bound_rows(relaxation, out, weights, None)
     if effort == "thorough":
-        others, steep = _bound_rows(made, out, weights, parallel_slopes(made, out))
+        others, steep = _bound_rows(relaxation, out, weights, parallel_slopes(relaxation, out))
         better = others > bounds
         bounds, slopes = torch.where(better, others, bounds), torch.where(better.unsqueeze(2), steep, slopes)
     bounds = difference_below(bounds, rows.bounds)
@@ -301,9 +301,9 @@ def bound_sets(
     return bounds[at, row], slopes[at, row]
 
 
-def _bound_rows(made: Relaxation, out: int, weights: Tensor, choice: Choice | None) -> tuple[Tensor, Tensor]:
+def _bound_rows(relaxation: Relaxation, out: int, weights: Tensor, choice: Choice | None) -> tuple[Tensor, Tensor]:
     trace = Trace()
-    bounds = lower_bounds(made, out, weights, choice, trace)
+    bounds = lower_bounds(relaxation, out, weights, choice, trace)
     if trace.input is None:
-        return bounds, torch.zeros(*bounds.shape, size_of(made.graph.nodes[0]), dtype=bounds.dtype)
+        return bounds, torch.zeros(*bounds.shape, size_of(relaxation.graph.nodes[0]), dtype=bounds.dtype)
     return bounds, trace.input.flatten(2)

@@ -137,11 +137,11 @@ class _Spans:
         shape = (-1, *graph.input_shape)
         box = Box(low.reshape(shape), high.reshape(shape))
         relaxation = relax(graph, box, REAL, tighten_by_crown)
-        made = _Spans(relaxation, evaluate(graph, (box.lower + box.upper) / 2).numpy())
+        spans = _Spans(relaxation, evaluate(graph, (box.lower + box.upper) / 2).numpy())
         for j in {t.output for conditions in sets for t in conditions.thresholds}:
-            rows = made.others(j)
-            made.known[j] = made.least(rows), -made.least(-rows)
-        return made
+            rows = spans.others(j)
+            spans.known[j] = spans.least(rows), -spans.least(-rows)
+        return spans
 
     def others(self, j: int) -> np.ndarray:
         """Return the rows of z_i - z_j for all i but j."""

@@ -183,8 +183,10 @@ class _Stack:
         shape = (-1, *graph.input_shape)
         tighten = tighten_all if prove else tighten_by_crown
         region = Box(self.low.reshape(shape), self.high.reshape(shape))
-        made = relax(graph, region, arithmetic, tighten, multi_neuron=not prove)
-        rows = lower_bounds(made, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape))
+        relaxation = relax(graph, region, arithmetic, tighten, multi_neuron=not prove)
+        rows = lower_bounds(
+            relaxation, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape)
+        )
         return self.missed(difference_below(rows, self.bounds))
 
 
