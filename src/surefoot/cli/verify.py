@@ -128,7 +128,7 @@ def command(
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     predicted = [int(opened.run(image[None])[0].argmax()) for image in x]
-    _show_many([{**answer, "predicted": own} for answer, own in zip(answers, predicted, strict=True)], as_json)
+    _show_many([{**answer, "predicted": top} for answer, top in zip(answers, predicted, strict=True)], as_json)
 
 
 def _of_property(

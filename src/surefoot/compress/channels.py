@@ -175,10 +175,10 @@ def _dead(graph: Graph, boxes: Sequence[Box], sets: _Sets) -> np.ndarray:
     zeros = _zeros(graph, boxes)
     while True:
         gone = _unread(graph, zeros, sets)
-        for own in sets.of:  # a node without channels is none
-            if gone[own].all():
-                gone[own[0]] = False
-        stays = [torch.from_numpy(~gone[own]) for own in sets.of]
+        for numbers in sets.of:  # a node without channels is none
+            if gone[numbers].all():
+                gone[numbers[0]] = False
+        stays = [torch.from_numpy(~gone[numbers]) for numbers in sets.of]
         if not any(bool((zero & stay).any()) for zero, stay in zip(zeros, stays, strict=True)):
             return gone
         zeros = [zero & ~stay for zero, stay in zip(zeros, stays, strict=True)]  # must be computed, to be 0 again
@@ -335,16 +335,16 @@ def _rebuilt(graph: Graph, matches: Sequence[ChannelMap]) -> Graph:
     return builder.build()
 
 
-def _smaller(graph: Graph, node: Node, own: ChannelMap, given: Sequence[ChannelMap]) -> Op:
-    keep = own.kept
+def _smaller(graph: Graph, node: Node, match: ChannelMap, given: Sequence[ChannelMap]) -> Op:
+    keep = match.kept
     before = graph.nodes[node.inputs[0]]
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, before):
-            offset = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), offset=offset)
+            bias = None if op.offset is None else op.offset[keep]
+            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), offset=bias)
         case Conv2d() as op if is_depthwise(op):
-            offset = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=op.weight[keep], offset=offset, groups=len(keep))
+            bias = None if op.offset is None else op.offset[keep]
+            return replace(op, weight=op.weight[keep], offset=bias, groups=len(keep))
         case ElementwiseAffine() as op:
             return ElementwiseAffine(
                 _cut(op.scale, node.shape, keep), None if op.shift is None else _cut(op.shift, node.shape, keep)
@@ -353,7 +353,7 @@ def _smaller(graph: Graph, node: Node, own: ChannelMap, given: Sequence[ChannelM
             if isinstance(op, Reshape):
                 return Reshape((len(keep), *node.shape[1:]))
             rest = max(int(np.prod(before.shape[1:])), 1)
-            index = op.index.reshape(len(own.to), -1)[keep]
+            index = op.index.reshape(len(match.to), -1)[keep]
             moved = given[0].to[index.clamp(min=0) // rest] * rest + index.clamp(min=0) % rest
             return Gather(torch.where(index < 0, -1, moved).reshape(len(keep), *node.shape[1:]))
         case op:

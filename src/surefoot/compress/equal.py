@@ -343,9 +343,9 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
 
     def search() -> None:
         nonlocal tried
-        for some in x.split(int(np.clip(fit, 1, AT_ONCE))):
-            _outputs(first, second, some)
-            tried = torch.cat([tried, some])
+        for batch in x.split(int(np.clip(fit, 1, AT_ONCE))):
+            _outputs(first, second, batch)
+            tried = torch.cat([tried, batch])
         one, two = _outputs(first, second, tried)
         gaps = (one - two).abs().amax(1)
         top = one.topk(min(2, one.shape[1]), 1).values
@@ -356,8 +356,8 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
                 tried = torch.cat([tried, pulled(domain, met)])
 
     until.before(SEARCHING).run(search)
-    one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),
-                                                  strict=True))  # fmt: skip
+    batches = tried.split(max(fit, 1))
+    one, two = map(torch.cat, zip(*(_outputs(first, second, batch) for batch in batches), strict=True))
     gaps = (one - two).abs().amax(1)
     worst = int(gaps.argmax())
     differ = ((one.argmax(1) != two.argmax(1)) & (one.amax(1) > one.gather(1, two.argmax(1, True))[:, 0])).nonzero()

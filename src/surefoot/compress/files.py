@@ -223,9 +223,8 @@ def compress_file(
     )
 
 
-Attempt: TypeAlias = tuple[
-    Compressed, Graph, Equality
-]  # the compression, the network as it is written, what it changes
+# the compression, the network as it is written, what it changes
+Attempt: TypeAlias = tuple[Compressed, Graph, Equality]
 
 
 def _domain_words(domain: InputSet) -> dict[str, str]:
@@ -439,8 +438,8 @@ def _met(first: Path, second: Path, domain: InputSet, until: Deadline = NEVER) -
     runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
     given = np.split(x, range(RUNS, len(x), RUNS))
     met = []
-    for some in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
-        met.append([run(some) for run in runs])
+    for batch in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
+        met.append([run(batch) for run in runs])
         if until.is_over():
             break
     one, two = (np.concatenate(outputs) for outputs in zip(*met, strict=True))

@@ -169,11 +169,11 @@ def _seen(
         x = torch.cat([x, pulled(domain, given)])
     entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
     seen: dict[int, tuple[Tensor, Tensor]] = {}
-    for some in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
+    for batch in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
         tick()
         if seen and until.is_over():
             break
-        values = fold(graph, some, lambda node, inputs: apply(node.op, inputs))
+        values = fold(graph, batch, lambda node, inputs: apply(node.op, inputs))
         for at in entering:
             low, high = values[at].amin(0), values[at].amax(0)
             before = seen.get(at, (low, high))

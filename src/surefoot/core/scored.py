@@ -146,12 +146,12 @@ class Scored:
 
     def _log_of(self, classes: Labels) -> Float[np.ndarray, " n"]:
         at = np.arange(len(self))
-        own = self.probs[at, classes].astype(np.float64)
+        p = self.probs[at, classes].astype(np.float64)
         if self._logits is None:
-            return np.log(np.where(own > 0, own, self.floor))
-        low = np.flatnonzero(own < _ROUNDED)
-        own[low] = 1.0
-        log = np.log(own)
+            return np.log(np.where(p > 0, p, self.floor))
+        low = np.flatnonzero(p < _ROUNDED)
+        p[low] = 1.0
+        log = np.log(p)
         log_top, top = self._known["log_top"], self.top
         log = np.where(classes == top, log_top, log)
         if len(low):

@@ -269,8 +269,8 @@ def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
     k = z.shape[1]
     names = list(predictions.class_names or [f"class {j}" for j in range(k)])
     if k > MOST_CLASSES:  # columns are then ranks: the page picks no class
-        own = z[np.arange(len(z)), y]
-        rank = (z > own[:, None]).sum(1)
+        of_label = z[np.arange(len(z)), y]
+        rank = (z > of_label[:, None]).sum(1)
         z = -np.sort(-z, axis=1)[:, :MOST_CLASSES]
         y = np.where(rank < MOST_CLASSES, rank, -1)
         names = []

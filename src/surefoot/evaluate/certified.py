@@ -106,8 +106,8 @@ def show(
     network: Network, number: int, image: np.ndarray, label: int, region: InputSet, certified: Certified, seconds: float
 ) -> Shown:
     """Collect the pictures of one image: its verdict, a counterexample, and where two outputs can be."""
-    there, query = region_to_query(network, region, other_classes(label, network.outputs))
-    answer = plain(verify(there, query, seconds))
+    along, query = region_to_query(network, region, other_classes(label, network.outputs))
+    answer = plain(verify(along, query, seconds))
     shape = network.graph.input_shape
     other = None
     if answer["verdict"] == "violated":
@@ -115,9 +115,9 @@ def show(
     likely = certified.upper if other is None else np.asarray(answer["output"])
     rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
     star = star_of_inputs(query.inputs, shape)
-    reached = over_approximate(there.pooled, star, query, use_lps=False).star
+    reached = over_approximate(along.pooled, star, query, use_lps=False).star
     corners = polygon(reached, label, rival)
-    sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
+    sets = () if other is None else _sets(along, query, other.ravel(), (label, rival), seconds / 4)
     return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners, sets)
 
 
@@ -127,8 +127,8 @@ def _sets(
     """Walk exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
     label, rival = rivals
     low, high = query.inputs.lower, query.inputs.upper
-    some = NEAR * (high - low)
-    around = replace(query.inputs, lower=np.maximum(low, near - some), upper=np.minimum(high, near + some))
+    reach = NEAR * (high - low)
+    around = replace(query.inputs, lower=np.maximum(low, near - reach), upper=np.minimum(high, near + reach))
     query = replace(query, inputs=around)
     star = star_of_inputs(query.inputs, network.pooled.input_shape)
     unsafe = query.unsafe[rival - (rival > label)]
@@ -136,8 +136,8 @@ def _sets(
     try:
         for leaf in leaves(network.pooled, star, query, seconds, Walked()):
             if slack_of(leaf.outputs, unsafe)[0] <= 0:
-                cut = counterexamples(leaf, unsafe).predicate
-                polygons.append(polygon(Star(leaf.outputs.form, cut), label, rival))
+                unsafe_part = counterexamples(leaf, unsafe).predicate
+                polygons.append(polygon(Star(leaf.outputs.form, unsafe_part), label, rival))
                 if len(polygons) == MOST_SETS:
                     break
     except TimeoutError:

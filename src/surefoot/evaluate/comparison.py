@@ -205,19 +205,19 @@ def compare(results: Mapping[str, Sequence[Predictions]], method: str = "tempera
 
 
 def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
-    own = cells[loss]
+    runs = cells[loss]
     stages = {stage: {column: _value(loss, stage, column, cells) for column in COLUMNS} for stage in STAGES}
-    temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in own])
+    temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in runs])
     low, high = mean_interval(temperatures.tolist(), (0.0, math.inf))
     temperature = ColumnValue(float(temperatures.mean()), low, high, math.nan, False)
-    return Row(loss, len(own), stages["before"], stages["after"], temperature)
+    return Row(loss, len(runs), stages["before"], stages["after"], temperature)
 
 
 def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> ColumnValue:
-    own = cells[loss]
-    values = np.array([cell.value(stage, column) for cell in own])
-    low, high = _ends(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0), _metric(column).span)
-    floor = float(np.mean([cell.floor(stage, column) for cell in own]))
+    runs = cells[loss]
+    values = np.array([cell.value(stage, column) for cell in runs])
+    low, high = _ends(values, np.mean([getattr(cell, stage)[column] for cell in runs], axis=0), _metric(column).span)
+    floor = float(np.mean([cell.floor(stage, column) for cell in runs]))
     return ColumnValue(float(values.mean()), low, high, floor, _beats_all(loss, stage, column, cells))
 
 

@@ -136,17 +136,17 @@ def _observe(
             groups = {"": kept}
             if batch.group is not None:
                 named = ((str(value) or EMPTY, batch.group == value) for value in np.unique(batch.group))
-                groups |= {name: kept & own for name, own in named}
+                groups |= {name: kept & chosen for name, chosen in named}
             scored: Scored | None = None
-            for name, own in groups.items():
-                if not own.any():
+            for name, chosen in groups.items():
+                if not chosen.any():
                     continue
                 if scored is None:
                     scored = plan.calibrator.predict_scored(batch.logits()) if plan.calibrator else batch.scored()
                 state = states.setdefault(name, plan.state())
-                some = scored if own.all() else scored[own]
-                state.add(some, batch.labels[own], RowRange(first, batch.n, None if own.all() else own))
-                if batch.zeros is not None and (stored := batch.rows(own).zeros) is not None:
+                rows = scored if chosen.all() else scored[chosen]
+                state.add(rows, batch.labels[chosen], RowRange(first, batch.n, None if chosen.all() else chosen))
+                if batch.zeros is not None and (stored := batch.rows(chosen).zeros) is not None:
                     zeros.append((name, stored))
             first += batch.n
             read += batch.n

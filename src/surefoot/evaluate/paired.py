@@ -120,8 +120,8 @@ def _extra_rows(a: Scored, b: Scored, labels: Labels, seed: int) -> _Extra | Non
     priority, chance = (uniforms([seed, s], 0, len(labels)) for s in (2, 3))
     samples = [Sample.of(batch, labels, priority, chance) for batch in (a, b)]
     last = np.maximum(samples[0].priority, samples[1].priority)
-    own = np.argsort(last, kind="stable")[:MOST_SAMPLE]
-    drawn = [Sample(last[own], s.rows[own], chance[own], s.most_surprise) for s in samples]
+    nearest = np.argsort(last, kind="stable")[:MOST_SAMPLE]
+    drawn = [Sample(last[nearest], s.rows[nearest], chance[nearest], s.most_surprise) for s in samples]
     wrong = [dict(zip(*(x.tolist() for x in sample.wrong()), strict=True)) for sample in drawn]
     both = np.array(sorted(wrong[0].keys() & wrong[1].keys()), dtype=np.intp)
     kinds = [np.array([each[i] for i in both.tolist()], dtype=np.intp) for each in wrong]

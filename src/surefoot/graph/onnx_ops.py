@@ -178,14 +178,14 @@ def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, na
     """
     if np.any(np.isnan(bound) | (bound == sign * np.inf)):
         raise InputError(f"it takes the {'larger' if sign > 0 else 'smaller'} of values and {bound.max():g}")
-    there = np.isfinite(bound)
-    if not there.any():
+    bounded = np.isfinite(bound)
+    if not bounded.any():
         return reader.broadcast(value, bound.shape)  # no bound, and a shape all the same
-    c = np.where(there, bound, 0.0)
-    if there.all() and np.abs(c).max() < _FAR:
+    c = np.where(bounded, bound, 0.0)
+    if bounded.all() and np.abs(c).max() < _FAR:
         gap = reader.add(Relu(), reader.scaled(value, sign, -sign * c, ""))
         return reader.scaled(gap, sign, c, name)
-    gap = reader.add(Relu(), reader.scaled(value, np.where(there, -sign, 0.0), sign * c, ""))
+    gap = reader.add(Relu(), reader.scaled(value, np.where(bounded, -sign, 0.0), sign * c, ""))
     return _branches(reader, "Add", value, reader.scaled(gap, sign, None, ""), name)
 
 

@@ -161,13 +161,13 @@ def check_cover(parts: Sequence[Signs]) -> None:
     """
     todo = [(list(parts), 0)]
     while todo:
-        some, depth = todo.pop()
-        if not some:
+        branch, depth = todo.pop()
+        if not branch:
             raise InputError("a part of the proof is missing")
-        if any(len(signs) == depth for signs in some):
-            if len(some) > 1:
+        if any(len(signs) == depth for signs in branch):
+            if len(branch) > 1:
                 raise InputError("a part of the proof lies in another")
             continue
-        if len({signs[depth][:2] for signs in some}) != 1:
+        if len({signs[depth][:2] for signs in branch}) != 1:
             raise InputError("parts of the proof decide different values")
-        todo += [([signs for signs in some if signs[depth][2] == sign], depth + 1) for sign in (1, -1)]
+        todo += [([signs for signs in branch if signs[depth][2] == sign], depth + 1) for sign in (1, -1)]

@@ -99,15 +99,15 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
 Tightened: TypeAlias = dict[int, tuple[Tensor, dict[int, Tensor]]]  # by node: which values, and each one's slopes
 
 
-def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]) -> None:
-    if not len(some):
+def _keep(record: Tightened, at: int, values: Tensor, chosen: Mapping[int, Tensor]) -> None:
+    if not len(values):
         return
-    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(some), -1) for place, x in chosen.items()}
+    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(values), -1) for place, x in chosen.items()}
     if at in record:
         which, before = record[at]
-        some = torch.cat([which, some])
+        values = torch.cat([which, values])
         slopes = {place: torch.cat([before[place].reshape(2, len(which), -1), x], 1) for place, x in slopes.items()}
-    record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
+    record[at] = (values, {place: x.reshape(2 * len(values), -1) for place, x in slopes.items()})
 
 
 def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:

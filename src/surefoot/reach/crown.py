@@ -59,7 +59,7 @@ class Relaxation:
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
         multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
-        errors, sizes = ([moved(x) for x in some] for some in (self.errors, self.sizes))
+        errors, sizes = ([moved(x) for x in group] for group in (self.errors, self.sizes))
         return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
@@ -235,10 +235,10 @@ class _Pass:
         node = graph.nodes[at]
         op = node.op
         inputs = [self.relaxation.boxes[i] for i in node.inputs]
-        own = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
-        size, deployed = self.relaxation.sizes[at], self.relaxation.errors[at]
+        relative = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
+        size, float32_error = self.relaxation.sizes[at], self.relaxation.errors[at]
         if size is not None:
-            self.pay(a, own * size if deployed is None else own * size + deployed)
+            self.pay(a, relative * size if float32_error is None else relative * size + float32_error)
         match op:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
@@ -248,7 +248,7 @@ class _Pass:
                 back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)
                 self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
             case Relu():
-                self.through_relu(at, a, inputs[0], own)
+                self.through_relu(at, a, inputs[0], relative)
             case Add():
                 self.give(node.inputs[0], a)
                 self.give(node.inputs[1], a)
@@ -261,7 +261,7 @@ class _Pass:
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
                     self.give(place, part)
             case MaxPool2d():
-                self.pay(a, own * self.relaxation.boxes[at].magnitude)
+                self.pay(a, relative * self.relaxation.boxes[at].magnitude)
                 back, constant = _through_pool(a, op, inputs[0])
                 self.collect(_sums(constant))
                 self.give(node.inputs[0], back)
@@ -270,7 +270,7 @@ class _Pass:
             case _:
                 assert_never(op)
 
-    def through_relu(self, at: int, a: Tensor, x: Box, own: float) -> None:
+    def through_relu(self, at: int, a: Tensor, x: Box, relative: float) -> None:
         """Take the line below for what is positive, a line above for what is negative."""
         low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
         unstable = (low < 0) & (high > 0)
@@ -290,7 +290,7 @@ class _Pass:
         else:
             together = multi_neuron.least(torch.where(unstable, negative, 0.0), above, self.rounded)
             self.collect(_sums(torch.maximum(together, constant.sum(2))))
-        self.pay(a, own * x.magnitude)
+        self.pay(a, relative * x.magnitude)
         if self.trace is not None:
             self.trace.entering[at] = a
         multiplier = self.choice.multipliers.get(at)
@@ -323,10 +323,10 @@ class _Pass:
         added = y @ rows
         self.total = self.total - y @ bounds
         if self.rounded:
-            own, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
+            relative, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
             most = magnitude(y)
             terms = ((most @ magnitude(rows) + magnitude(a).flatten(2)) @ size).squeeze(2) + most @ magnitude(bounds)
-            self.error = self.error + own * (terms + self.total.abs())
+            self.error = self.error + relative * (terms + self.total.abs())
         return (a.flatten(2) + added).reshape(a.shape)
 
 
@@ -441,9 +441,9 @@ def _substituted(
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 
-def both_ends(some: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
+def both_ends(values: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
     """Return rows (1, 2 s, *shape) that pick s values, then their negatives."""
-    rows = box.lower.new_zeros(2, len(some), size)
-    rows[0, torch.arange(len(some)), some] = 1.0
-    rows[1, torch.arange(len(some)), some] = -1.0
+    rows = box.lower.new_zeros(2, len(values), size)
+    rows[0, torch.arange(len(values)), values] = 1.0
+    rows[1, torch.arange(len(values)), values] = -1.0
     return rows.reshape(1, -1, *box.lower.shape[1:])

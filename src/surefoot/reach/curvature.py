@@ -63,8 +63,8 @@ def factors_of(graph: Graph) -> Factors:
         if at and affine[at]:
             values[at] = _forward(node, [values[i] for i in node.inputs])
         if at in places:
-            own = slice(places[at], places[at] + size_of(node))
-            gradients[own], errors[own] = (x.reshape(d, -1).T for x in values[at])
+            place = slice(places[at], places[at] + size_of(node))
+            gradients[place], errors[place] = (x.reshape(d, -1).T for x in values[at])
     return Factors(places, gradients, errors)
 
 
@@ -133,25 +133,25 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape
         spreads[to] = x if before is None else _plus(before, x)
 
     for at in range(len(graph.nodes) - 1, 0, -1):
-        node, own = graph.nodes[at], spreads[at]
-        if own is None:
+        node, spread = graph.nodes[at], spreads[at]
+        if spread is None:
             continue
         match node.op:
             case Affine() as op:
                 given = graph.nodes[node.inputs[0]].shape
-                b, s = own[0].shape[:2]
-                flat = _of_affine(op, (own[0].flatten(0, 1), own[1].flatten(0, 1)), given)
+                b, s = spread[0].shape[:2]
+                flat = _of_affine(op, (spread[0].flatten(0, 1), spread[1].flatten(0, 1)), given)
                 give(node.inputs[0], (flat[0].reshape(b, s, *given), flat[1].reshape(b, s, *given)))
             case Add():
                 for i in node.inputs:
-                    give(i, own)
+                    give(i, spread)
             case Mul():
                 one, two = node.inputs
-                give(one, _times(own, boxes[two]))
-                give(two, _times(own, boxes[one]))
+                give(one, _times(spread, boxes[two]))
+                give(two, _times(spread, boxes[one]))
             case Concat() as op:
                 sizes = [graph.nodes[i].shape[op.axis] for i in node.inputs]
-                for i, x, r in zip(node.inputs, *(part.split(sizes, op.axis + 2) for part in own), strict=True):
+                for i, x, r in zip(node.inputs, *(part.split(sizes, op.axis + 2) for part in spread), strict=True):
                     give(i, (x, r))
             case _:
                 raise InputError(f"node {node.name!r}: a network with {type(node.op).__name__} is no polynomial")

@@ -87,11 +87,11 @@ def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | 
         case Affine():
             (x,) = inputs
             centre, radius = (x.lower + x.upper) / 2, (x.upper - x.lower) / 2
-            own = gamma(op.terms, DOUBLE)
-            spread = op.absolute(radius + own * x.magnitude)
+            unit = gamma(op.terms, DOUBLE)
+            spread = op.absolute(radius + unit * x.magnitude)
             bias = op.bias()
             if bias is not None:
-                spread = spread + own * magnitude(bias)
+                spread = spread + unit * magnitude(bias)
             middle = op(centre)
             box = Box(middle - spread, middle + spread)
         case Relu() | MaxPool2d():

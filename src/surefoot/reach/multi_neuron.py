@@ -70,11 +70,11 @@ def shares_inputs(graph: Graph, at: int) -> bool:
 
 
 def multi_neuron_of(
-    op: Affine, given: Box, own: Float[Tensor, " b *shape"], deployed: Float[Tensor, " b *shape"] | None
+    op: Affine, given: Box, size: Float[Tensor, " b *shape"], float32_error: Float[Tensor, " b *shape"] | None
 ) -> MultiNeuron:
     """Evaluate a narrow operation at the corners of its inputs' box.
 
-    `own` is |W| |x| + |b|, which our rounding is relative to; `deployed` what the deployed arithmetic adds.
+    `size` is |W| |x| + |b|, which our rounding is relative to; `float32_error` is what float32 execution adds.
     """
     assert isinstance(op, Conv2d | Linear)
     weight = op.weight
@@ -83,5 +83,5 @@ def multi_neuron_of(
         mask = weight.new_tensor(high).reshape(1, *weight.shape[1:])
         upper, lower = replace(op, weight=weight * mask, offset=None), replace(op, weight=weight * (1 - mask))
         ends.append(upper(given.upper) + lower(given.lower))
-    error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * own
-    return MultiNeuron(torch.stack(ends, 1), error if deployed is None else error + deployed)
+    error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * size
+    return MultiNeuron(torch.stack(ends, 1), error if float32_error is None else error + float32_error)

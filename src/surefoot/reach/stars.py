@@ -225,10 +225,10 @@ def _triangle(
     n = len(low)
     size = magnitude(rows) @ radius[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
     spare = step_error(6, size)  # two of r g and r (c - l) each, and r itself
-    own = sparse.identity(n, format="csr")
-    above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
+    identity = sparse.identity(n, format="csr")
+    above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), identity])  # y - r g a <= r (c - l)
     above_bounds = rising * (offsets - low) + spare
-    below = sparse.hstack([sparse.csr_matrix(rows), -own])  # g a - y <= -c
+    below = sparse.hstack([sparse.csr_matrix(rows), -identity])  # g a - y <= -c
     below_bounds = -offsets  # the form's own numbers: nothing is rounded
     if rule == "polytope":  # two of the three: y >= 0 where |l| is the larger, else y >= x
         use = high >= -low
@@ -260,10 +260,10 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
         which, member = windows.candidates[open_].nonzero(as_tuple=True)
         pixel = windows.members[open_][which, member]
         rows = sparse.csr_matrix(form.columns(pixel, m))
-        own = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
+        entries = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
         if n:
-            predicate = predicate.cut(sparse.hstack([rows, own]), -form.centre.flatten()[pixel].numpy())
+            predicate = predicate.cut(sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy())
     return _after(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
 
 
@@ -348,7 +348,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     n = len(low)
     size = 4 * reach_x * reach_y + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x
     spare = step_error(6, size)  # two products and a sum of each entry, and of the constant
-    own = sparse.identity(n, format="csr")
+    identity = sparse.identity(n, format="csr")
     rows, bounds = [], []
     for p, q, constant, sign in (
         (yl, xl, -xl * yl, -1.0),  # z >= yl x + xl y - xl yl
@@ -357,7 +357,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
         (yu, xl, -xl * yu, 1.0),
     ):
         plane = p * xs + q * ys  # (1 + m, n)
-        rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * own]))
+        rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * identity]))
         bounds.append(sign * (plane[0] + constant) + spare)
     predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])

@@ -122,12 +122,12 @@ def _read(value: Any, word: str, kinds: dict[str, Any], where: str) -> Any:
     name = value.get(word) if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in kinds:
         raise InputError(f'{where} must be an object with "{word}": one of {", ".join(kinds)}; got {_short(value)}')
-    own = [field.name for field in fields(kinds[name])]
+    names = [field.name for field in fields(kinds[name])]
     where = f"{where} ({name})"
-    if sorted(own) != sorted(key for key in value if key != word):
-        raise InputError(f"{where} must hold {', '.join(own) or 'nothing else'}; it holds {', '.join(value)}")
+    if sorted(names) != sorted(key for key in value if key != word):
+        raise InputError(f"{where} must hold {', '.join(names) or 'nothing else'}; it holds {', '.join(value)}")
     readers: dict[str, Callable[[Any, str], Any]] = {"curves": _read_curves, "parts": _read_parts}
-    content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in own}
+    content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in names}
     for field in fields(kinds[name]):
         if field.type is float:
             content[field.name] = _number(content[field.name], f"{where}: {field.name}")

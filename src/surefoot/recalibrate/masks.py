@@ -27,8 +27,8 @@ def finite(logits: Logits) -> Logits:
 
 def possible(logits: Logits, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     """Leave rows out whose label is absent from them, as that of a stored probability of 0: they move no likelihood."""
-    own = logits[np.arange(len(labels)), labels]
-    kept = ~((own < 0.99 * _STAND_IN) & (own > 1.01 * _STAND_IN))
+    of_label = logits[np.arange(len(labels)), labels]
+    kept = ~((of_label < 0.99 * _STAND_IN) & (of_label > 1.01 * _STAND_IN))
     return (logits, labels) if kept.all() else (logits[kept], labels[kept])
 
 

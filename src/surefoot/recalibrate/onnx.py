@@ -193,8 +193,8 @@ def _step(w: _Writer, step: Step, x: str) -> str:  # noqa: PLR0911  (one case a 
 def _shares(w: _Writer, x: str) -> str:
     """Divide rows by their sums; equal parts where a sum is 0."""
     total = w.sum(x)
-    some = w.node("Greater", total, 0.0)
-    return w.node("Where", some, w.node("Div", x, w.node("Where", some, total, 1.0)), 1.0 / w.k)
+    positive = w.node("Greater", total, 0.0)
+    return w.node("Where", positive, w.node("Div", x, w.node("Where", positive, total, 1.0)), 1.0 / w.k)
 
 
 def _focal_undo(w: _Writer, step: InverseFocal, x: str) -> str:
@@ -249,9 +249,9 @@ def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
         scaled = w.node("Div", others, w.node("Where", w.node("Greater", peak, 0.0), peak, 1.0))
         others = w.node("Mul", w.node("Pow", scaled, step.power), other)
     rest = w.sum(others)
-    some = w.node("Greater", rest, 0.0)
-    shares = w.node("Div", others, w.node("Where", some, rest, 1.0))
-    shares = w.node("Where", some, shares, w.node("Div", other, w.k - 1.0))
+    positive = w.node("Greater", rest, 0.0)
+    shares = w.node("Div", others, w.node("Where", positive, rest, 1.0))
+    shares = w.node("Where", positive, shares, w.node("Div", other, w.k - 1.0))
     runner_up = w.node("Mul", w.max(shares), ABOVE)
     kept = w.node("Max", wanted, w.node("Div", runner_up, w.node("Add", runner_up, 1.0)))
     kept = w.node("Min", kept, 1.0)

@@ -48,15 +48,15 @@ def sentence_of(shown: Shown) -> str:
     """Say of one image whether it keeps its true class, what it is predicted as, and how sure."""
     verdict, label, certified = shown.answer["verdict"], shown.label, shown.certified
     low, high = certified.confidence
-    own = f"over the region the probability of class {certified.label} is {percent_span(low, high)}"
+    confidence = f"over the region the probability of class {certified.label} is {percent_span(low, high)}"
     if certified.label != label:
-        return f"Predicted as class {certified.label}, though its class is {label}; {own}."
+        return f"Predicted as class {certified.label}, though its class is {label}; {confidence}."
     match verdict:
         case "holds":
             every = f"Every input of the region is predicted as class {label}"
             return f"{every}, with a confidence of {percent_span(low, high)}."
         case "violated":
             to = int(np.argmax(shown.answer["output"]))
-            return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {own}."
+            return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {confidence}."
         case _:
-            return f"Predicted as class {label}; whether every input of the region is, was not decided; {own}."
+            return f"Predicted as class {label}; whether every input of the region is, was not decided; {confidence}."

@@ -89,7 +89,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     known = {f"X_{i}" for i in range(inputs)} | {f"Y_{i}" for i in range(outputs)}
     common: list[_Atom] = []  # what every case satisfies: kept once, however many cases there are
     cases: list[list[_Atom]] = [[]]
-    some = ended = False
+    asserted = ended = False
     for statement in _statements(text):
         if ended:
             raise InputError(f"something follows (exit): {_shown(statement)}")
@@ -102,7 +102,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
             case ["declare-fun", str(name), [], "Real"] if name in known:
                 pass
             case ["assert", formula]:
-                some = True
+                asserted = True
                 clauses = _clauses(formula, known)
                 if len(clauses) == 1:
                     common += clauses[0]
@@ -114,7 +114,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
                 ended = True
             case _:
                 raise InputError(f"this is not a statement of VNN-LIB 1.0: {_shown(statement)}")
-    if not some:
+    if not asserted:
         raise InputError("the property asserts nothing")
     return _queries(common, cases, inputs, outputs)
 

@@ -72,8 +72,8 @@ def certify(network: Network, region: InputSet, calibrator: Calibrator | None = 
     k = network.outputs
     if calibrator is not None and calibrator.n_classes_ != k:
         raise InputError(f"the calibrator is of {calibrator.n_classes_} classes; the network has {k}")
-    there, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
-    graph = there.pooled
+    along, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
+    graph = along.pooled
     if isinstance(steps[0], Affine):
         graph, steps = _appended(graph, steps[0]), steps[1:]
     bounds = _Bounds(graph, query.inputs)

@@ -95,8 +95,8 @@ class OutputConstraints:
         """
         values, chosen = [], []
         for number in range(self.sets):
-            own = self.owner == number
-            value, slope = _best_mean(bounds[:, own], slopes[:, own], low, high)
+            of_set = self.owner == number
+            value, slope = _best_mean(bounds[:, of_set], slopes[:, of_set], low, high)
             values.append(value)
             chosen.append(slope)
         return torch.stack(values, 1), torch.stack(chosen, 1)
@@ -120,8 +120,8 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
         value = (weights * constants - (weights + LEAST) * unit * sizes).sum(1) + (mean * x).sum(1) - LOST
         better = value > best
         best, slope = torch.where(better, value, best), torch.where(better.unsqueeze(1), mean, slope)
-        there = constants + (slopes @ x.unsqueeze(2)).squeeze(2)
-        exponents = exponents + 3 / (turn + 1) ** 0.5 * there / there.abs().amax(1, keepdim=True).clamp(min=1e-300)
+        values = constants + (slopes @ x.unsqueeze(2)).squeeze(2)
+        exponents = exponents + 3 / (turn + 1) ** 0.5 * values / values.abs().amax(1, keepdim=True).clamp(min=1e-300)
     return best, slope
 
 

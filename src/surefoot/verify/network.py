@@ -106,8 +106,8 @@ def region_to_query(network: Network, region: InputSet, unsafe: tuple[Unsafe, ..
 
     Of a region with an origin the network is one of its coordinates.
     """
-    there = network if region.origin is None else network.along(region.origin)
-    return there, Query(replace(region, origin=None), unsafe)
+    along = network if region.origin is None else network.along(region.origin)
+    return along, Query(replace(region, origin=None), unsafe)
 
 
 def must_fit(network: Network, query: Query) -> None:

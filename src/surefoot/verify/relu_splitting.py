@@ -164,7 +164,7 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
     def _start(self, parts: Sequence[Subproblem], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
         default = default_choice(boxes, self.out, 1)
 
-        def own(which: int, at: int) -> Tensor:
+        def start(which: int, at: int) -> Tensor:
             other = default.parts[which][at]
             choices = [part.choice.parts[which].get(at) for part in parts]
             return torch.stack(
@@ -180,9 +180,9 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
             return mask * (mask * torch.stack(multipliers)).clamp(min=0)
 
         return Choice(
-            {at: own(0, at) for at in self.places},
+            {at: start(0, at) for at in self.places},
             {at: multiplier(at, mask) for at, mask in signs.items() if bool(mask.any())},
-            {at: own(2, at) for at in self.places if at in default.upper_slopes},
+            {at: start(2, at) for at in self.places if at in default.upper_slopes},
         )
 
     def rounded(self, parts: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:

@@ -151,14 +151,14 @@ class _Stack:
 
     @staticmethod
     def of(which: list[int], queries: Sequence[Query]) -> "_Stack":
-        some = [queries[i] for i in which]
+        stacked = [queries[i] for i in which]
         return _Stack(
             which,
-            torch.from_numpy(np.stack([q.inputs.lower for q in some])),
-            torch.from_numpy(np.stack([q.inputs.upper for q in some])),
-            torch.from_numpy(np.stack([np.concatenate([u.weights for u in q.unsafe]) for q in some])),
-            torch.from_numpy(np.stack([np.concatenate([u.bounds for u in q.unsafe]) for q in some])),
-            tuple(len(u.bounds) for u in some[0].unsafe),
+            torch.from_numpy(np.stack([q.inputs.lower for q in stacked])),
+            torch.from_numpy(np.stack([q.inputs.upper for q in stacked])),
+            torch.from_numpy(np.stack([np.concatenate([u.weights for u in q.unsafe]) for q in stacked])),
+            torch.from_numpy(np.stack([np.concatenate([u.bounds for u in q.unsafe]) for q in stacked])),
+            tuple(len(u.bounds) for u in stacked[0].unsafe),
         )
 
     def some(self, mask: Tensor) -> "_Stack":
