@@ -59,24 +59,24 @@ class Survey:
         """Count all regions of the domain, up to so many."""
         number = 0
 
-        def walk() -> bool:
+        def count_each() -> bool:
             nonlocal number
             for _ in each_linear_region(self.graph, self.domain, most):
                 number += 1
             return True
 
-        every = self.in_time("all regions", walk)
+        every = self.in_time("all regions", count_each)
         self.found["regions" if every else "regions_at_least"] = number
 
     def segments(self, x: Tensor) -> None:
         """Count the pieces that the segments between inputs cross."""
         crossed: list[int] = []
 
-        def walk() -> bool:
+        def cross() -> bool:
             crossed.extend(len(breakpoints(self.graph, a, b)) - 1 for a, b in itertools.pairwise(x))
             return True
 
-        self.in_time("all segments", walk)
+        self.in_time("all segments", cross)
         self.found["segments"] = len(crossed)
         self.found["pieces_of_a_segment"] = float(np.mean(crossed)) if crossed else None
 

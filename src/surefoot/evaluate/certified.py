@@ -16,12 +16,12 @@ from surefoot.verify.confidence import Certified, Summary, certify, nothing_cert
 from surefoot.verify.many import plain
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
-from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
+from surefoot.verify.stars import ExactProgress, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
 DIRECTIONS = 32
 MOST_SETS = 20
-NEAR = 0.01  # of the width of the region, whose own patterns are too many to walk
+NEAR = 0.01  # of the width of the region, whose own patterns are too many to propagate
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def show(
 def _sets(
     network: Network, query: Query, near: np.ndarray, rivals: tuple[int, int], seconds: float
 ) -> tuple[np.ndarray, ...]:
-    """Walk exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
+    """Propagate exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
     label, rival = rivals
     low, high = query.inputs.lower, query.inputs.upper
     reach = NEAR * (high - low)
@@ -134,7 +134,7 @@ def _sets(
     unsafe = query.unsafe[rival - (rival > label)]
     polygons: list[np.ndarray] = []
     try:
-        for leaf in leaves(network.pooled, star, query, seconds, Walked()):
+        for leaf in leaves(network.pooled, star, query, seconds, ExactProgress()):
             if slack_of(leaf.outputs, unsafe)[0] <= 0:
                 unsafe_part = counterexamples(leaf, unsafe).predicate
                 polygons.append(polygon(Star(leaf.outputs.form, unsafe_part), label, rival))

@@ -343,8 +343,8 @@ class MaxPool2d(_Moves):
 def _windows(pool: MaxPool2d, given: Shape) -> Tensor:
     place = torch.arange(math.prod(given), dtype=torch.float64).reshape(1, *given)
     padded = F.pad(place, pool.padding, value=-1.0)
-    cut = F.unfold(padded.transpose(0, 1), pool.kernel, pool.dilation, 0, pool.stride)
-    return cut.transpose(1, 2).reshape(-1, cut.shape[1]).long()
+    windows = F.unfold(padded.transpose(0, 1), pool.kernel, pool.dilation, 0, pool.stride)
+    return windows.transpose(1, 2).reshape(-1, windows.shape[1]).long()
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,9 @@ def _check_boxes(proof: Proof, checker: Checker) -> float:
 
 
 def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Walk the boxes that are not halved: one pair of ends, which is changed along one axis and back again.
+    """Walk the boxes that are not bisected: one pair of ends, which is changed along one axis and back again.
 
-    Halving number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier halving, or is the whole.
+    Bisection number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier bisection, or is the whole.
     """
     constraints: dict[int, tuple[int, int, float]] = {}
     for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.bisections), strict=True)):
@@ -130,14 +130,14 @@ def check_set(
     check_cover([leaf.signs for leaf in leaves])
     least = np.inf
     for leaf in leaves:
-        cut = list(boxes)
+        narrowed = list(boxes)
         allowed: dict[int, np.ndarray] = {}
         for place, value, sign in leaf.signs:
             entering = checker.graph.nodes[place].inputs[0]
-            low, high = (end.copy() for end in cut[entering])
+            low, high = (end.copy() for end in narrowed[entering])
             low[value] = max(low[value], 0.0) if sign > 0 else low[value]
             high[value] = min(high[value], 0.0) if sign < 0 else high[value]
-            cut[entering] = (low, high)
+            narrowed[entering] = (low, high)
             allowed.setdefault(place, np.zeros(len(low)))[value] = sign
         multipliers = {  # of a sign of its own, or none
             place: np.where(mask * leaf.multipliers[place] > 0, leaf.multipliers[place], 0.0)
@@ -145,7 +145,7 @@ def check_set(
             if place in leaf.multipliers
         }
         row = slice(leaf.row, leaf.row + 1)
-        values = checker.bound(target, weights[row], cut, leaf.slopes, multipliers)
+        values = checker.bound(target, weights[row], narrowed, leaf.slopes, multipliers)
         margin = float(_margins(values, bounds[row])[0])
         if not margin > 0:
             raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")

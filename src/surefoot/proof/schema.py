@@ -31,7 +31,7 @@ class Array:
     unique: bool = False
 
 
-# d inputs, k values that an unsafe set speaks of, r rows of it, h halvings, b boxes that they make, n values of the
+# d inputs, k values that an unsafe set speaks of, r rows of it, h bisections, b boxes that they make, n values of the
 # node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU, c linear input constraints
 ARRAYS = {
     "lower": Array(REAL, ("d",)),

@@ -1,4 +1,4 @@
-"""Choose slopes and multipliers by gradient ascent on the bound itself: a first-order method for the dual programs.
+"""Choose slopes and multipliers by gradient ascent on the bound itself: a first-order method for the dual LPs.
 
 All rows and regions at once, on whatever device the graph is on. What comes out is only a choice; that the bound it
 gives is sound does not depend on it.

@@ -36,7 +36,7 @@ ABOUT_0 = 1e-10  # of the largest value: no certain sign by rounding alone
 class Relaxation:
     """A graph over b regions, with a box for every node: what coefficients are carried back through.
 
-    `boxes` hold for the deployed arithmetic too, if `errors` (one a node, None for none) are not empty of them.
+    `boxes` hold for float32 execution too, if `errors` (one a node, None for none) are not empty of them.
     """
 
     graph: Graph

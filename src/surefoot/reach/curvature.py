@@ -158,15 +158,15 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape
     return spreads
 
 
-def deployed_gap(
+def execution_gap(
     graph: Graph,
     boxes: Sequence[Box],
     errors: Sequence[Float[Tensor, " b *_"] | None],
     rows: Float[Tensor, "b s *shape"],
 ) -> Float[Tensor, "b s"]:
-    """Bound |rows · (deployed output - output)|, (b, s), for a network whose nodes are off by their errors.
+    """Bound |rows · (float32 output - output)|, (b, s), for a network whose nodes are off by their errors.
 
-    `boxes` hold for the deployed network too, so on the way from one to the other every derivative lies within those
+    `boxes` hold for float32 execution too, so on the way from one to the other every derivative lies within those
     over the boxes: each error counts at most the largest derivative at its node times.
 
     Property: sound in real arithmetic.

@@ -49,7 +49,7 @@ class Box:
 
 
 def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float[Tensor, " b *shape"] | None:
-    """Bound what the deployed arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
+    """Bound what the arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
     match node.op:
         case Gather() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
             return None
@@ -76,7 +76,7 @@ def magnitude_of(op: Affine, box: Box) -> Float[Tensor, " b *shape"]:
 
 
 def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | None) -> Box:
-    """Bound a node's values from its inputs', including the error that the deployed arithmetic adds.
+    """Bound a node's values from its inputs', including the error that float32 execution adds.
 
     Property: sound. Exact up to rounding for one operation, if its inputs are independent.
     """

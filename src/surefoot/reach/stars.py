@@ -1,7 +1,7 @@
 """Star reachability (Tran et al. 2020): affine forms over one growing predicate, layer after layer.
 
-One walk for all of it. What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the
-parallelogram of zonotopes, the two-row polytope the paper compares with, or an exact split into several stars.
+What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the parallelogram of zonotopes,
+the two-row polytope the paper compares with, or an exact split into several stars.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,10 +28,10 @@ Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
 
 @dataclass(frozen=True)
 class Count:
-    """What a walk cost."""
+    """What propagation cost."""
 
     lps_solved: int = 0  # linear programs solved
-    lps_avoided: int = 0  # values whose sign no program was needed for
+    lps_avoided: int = 0  # values whose sign no LP was needed for
     variables: int = 0  # new variables
 
     def __add__(self, other: "Count") -> "Count":
@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A walk in the middle: the forms still needed, by node, over one predicate; `at` comes next."""
+    """Propagation in progress: the forms still needed, by node, over one predicate; `at` comes next."""
 
     at: int
     forms: Mapping[int, AffineForm]
@@ -54,12 +54,12 @@ class State:
 
     @property
     def star(self) -> Star:
-        """The star of the node that was walked last."""
+        """The star of the node that was propagated last."""
         return Star(self.forms[self.at - 1], self.predicate)
 
 
 def begin(star: Star) -> State:
-    """Start a walk."""
+    """Start to propagate."""
     return State(1, {0: star.form}, star.predicate)
 
 
@@ -72,7 +72,7 @@ def approximate(
     relaxed: float = 0.0,
     arithmetic: Arithmetic = REAL,
 ) -> State:
-    """Walk to the output, one star all the way.
+    """Propagate to the output, one star all the way.
 
     `use_lps`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
     with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
@@ -95,15 +95,15 @@ def approximate(
 
 
 def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
-    """Walk one operation that needs no choice: an affine one, a sum, a concatenation."""
+    """Propagate through one operation that needs no choice: an affine one, a sum, a concatenation."""
     node = graph.nodes[state.at]
     forms = [state.forms[i] for i in node.inputs]
     match node.op:
         case Reshape():
             form = forms[0].reshaped(node.shape)
         case Affine():
-            deployed, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
-            relative = gamma(node.op.terms, DOUBLE) + deployed if node.op.terms else 0.0
+            float32_error, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
+            relative = gamma(node.op.terms, DOUBLE) + float32_error if node.op.terms else 0.0
             bias = node.op.bias()
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
             form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
@@ -122,7 +122,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
             joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
             form = AffineForm(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
         case Relu() | MaxPool2d() | Mul() | Softmax() | Input():
-            raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not walked here")
+            raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not propagated here")
         case _:
             assert_never(node.op)
     return _after(graph, state, form, state.predicate)
@@ -169,7 +169,7 @@ def _relu(
 def _tighten(
     form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float
 ) -> int:
-    """Bound open values by linear programs on the star that enters the layer; return how many programs that took."""
+    """Bound open values by linear programs on the star that enters the layer; return how many LPs that took."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
     areas = (-low[open_] * high[open_]).numpy()
@@ -208,7 +208,7 @@ def _rectified(
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
     constraints = _triangle(rows, offsets, rising, low, high, m, predicate.radius, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
-    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*constraints)
+    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).with_constraints(*constraints)
 
 
 def _triangle(
@@ -263,13 +263,15 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
         entries = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
         if n:
-            predicate = predicate.cut(sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy())
+            predicate = predicate.with_constraints(
+                sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy()
+            )
     return _after(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
 
 
 @dataclass(eq=False)
 class _Windows:
-    """What is known of each window of a pool before any program is solved."""
+    """What is known of each window of a pool before any LP is solved."""
 
     members: Tensor  # (w, k) places in the flat image, -1 for padding
     candidates: Tensor  # (w, k) which may be the largest; that with the best lower bound always, padding never
@@ -308,7 +310,7 @@ class _Windows:
 
 
 def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> int:
-    """Strike out candidates that a program on the difference shows never to exceed the best one; count the programs."""
+    """Strike out candidates that an LP on the difference shows never to exceed the best one; count the LPs."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
     solver = Solver(predicate)
@@ -359,7 +361,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
         plane = p * xs + q * ys  # (1 + m, n)
         rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * identity]))
         bounds.append(sign * (plane[0] + constant) + spare)
-    predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
+    predicate = predicate.extended(low, high).with_constraints(sparse.vstack(rows), np.concatenate(bounds))
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
     out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(UPWARD * error).reshape(node.shape))
@@ -376,11 +378,11 @@ Prover: TypeAlias = Callable[[State], bool]
 
 
 def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[State]:
-    """Walk to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
+    """Propagate to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
 
-    `proven` is asked at every split whether a branch need not be walked, say one that a zonotope shows to be safe.
+    `proven` is asked at every split whether a branch need not be propagated, say one that a zonotope shows to be safe.
 
-    Property: sound and complete: the leaves together are the image of the star, less the branches not walked.
+    Property: sound and complete: the leaves together are the image of the star, less the branches not propagated.
 
     Raises:
         InputError: a product of branches, which no finite number of stars equals.
@@ -411,7 +413,7 @@ def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[
 def _split_relu(graph: Graph, state: State) -> list[State]:
     """Decide one value's sign, in both ways if both are possible; step on when all are decided.
 
-    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they cut without rounding.
+    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they constrain without rounding.
     """
     node = graph.nodes[state.at]
     form, predicate = state.forms[node.inputs[0]].dense(), state.predicate
@@ -435,8 +437,8 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
         for sign in (1, -1):
             smaller = predicate.contracted(-sign * g, sign * c)
             if smaller is not None:
-                cut = smaller.cut(-sign * g[None], np.array([sign * c]))
-                children.append(replace(state, predicate=cut, decided={**signs, i: sign}, count=count))
+                constrained = smaller.with_constraints(-sign * g[None], np.array([sign * c]))
+                children.append(replace(state, predicate=constrained, decided={**signs, i: sign}, count=count))
         return children
     off = high <= 0
     for i, sign in signs.items():
@@ -483,7 +485,12 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
             if smaller is not None:
                 decided = {**state.decided, w: i}
                 children.append(
-                    replace(state, predicate=smaller.cut(rows, bounds), decided=decided, count=state.count + count)
+                    replace(
+                        state,
+                        predicate=smaller.with_constraints(rows, bounds),
+                        decided=decided,
+                        count=state.count + count,
+                    )
                 )
         return children
     # true values of the others may exceed the winner's by what the rows were let out

@@ -1,4 +1,4 @@
-"""Prove things of polynomial networks: a convex function below each row, its dual bound, and halving of inputs.
+"""Prove things of polynomial networks: a convex function below each row, its dual bound, and bisection of inputs.
 
 Over a box, x = c + r y with y in [-1, 1], the row m(x) is at least g(y) = m + sum_i a_i (y_i^2 - 1), which is convex if
 its Hessian r H r + 2 diag(a) is positive semidefinite for the least curvature H (`reach.curvature`). Then for *any* y'
@@ -32,17 +32,17 @@ from surefoot.core.rounding import (
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
-from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
+from surefoot.reach.curvature import Factors, adjoints, curvature, execution_gap, factors_of, least_curvature
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
-from surefoot.verify.bisection import ends, halve
+from surefoot.verify.bisection import bisect, ends
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 AT_ONCE = 32
 LARGEST = 1024  # inputs
 DESCENT = 40  # steps towards the minimum of the convex function
 ROUNDS = 3  # of choosing a, then y'
-EVEN = 0.02  # weight of an input's width where boxes are halved
+EVEN = 0.02  # weight of an input's width where boxes are bisected
 SOFT = 0.02  # how near an end y' must be for a_i to cost nothing
 
 
@@ -99,7 +99,7 @@ class _Curvature(Problem[RowOverBox, int]):
 
     def branch(self, batch: Sequence[RowOverBox]) -> Sequence[tuple[int, Sequence[RowOverBox]]] | None:
         low, high = ends(batch)
-        halves = halve(low, high, self._by_cost(batch, low, high))
+        halves = bisect(low, high, self._by_cost(batch, low, high))
         if halves is None:
             return None
         return [
@@ -122,7 +122,7 @@ def prove_by_curvature(
     most_parts: int = 10**9,
     float32: bool = False,
 ) -> Result[RowOverBox, int]:
-    """Prove that every unsafe set is missed by one of its rows, halving the box where the bound is lost.
+    """Prove that every unsafe set is missed by one of its rows, bisecting the box where the bound is lost.
 
     Property: sound in real arithmetic; where `float32` is asked for, and every leaf says so, for float32 too.
 
@@ -138,7 +138,7 @@ def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tenso
     """Bound by how much any float32 evaluation of row_n · output can differ over box n."""
     shape = (len(low), *graph.input_shape)
     relaxation = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
-    return deployed_gap(graph, relaxation.boxes, relaxation.errors, rows.reshape(len(low), 1, *graph.output_shape))[
+    return execution_gap(graph, relaxation.boxes, relaxation.errors, rows.reshape(len(low), 1, *graph.output_shape))[
         :, 0
     ]
 

@@ -1,4 +1,4 @@
-"""Input splitting: halve boxes until each is proven. Complete, given time, and best where inputs are few."""
+"""Input splitting: bisect boxes until each is proven. Complete, given time, and best where inputs are few."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
-from surefoot.verify.bisection import cut, ends, halve
+from surefoot.verify.bisection import bisect, bisect_along, ends
 from surefoot.verify.branch_and_bound import (
     Bounds,
     Paced,
@@ -130,7 +130,7 @@ class SplittingOptions:
     """How to divide.
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
-    halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
+    bisects along each in turn and takes the best. Neither is better on all networks. `effort` says which values
     CROWN bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
     the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
@@ -217,7 +217,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
     def branch(self, batch: Sequence[SubBox]) -> Sequence[tuple[Bisection, Sequence[SubBox]]] | None:
         low, high = ends(batch)
         worth = self._by_trial(low, high) if self.options.axis_by == "trial" else _by_slope(batch, low, high)
-        halves = halve(low, high, worth)
+        halves = bisect(low, high, worth)
         if halves is None:
             return None
         return [
@@ -226,7 +226,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         ]
 
     def _by_trial(self, low: Tensor, high: Tensor) -> Tensor:
-        """Halve along each input that is not fixed; say how little the two halves miss, over all unsafe sets.
+        """Bisect along each input that is not fixed; say how little the two halves miss, over all unsafe sets.
 
         When the time is up, of those that were tried.
         """
@@ -234,7 +234,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
             if self.deadline.is_over():
                 break
-            left, right, _ = cut(low, high, torch.full((len(low),), axis))
+            left, right, _ = bisect_along(low, high, torch.full((len(low),), axis))
             lows, highs = torch.cat([low, right]), torch.cat([left, high])
             sets, _ = bound_sets(
                 self.graph, lows, highs, self.rows, self.arithmetic, "thorough", self.options.certifiable
@@ -261,7 +261,7 @@ def prove_by_input_splitting(
 
 
 def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write how boxes were halved as a certificate has it: which box, along which axis, where."""
+    """Write how boxes were bisected as a certificate has it: which box, along which axis, where."""
     which = np.array([number for number, _ in result.branchings], dtype=int)
     axis = np.array([axis for _, (axis, _) in result.branchings], dtype=int)
     return which, axis, np.array([middle for _, (_, middle) in result.branchings], dtype=float)

@@ -27,7 +27,7 @@ _STEEP = 300.0  # exp of more is not written as a chord
 _FLAT = -200.0  # nor, exactly, exp of less
 _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of their own
 _AT_ONCE = 64
-_NARROW = 1e-9  # of the region's width: no box is halved further
+_NARROW = 1e-9  # of the region's width: no box is bisected further
 
 HalfSpace = tuple[np.ndarray, np.ndarray]  # (b, k) and (b,): rows z <= bounds, one row a box
 
@@ -73,14 +73,14 @@ def _largest(threshold: Threshold, graph: Graph) -> list[tuple[np.ndarray, float
     return rows
 
 
-def halved(
+def prove_by_bisection(
     graph: Graph,
     query: Query,
     sets: Sequence[Conditions],
     until: Deadline,
     candidate: Callable[[Tensor], Tensor | None],
 ) -> float:
-    """Halve the region until in each part each set misses one of its conditions; return by how much, at least.
+    """Bisect the region until in each part each set misses one of its conditions; return by how much, at least.
 
     Minus infinity: time was up, or `candidate` knew an input for a counterexample.
 

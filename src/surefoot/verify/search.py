@@ -47,7 +47,7 @@ from surefoot.verify.relu_splitting import (
     prove_by_relu_splitting,
     split_leaves,
 )
-from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_inputs
+from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
 FEW_VALUES = 2000  # of ReLUs, pools and products
@@ -86,7 +86,7 @@ class Search:
         self.hit: Hit | None = None
         self.best = -math.inf
         self.seen: State | None = None
-        self.broken = False  # an exact walk met inputs that no proof can be had for
+        self.broken = False  # exact propagation met inputs that no proof can be had for
         self.region = Box.around(query.inputs, network.graph.input_shape)
 
     def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
@@ -169,7 +169,7 @@ class Search:
         return any(not len(unsafe.bounds) for unsafe in self.query.unsafe)
 
     def attack_thoroughly(self) -> Verdict | None:
-        """Try more starts where there are few inputs: it costs less than one more halving."""
+        """Try more starts where there are few inputs: it costs less than one more bisection."""
         if self.free_inputs > FEW_INPUTS:
             return self.attack(8, 20)
         if self.replay.impossible:
@@ -184,11 +184,11 @@ class Search:
         return {"seconds": round(self.deadline.clock.wall() - self.begin, 3), **more}
 
     def holds(
-        self, margin: float, method: str, deployed: Callable[[], bool], proof: Proof | None = None, **more: float
+        self, margin: float, method: str, in_float32: Callable[[], bool], proof: Proof | None = None, **more: float
     ) -> Holds:
         """Say what is proven, of float32 too if that can be shown in time."""
         self.proven = Holds(margin, method, False, self.details(**more), proof)
-        float32 = self.float32 and deployed()
+        float32 = self.float32 and in_float32()
         return replace(self.proven, float32=float32, details=self.details(**more))
 
     def violated(self, method: str) -> Violated:
@@ -206,7 +206,7 @@ class Search:
         return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
-        """Walk a zonotope; its boxes are kept for what comes after."""
+        """Propagate a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
         star = star_of_inputs(self.query.inputs, graph.input_shape)
         state = approximate(graph, begin(star), "zonotope", use_lps=False, arithmetic=arithmetic)
@@ -271,12 +271,12 @@ class Search:
         parts = result.parts + (finish.parts if finish else 0)
         plain = [leaf for leaf in result.leaves if not leaf.finished]
 
-        def deployed() -> bool:
+        def in_float32() -> bool:
             return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
                 finish is None or finish.holds_in_float32()
             )
 
-        return self.holds(result.margin, "input-splitting", deployed, proof, parts=parts)
+        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=parts)
 
     @property
     def constraints(self) -> LinearConstraints | None:
@@ -303,8 +303,8 @@ class Search:
             return None
         method = "alpha-crown" if result.parts <= len(self.query.unsafe) else "relu-splitting"
         proof = self._proof_by_splits(result, tightened) if self.prove else None
-        deployed = partial(self.parts_hold, graph, query, self.region, result.leaves)
-        return self.holds(result.margin, method, deployed, proof, parts=result.parts)
+        in_float32 = partial(self.parts_hold, graph, query, self.region, result.leaves)
+        return self.holds(result.margin, method, in_float32, proof, parts=result.parts)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
@@ -328,8 +328,8 @@ class Search:
         self.best = max(self.best, result.margin)
         if not result.proven:
             return None
-        deployed = all(leaf.float32 for leaf in result.leaves)
-        return Holds(result.margin, "curvature", deployed, self.details(parts=result.parts))
+        in_float32 = all(leaf.float32 for leaf in result.leaves)
+        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.parts))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
@@ -344,27 +344,27 @@ class Search:
         return self.violated(method) if self.hit is not None else None
 
     def exact(self) -> Verdict | None:
-        """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
+        """Propagate every pattern. A margin inside the rounding of a leaf decides nothing."""
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        walked = Walked()
+        progress = ExactProgress()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, walked):
+            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.hit is not None:
                         return self.violated("exact")
         except TimeoutError:
             return None
-        details = self.details(leaves=walked.leaves, pruned=walked.pruned, lps_solved=walked.lps_solved)
-        if not walked.margin > 0:
-            self.best = walked.margin
+        details = self.details(leaves=progress.leaves, pruned=progress.pruned, lps_solved=progress.lps_solved)
+        if not progress.margin > 0:
+            self.best = progress.margin
             self.broken = True
             return None
-        return Holds(walked.margin, "exact", False, details)
+        return Holds(progress.margin, "exact", False, details)
 
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
         """Whether the subproblems of a proof hold for float32 too."""
-        deployed = relax(
+        relaxation = relax(
             graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
         )
-        return bound_again(deployed, query, leaves) > 0
+        return bound_again(relaxation, query, leaves) > 0

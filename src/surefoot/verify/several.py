@@ -197,11 +197,11 @@ def _together(network: Network, answers: Answers, prove: bool) -> None:
         margins = stack.margins(network.graph, REAL, prove)
         proven = margins > 0  # what is not a number is not proven
         safe = stack.some(proven)
-        deployed = iter((safe.margins(network.graph, FLOAT32, prove) > 0).tolist() if safe.which else [])
+        in_float32 = iter((safe.margins(network.graph, FLOAT32, prove) > 0).tolist() if safe.which else [])
         for i, margin, holds in zip(stack.which, margins.tolist(), proven.tolist(), strict=True):
             if holds:
                 proof = _proof(answers.queries[i]) if prove else None
-                answers.proven[i] = Holds(margin, "crown", next(deployed) and network.float32, {}, proof)
+                answers.proven[i] = Holds(margin, "crown", next(in_float32) and network.float32, {}, proof)
             else:
                 answers.margins[i] = margin if math.isfinite(margin) else -math.inf
         if len(safe.which) < len(stack.which):
@@ -243,7 +243,7 @@ def _attack(network: Network, queries: Sequence[Query], stack: _Stack) -> Violat
 
 
 def _proof(query: Query) -> Proof:
-    """Return the proof of a box that needs no halving."""
+    """Return the proof of a box that needs no bisection."""
     none = np.zeros(0)
     unsafe = tuple((u.weights, u.bounds) for u in query.unsafe)
     box, never = query.inputs, (none.astype(int), none.astype(int), none)
