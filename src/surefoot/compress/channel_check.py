@@ -146,10 +146,10 @@ def _scaled(side: _Side, given: _Side, gap: Tensor) -> Tensor:
         most = side.column(magnitude(side.ratio)) * magnitude(other)
         return mine.unsqueeze(0), side.column(side.ratio) * other, most
 
-    (scale, moved, most), (shift, shift_there, far) = constants(op.scale, small.scale), constants(op.shift, small.shift)
+    (scale, moved, most), (bias, other_bias, far) = constants(op.scale, small.scale), constants(op.bias, small.bias)
     ratio = side.column(given.ratio)
     off = (scale * ratio - moved).abs() + step_error(4, magnitude(scale) * magnitude(ratio) + most)
-    base = (shift - shift_there).abs() + step_error(4, shift.abs() + far)
+    base = (bias - other_bias).abs() + step_error(4, bias.abs() + far)
     return _raised(magnitude(off) * given.seen + magnitude(scale) * magnitude(gap) + base)
 
 
@@ -206,10 +206,10 @@ def _affine(side: _Side, given: _Side, gap: Tensor) -> Tensor:
     unit = gamma(2 * op.terms + 8, DOUBLE)
     off = (mine - ratio * weight).abs() + unit * (size + magnitude(ratio) * magnitude(weight))
     nothing = op.weight.new_zeros(1)
-    offset = torch.broadcast_to(nothing if op.offset is None else op.offset, (len(op.weight),))
-    other = side.picked(torch.broadcast_to(nothing if small.offset is None else small.offset, (len(small.weight),)))
+    bias = torch.broadcast_to(nothing if op.bias is None else op.bias, (len(op.weight),))
+    other = side.picked(torch.broadcast_to(nothing if small.bias is None else small.bias, (len(small.weight),)))
     far = magnitude(side.ratio) * magnitude(other)
-    base = (offset - side.ratio * other).abs() + unit * (offset.abs() + far)
-    wide = replace(moved, weight=off, offset=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
+    base = (bias - side.ratio * other).abs() + unit * (bias.abs() + far)
+    wide = replace(moved, weight=off, bias=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
     base = base if isinstance(op, Linear) else base[:, None, None]
     return (wide.absolute(seen) + op.absolute(magnitude(gap))) * (1 + unit) + base

@@ -136,8 +136,8 @@ def is_plain(node: Node, given: Node) -> bool:
     return isinstance(node.op, Conv2d) and node.op.groups == 1
 
 
-def _offset(op: Linear | Conv2d) -> Tensor:
-    return torch.zeros(len(op.weight), dtype=op.weight.dtype) if op.offset is None else op.offset
+def _bias(op: Linear | Conv2d) -> Tensor:
+    return torch.zeros(len(op.weight), dtype=op.weight.dtype) if op.bias is None else op.bias
 
 
 def _over_rest(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -153,12 +153,12 @@ def _zeros(graph: Graph, boxes: Sequence[Box]) -> list[Tensor]:
         given = [zeros[i] for i in node.inputs]
         match node.op:
             case Linear() | Conv2d() as op if is_plain(node, graph.nodes[node.inputs[0]]):
-                zero = zero | ((op.weight[:, ~given[0]] == 0).flatten(1).all(1) & (_offset(op) == 0))
+                zero = zero | ((op.weight[:, ~given[0]] == 0).flatten(1).all(1) & (_bias(op) == 0))
             case Relu() | MaxPool2d():
                 zero = zero | given[0]
             case ElementwiseAffine() as op:
                 still = (_over_rest(op.scale, node.shape) == 0).all(1)
-                lifted = None if op.shift is None else (_over_rest(op.shift, node.shape) != 0).any(1)
+                lifted = None if op.bias is None else (_over_rest(op.bias, node.shape) != 0).any(1)
                 zero = zero | ((given[0] | still) if lifted is None else ((given[0] | still) & ~lifted))
             case Add():
                 zero = zero | (given[0] & given[1])
@@ -269,7 +269,7 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
 
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, graph.nodes[node.inputs[0]]):
-            rows = torch.cat([op.weight.flatten(1), _offset(op)[:, None]], 1)
+            rows = torch.cat([op.weight.flatten(1), _bias(op)[:, None]], 1)
             size = rows.gather(1, rows.abs().argmax(1, keepdim=True))[:, 0]
             size = torch.where(size == 0, 1.0, size)
             return rounded(rows / size[:, None]), size
@@ -277,8 +277,8 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
             return np.stack([first[0], ratio[0].sign().numpy()], 1), ratio[0].abs()
         case ElementwiseAffine() as op:
             scale = _over_rest(op.scale, node.shape)
-            shift = torch.zeros_like(scale) if op.shift is None else _over_rest(op.shift, node.shape)
-            rows = torch.cat([scale * ratio[0][:, None], shift], 1)
+            bias = torch.zeros_like(scale) if op.bias is None else _over_rest(op.bias, node.shape)
+            rows = torch.cat([scale * ratio[0][:, None], bias], 1)
             size = torch.where(rows[:, 0] == 0, 1.0, rows[:, 0])
             return np.concatenate([first[0][:, None], rounded(rows / size[:, None])], 1), size
         case Add():
@@ -340,14 +340,14 @@ def _smaller(graph: Graph, node: Node, match: ChannelMap, given: Sequence[Channe
     before = graph.nodes[node.inputs[0]]
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, before):
-            bias = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), offset=bias)
+            bias = None if op.bias is None else op.bias[keep]
+            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), bias=bias)
         case Conv2d() as op if is_depthwise(op):
-            bias = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=op.weight[keep], offset=bias, groups=len(keep))
+            bias = None if op.bias is None else op.bias[keep]
+            return replace(op, weight=op.weight[keep], bias=bias, groups=len(keep))
         case ElementwiseAffine() as op:
             return ElementwiseAffine(
-                _cut(op.scale, node.shape, keep), None if op.shift is None else _cut(op.shift, node.shape, keep)
+                _cut(op.scale, node.shape, keep), None if op.bias is None else _cut(op.bias, node.shape, keep)
             )
         case Gather() | Reshape() as op if before.shape and node.shape:
             if isinstance(op, Reshape):

@@ -1,7 +1,7 @@
 """The linear pieces of a network: the one around an input, all over a box, and those that a plane cuts.
 
-All propagate values as affine functions of the input; a ReLU splits the cell where its sign is not the same all over it.
-A cell is a point, a polytope or a polygon.
+All propagate values as affine functions of the input; a ReLU splits the cell where its sign is not the same all over
+it. A cell is a point, a polytope or a polygon.
 """
 
 from collections.abc import Iterator
@@ -261,7 +261,7 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
             match node.op:
                 case Affine():
                     out = node.op.linear(given[0])
-                    bias = node.op.bias()
+                    bias = node.op.broadcast_bias()
                     if bias is not None:
                         out = out.clone()
                         out[0] += torch.broadcast_to(bias, node.shape)

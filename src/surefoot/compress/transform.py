@@ -156,9 +156,9 @@ def _dense(
     assert isinstance(second, Linear)
     segment = Segment(
         first.weight.numpy(),
-        np.zeros(len(first.weight)) if first.offset is None else first.offset.numpy(),
+        np.zeros(len(first.weight)) if first.bias is None else first.bias.numpy(),
         second.weight.numpy(),
-        np.zeros(len(second.weight)) if second.offset is None else second.offset.numpy(),
+        np.zeros(len(second.weight)) if second.bias is None else second.bias.numpy(),
         signs.numpy(),
         torch.cat([inputs.lower, inputs.upper]).numpy(),
     )
@@ -177,7 +177,7 @@ def _dense(
     if linear():
         active = segment.signs > 0
         weight = segment.after[:, active] @ segment.before[active]
-        bias = segment.shift + segment.after[:, active] @ segment.offset[active]
+        bias = segment.output_bias + segment.after[:, active] @ segment.bias[active]
         result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(bias))}, {after: before, at: None})
         result.removed["fold"] += segment.units
         result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
@@ -187,8 +187,8 @@ def _dense(
     result.graph = _replaced(
         graph,
         {
-            before: Linear(_tensor(segment.before), _tensor(segment.offset)),
-            after: Linear(_tensor(segment.after), _tensor(segment.shift)),
+            before: Linear(_tensor(segment.before), _tensor(segment.bias)),
+            after: Linear(_tensor(segment.after), _tensor(segment.output_bias)),
         },
         {},
     )

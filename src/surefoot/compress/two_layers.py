@@ -54,8 +54,8 @@ def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int
     return builder.build(builder.add(_linear(last, np.zeros(k)), hidden))
 
 
-def _linear(weight: np.ndarray, offset: np.ndarray) -> Linear:
-    return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(offset))
+def _linear(weight: np.ndarray, bias: np.ndarray) -> Linear:
+    return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(bias))
 
 
 def _borders(piece: LinearRegion) -> np.ndarray:

@@ -79,14 +79,14 @@ class _Writer:
         match op:
             case Linear():
                 weight = self.constant(op.weight.T, f"{out}_weight")
-                if op.offset is None:
+                if op.bias is None:
                     self.node("MatMul", [x[0], weight], out)
                 else:
                     product = self.inner("MatMul", [x[0], weight], f"{out}_product")
-                    self.node("Add", [product, self.constant(op.offset, f"{out}_bias")], out)
+                    self.node("Add", [product, self.constant(op.bias, f"{out}_bias")], out)
             case Conv2d():
                 inputs = [x[0], self.constant(op.weight, f"{out}_weight")]
-                inputs += [] if op.offset is None else [self.constant(op.offset, f"{out}_bias")]
+                inputs += [] if op.bias is None else [self.constant(op.bias, f"{out}_bias")]
                 left, right, top, bottom = op.padding
                 self.node(
                     "Conv", inputs, out, strides=op.stride, pads=(top, left, bottom, right), dilations=op.dilation,
@@ -94,11 +94,11 @@ class _Writer:
                 )  # fmt: skip
             case ElementwiseAffine():
                 factors = [x[0], self.constant(op.scale, f"{out}_scale")]
-                if op.shift is None:
+                if op.bias is None:
                     self.node("Mul", factors, out)
                 else:
                     scaled = self.inner("Mul", factors, f"{out}_scaled")
-                    self.node("Add", [scaled, self.constant(op.shift, f"{out}_shift")], out)
+                    self.node("Add", [scaled, self.constant(op.bias, f"{out}_shift")], out)
             case Gather():
                 size = int(np.prod(given[0]))
                 flat = self.inner(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import ElementwiseAffine, Gather
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate, Proof
@@ -63,7 +63,9 @@ def _plain(x: np.ndarray) -> tuple[float, ...]:
     return tuple((x + 0.0).tolist())  # -0 + 0 is 0
 
 
-_NAMES: dict[type, str] = {Gather: "Take", ElementwiseAffine: "Scale"}  # as certificates have named them from the first
+# as certificates have named them from the first
+_NAMES: dict[type, str] = {Gather: "Take", ElementwiseAffine: "Scale"}
+_BIASES: dict[type, str] = {Linear: "offset", Conv2d: "offset", ElementwiseAffine: "shift"}
 
 
 def network_digest(graph: Graph) -> str:
@@ -77,7 +79,7 @@ def network_digest(graph: Graph) -> str:
             if field.name == "rounded":  # the constants are named by themselves
                 continue
             value = getattr(node.op, field.name)
-            digest.words(field.name)
+            digest.words(_BIASES[type(node.op)] if field.name == "bias" else field.name)
             if not isinstance(value, Tensor):
                 digest.words(repr(value))
             else:

@@ -242,7 +242,7 @@ class _Pass:
         match op:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
-                bias = op.bias()
+                bias = op.broadcast_bias()
                 if bias is not None:
                     self.collect(self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0)))
                 back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)

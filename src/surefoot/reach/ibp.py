@@ -71,7 +71,7 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float
 
 def magnitude_of(op: Affine, box: Box) -> Float[Tensor, " b *shape"]:
     """Return |W| |x| + |b|: what relative errors are relative to."""
-    size, bias = op.absolute(box.magnitude), op.bias()
+    size, bias = op.absolute(box.magnitude), op.broadcast_bias()
     return size if bias is None else size + magnitude(bias)
 
 
@@ -89,7 +89,7 @@ def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | 
             centre, radius = (x.lower + x.upper) / 2, (x.upper - x.lower) / 2
             unit = gamma(op.terms, DOUBLE)
             spread = op.absolute(radius + unit * x.magnitude)
-            bias = op.bias()
+            bias = op.broadcast_bias()
             if bias is not None:
                 spread = spread + unit * magnitude(bias)
             middle = op(centre)

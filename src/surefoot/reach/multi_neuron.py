@@ -81,7 +81,7 @@ def multi_neuron_of(
     ends = []
     for high in itertools.product((0.0, 1.0), repeat=op.terms):
         mask = weight.new_tensor(high).reshape(1, *weight.shape[1:])
-        upper, lower = replace(op, weight=weight * mask, offset=None), replace(op, weight=weight * (1 - mask))
+        upper, lower = replace(op, weight=weight * mask, bias=None), replace(op, weight=weight * (1 - mask))
         ends.append(upper(given.upper) + lower(given.lower))
     error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * size
     return MultiNeuron(torch.stack(ends, 1), error if float32_error is None else error + float32_error)

@@ -104,7 +104,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
         case Affine():
             float32_error, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
             relative = gamma(node.op.terms, DOUBLE) + float32_error if node.op.terms else 0.0
-            bias = node.op.bias()
+            bias = node.op.broadcast_bias()
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
             form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
             if least:  # the error holds twice what rounding is relative to, by `relative`
