@@ -292,18 +292,20 @@ def within_softmax(
     replay, nothing = Replay(Query(domain, differ), run), np.full(k, np.inf)
     outputs = [flat_output(graph) for graph in (first, second)]
     met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], domain, nothing))
-    hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
-    if hit is None:
+    counterexample, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
+    if counterexample is None:
         apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
         verdict = _apart(logits[0], logits[1], domain, apart, deadline)
         if not isinstance(verdict, Violated):
             return replace(verdict, details=took())
-        hit = replay(torch.from_numpy(verdict.input)[None])
+        counterexample = replay(torch.from_numpy(verdict.input)[None])
         proven = at_least(apart, 3)
         why = f"differences of logits are {proven} apart and more, but no output was seen to differ by {most!r}"
-    if hit is not None:
-        return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
+    if counterexample is not None:
+        return Violated(
+            counterexample.input.astype(np.float64), counterexample.output, "search", took(), counterexample.distance
+        )
     return Unknown(why, -math.inf, took())
 
 

@@ -201,16 +201,16 @@ def compress_file(
     if in_time:
         journal.forget()
     met, confidence = _met(path, out, work.domain, until)
-    active, inactive, open_ = compressed.stability.counts()
+    active, inactive, unstable = compressed.stability.counts()
     undecided = compressed.stability.undecided()
     if not compressed.stability.signs:  # time may have been up before any was bounded
-        undecided = open_ = _units(graph, Relu)
+        undecided = unstable = _units(graph, Relu)
     return Report(
         (_units(graph), _units(compressed.graph)),
         (fused(graph).parameters(), fused(compressed.graph).parameters()),
         active,
         inactive,
-        open_,
+        unstable,
         compressed.stability.searched,
         compressed.stability.open,
         difference.largest,

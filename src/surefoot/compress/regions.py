@@ -72,7 +72,7 @@ def most_regions(inputs: int, widths: Sequence[int], active: Sequence[int] = ())
 
 
 def layer_counts(stable: Stability) -> tuple[list[int], list[int]] | None:
-    """Return open and active units of each layer, for `most_regions`; None where the network is no chain of layers."""
+    """Return unstable and active units of each layer, for `most_regions`; None where layers are no chain."""
     if any(node.inputs != (at - 1,) for at, node in enumerate(stable.graph.nodes) if at):
         return None
     signs = [stable.signs[at] for at in sorted(stable.signs)]

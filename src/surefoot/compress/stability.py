@@ -186,8 +186,8 @@ def _searched(stable: Stability, relaxation: Relaxation, at: int, box: Box, pati
     low, high = box.lower.clone(), box.upper.clone()
     least, most = stable.seen[at]
     spare = PLAINLY * (1 + box.magnitude[0])
-    open_ = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
-    values, layer = open_.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
+    unseen = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
+    values, layer = unseen.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
     for number, value in enumerate(values):
         if patience.until.is_over():
             stable.open += len(values) - number

@@ -149,7 +149,7 @@ def open_amounts(stable: Stability) -> Tensor:
 def _dense(
     result: Compressed, signs: Tensor, inputs: Box, before: int, at: int, after: int, rewrites: Sequence[str]
 ) -> bool:
-    """Apply every rewrite to one layer; fold it if none of its units is open."""
+    """Apply every rewrite to one layer; fold it if none of its units is unstable."""
     graph = result.graph
     first, second = graph.nodes[before].op, graph.nodes[after].op
     assert isinstance(first, Linear)

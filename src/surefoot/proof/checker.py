@@ -264,12 +264,12 @@ def _rectifier(
     a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put the proposed line below max(x, 0) and the triangle's side above: constants, coefficients of x."""
-    open_ = (low < 0) & (high > 0)
-    above = np.where(open_, high / np.where(open_, high - low, 1.0), (low >= 0) * 1.0)
+    unstable = (low < 0) & (high > 0)
+    above = np.where(unstable, high / np.where(unstable, high - low, 1.0), (low >= 0) * 1.0)
     slopes = (high > -low) * 1.0 if proposed is None else proposed
-    below = np.where(open_, np.clip(slopes, 0.0, 1.0), above)
+    below = np.where(unstable, np.clip(slopes, 0.0, 1.0), above)
     negative = np.minimum(a, 0)
-    return negative @ np.where(open_, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
+    return negative @ np.where(unstable, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
 
 
 def _product(

@@ -122,9 +122,9 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
         if not len(first):
             return box
         before, box = box, tighten_by_crown(relaxation, at, box, until)  # that alone decides most, in one pass
-        open_ = worth_tightening(box)
+        loose = worth_tightening(box)
         if record is not None:
-            decided = first[~torch.isin(first, open_)]
+            decided = first[~torch.isin(first, loose)]
             _keep(record, at, decided, default_choice(relaxation, at, 2 * len(decided)).slopes)
         node = relaxation.graph.nodes[at]
         regions, size = len(box.lower), size_of(node)
@@ -132,11 +132,11 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
         widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
-        for begin in range(0, len(open_), chunk):
-            values = open_[begin : begin + chunk]
+        for begin in range(0, len(loose), chunk):
+            values = loose[begin : begin + chunk]
             if until.is_over():
                 if record is not None:  # what is not recorded may not be used
-                    rest = open_[begin:]
+                    rest = loose[begin:]
                     lower[:, rest], upper[:, rest] = (t.flatten(1)[:, rest] for t in (before.lower, before.upper))
                 break
             rows = both_ends(values, size, box).expand(regions, -1, *node.shape)

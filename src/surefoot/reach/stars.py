@@ -152,28 +152,30 @@ def _relu(
         high = torch.minimum(high, box.upper.flatten() + error)
     for i, sign in state.decided.items():
         low[i], high[i] = (low[i].clamp(min=0), high[i]) if sign > 0 else (low[i], high[i].clamp(max=0))
-    open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    unstable = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     solved = 0
-    if use_lps and len(open_) and len(state.predicate.bounds):
-        solved = _tighten(form, state.predicate, low, high, open_, relaxed)
-        open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    if use_lps and len(unstable) and len(state.predicate.bounds):
+        solved = _tighten(form, state.predicate, low, high, unstable, relaxed)
+        unstable = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     error = form.error.flatten()
     off, silent = ((t <= 0).reshape(node.shape) for t in (high, high + error))
     form = replace(form, error=torch.where(silent, 0.0, form.error))
     seen = Box((low - error).reshape(1, *node.shape), (high + error).reshape(1, *node.shape))
     state = replace(state, seen={**state.seen, node.inputs[0]: seen})
-    form, predicate = _rectified(form, state.predicate, off, open_, low.numpy()[open_], high.numpy()[open_], rule)
-    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(open_)))
+    form, predicate = _rectified(
+        form, state.predicate, off, unstable, low.numpy()[unstable], high.numpy()[unstable], rule
+    )
+    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(unstable)))
 
 
 def _tighten(
-    form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float
+    form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, unstable: np.ndarray, relaxed: float
 ) -> int:
-    """Bound open values by linear programs on the star that enters the layer; return how many LPs that took."""
+    """Bound unstable values by linear programs on the star that enters the layer; return how many LPs that took."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
-    areas = (-low[open_] * high[open_]).numpy()
-    order = open_[np.argsort(-areas)][: max(len(open_) - int(relaxed * len(open_)), 0)]
+    areas = (-low[unstable] * high[unstable]).numpy()
+    order = unstable[np.argsort(-areas)][: max(len(unstable) - int(relaxed * len(unstable)), 0)]
     solver = Solver(predicate)
     for i in order:
         g, c, slack = generators[:, i], centre[i], step_error(2, size[i])
@@ -187,13 +189,13 @@ def _rectified(
     form: AffineForm,
     predicate: Predicate,
     off: Tensor,
-    open_: np.ndarray,
+    unstable: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     rule: Rule,
 ) -> tuple[AffineForm, Predicate]:
-    """Apply max(x, 0): values that are off become 0, certain ones stay, open ones are relaxed by the rule."""
-    m, n, places = predicate.variables, len(open_), torch.from_numpy(open_)
+    """Apply max(x, 0): values that are off become 0, stable ones stay, unstable ones are relaxed by the rule."""
+    m, n, places = predicate.variables, len(unstable), torch.from_numpy(unstable)
     rising = high / (high - low)
     rows, offsets = form.columns(places, m), form.centre.flatten()[places].numpy()
     factor = torch.where(off, 0.0, 1.0).flatten().to(form.centre.dtype)
@@ -242,23 +244,23 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
     windows = _Windows.of(op, form, predicate)
-    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.open) else 0
-    open_ = windows.open
-    n, m = len(open_), predicate.variables
+    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.undecided) else 0
+    undecided = windows.undecided
+    n, m = len(undecided), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
-    certain_[open_] = False
+    certain_[undecided] = False
     out = form.gathered(windows.winner, certain_, windows.error)
-    floor, ceiling = windows.floor[open_], windows.ceiling[open_]
+    floor, ceiling = windows.floor[undecided], windows.ceiling[undecided]
     if rule == "zonotope":  # an interval
         half = (ceiling - floor) / 2
         half = half + step_error(2, half)
-        out = out.shifted(open_, floor + half, step_error(2, floor.abs() + ceiling.abs()))
-        out = out.with_units(open_, half, m)
+        out = out.shifted(undecided, floor + half, step_error(2, floor.abs() + ceiling.abs()))
+        out = out.with_units(undecided, half, m)
         predicate = predicate.extended(-np.ones(n), np.ones(n))
     else:  # x_i <= y for each candidate: rows of the form's own numbers
-        out = out.with_units(open_, torch.ones(n, dtype=form.centre.dtype), m)
-        which, member = windows.candidates[open_].nonzero(as_tuple=True)
-        pixel = windows.members[open_][which, member]
+        out = out.with_units(undecided, torch.ones(n, dtype=form.centre.dtype), m)
+        which, member = windows.candidates[undecided].nonzero(as_tuple=True)
+        pixel = windows.members[undecided][which, member]
         rows = sparse.csr_matrix(form.columns(pixel, m))
         entries = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
@@ -299,7 +301,7 @@ class _Windows:
         return _Windows(members, candidates, best, floor, ceiling, error + torch.where(tied, ceiling - floor, 0.0))
 
     @property
-    def open(self) -> Tensor:
+    def undecided(self) -> Tensor:
         """Which windows have several candidates."""
         return (self.candidates.sum(1) > 1).nonzero().squeeze(1)
 
@@ -314,7 +316,7 @@ def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> i
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
     solver = Solver(predicate)
-    for w in windows.open.tolist():
+    for w in windows.undecided.tolist():
         b = int(windows.winner[w])
         for k in windows.candidates[w].nonzero().squeeze(1).tolist():
             i = int(windows.members[w, k])
@@ -420,9 +422,9 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     low, high = (t.flatten().numpy() for t in form.box(predicate))
     centre, generators = form.flat()
     signs = dict(state.decided)
-    open_ = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
+    unstable = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
     solver = Solver(predicate)
-    for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
+    for i in unstable[np.argsort(-np.abs(generators[:, unstable]).sum(0))].tolist():
         g, c = generators[:, i], float(centre[i])
         spare = step_error(2, float(abs(c) + magnitude(g) @ predicate.radius[: len(g)]))
         if len(predicate.bounds):
@@ -464,11 +466,11 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
     for w, i in state.decided.items():
         windows.candidates[w] = windows.members[w] == i
         windows.best[w] = int(windows.candidates[w].nonzero()[0, 0])
-    solved = _drop_losers(form, predicate, windows) if len(windows.open) else 0
-    open_ = windows.open
+    solved = _drop_losers(form, predicate, windows) if len(windows.undecided) else 0
+    undecided = windows.undecided
     count = Count(solved)
-    if len(open_):
-        w = int(open_[windows.candidates[open_].sum(1).argmin()])
+    if len(undecided):
+        w = int(undecided[windows.candidates[undecided].sum(1).argmin()])
         rivals = [int(i) for i in windows.members[w][windows.candidates[w]]]
         centre, generators = form.flat()
         children = []

@@ -1,4 +1,4 @@
-"""Spline recalibration: a natural cubic spline on the cumulated difference between hits and scores."""
+"""Spline recalibration: a natural cubic spline on the cumulated difference between correctness and scores."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold
 
 from surefoot.core.errors import InputError
 from surefoot.core.types import Confidences
-from surefoot.recalibrate.binary import BinaryCalibrator, Blocks, Hits, blocks_of
+from surefoot.recalibrate.binary import BinaryCalibrator, Blocks, Correct, blocks_of
 from surefoot.recalibrate.curves import CalibrationCurve, PiecewiseLinear
 
 _GROUPS = 2048  # points of the cumulated difference that the spline is fitted to
@@ -78,7 +78,7 @@ class Spline(BinaryCalibrator):
     clock: Literal["rows", "deviation"] = "rows"
     least_rows: int = 200
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         if self.clock not in ("rows", "deviation"):
             raise InputError(f"clock must be 'rows' or 'deviation', got {self.clock!r}")
@@ -94,7 +94,7 @@ class Spline(BinaryCalibrator):
         return _fit(blocks_of(score, correct), knots, self.clock)
 
 
-def _choose(score: Confidences, correct: Hits, clock: str) -> int:
+def _choose(score: Confidences, correct: Correct, clock: str) -> int:
     """Choose the number of knots by the Brier score of held-out fifths."""
     folds = list(KFold(5, shuffle=True, random_state=0).split(score))
 

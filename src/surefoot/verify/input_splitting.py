@@ -252,7 +252,7 @@ def prove_by_input_splitting(
     replay: Replay,
     options: SplittingOptions = SplittingOptions(),
 ) -> Result[SubBox, Bisection]:
-    """Halve boxes until each is proven or one holds a counterexample."""
+    """Bisect boxes until each is proven or one holds a counterexample."""
     deadline = Deadline.of(seconds)
     problem = _InputSplitting(graph, query, arithmetic, options, deadline)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)

@@ -24,7 +24,7 @@ from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
-from surefoot.spec.replay import Hit, Replay
+from surefoot.spec.replay import Counterexample, Replay
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
@@ -83,7 +83,7 @@ class Search:
         self.asked = asked or query  # of the network's own outputs; `query` is of its logits
         self.replay = Replay(self.asked, network.run, network.off)
         self.rows = OutputConstraints(query)
-        self.hit: Hit | None = None
+        self.counterexample: Counterexample | None = None
         self.best = -math.inf
         self.seen: State | None = None
         self.broken = False  # exact propagation met inputs that no proof can be had for
@@ -93,15 +93,15 @@ class Search:
         """Replay inputs: those that look like counterexamples in float64, or all."""
         tried = near_misses(self.network.graph, self.query, x) if near else x
         if len(tried):
-            self.hit = self.replay(tried)
-        return torch.from_numpy(self.hit.input) if self.hit is not None else None
+            self.counterexample = self.replay(tried)
+        return torch.from_numpy(self.counterexample.input) if self.counterexample is not None else None
 
     def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
         """Answer by stages, one after another; when time is up, with what was found by then."""
         verdict = self.deadline.run(lambda: self._by_stages(method, stages))
         if verdict is not None:
             return verdict
-        if self.hit is not None:
+        if self.counterexample is not None:
             return self.violated("attack")
         return self.proven or self.unknown(method)
 
@@ -134,7 +134,7 @@ class Search:
         points = quick.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
         if points is not None:
             self.candidate(points.double(), near=self.asked is self.query)
-        return self.violated("attack") if self.hit is not None else None
+        return self.violated("attack") if self.counterexample is not None else None
 
     @cached_property
     def searched(self) -> Graph:
@@ -177,7 +177,7 @@ class Search:
         points, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
         self.candidate(points.double(), near=self.asked is self.query)
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
-        return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
+        return self.violated("sampling") if self.counterexample is not None else self.attack(starts, 40)
 
     def details(self, **more: float) -> dict[str, float]:
         """Say how long it took, and more."""
@@ -193,8 +193,8 @@ class Search:
 
     def violated(self, method: str) -> Violated:
         """Say what was met."""
-        assert self.hit is not None
-        seen = self.hit
+        assert self.counterexample is not None
+        seen = self.counterexample
         return Violated(seen.input.astype(np.float64), seen.output, method, self.details(), seen.distance)
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
@@ -259,7 +259,7 @@ class Search:
         graph = self.network.graph
         options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
         result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
-        if self.hit is not None:
+        if self.counterexample is not None:
             return self.violated("input-splitting")
         self.best = max(self.best, result.margin)
         if not result.proven:
@@ -296,7 +296,7 @@ class Search:
         tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
         result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
-        if self.hit is not None:
+        if self.counterexample is not None:
             return self.violated("relu-splitting")
         self.best = max(self.best, result.margin)
         if not result.proven:
@@ -323,7 +323,7 @@ class Search:
         """Prove a polynomial network by convex functions below it."""
         until = self.deadline.share(share)
         result = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
-        if self.hit is not None:
+        if self.counterexample is not None:
             return self.violated("curvature")
         self.best = max(self.best, result.margin)
         if not result.proven:
@@ -341,7 +341,7 @@ class Search:
             return Holds(answer.slack, method, False, details)
         if answer.input is not None:
             self.candidate(answer.input.flatten()[None])
-        return self.violated(method) if self.hit is not None else None
+        return self.violated(method) if self.counterexample is not None else None
 
     def exact(self) -> Verdict | None:
         """Propagate every pattern. A margin inside the rounding of a leaf decides nothing."""
@@ -351,7 +351,7 @@ class Search:
             for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
-                    if self.hit is not None:
+                    if self.counterexample is not None:
                         return self.violated("exact")
         except TimeoutError:
             return None

@@ -236,9 +236,11 @@ def _attack(network: Network, queries: Sequence[Query], stack: _Stack) -> Violat
     for place in slack.argsort().tolist():
         if not near[place]:
             continue
-        hit = Replay(queries[stack.which[place]], network.run, network.off)(x[place][None])
-        if hit is not None:
-            return Violated(hit.input.astype(np.float64), hit.output, "attack", {}, hit.distance)
+        counterexample = Replay(queries[stack.which[place]], network.run, network.off)(x[place][None])
+        if counterexample is not None:
+            return Violated(
+                counterexample.input.astype(np.float64), counterexample.output, "attack", {}, counterexample.distance
+            )
     return None
 
 

@@ -52,7 +52,7 @@ def verify_through_softmax(
                 network.pooled, query, asked.sets, part, lambda x: search.candidate(x, near=False)
             )
         )
-        if search.hit is not None:
+        if search.counterexample is not None:
             return search.violated("halving")
         if margin is not None and margin > 0:
             return Holds(margin, "halving", False, search.details())
