@@ -164,7 +164,7 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
     return np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
 
 
-def reference_spline(score: Confidences, correct: Hits, knots: int = 6) -> PiecewiseLinear:
+def reference_spline(score: Confidences, correct: Correct, knots: int = 6) -> PiecewiseLinear:
     """Fit the calibrator as the paper's code does, with its bugs, for parity with published numbers.
 
     Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the
