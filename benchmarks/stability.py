@@ -36,8 +36,8 @@ TOLERANCE = 1e-6
 def sign_by_programs(found: Stability, unit: int, to_optimum: bool) -> int:
     """Solve for the least and the largest value of a unit of the second layer, or for its signs alone."""
     first, second = found.graph.nodes[1].op, found.graph.nodes[3].op
-    w, b = first.weight.numpy(), first.offset.numpy()  # type: ignore[union-attr]
-    v, c = second.weight.numpy()[unit], float(second.offset[unit])  # type: ignore[union-attr,index]
+    w, b = first.weight.numpy(), first.bias.numpy()  # type: ignore[union-attr]
+    v, c = second.weight.numpy()[unit], float(second.bias[unit])  # type: ignore[union-attr,index]
     low, high = found.boxes[1].lower[0].numpy(), found.boxes[1].upper[0].numpy()
     n, d = w.shape
     active, open_ = low >= 0, (low < 0) & (high > 0)

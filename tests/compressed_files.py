@@ -22,6 +22,6 @@ def moved(graph: Graph, by: float) -> Graph:
     for node in graph.nodes[1:]:
         op = node.op
         if isinstance(op, Linear):
-            op = Linear(op.weight + by * torch.from_numpy(rng.normal(size=tuple(op.weight.shape))), op.offset)
+            op = Linear(op.weight + by * torch.from_numpy(rng.normal(size=tuple(op.weight.shape))), op.bias)
         builder.add(op, *node.inputs)
     return builder.build()

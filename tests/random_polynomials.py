@@ -103,7 +103,7 @@ def rewritten(rng: Rng, inputs: int, steps: Plan) -> Graph:
                 place = _permuted(rng, builder, op, at[0])
             case ElementwiseAffine() if rng.random() < 0.5:  # a diagonal matrix
                 size = builder.nodes[at[0]].shape[0]
-                shift = None if op.shift is None else op.shift.expand(size).clone()
+                shift = None if op.bias is None else op.bias.expand(size).clone()
                 place = builder.add(Linear(torch.diag(op.scale.expand(size)), shift), at[0])
             case _:
                 place = builder.add(op, *at)
@@ -115,7 +115,7 @@ def _permuted(rng: Rng, builder: GraphBuilder, op: Linear, at: int) -> int:
     """Write a linear map with its rows in another order, in two parts, one after another, and put them back."""
     width = len(op.weight)
     order = rng.permutation(width)
-    weight, offset = op.weight[order], None if op.offset is None else op.offset[order]
+    weight, offset = op.weight[order], None if op.bias is None else op.bias[order]
     if width > 1 and rng.random() < 0.5:
         cut = int(rng.integers(1, width))
         halves = [

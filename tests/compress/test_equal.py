@@ -19,7 +19,7 @@ def test_a_changed_weight_is_seen_and_bounded() -> None:
     nodes = list(graph.nodes)
     weight = nodes[1].op.weight.clone()  # pyright: ignore[reportAttributeAccessIssue]
     weight[5, 2] += 1e-3
-    nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.offset))  # pyright: ignore[reportAttributeAccessIssue]
+    nodes[1] = replace(nodes[1], op=Linear(weight, nodes[1].op.bias))  # pyright: ignore[reportAttributeAccessIssue]
     changed = Graph(tuple(nodes))
     found = equal(graph, changed, box(graph))
     assert 0 < found.met <= found.largest < 20 * found.met

@@ -139,7 +139,7 @@ def with_another_weight(graph: Graph, by: float) -> Graph:
     weight[0, 0] += by
     builder = GraphBuilder(graph.input_shape)
     for i, node in enumerate(nodes[1:], 1):
-        builder.add(Linear(weight, op.offset) if i == at else node.op, *node.inputs)
+        builder.add(Linear(weight, op.bias) if i == at else node.op, *node.inputs)
     return builder.build()
 
 
@@ -164,7 +164,7 @@ def test_values_against_fractions() -> None:
                 rows = [
                     sum((Fraction(w) * v for w, v in zip(r, a, strict=True)), Fraction(0)) for r in op.weight.tolist()
                 ]
-                offset = [0.0] * len(rows) if op.offset is None else op.offset.tolist()
+                offset = [0.0] * len(rows) if op.bias is None else op.bias.tolist()
                 values.append([r + Fraction(o) for r, o in zip(rows, offset, strict=True)])
             case Mul():
                 values.append([p * q for p, q in zip(a, values[node.inputs[1]], strict=True)])

@@ -22,7 +22,8 @@ def segment() -> Segment:
 def test_it_is_its_formula_row_by_row() -> None:
     s, x = segment(), RNG.normal(size=(5, 3))
     want = [
-        s.shift + sum(s.after[:, i] * max(0.0, s.before[i] @ row + s.offset[i]) for i in range(s.units)) for row in x
+        s.output_bias + sum(s.after[:, i] * max(0.0, s.before[i] @ row + s.bias[i]) for i in range(s.units))
+        for row in x
     ]
     assert np.allclose(s(x), want)
     assert np.allclose(s.moved(np.array([1.0, -2.0]))(x), s(x) + np.array([1.0, -2.0]))
@@ -33,4 +34,4 @@ def test_units_that_stay_keep_their_weights() -> None:
     gone = np.array([False, True, False, False])
     kept, other = s.keep(~gone), s.keep(gone)
     assert (kept.units, kept.signs.tolist()) == (3, [1, -1, 0])
-    assert np.allclose(kept(x) + other(x) - s.shift, s(x))  # every unit is in one of the two
+    assert np.allclose(kept(x) + other(x) - s.output_bias, s(x))  # every unit is in one of the two

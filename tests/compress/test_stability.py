@@ -34,7 +34,7 @@ def by_lps(graph: Graph, rows: np.ndarray, bounds: np.ndarray) -> list[tuple[flo
         high.append(bound)
     found = []
     for number, layer in enumerate(layers):
-        weight, offset = layer.weight.numpy(), layer.offset.numpy()  # pyright: ignore[reportOptionalMemberAccess]
+        weight, offset = layer.weight.numpy(), layer.bias.numpy()  # pyright: ignore[reportOptionalMemberAccess]
         for unit in range(len(weight)):
             g = np.zeros(total)
             g[starts[number] : starts[number + 1]] = weight[unit]
@@ -114,7 +114,7 @@ def beside(first: Graph, second: Graph) -> Graph:
     builder, last = GraphBuilder(first.input_shape), 0
     one, two = ([node.op for node in g.nodes if isinstance(node.op, Linear)] for g in (first, second))
     for number, (a, b) in enumerate(zip(one, two, strict=True)):
-        offsets = [x.offset if x.offset is not None else torch.zeros(len(x.weight)).double() for x in (a, b)]
+        offsets = [x.bias if x.bias is not None else torch.zeros(len(x.weight)).double() for x in (a, b)]
         if number == 0:
             weight, offset = torch.cat([a.weight, b.weight]), torch.cat(offsets)
         elif number < len(one) - 1:

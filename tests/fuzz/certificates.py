@@ -217,7 +217,7 @@ def _false(
     (w, b), last = first.unsafe[0], graph.nodes[-1].op
     assert isinstance(last, Linear)
     shift = np.linalg.pinv(w) @ (b - 0.1 - (y @ w.T)[0])  # one input's output becomes unsafe
-    moved = Linear(last.weight, torch.from_numpy(shift) + (0 if last.offset is None else last.offset))
+    moved = Linear(last.weight, torch.from_numpy(shift) + (0 if last.bias is None else last.bias))
     if ((y[0] + shift) @ w.T <= b - 1e-6).all():
         other = Graph((*graph.nodes[:-1], replace(graph.nodes[-1], op=moved)))
         claims.append(("another network", other, questions, False))
@@ -277,7 +277,7 @@ def _difference(name: str, graph: Graph, folder: Path, rng: np.random.Generator,
     last = second.nodes[-1].op
     assert isinstance(last, Linear)
     moved = Linear(
-        last.weight * float(rng.choice([1.0, 1.5])), 0.7 + (torch.zeros(1) if last.offset is None else last.offset)
+        last.weight * float(rng.choice([1.0, 1.5])), 0.7 + (torch.zeros(1) if last.bias is None else last.bias)
     )
     other = Graph((*second.nodes[:-1], replace(second.nodes[-1], op=moved)))
     for what, pair in (("its own", (first, second)), ("another network", (first, other)), ("swapped", (other, first))):

@@ -50,7 +50,7 @@ def moved(rng: np.random.Generator, steps: Plan) -> Plan:
     weight = op.weight.clone().numpy()
     place = tuple(rng.integers(weight.shape))
     weight[place] = np.nextafter(weight[place], rng.choice([-np.inf, np.inf]))
-    return [*steps[:at], (Linear(tensor(weight), op.offset), given), *steps[at + 1 :]]
+    return [*steps[:at], (Linear(tensor(weight), op.bias), given), *steps[at + 1 :]]
 
 
 def crafted(rng: np.random.Generator, steps: Plan, inputs: int, outputs: int) -> Plan:

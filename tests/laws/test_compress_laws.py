@@ -81,7 +81,7 @@ def test_a_rewrite_alone_keeps_its_segment(name: str, seed: int) -> None:
     x[:100] = np.sign(x[:100])
     assert np.allclose(made(x), segment(x), atol=1e-9 * (1 + np.abs(segment(x)).max()))
     assert made.units <= segment.units
-    z = x @ made.before.T + made.offset
+    z = x @ made.before.T + made.bias
     assert (z[:, made.signs > 0] >= 0).all()
     assert REWRITES[name](made).units == made.units  # once is enough
 

@@ -11,7 +11,7 @@ from networks import random_network
 from small_proofs import by_boxes, certified, distance
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import ElementwiseAffine, Gather, Linear, MaxPool2d, Relu, Reshape, Softmax
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Relu, Reshape, Softmax
 from surefoot.proof.question import (
     Question,
     check_named,
@@ -135,3 +135,9 @@ def test_digests_are_those_of_version_0_1() -> None:
     ones, zeros = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     graph = builder.build(builder.add(ElementwiseAffine(ones, zeros), moved))
     assert network_digest(graph) == "17db276eb4f376a0d22da9d68b3ba1f7df19fb86557729fc3de5b0b5acacd3e1"
+
+    builder = GraphBuilder((1, 2, 2))
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    flat = builder.add(Reshape((4,)), builder.add(Conv2d(one.reshape(1, 1, 1, 1), zero), 0))
+    graph = builder.build(builder.add(Linear(one.expand(1, 4), zero), flat))
+    assert network_digest(graph) == "c6fddde8fb55111da97d338381df3ec8fe9181ca52c31dc61baf70d5d0ddd2f7"

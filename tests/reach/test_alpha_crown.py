@@ -36,9 +36,9 @@ def least_of_triangles(graph: Graph, row: np.ndarray) -> float:
     first, second = graph.nodes[1].op, graph.nodes[3].op
     assert isinstance(first, Linear)
     assert isinstance(second, Linear)
-    assert first.offset is not None
-    assert second.offset is not None
-    w, b = first.weight.numpy(), first.offset.numpy()
+    assert first.bias is not None
+    assert second.bias is not None
+    w, b = first.weight.numpy(), first.bias.numpy()
     h, d = w.shape
     low, high = b - np.abs(w).sum(1), b + np.abs(w).sum(1)
     slope = np.where(high <= 0, 0, np.where(low >= 0, 1, high / (high - low)))
@@ -50,7 +50,7 @@ def least_of_triangles(graph: Graph, row: np.ndarray) -> float:
     cost = np.concatenate([np.zeros(d), row @ second.weight.numpy()])
     found = linprog(cost, rows, bounds, bounds=ends)
     assert found.status == 0
-    return float(found.fun + row @ second.offset.numpy())
+    return float(found.fun + row @ second.bias.numpy())
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -126,7 +126,9 @@ def test_t11_every_candidate_of_a_pool_is_tightened() -> None:
     """max(0, a, b) with a, b <= -1/2 by rows, not by the box: both must be tightened, and then no variable is new."""
     centre = torch.zeros(1, 1, 3).double()
     generators = torch.tensor([[[[0.0, 1.0, 0.0]]], [[[0.0, 0.0, 1.0]]]]).double()
-    predicate = Predicate.box(-np.ones(2), np.ones(2)).cut(np.array([[1.0, 0.1], [0.1, 1.0]]), np.array([-0.6, -0.6]))
+    predicate = Predicate.box(-np.ones(2), np.ones(2)).with_constraints(
+        np.array([[1.0, 0.1], [0.1, 1.0]]), np.array([-0.6, -0.6])
+    )
     star = Star(AffineForm(centre, generators, torch.zeros_like(centre)), predicate)
     reached = approximate(pool((1, 1, 3), MaxPool2d((1, 3), (1, 3))), begin(star))
     assert reached.predicate.variables == 2

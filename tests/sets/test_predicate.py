@@ -15,7 +15,7 @@ def random_predicate(seed: int) -> Predicate:
     predicate = Predicate.box(lower, lower + rng.uniform(0.1, 2, m))
     inside = (predicate.lower + predicate.upper) / 2
     rows = rng.normal(size=(p, m))
-    return predicate.cut(rows, rows @ inside + rng.uniform(0, 0.5, p)) if p else predicate
+    return predicate.with_constraints(rows, rows @ inside + rng.uniform(0, 0.5, p)) if p else predicate
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -84,19 +84,21 @@ def test_boxes_are_never_guessed() -> None:
 def test_what_is_no_number_is_not_given_to_the_solver() -> None:
     """It would look for ever."""
     box = Predicate.box(-np.ones(2), np.ones(2))
-    cut = box.cut(np.array([[1.0, 1.0]]), np.zeros(1))
+    cut = box.with_constraints(np.array([[1.0, 1.0]]), np.zeros(1))
     assert Solver(cut).minimum(np.array([np.nan, 1.0])) == -np.inf
     assert Solver(cut).minimum(np.array([np.inf, 1.0])) == -np.inf
-    broken = cut.cut(np.array([[np.nan, 1.0]]), np.zeros(1))
+    broken = cut.with_constraints(np.array([[np.nan, 1.0]]), np.zeros(1))
     assert Solver(broken).minimum(np.ones(2)) == pytest.approx(-2)  # rows cut away: without them the bound is sound
 
 
 def test_a_dual_bound_of_products_too_small_for_a_float64() -> None:
     """Rows times multipliers times bounds of variables: each 1e-150, and the least value is -1e-450, not 0."""
-    predicate = Predicate.box(np.full(1, -1e-150), np.full(1, 1e-150)).cut(np.array([[1e-150]]), np.zeros(1))
+    predicate = Predicate.box(np.full(1, -1e-150), np.full(1, 1e-150)).with_constraints(
+        np.array([[1e-150]]), np.zeros(1)
+    )
     assert predicate.dual_minimum(np.zeros(1), np.full(1, 1e-150)) < 0
 
 
 def test_a_predicate_without_variables_has_the_minimum_0() -> None:
-    predicate = Predicate.box(np.zeros(0), np.zeros(0)).cut(np.zeros((2, 0)), np.ones(2))
+    predicate = Predicate.box(np.zeros(0), np.zeros(0)).with_constraints(np.zeros((2, 0)), np.ones(2))
     assert Solver(predicate).minimum(np.zeros(0)) == 0

@@ -11,7 +11,7 @@ from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
 from surefoot.reach.crown import relax
-from surefoot.reach.curvature import deployed_gap, factors_of
+from surefoot.reach.curvature import execution_gap, factors_of
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
@@ -136,7 +136,7 @@ def test_no_float32_evaluation_differs_by_more_than_the_gap() -> None:
         shape = (1, *graph.input_shape)
         region = Box(*(torch.from_numpy(end).reshape(shape) for end in (low, high)))
         made = relax(graph, region, FLOAT32, multi_neuron=False)
-        gap = deployed_gap(graph, made.boxes, made.errors, rows.reshape(1, 3, *graph.output_shape))[0]
+        gap = execution_gap(graph, made.boxes, made.errors, rows.reshape(1, 3, *graph.output_shape))[0]
         x = samples(low, high, graph, 300, seed).float()
         x = x[(x >= region.lower).flatten(1).all(1) & (x <= region.upper).flatten(1).all(1)]
         y = evaluate(graph, x.double()).flatten(1)

@@ -14,7 +14,7 @@ from surefoot.graph.passes.softmax import flat_output
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.outputs import of_logits
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.probabilities import halved, polytopes
+from surefoot.verify.probabilities import polytopes, prove_by_bisection
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -41,7 +41,10 @@ def test_halving_says_nothing_when_time_is_up_or_something_breaks() -> None:
     net = softmax_network(0, log=False)
     asked = Query(InputSet(np.full(2, -0.5), np.full(2, 0.5)), (Unsafe(np.eye(3)[:1], np.array([1e-12])),))
     sets = of_logits(asked, "softmax").sets
-    assert halved(net.pooled, asked, sets, Deadline.of(10.0), lambda x: None) > 0
-    assert halved(net.pooled, asked, sets, Deadline.of(-1.0), lambda x: None) == -np.inf
+    assert prove_by_bisection(net.pooled, asked, sets, Deadline.of(10.0), lambda x: None) > 0
+    assert prove_by_bisection(net.pooled, asked, sets, Deadline.of(-1.0), lambda x: None) == -np.inf
     broken = Query(asked.inputs, (Unsafe(np.eye(3)[:1], np.array([0.999])),))
-    assert halved(net.pooled, broken, of_logits(broken, "softmax").sets, Deadline.of(10.0), lambda x: x) == -np.inf
+    assert (
+        prove_by_bisection(net.pooled, broken, of_logits(broken, "softmax").sets, Deadline.of(10.0), lambda x: x)
+        == -np.inf
+    )

@@ -94,7 +94,7 @@ def test_a_candidate_counts_only_if_it_is_replayed() -> None:
     query = Query(InputSet(np.zeros(1), np.ones(1)), (Unsafe(np.ones((1, 1)), np.array([0.5])),))
     search = Search(Network.of(builder.build()), query, 10.0)
     assert search.candidate(torch.tensor([[0.75]]).double(), near=False) is None
-    assert search.hit is None
+    assert search.counterexample is None
     assert search.candidate(torch.tensor([[0.75], [0.25]]).double()) is not None
     verdict = search.violated("mine")
     assert (verdict.input.tolist(), verdict.output.tolist()) == ([0.25], [0.25])

@@ -8,7 +8,7 @@ from surefoot.graph.graph import evaluate
 from surefoot.sets.predicate import Solver
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.stars import Walked, counterexamples, leaves, star_of_inputs
+from surefoot.verify.stars import ExactProgress, counterexamples, leaves, star_of_inputs
 
 
 def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
@@ -22,7 +22,7 @@ def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
         unsafe = Unsafe(rows, np.quantile(y @ rows.T, [0.3]))
         query = Query(InputSet(lower, upper), (unsafe,))
         try:
-            found = list(leaves(graph, star_of_inputs(query.inputs, graph.input_shape), query, 1.0, Walked()))
+            found = list(leaves(graph, star_of_inputs(query.inputs, graph.input_shape), query, 1.0, ExactProgress()))
         except TimeoutError:
             continue
         sets = [counterexamples(leaf, unsafe) for leaf in found if leaf.slack <= 0]

@@ -71,15 +71,15 @@ def command(
     if not low < high:
         raise InputError(f"all inputs are {low:g}: give the range of values, --range 0,1")
     radii = tuple((high - low) * share for share in sorted(numbers(eps, None, "--eps")))
-    made, predictions, _ = assess(
+    assessment, predictions, _ = assess(
         subject.network, subject.validation, subject.test, Ask((low, high), radii, certify, seed=seed), out,
         title or subject.name, subject.rows, subject.class_names, step,
     )  # fmt: skip
-    write_assessment(out, made, predictions)
+    write_assessment(out, assessment, predictions)
     if as_json:
-        print(json.dumps(made.plain(), allow_nan=False))
+        print(json.dumps(assessment.plain(), allow_nan=False))
         return
-    print(f"{subject.rows.sentence}\n\n{made.paragraph}")
-    for what, why in made.reasons.items():
+    print(f"{subject.rows.sentence}\n\n{assessment.paragraph}")
+    for what, why in assessment.reasons.items():
         print(f"not done: {what}: {why}")
     print(f"\npage: {out / 'report.html'}, model card: {out / 'README.md'} ({time.monotonic() - begin:.0f} s)")

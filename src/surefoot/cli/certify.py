@@ -67,7 +67,7 @@ def command(
     until.run(lambda: see_agreement_within(opened.whole, opened.run, boxes))  # late: then nothing is bounded either
     console = Console(stderr=True)
     steps = iter(track(range(len(x) * len(radii)), "certifying", console=console, disable=not console.is_terminal))
-    found, bounds = certify_images(
+    summaries, bounds = certify_images(
         opened, x, labels, radii, (low, high), calibrator, lambda: next(steps, None),
         until.before(1.0 if page is None else BOUNDS),
     )  # fmt: skip
@@ -76,12 +76,12 @@ def command(
         from surefoot.report.certified_page import write_certified_page
 
         shown = pictures_of(opened, x[:pictures], labels, radii[-1], (low, high), bounds[-1], until)
-        write_certified_page(page, f"{network.name} on {images.name}", found, shown)
+        write_certified_page(page, f"{network.name} on {images.name}", summaries, shown)
     if as_json:
-        print(json.dumps([plain(r) for r in found], allow_nan=False))
+        print(json.dumps([plain(r) for r in summaries], allow_nan=False))
         return
-    Console().print(_table(found))
-    for radius in found:
+    Console().print(_table(summaries))
+    for radius in summaries:
         if radius.late:
             print(radius.warning)
     if page is not None:
@@ -94,14 +94,14 @@ def _load_map(path: Path) -> "Calibrator":
     return load_calibrator(path)
 
 
-def _table(found: "list[Radius]") -> "Table":
+def _table(summaries: "list[Radius]") -> "Table":
     from rich.table import Table
 
     table = Table("radius", "accuracy", "mean confidence", "Brier", "ECE")
-    late = any(r.late for r in found)
+    late = any(r.late for r in summaries)
     if late:
         table.add_column("bounded")
-    for r in found:
+    for r in summaries:
         s = r.summary
         cells = [percent_span(*r.accuracy), percent_span(*s.mean_confidence), span(*s.brier, 4), percent_span(*s.ece)]
         if not r.bounded:

@@ -62,12 +62,12 @@ def _check_property(network: Path, prop: Path, certificate: Path, output: str | 
     from surefoot.spec.opening import open_onnx
     from surefoot.spec.vnnlib import read_vnnlib
 
-    held = load_certificate(certificate)
+    loaded = load_certificate(certificate)
     whole = open_onnx(network, output).graph
     graph = checked_graph(whole)
-    _check_files_named(held, certificate, (network,))
+    _check_files_named(loaded, certificate, (network,))
     try:
-        check_networks(held, [graph])
+        check_networks(loaded, [graph])
     except InputError as error:
         raise InputError(f"{certificate} and {network}: {error}") from error
     asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
@@ -76,10 +76,10 @@ def _check_property(network: Path, prop: Path, certificate: Path, output: str | 
             f"no output is what {prop} calls unsafe, whatever {network} computes: no certificate is needed"
         )
     try:
-        margin = check_property(held, graph, asked)
+        margin = check_property(loaded, graph, asked)
     except InputError as error:
         raise InputError(f"{certificate} does not prove {prop} of {network}: {error}") from error
-    parts = sum(map(parts_of, held.proofs))
+    parts = sum(map(parts_of, loaded.proofs))
     if as_json:
         print(json.dumps({"valid": True, "margin": margin, "parts": parts}, allow_nan=False))
     else:
@@ -102,11 +102,11 @@ def _files_of(certificate: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def _check_files_named(held: "Certificate", certificate: Path, files: tuple[Path, ...]) -> None:
+def _check_files_named(loaded: "Certificate", certificate: Path, files: tuple[Path, ...]) -> None:
     """See that a certificate of format 1 names these files; format 2 names networks, and is compared with those."""
     from surefoot.core.onnx_file import digest_of
 
-    if held.version == 1 and held.networks != tuple(digest_of(file) for file in files):
+    if loaded.version == 1 and loaded.networks != tuple(digest_of(file) for file in files):
         raise InputError(f"{certificate} is about another network than {' and '.join(map(str, files))}")
 
 
@@ -137,17 +137,17 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
     from surefoot.proof.question import checked_graph
     from surefoot.spec.opening import open_onnx
 
-    held = load_certificate(certificate)
+    loaded = load_certificate(certificate)
     wholes = [open_onnx(path).graph for path in (first, second)]
     one, two = (_OUTPUTS[link_of(whole)] for whole in wholes)
     if one != two:
         raise InputError(f"the outputs of {first} are {one} and those of {second} {two}: they cannot be compared")
-    _check_files_named(held, certificate, (first, second))
+    _check_files_named(loaded, certificate, (first, second))
     try:
-        bounds = check_equal(held, *map(checked_graph, wholes))
+        bounds = check_equal(loaded, *map(checked_graph, wholes))
     except InputError as error:
         raise InputError(f"{certificate} does not show that {first} and {second} agree: {error}") from error
-    bound, domain = float(bounds.max()), _domain(held)
+    bound, domain = float(bounds.max()), _domain(loaded)
     confidence = softmax_change(bound)
     if as_json:
         answer = {"valid": True, "domain": domain, "logits": bound, "confidence": confidence}
@@ -163,8 +163,8 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
             print("the two networks are the same, constant for constant: that bound is what the check itself rounds")
 
 
-def _domain(held: "Certificate") -> str:
-    proof = held.proofs[0]
+def _domain(certificate: "Certificate") -> str:
+    proof = certificate.proofs[0]
 
     def plain(value: float) -> str:  # 0.9999999 is not 1
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
@@ -173,5 +173,5 @@ def _domain(held: "Certificate") -> str:
         "..".join(plain(value) for value in dict.fromkeys((float(end.min()), float(end.max()))))
         for end in (proof.lower, proof.upper)
     )
-    cut = "" if proof.constraints is None else f" that satisfy {len(proof.constraints[1])} linear rows"
-    return f"inputs from {low} to {high}{cut}"
+    satisfying = "" if proof.constraints is None else f" that satisfy {len(proof.constraints[1])} linear rows"
+    return f"inputs from {low} to {high}{satisfying}"

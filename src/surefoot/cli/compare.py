@@ -55,9 +55,9 @@ def command(
     find_calibrator(method)  # a wrong name is refused before anything is trained
     how = find_recipe(recipe, epochs, keep, data)
     matrix = cells([data], [model], names, how, range(seeds), folder=folder, train_rows=train_rows)
-    found = run_with_bar(matrix, out, jobs, cluster)
+    runs = run_with_bar(matrix, out, jobs, cluster)
     title = f"{model} on {Path(data).stem}"
-    comparison = compare(results_by_loss(found), method, title)
+    comparison = compare(results_by_loss(runs), method, title)
     write_json(out / "comparison.json", {"schema": "surefoot.comparison/1", **plain(comparison)})
     write_page(out / "report.html", f"Which loss knows how sure it is? {title}", list(comparison.examples), comparison)
     if as_json:

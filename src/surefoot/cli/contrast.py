@@ -50,15 +50,15 @@ def command(
 
     wanted = [find_metric(name.strip()) for name in metrics.split(",")]
     sides = maps_of(tables[0], [name.strip() for name in methods.split(",")], seed) if methods else models_of(tables)
-    found = contrast(sides.rows, sides.labels, wanted, seed)
+    contrasts = contrast(sides.rows, sides.labels, wanted, seed)
     if as_json:
         for sentence in sides.sentences:  # beside the list, whose form is read by others
             print(f"surefoot: {sentence}", file=sys.stderr)
-        print(json.dumps([plain(c) | {"better": c.better} for c in found], indent=2, allow_nan=False))
+        print(json.dumps([plain(c) | {"better": c.better} for c in contrasts], indent=2, allow_nan=False))
         return
     console = Console()
     several = len(sides.rows) > 2
-    console.print(_layout(found, len(sides.labels), shortened(list(sides.rows)), several, console.width < _WIDE))
+    console.print(_layout(contrasts, len(sides.labels), shortened(list(sides.rows)), several, console.width < _WIDE))
     for sentence in sides.sentences:
         console.print(sentence)
     alone = " The interval and p are of each pair alone." if several else ""
@@ -82,7 +82,7 @@ def shortened(names: list[str]) -> dict[str, str]:
     return dict(zip(names, short if len(set(short)) == len(set(names)) else names, strict=True))
 
 
-def _layout(found: "list[Contrast]", n: int, short: dict[str, str], several: bool, narrow: bool) -> "Table":
+def _layout(contrasts: "list[Contrast]", n: int, short: dict[str, str], several: bool, narrow: bool) -> "Table":
     """Lay out the pairs; of several, with the p-value of each alone, which its interval belongs to."""
     from rich.table import Table
 
@@ -91,14 +91,14 @@ def _layout(found: "list[Contrast]", n: int, short: dict[str, str], several: boo
 
     table = Table(title=f"{n:,} rows", title_justify="left", padding=(0, 0 if narrow else 1))
     name = min(max(map(len, short.values())), _NAME)
-    word = max(len(word) for c in found for word in ("metric", *METRICS[c.metric].title.split()))
+    word = max(len(word) for c in contrasts for word in ("metric", *METRICS[c.metric].title.split()))
     table.add_column("metric", max_width=word if narrow else None)
     for heading in ("a", "b"):
         table.add_column(heading, overflow="fold", min_width=name)  # a name that is cut may be another's
     for heading in ("a - b", "95% interval", *(["p"] if several else []), "p\nadjusted"):
         table.add_column(heading, justify="right")
     table.add_column("better", overflow="fold", min_width=name)
-    for c in found:
+    for c in contrasts:
         interval = c.note or f"{show(c.metric, c.low)} to {show(c.metric, c.high)}"
         better = "no significant difference" if c.better is None else short[c.better]
         pvalues = [show("pvalue", p) for p in ((c.pvalue, c.adjusted) if several else (c.adjusted,))]

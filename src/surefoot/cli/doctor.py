@@ -17,14 +17,14 @@ def command(as_json: Json = False) -> None:
 
     Example: surefoot doctor
     """
-    found = examine()
+    facts = examine()
     if as_json:
-        print(json.dumps(found, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
         return
-    print(f"surefoot {found['surefoot']}, Python {found['python']} ({found['tested']}), torch {found['torch']}")
-    print(f"compiled loops: {'yes' if found['compiled'] else 'no (no C compiler at installation): losses are slower'}")
-    print(f"accelerator: {found['accelerator']}")
-    for name, extra in found["extras"].items():
+    print(f"surefoot {facts['surefoot']}, Python {facts['python']} ({facts['tested']}), torch {facts['torch']}")
+    print(f"compiled loops: {'yes' if facts['compiled'] else 'no (no C compiler at installation): losses are slower'}")
+    print(f"accelerator: {facts['accelerator']}")
+    for name, extra in facts["extras"].items():
         if extra["missing"]:
             print(f"{name}: missing {', '.join(extra['missing'])}; would add {extra['gives']}: "
                   f"{pip_install(name)}")  # fmt: skip

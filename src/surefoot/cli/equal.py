@@ -61,13 +61,13 @@ def command(
     patience = patience_of(limit)
     polynomial = patience.until.before(POLYNOMIAL).run(lambda: same_polynomial_files(first, second))
     if polynomial is not None and polynomial.same:
-        found = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
+        answer = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
         sentence = (
             "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated at random points "
             f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
         )
-        found |= {"same_polynomial": True, "error": polynomial.error}
-        print(json.dumps(found, allow_nan=False) if as_json else sentence)
+        answer |= {"same_polynomial": True, "error": polynomial.error}
+        print(json.dumps(answer, allow_nan=False) if as_json else sentence)
     elif within is not None:
         _decide(first, second, where, within, patience, out, as_json)
     else:
@@ -96,18 +96,18 @@ def _bound(
     from surefoot.compress.files import ends_of, equal_files, logits_of_file, replayed
     from surefoot.core.plain import plain
 
-    found = equal_files(first, second, where, patience)
-    proven, replay = bool(np.isfinite(found.largest)), replayed(first, second, found.input)[0]
-    other = found.other is not None and replayed(first, second, found.other)[1]
+    difference = equal_files(first, second, where, patience)
+    proven, replay = bool(np.isfinite(difference.largest)), replayed(first, second, difference.input)[0]
+    other = difference.other is not None and replayed(first, second, difference.other)[1]
     x = read_images(images, shape)
     logits = None if x is None else logits_of_file(first, x)
-    same = None if logits is None else int(found.same_answer(logits).sum())
-    repaired = _calibrated(map_file, found.bound, logits) if map_file is not None and proven else {}
+    same = None if logits is None else int(difference.same_answer(logits).sum())
+    repaired = _calibrated(map_file, difference.bound, logits) if map_file is not None and proven else {}
     if out is not None:
-        _save(out, found.input if not other or found.other is None else found.other)
+        _save(out, difference.input if not other or difference.other is None else difference.other)
     if as_json:
-        bounds = {"logits": found.largest, "confidence": found.confidence} if proven else None
-        met = {"met": found.met, "met_in_float32": replay, "answers_differ": other}
+        bounds = {"logits": difference.largest, "confidence": difference.confidence} if proven else None
+        met = {"met": difference.met, "met_in_float32": replay, "answers_differ": other}
         rows = {} if x is None else {"images": len(x), "same_answer": same}
         answer = plain({"proven": proven, "bound": bounds, **met, **rows, **repaired})
         print(json.dumps(answer, allow_nan=False))
@@ -115,10 +115,10 @@ def _bound(
     if proven:
         before = "" if ends_of(first, second) == "identity" else " (before the softmax)"
         print(
-            f"proven: no logit{before} differs by more than {at_most(found.largest, 3)}, no confidence by "
-            f"{at_most(found.confidence, 3)}"
+            f"proven: no logit{before} differs by more than {at_most(difference.largest, 3)}, no confidence by "
+            f"{at_most(difference.confidence, 3)}"
         )
-        apart = at_most(2 * found.largest, 3)
+        apart = at_most(2 * difference.largest, 3)
         print(f"so the answer is the same wherever the two largest logits are more than {apart} apart"
               + ("" if x is None else f": for {same} of {len(x)} inputs of {images}"))  # fmt: skip
         for name, value in repaired.items():
@@ -126,7 +126,9 @@ def _bound(
             print(f"after {map_file} no confidence differs by more than {at_most(value, 3)} {where_}")
     else:
         print("not proven: no bound could be found")
-    print(f"the largest difference of a logit that was met: {found.met:.3g}, by ONNX Runtime in float32 {replay:.3g}")
+    print(
+        f"the largest difference of a logit that was met: {difference.met:.3g}, by ONNX Runtime in float32 {replay:.3g}"
+    )
     print("an input was met on which the answers differ" if other else "no input was met on which the answers differ")
     if out is not None:
         print(f"input: {out}")
@@ -152,10 +154,10 @@ def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.verify.many import plain
 
     if as_json:
-        held = plain(answer)
+        content = plain(answer)
         if isinstance(answer, Violated):
-            held["difference"] = held["output"]  # which was its only name once, and goes with the next version
-        print(json.dumps(held, allow_nan=False))
+            content["difference"] = content["output"]  # which was its only name once, and goes with the next version
+        print(json.dumps(content, allow_nan=False))
     elif isinstance(answer, Holds):
         print(f"holds: no {output} differs by {within!r} or more, over the whole domain ({answer.method})")
     elif isinstance(answer, Violated):

@@ -150,8 +150,8 @@ def _naming_extras(command: str | None) -> Iterator[None]:
         extras = [name for name, (modules, _) in EXTRAS.items() if module in modules]
         if command is None or not extras:
             raise
-        own = COMMANDS[command].extra
-        extra = own if set(extras) & set(own.split(",")) else extras[0]
+        needed = COMMANDS[command].extra
+        extra = needed if set(extras) & set(needed.split(",")) else extras[0]
         raise MissingExtra(f"`surefoot {command}` needs {error.name}: {pip_install(extra)}") from error
 
 

@@ -97,7 +97,7 @@ def _show(name: str, groups: "dict[str, Group]", by: str | None, worst: dict[str
         console.print(whole.zeros.sentence)
     if by:
         console.print(groups_table(groups, by))
-        found = [
+        worst_groups = [
             f"{METRICS[m].title}: {g} ({show(m, groups[g].readings[m].value)}, all rows "
             f"{show(m, whole.readings[m].value)})"
             for m, g in worst.items() if g is not None
@@ -105,8 +105,8 @@ def _show(name: str, groups: "dict[str, Group]", by: str | None, worst: dict[str
         none = (
             "told only with intervals, which --fast leaves out" if fast else "no group that can be told from all rows"
         )
-        told = " Intervals are widened for the number of groups; an error of calibration must exceed chance, too."
-        console.print(f"Worst by {by}: {'; '.join(found) or none}.{told if found else ''}")
+        note = " Intervals are widened for the number of groups; an error of calibration must exceed chance, too."
+        console.print(f"Worst by {by}: {'; '.join(worst_groups) or none}.{note if worst_groups else ''}")
 
 
 def _as_json(groups: "dict[str, Group]", by: str | None, worst: dict[str, str | None]) -> dict:
@@ -116,8 +116,8 @@ def _as_json(groups: "dict[str, Group]", by: str | None, worst: dict[str, str | 
         return {} if group.zeros is None else {"zeros": plain(group.zeros)}
 
     whole = groups[""]
-    found = {"n": whole.n, "k": whole.k} | plain(whole.readings) | zeros(whole)
+    answer = {"n": whole.n, "k": whole.k} | plain(whole.readings) | zeros(whole)
     if by:
         each = {name: {"n": g.n} | plain(g.readings) | zeros(g) for name, g in groups.items() if name}
-        found |= {"by": by, "groups": each, "worst": worst}
-    return found
+        answer |= {"by": by, "groups": each, "worst": worst}
+    return answer

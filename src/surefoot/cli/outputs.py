@@ -91,13 +91,13 @@ def check_outputs(outputs: Mapping[str, Output], given: Mapping[str, Any]) -> No
         if output.files is None:
             files[output.option] = path
             continue
-        there = [path / file for file in output.files if (path / file).exists()]
-        known_by = there if output.mine is None else [path / output.mine]
-        if there and not all(map(_is_ours, known_by)):
+        existing = [path / file for file in output.files if (path / file).exists()]
+        known_by = existing if output.mine is None else [path / output.mine]
+        if existing and not all(map(_is_ours, known_by)):
             raise InputError(
-                f"{output.option} {path}: {there[0]} is there already, and of something else; name another"
+                f"{output.option} {path}: {existing[0]} is there already, and of something else; name another"
             )
-        for file in filter(Path.is_file, there):
+        for file in filter(Path.is_file, existing):
             keep_inputs({output.option: file}, read)
     keep_inputs(files, read)
     for option, path in files.items():
@@ -109,10 +109,10 @@ def check_outputs(outputs: Mapping[str, Output], given: Mapping[str, Any]) -> No
 def _is_ours(file: Path) -> bool:
     """Whether a file is a record that a command of ours left."""
     try:
-        held = read_json(file)
+        content = read_json(file)
     except FileError:
         return False
-    return isinstance(held, dict) and ("cell" in held or str(held.get("schema", "")).startswith("surefoot."))
+    return isinstance(content, dict) and ("cell" in content or str(content.get("schema", "")).startswith("surefoot."))
 
 
 def _paths(values: Iterator[Any]) -> Iterator[Path]:

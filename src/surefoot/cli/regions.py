@@ -76,13 +76,13 @@ def command(
             survey.found["drawn"], survey.found["page"] = len(drawn), str(page)
     if two is not None:
         survey.in_two_layers(two, sharpness, min(most, 1000))
-    found = survey.found
+    answers = survey.found
     if survey.late:
-        found["time_is_up"] = survey.late
+        answers["time_is_up"] = survey.late
     if as_json:
-        print(json.dumps(plain(found), allow_nan=False))
+        print(json.dumps(plain(answers), allow_nan=False))
         return
-    for line in _lines(found):
+    for line in _lines(answers):
         print(line)
 
 
@@ -96,28 +96,28 @@ def _see_enough(n: int, images: Path | None, around: int | None, page: Path | No
         raise InputError(f"a plane needs three images; there are {n}")
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    if "active" in found:
-        active, inactive, neither = (found[name] for name in ("active", "inactive", "neither"))
+def _lines(known: dict[str, Any]) -> Iterator[str]:
+    if "active" in known:
+        active, inactive, neither = (known[name] for name in ("active", "inactive", "neither"))
         yield f"{active} units are active over the domain, {inactive} inactive, {neither} neither"
-    if "at_most" in found:
-        digits = len(found["at_most"])
-        yield f"at most {found['at_most'] if digits < 16 else f'1e{digits}'} linear regions"
-    if "regions" in found:
-        yield f"exactly {found['regions']} linear regions"
-    if "regions_at_least" in found:
-        yield f"at least {found['regions_at_least']} linear regions"
-    if found.get("pieces_of_a_segment") is not None:
-        yield f"a segment between two images crosses {found['pieces_of_a_segment']:.1f} (mean of {found['segments']})"
-    if "piece" in found:
-        yield f"the piece around the image: {found['piece']}"
-    if "drawn" in found:
-        yield f"{found['drawn']} pieces in the plane through the first three images: {found['page']}"
-    if "two_layers" in found:
-        two = found["two_layers"]
+    if "at_most" in known:
+        digits = len(known["at_most"])
+        yield f"at most {known['at_most'] if digits < 16 else f'1e{digits}'} linear regions"
+    if "regions" in known:
+        yield f"exactly {known['regions']} linear regions"
+    if "regions_at_least" in known:
+        yield f"at least {known['regions_at_least']} linear regions"
+    if known.get("pieces_of_a_segment") is not None:
+        yield f"a segment between two images crosses {known['pieces_of_a_segment']:.1f} (mean of {known['segments']})"
+    if "piece" in known:
+        yield f"the piece around the image: {known['piece']}"
+    if "drawn" in known:
+        yield f"{known['drawn']} pieces in the plane through the first three images: {known['page']}"
+    if "two_layers" in known:
+        two = known["two_layers"]
         yield (
             f"two hidden layers of {two['units'][0]} and {two['units'][1]} units: exact on {two['exact_share']:.2%} of "
             f"the domain's volume, not close near the borders of regions: {two['file']}"
         )
-    if "time_is_up" in found:
-        yield f"time is up before these were found: {', '.join(found['time_is_up'])}"
+    if "time_is_up" in known:
+        yield f"time is up before these were found: {', '.join(known['time_is_up'])}"

@@ -49,8 +49,8 @@ def command(
     write_page(out, f"How sure is {name}?", [evaluation])
     sentences = [diagnose(evaluation.before), advice(evaluation)]
     if as_json:
-        found = {"verdict": direction(evaluation.before), "sentences": sentences, "page": str(out)}
-        print(json.dumps(found | plain(evaluation), indent=2, allow_nan=False))
+        content = {"verdict": direction(evaluation.before), "sentences": sentences, "page": str(out)}
+        print(json.dumps(content | plain(evaluation), indent=2, allow_nan=False))
         return
     console = Console()
     for stage, measured in (("as it is", evaluation.before), (f"after {method}", evaluation.after)):

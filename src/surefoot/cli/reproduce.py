@@ -65,11 +65,11 @@ def command(
     matrix = cells([data], [model], names_in(losses), how, range(seeds), folder=folder, train_rows=train_rows)
     known = load_data(data, 0, folder)
     parts = strange_parts(known, strange) if table == "ood-auroc" else {}
-    found = run_with_bar(matrix, out, jobs, cluster)
+    runs = run_with_bar(matrix, out, jobs, cluster)
     same_recipe = recipe == "paper" and epochs is None and train_rows is None
     claims = []
     if parts:
-        values = ood_values(found, out, parts, known.prepare)
+        values = ood_values(runs, out, parts, known.prepare)
         rows = {
             f"{table} against {name} by {score}": entries(
                 table, data, model, values[name, score], same_recipe, comparable=(name, score) == ("svhn", "entropy")
@@ -77,7 +77,7 @@ def command(
             for name, score in values
         }
     else:
-        comparison = compare(results_by_loss(found), "temperature", f"{model} on {data}")
+        comparison = compare(results_by_loss(runs), "temperature", f"{model} on {data}")
         claims = claims_of(comparison, _CHALLENGERS, _BASELINES)
         rows = {table: entries(table, data, model, values_of(comparison, table), same_recipe)}
     result = {"schema": "surefoot.reproduction/1", "table": table, "data": data, "model": model, "rows": plain(rows)}

@@ -129,18 +129,18 @@ def command(
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     predicted = opened.run(x.reshape(len(x), -1).astype(np.float32)).argmax(1).tolist()
-    kept = [_holds_its_image(one, image) for one, image in zip(regions, x, strict=True)]
+    holding = [_holds_its_image(one, image) for one, image in zip(regions, x, strict=True)]
     answers = [
-        {**answer, "predicted": own, "misclassified": held and own != answer["label"]}
-        for answer, own, held in zip(answers, predicted, kept, strict=True)
+        {**answer, "predicted": top, "misclassified": inside and top != answer["label"]}
+        for answer, top, inside in zip(answers, predicted, holding, strict=True)
     ]
     _show_many(answers, as_json)
 
 
 def _holds_its_image(region: "InputSet", image: np.ndarray) -> bool:
     """Whether the image that a region is made of lies in it; of a line it is the place 0."""
-    own = image.ravel() if region.origin is None else np.zeros(region.size)
-    return bool(((region.lower <= own) & (own <= region.upper)).all())
+    place = image.ravel() if region.origin is None else np.zeros(region.size)
+    return bool(((region.lower <= place) & (place <= region.upper)).all())
 
 
 def _of_property(

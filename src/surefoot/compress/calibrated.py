@@ -50,8 +50,8 @@ def at(
         logits, steps = steps[0](logits), steps[1:]
     spare = np.abs(weight[:, None] - weight[None]) @ bound
     spare = spare + formula_error(size.max(), k) * (1 - np.eye(k))
-    found = []
+    changes = []
     for z, p in zip(logits, now, strict=True):
         box = enclose(steps, Differences(z[:, None] - z[None] + spare))
-        found.append(float(np.maximum(p - box.lower, box.upper - p).max()) + ELEMENTARY)
-    return np.array(found)
+        changes.append(float(np.maximum(p - box.lower, box.upper - p).max()) + ELEMENTARY)
+    return np.array(changes)

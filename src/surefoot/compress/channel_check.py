@@ -42,10 +42,10 @@ def mapped_difference(
         for node, other, match, box, seen in zip(first.nodes, second.nodes, matches, boxes, others, strict=True)
     ]
     gaps: list[Tensor] = [torch.zeros_like(sides[0].size)]
-    for own in sides[1:]:
-        given = [sides[i] for i in own.node.inputs]
-        gap = _gap(own, given, [gaps[i] for i in own.node.inputs])
-        gap = torch.where(own.column(own.match.to < 0), torch.fmin(gap, own.size), gap)
+    for side in sides[1:]:
+        given = [sides[i] for i in side.node.inputs]
+        gap = _gap(side, given, [gaps[i] for i in side.node.inputs])
+        gap = torch.where(side.column(side.match.to < 0), torch.fmin(gap, side.size), gap)
         gaps.append(torch.where(gap >= 0, gap, torch.inf))  # also where it is not a number
     return gaps[-1].flatten().numpy()
 
@@ -56,7 +56,7 @@ def _whole(match: ChannelMap) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One node in both networks: the largest values it takes in each, and where its channels are found."""
+    """One node in both networks: the largest values it takes in each, and where its channels went."""
 
     node: Node
     other: Node
@@ -65,14 +65,14 @@ class _Side:
     kept: Float[Tensor, " 1 *other"]
 
     @property
-    def found(self) -> Tensor:
-        """Which channels are found."""
+    def stays(self) -> Tensor:
+        """Which channels are in the smaller network too."""
         return (self.match.to >= 0) & (self.match.to < channels_of(self.other))
 
     @property
     def ratio(self) -> Tensor:
         """The ratios; 0 of those that went."""
-        return torch.where(self.found, self.match.ratio, 0.0)
+        return torch.where(self.stays, self.match.ratio, 0.0)
 
     def column(self, x: Tensor) -> Tensor:
         """Let one number a channel stand beside values."""
@@ -80,50 +80,50 @@ class _Side:
 
     def picked(self, x: Tensor) -> Tensor:
         """Take the smaller network's values (channels, ...) of each channel, 0 of those that went."""
-        there = self.found.reshape(-1, *[1] * (x.dim() - 1))
-        return torch.where(there, x[torch.where(self.found, self.match.to, 0)], 0.0)
+        stays = self.stays.reshape(-1, *[1] * (x.dim() - 1))
+        return torch.where(stays, x[torch.where(self.stays, self.match.to, 0)], 0.0)
 
     @property
     def seen(self) -> Tensor:
-        """The largest values of the smaller network where each channel is found."""
+        """The largest values of the smaller network where each channel went."""
         return self.picked(self.kept[0]).unsqueeze(0)
 
 
-def _gap(own: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
-    infinite = torch.full_like(own.size, torch.inf)
-    if type(own.node.op) is not type(own.other.op) or not own.node.shape:
+def _gap(side: _Side, given: Sequence[_Side], gaps: Sequence[Tensor]) -> Tensor:
+    infinite = torch.full_like(side.size, torch.inf)
+    if type(side.node.op) is not type(side.other.op) or not side.node.shape:
         return infinite
-    match own.node.op:
+    match side.node.op:
         case Linear() | Conv2d():
-            return _affine(own, given[0], gaps[0])
+            return _affine(side, given[0], gaps[0])
         case Gather() | Reshape():
-            return _taken(own, given[0], gaps[0])
+            return _taken(side, given[0], gaps[0])
         case Concat() as op:
-            starts = np.cumsum([0, *(channels_of(side.other) for side in given)]).tolist()
-            to = torch.cat([torch.where(g.found, g.match.to + s, -1) for g, s in zip(given, starts, strict=False)])
-            same = op.axis == 0 and torch.equal(torch.where(own.found, own.match.to, -1), to)
-            same = same and torch.equal(own.ratio, torch.cat([g.ratio for g in given]))
-            whole = all(_whole(side.match) for side in (own, *given))
+            starts = np.cumsum([0, *(channels_of(g.other) for g in given)]).tolist()
+            to = torch.cat([torch.where(g.stays, g.match.to + s, -1) for g, s in zip(given, starts, strict=False)])
+            same = op.axis == 0 and torch.equal(torch.where(side.stays, side.match.to, -1), to)
+            same = same and torch.equal(side.ratio, torch.cat([g.ratio for g in given]))
+            whole = all(_whole(g.match) for g in (side, *given))
             return torch.cat(list(gaps), op.axis + 1) if same or whole else infinite
         case _:
             pass
-    if any(not torch.equal(own.match.to, side.match.to) for side in given):  # the others pair their channels
+    if any(not torch.equal(side.match.to, g.match.to) for g in given):  # the others pair their channels
         return infinite
-    off = [own.column(magnitude(side.ratio - own.ratio)) * side.seen for side in given]
-    match own.node.op:
+    off = [side.column(magnitude(g.ratio - side.ratio)) * g.seen for g in given]
+    match side.node.op:
         case ElementwiseAffine():
-            return _scaled(own, given[0], gaps[0])
+            return _scaled(side, given[0], gaps[0])
         case Relu() | MaxPool2d():
-            return torch.where(own.column(own.ratio < 0), torch.inf, apply(own.node.op, [_raised(gaps[0] + off[0])]))
+            return torch.where(side.column(side.ratio < 0), torch.inf, apply(side.node.op, [_raised(gaps[0] + off[0])]))
         case Add():
             return _raised(gaps[0] + gaps[1] + off[0] + off[1])
         case Mul():
             one, two = given
             mixed = one.ratio * two.ratio
-            apart = (mixed - own.ratio).abs() + step_error(3, magnitude(one.ratio) * magnitude(two.ratio))
-            scaled = own.column(magnitude(two.ratio)) * two.seen
+            apart = (mixed - side.ratio).abs() + step_error(3, magnitude(one.ratio) * magnitude(two.ratio))
+            scaled = side.column(magnitude(two.ratio)) * two.seen
             exact = one.size * magnitude(gaps[1]) + magnitude(scaled) * magnitude(gaps[0])
-            exact = exact + magnitude(own.column(magnitude(apart)) * one.seen) * two.seen
+            exact = exact + magnitude(side.column(magnitude(apart)) * one.seen) * two.seen
             return _raised(exact)
         case _:
             return infinite
@@ -134,82 +134,82 @@ def _raised(x: Tensor) -> Tensor:
     return x + step_error(8, x)
 
 
-def _scaled(own: _Side, given: _Side, gap: Tensor) -> Tensor:
-    op, small = own.node.op, own.other.op
+def _scaled(side: _Side, given: _Side, gap: Tensor) -> Tensor:
+    op, small = side.node.op, side.other.op
     assert isinstance(op, ElementwiseAffine)
     assert isinstance(small, ElementwiseAffine)
 
     def constants(x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         nothing = torch.zeros(1, dtype=torch.float64)
-        mine = torch.broadcast_to(nothing if x is None else x, own.node.shape)
-        other = own.picked(torch.broadcast_to(nothing if y is None else y, own.other.shape)).unsqueeze(0)
-        most = own.column(magnitude(own.ratio)) * magnitude(other)
-        return mine.unsqueeze(0), own.column(own.ratio) * other, most
+        mine = torch.broadcast_to(nothing if x is None else x, side.node.shape)
+        other = side.picked(torch.broadcast_to(nothing if y is None else y, side.other.shape)).unsqueeze(0)
+        most = side.column(magnitude(side.ratio)) * magnitude(other)
+        return mine.unsqueeze(0), side.column(side.ratio) * other, most
 
-    (scale, moved, most), (shift, there, far) = constants(op.scale, small.scale), constants(op.shift, small.shift)
-    ratio = own.column(given.ratio)
+    (scale, moved, most), (bias, other_bias, far) = constants(op.scale, small.scale), constants(op.bias, small.bias)
+    ratio = side.column(given.ratio)
     off = (scale * ratio - moved).abs() + step_error(4, magnitude(scale) * magnitude(ratio) + most)
-    base = (shift - there).abs() + step_error(4, shift.abs() + far)
+    base = (bias - other_bias).abs() + step_error(4, bias.abs() + far)
     return _raised(magnitude(off) * given.seen + magnitude(scale) * magnitude(gap) + base)
 
 
-def _taken(own: _Side, given: _Side, gap: Tensor) -> Tensor:
+def _taken(side: _Side, given: _Side, gap: Tensor) -> Tensor:
     """Compare which element each element is, in both networks."""
-    op, small, shape = own.node.op, own.other.op, own.node.shape
+    op, small, shape = side.node.op, side.other.op, side.node.shape
     assert isinstance(op, Gather | Reshape)
     assert isinstance(small, Gather | Reshape)
     if not given.node.shape:
-        return torch.full_like(own.size, torch.inf)
-    mine = torch.from_numpy(elements(op, given.node.shape, shape))
-    small_place = torch.from_numpy(elements(small, given.other.shape, own.other.shape))
+        return torch.full_like(side.size, torch.inf)
+    place = torch.from_numpy(elements(op, given.node.shape, shape))
+    place_in_small = torch.from_numpy(elements(small, given.other.shape, side.other.shape))
     rest = max(int(np.prod(given.node.shape[1:])), 1)
-    channel = mine.clamp(min=0) // rest
-    there = given.match.to[channel] * rest + mine.clamp(min=0) % rest
-    there = torch.where((mine >= 0) & given.found[channel], there, -1)  # where it is found in the smaller input
-    here = own.picked(small_place + 1).long() - 1  # where the smaller network takes it from
-    same = (there == here) & ((there < 0) | (given.ratio[channel] == own.ratio[:, None]))
-    moved = torch.where(mine >= 0, gap.flatten()[mine.clamp(min=0)], 0.0)
+    channel = place.clamp(min=0) // rest
+    went = given.match.to[channel] * rest + place.clamp(min=0) % rest
+    went = torch.where((place >= 0) & given.stays[channel], went, -1)  # where it is in the smaller input
+    comes = side.picked(place_in_small + 1).long() - 1  # where the smaller network takes it from
+    same = (went == comes) & ((went < 0) | (given.ratio[channel] == side.ratio[:, None]))
+    moved = torch.where(place >= 0, gap.flatten()[place.clamp(min=0)], 0.0)
     return torch.where(same, moved, torch.inf).reshape(1, *shape)
 
 
-def _affine(own: _Side, given: _Side, gap: Tensor) -> Tensor:
+def _affine(side: _Side, given: _Side, gap: Tensor) -> Tensor:
     """Bound W (E x + r) + b - E' (W' x + b') by |W E - E' W'| |x| + |W| |r| + |b - E' b'|."""
-    op, small = own.node.op, own.other.op
+    op, small = side.node.op, side.other.op
     assert isinstance(op, Linear | Conv2d)
     assert isinstance(small, Linear | Conv2d)
-    infinite = torch.full_like(own.size, torch.inf)
+    infinite = torch.full_like(side.size, torch.inf)
     if isinstance(op, Conv2d) and isinstance(small, Conv2d):
         if (op.stride, op.padding, op.dilation) != (small.stride, small.padding, small.dilation):
             return infinite
         if op.weight.shape[2:] != small.weight.shape[2:]:
             return infinite
-    ratio = own.ratio.reshape(-1, *[1] * (op.weight.dim() - 1))
-    if is_plain(own.node, given.node) and is_plain(own.other, given.other):
-        match = replace(given.match, to=torch.where(given.found, given.match.to, -1))
+    ratio = side.ratio.reshape(-1, *[1] * (op.weight.dim() - 1))
+    if is_plain(side.node, given.node) and is_plain(side.other, given.other):
+        match = replace(given.match, to=torch.where(given.stays, given.match.to, -1))
         mine, size = (combined(w, m, channels_of(given.other)) for w, m in (
             (op.weight, match), (magnitude(op.weight), replace(match, ratio=magnitude(match.ratio))),
         ))  # fmt: skip
         seen, moved = given.kept, op
         groups = 1
-    elif is_depthwise(op) and is_depthwise(small) and torch.equal(own.match.to, given.match.to):
+    elif is_depthwise(op) and is_depthwise(small) and torch.equal(side.match.to, given.match.to):
         mine = op.weight * given.ratio[:, None, None, None]
         size = magnitude(op.weight) * magnitude(given.ratio)[:, None, None, None]
         seen, moved, groups = given.seen, op, len(op.weight)
-    elif op.weight.shape == small.weight.shape and _whole(own.match) and _whole(given.match):
+    elif op.weight.shape == small.weight.shape and _whole(side.match) and _whole(given.match):
         mine, size, seen, moved = op.weight, magnitude(op.weight), given.kept, op
         groups = getattr(op, "groups", 1)
         if groups != getattr(small, "groups", 1):
             return infinite
     else:
         return infinite
-    weight = own.picked(small.weight)
+    weight = side.picked(small.weight)
     unit = gamma(2 * op.terms + 8, DOUBLE)
     off = (mine - ratio * weight).abs() + unit * (size + magnitude(ratio) * magnitude(weight))
     nothing = op.weight.new_zeros(1)
-    offset = torch.broadcast_to(nothing if op.offset is None else op.offset, (len(op.weight),))
-    other = own.picked(torch.broadcast_to(nothing if small.offset is None else small.offset, (len(small.weight),)))
-    far = magnitude(own.ratio) * magnitude(other)
-    base = (offset - own.ratio * other).abs() + unit * (offset.abs() + far)
-    wide = replace(moved, weight=off, offset=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
+    bias = torch.broadcast_to(nothing if op.bias is None else op.bias, (len(op.weight),))
+    other = side.picked(torch.broadcast_to(nothing if small.bias is None else small.bias, (len(small.weight),)))
+    far = magnitude(side.ratio) * magnitude(other)
+    base = (bias - side.ratio * other).abs() + unit * (bias.abs() + far)
+    wide = replace(moved, weight=off, bias=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
     base = base if isinstance(op, Linear) else base[:, None, None]
     return (wide.absolute(seen) + op.absolute(magnitude(gap))) * (1 + unit) + base

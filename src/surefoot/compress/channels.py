@@ -105,18 +105,18 @@ def _sets(graph: Graph) -> _Sets:
     pin(0)
     pin(len(graph.nodes) - 1)
     for at, node in enumerate(graph.nodes[1:], 1):
-        own = np.arange(starts[at], starts[at + 1])
+        channels = np.arange(starts[at], starts[at + 1])
         given = graph.nodes[node.inputs[0]]
         if _is_elementwise(node.op) or is_depthwise(node.op):
-            ends += [np.stack([own, starts[i] + np.arange(len(own))], 1) for i in node.inputs]
+            ends += [np.stack([channels, starts[i] + np.arange(len(channels))], 1) for i in node.inputs]
         elif isinstance(node.op, Concat) and node.op.axis == 0:
             every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in node.inputs])
-            ends.append(np.stack([own, every], 1))
+            ends.append(np.stack([channels, every], 1))
         elif isinstance(node.op, Gather | Reshape) and given.shape and node.shape:
             taken = elements(node.op, given.shape, node.shape)
             which, place = np.nonzero(taken >= 0)
             from_ = taken[which, place] // max(int(np.prod(given.shape[1:])), 1)
-            ends.append(np.unique(np.stack([own[which], starts[node.inputs[0]] + from_], 1), axis=0))
+            ends.append(np.unique(np.stack([channels[which], starts[node.inputs[0]] + from_], 1), axis=0))
         elif not is_plain(node, given):
             pin(at)
             for i in node.inputs:
@@ -124,9 +124,9 @@ def _sets(graph: Graph) -> _Sets:
     pairs = np.concatenate(ends)
     ones = np.ones(len(pairs), dtype=bool)
     count, labels = connected_components(coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), (starts[-1], starts[-1])))
-    held = np.zeros(count, dtype=bool)
-    held[labels[pinned]] = True
-    return _Sets([labels[a:b] for a, b in pairwise(starts)], held)
+    pinned_sets = np.zeros(count, dtype=bool)
+    pinned_sets[labels[pinned]] = True
+    return _Sets([labels[a:b] for a, b in pairwise(starts)], pinned_sets)
 
 
 def is_plain(node: Node, given: Node) -> bool:
@@ -136,8 +136,8 @@ def is_plain(node: Node, given: Node) -> bool:
     return isinstance(node.op, Conv2d) and node.op.groups == 1
 
 
-def _offset(op: Linear | Conv2d) -> Tensor:
-    return torch.zeros(len(op.weight), dtype=op.weight.dtype) if op.offset is None else op.offset
+def _bias(op: Linear | Conv2d) -> Tensor:
+    return torch.zeros(len(op.weight), dtype=op.weight.dtype) if op.bias is None else op.bias
 
 
 def _over_rest(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -153,12 +153,12 @@ def _zeros(graph: Graph, boxes: Sequence[Box]) -> list[Tensor]:
         given = [zeros[i] for i in node.inputs]
         match node.op:
             case Linear() | Conv2d() as op if is_plain(node, graph.nodes[node.inputs[0]]):
-                zero = zero | ((op.weight[:, ~given[0]] == 0).flatten(1).all(1) & (_offset(op) == 0))
+                zero = zero | ((op.weight[:, ~given[0]] == 0).flatten(1).all(1) & (_bias(op) == 0))
             case Relu() | MaxPool2d():
                 zero = zero | given[0]
             case ElementwiseAffine() as op:
                 still = (_over_rest(op.scale, node.shape) == 0).all(1)
-                lifted = None if op.shift is None else (_over_rest(op.shift, node.shape) != 0).any(1)
+                lifted = None if op.bias is None else (_over_rest(op.bias, node.shape) != 0).any(1)
                 zero = zero | ((given[0] | still) if lifted is None else ((given[0] | still) & ~lifted))
             case Add():
                 zero = zero | (given[0] & given[1])
@@ -175,10 +175,10 @@ def _dead(graph: Graph, boxes: Sequence[Box], sets: _Sets) -> np.ndarray:
     zeros = _zeros(graph, boxes)
     while True:
         gone = _unread(graph, zeros, sets)
-        for own in sets.of:  # a node without channels is none
-            if gone[own].all():
-                gone[own[0]] = False
-        stays = [torch.from_numpy(~gone[own]) for own in sets.of]
+        for numbers in sets.of:  # a node without channels is none
+            if gone[numbers].all():
+                gone[numbers[0]] = False
+        stays = [torch.from_numpy(~gone[numbers]) for numbers in sets.of]
         if not any(bool((zero & stay).any()) for zero, stay in zip(zeros, stays, strict=True)):
             return gone
         zeros = [zero & ~stay for zero, stay in zip(zeros, stays, strict=True)]  # must be computed, to be 0 again
@@ -220,24 +220,24 @@ def _proportional(graph: Graph, sets: _Sets, gone: np.ndarray) -> dict[int, tupl
     """Return for each set that stays the set that it is merged into, itself if into none, and the ratios by node."""
     firsts, ratios = _numbered(graph)
     members: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
-    for at, own in enumerate(sets.of):
-        order = np.argsort(own, kind="stable")
-        constraints = np.flatnonzero(np.diff(own[order])) + 1
+    for at, numbers in enumerate(sets.of):
+        order = np.argsort(numbers, kind="stable")
+        constraints = np.flatnonzero(np.diff(numbers[order])) + 1
         for channels in np.split(order, constraints):
-            members[int(own[channels[0]])].append((at, channels))
-    found: dict[bytes, int] = {}
+            members[int(numbers[channels[0]])].append((at, channels))
+    targets: dict[bytes, int] = {}
     into: dict[int, tuple[int, list[tuple[int, Tensor]]]] = {}
-    for number, held in sorted(members.items()):
+    for number, of_set in sorted(members.items()):
         if gone[number]:
             continue
-        into[number] = (number, [(at, torch.ones(len(channels), dtype=torch.float64)) for at, channels in held])
+        into[number] = (number, [(at, torch.ones(len(channels), dtype=torch.float64)) for at, channels in of_set])
         if sets.pinned[number]:
             continue
-        signature = b"|".join(np.array([at, *firsts[at][channels]]).tobytes() for at, channels in held)
-        target = found.setdefault(signature, number)
+        signature = b"|".join(np.array([at, *firsts[at][channels]]).tobytes() for at, channels in of_set)
+        target = targets.setdefault(signature, number)
         if target != number:
             other = dict(members[target])
-            shares = [(at, ratios[at][channels] / ratios[at][other[at]]) for at, channels in held]
+            shares = [(at, ratios[at][channels] / ratios[at][other[at]]) for at, channels in of_set]
             if all(bool(torch.isfinite(share).all()) for _, share in shares):
                 into[number] = (target, shares)
     return into
@@ -269,7 +269,7 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
 
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, graph.nodes[node.inputs[0]]):
-            rows = torch.cat([op.weight.flatten(1), _offset(op)[:, None]], 1)
+            rows = torch.cat([op.weight.flatten(1), _bias(op)[:, None]], 1)
             size = rows.gather(1, rows.abs().argmax(1, keepdim=True))[:, 0]
             size = torch.where(size == 0, 1.0, size)
             return rounded(rows / size[:, None]), size
@@ -277,8 +277,8 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
             return np.stack([first[0], ratio[0].sign().numpy()], 1), ratio[0].abs()
         case ElementwiseAffine() as op:
             scale = _over_rest(op.scale, node.shape)
-            shift = torch.zeros_like(scale) if op.shift is None else _over_rest(op.shift, node.shape)
-            rows = torch.cat([scale * ratio[0][:, None], shift], 1)
+            bias = torch.zeros_like(scale) if op.bias is None else _over_rest(op.bias, node.shape)
+            rows = torch.cat([scale * ratio[0][:, None], bias], 1)
             size = torch.where(rows[:, 0] == 0, 1.0, rows[:, 0])
             return np.concatenate([first[0][:, None], rounded(rows / size[:, None])], 1), size
         case Add():
@@ -301,14 +301,14 @@ def _keys(graph: Graph, node: Node, first: list[np.ndarray], ratio: list[Tensor]
 def _matches(
     graph: Graph, sets: _Sets, gone: np.ndarray, into: dict[int, tuple[int, list[tuple[int, Tensor]]]]
 ) -> tuple[ChannelMap, ...]:
-    shares = {(number, at): share for number, (_, held) in into.items() for at, share in held}
+    shares = {(number, at): share for number, (_, of_set) in into.items() for at, share in of_set}
     matches = []
-    for at, own in enumerate(sets.of):
-        stays = np.array([not gone[s] and into[s][0] == s for s in own.tolist()])
+    for at, numbers in enumerate(sets.of):
+        stays = np.array([not gone[s] and into[s][0] == s for s in numbers.tolist()])
         new = np.cumsum(stays) - 1
-        to, ratio = np.full(len(own), -1), np.ones(len(own))
+        to, ratio = np.full(len(numbers), -1), np.ones(len(numbers))
         places: dict[int, list[int]] = defaultdict(list)
-        for c, s in enumerate(own.tolist()):
+        for c, s in enumerate(numbers.tolist()):
             places[s].append(c)
         for s, channels in places.items():
             if not gone[s]:
@@ -322,10 +322,10 @@ def _matches(
 
 def combined(weight: Tensor, match: ChannelMap, channels: int) -> Tensor:
     """Let a weight (out, in, ...) read the smaller network's channels: columns of merged ones are added up."""
-    held = match.to >= 0
-    share = match.ratio[held].reshape(-1, *[1] * (weight.dim() - 2))
+    stays = match.to >= 0
+    share = match.ratio[stays].reshape(-1, *[1] * (weight.dim() - 2))
     out = weight.new_zeros(len(weight), channels, *weight.shape[2:])
-    return out.index_add(1, match.to[held], weight[:, held] * share)
+    return out.index_add(1, match.to[stays], weight[:, stays] * share)
 
 
 def _rebuilt(graph: Graph, matches: Sequence[ChannelMap]) -> Graph:
@@ -335,25 +335,25 @@ def _rebuilt(graph: Graph, matches: Sequence[ChannelMap]) -> Graph:
     return builder.build()
 
 
-def _smaller(graph: Graph, node: Node, own: ChannelMap, given: Sequence[ChannelMap]) -> Op:
-    keep = own.kept
+def _smaller(graph: Graph, node: Node, match: ChannelMap, given: Sequence[ChannelMap]) -> Op:
+    keep = match.kept
     before = graph.nodes[node.inputs[0]]
     match node.op:
         case Linear() | Conv2d() as op if is_plain(node, before):
-            offset = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), offset=offset)
+            bias = None if op.bias is None else op.bias[keep]
+            return replace(op, weight=combined(op.weight[keep], given[0], len(given[0].kept)), bias=bias)
         case Conv2d() as op if is_depthwise(op):
-            offset = None if op.offset is None else op.offset[keep]
-            return replace(op, weight=op.weight[keep], offset=offset, groups=len(keep))
+            bias = None if op.bias is None else op.bias[keep]
+            return replace(op, weight=op.weight[keep], bias=bias, groups=len(keep))
         case ElementwiseAffine() as op:
             return ElementwiseAffine(
-                _cut(op.scale, node.shape, keep), None if op.shift is None else _cut(op.shift, node.shape, keep)
+                _cut(op.scale, node.shape, keep), None if op.bias is None else _cut(op.bias, node.shape, keep)
             )
         case Gather() | Reshape() as op if before.shape and node.shape:
             if isinstance(op, Reshape):
                 return Reshape((len(keep), *node.shape[1:]))
             rest = max(int(np.prod(before.shape[1:])), 1)
-            index = op.index.reshape(len(own.to), -1)[keep]
+            index = op.index.reshape(len(match.to), -1)[keep]
             moved = given[0].to[index.clamp(min=0) // rest] * rest + index.clamp(min=0) % rest
             return Gather(torch.where(index < 0, -1, moved).reshape(len(keep), *node.shape[1:]))
         case op:

@@ -34,17 +34,17 @@ class Journal:
         """Whether it keeps any search."""
         return any(self.folder.glob("*.npz"))
 
-    def key(self, made: Relaxation, row: np.ndarray) -> str:
+    def key(self, relaxation: Relaxation, row: np.ndarray) -> str:
         """Name a search."""
-        found = hashlib.sha256(row.tobytes())
-        for node, box in zip(made.graph.nodes, made.boxes, strict=True):
-            found.update(f"{type(node.op).__name__} {node.inputs} {node.shape}".encode())
-            for value in (getattr(node.op, held.name) for held in fields(node.op)):
-                found.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
-            found.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
-        if made.constraints is not None:
-            found.update(made.constraints.rows.tobytes() + made.constraints.bounds.tobytes())
-        return found.hexdigest()[:32]
+        digest = hashlib.sha256(row.tobytes())
+        for node, box in zip(relaxation.graph.nodes, relaxation.boxes, strict=True):
+            digest.update(f"{type(node.op).__name__} {node.inputs} {node.shape}".encode())
+            for value in (getattr(node.op, field.name) for field in fields(node.op)):
+                digest.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
+            digest.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
+        if relaxation.constraints is not None:
+            digest.update(relaxation.constraints.rows.tobytes() + relaxation.constraints.bounds.tobytes())
+        return digest.hexdigest()[:32]
 
     def write(self, key: str, parts: tuple[Subproblem, ...], seconds: float) -> None:
         """Keep what a search found: the parts of a proof, or none within so many seconds."""
@@ -60,8 +60,8 @@ class Journal:
     def read(self, key: str) -> tuple[tuple[Subproblem, ...], float] | None:
         """Return the parts of a proof, or no parts and for how many seconds it was looked for; None if it was not."""
         try:
-            with open_npz(self.folder / f"{key}.npz") as held:
-                arrays = {name: held[name] for name in held.files}
+            with open_npz(self.folder / f"{key}.npz") as file:
+                arrays = {name: file[name] for name in file.files}
             parts = []
             for number in range(int(arrays["parts"])):
                 choices: dict[str, dict[int, torch.Tensor]] = {"slopes": {}, "multipliers": {}, "upper_slopes": {}}

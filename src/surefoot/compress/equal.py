@@ -85,9 +85,9 @@ class Equality:
         return np.asarray((gaps > spare).all(1))
 
 
-def flat_boxes(found: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
+def flat_boxes(stable: Stability) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return a network's boxes as flat arrays."""
-    return [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in found.boxes]
+    return [(box.lower.flatten().numpy(), box.upper.flatten().numpy()) for box in stable.boxes]
 
 
 def equal(
@@ -194,18 +194,20 @@ class _Search:
         """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
         tighten, constraints = tighten_by_alpha_crown(ASCENT, until), self.domain.constraints
-        made = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
+        relaxation = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
-        widest, single = max(size_of(node) for node in self.gap.nodes), made.to(torch.float32)
-        for some in torch.arange(k).split(max(LARGEST_ROWS // (2 * widest), 1)):  # one output after another, if large
+        widest, single = max(size_of(node) for node in self.gap.nodes), relaxation.to(torch.float32)
+        for outputs in torch.arange(k).split(
+            max(LARGEST_ROWS // (2 * widest), 1)
+        ):  # one output after another, if large
             tick()
-            rows = torch.eye(k)[some].double()
-            rows = torch.cat([rows, -rows]).reshape(1, 2 * len(some), *self.gap.output_shape)
-            start = default_choice(single, out, 2 * len(some))
+            rows = torch.eye(k)[outputs].double()
+            rows = torch.cat([rows, -rows]).reshape(1, 2 * len(outputs), *self.gap.output_shape)
+            start = default_choice(single, out, 2 * len(outputs))
             choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ASCENT)
-            ends = lower_bounds(made, out, rows, choice.to(torch.float64))[0].reshape(2, len(some)).numpy()
+            ends = lower_bounds(relaxation, out, rows, choice.to(torch.float64))[0].reshape(2, len(outputs)).numpy()
             bound = np.full(k, np.inf)
-            bound[some.numpy()] = np.maximum(-ends[0], -ends[1])
+            bound[outputs.numpy()] = np.maximum(-ends[0], -ends[1])
             self.improve(bound)
 
 
@@ -233,27 +235,27 @@ def within(
     deadline = Deadline.of(seconds)
     begin = deadline.clock.wall()
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, domain, patience)
+    bounded = equal(first, second, domain, patience)
 
     def took() -> dict[str, float]:
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
 
-    if found.largest < most:
-        return Holds(most - found.largest, "forms", False, took())
+    if bounded.largest < most:
+        return Holds(most - bounded.largest, "forms", False, took())
     graphs = first.to(torch.float64), second.to(torch.float64)
     gap, spare = difference_of(*graphs), rounding_of_reading(graphs, domain)
     less = _less(most, spare)
     if less is None:
-        return Unknown("the rounding of constants by reading may change as much", most - found.largest, took())
+        return Unknown("the rounding of constants by reading may change as much", most - bounded.largest, took())
     k = math.prod(gap.output_shape)
     unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
     answer = verify(Network.of(gap, run), Query(domain, unsafe), deadline, float32=False)
     if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
         answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
-    if isinstance(answer, Unknown) and np.isfinite(found.largest):
-        proven = at_most(found.largest, 3)
-        why = f"{answer.why}; no output differs by more than {proven}, and one by {found.met:.3g} was met"
-        return Unknown(why, max(answer.margin, most - found.largest), took())
+    if isinstance(answer, Unknown) and np.isfinite(bounded.largest):
+        proven = at_most(bounded.largest, 3)
+        why = f"{answer.why}; no output differs by more than {proven}, and one by {bounded.met:.3g} was met"
+        return Unknown(why, max(answer.margin, most - bounded.largest), took())
     return replace(answer, details=answer.details | took())
 
 
@@ -290,33 +292,35 @@ def within_softmax(
     replay, nothing = Replay(Query(domain, differ), run), np.full(k, np.inf)
     outputs = [flat_output(graph) for graph in (first, second)]
     met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], domain, nothing))
-    hit, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
-    if hit is None:
+    counterexample, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
+    if counterexample is None:
         apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
         logits = [flat_output(logits_of(graph)) for graph in (first, second)]
-        found = _apart(logits[0], logits[1], domain, apart, deadline)
-        if not isinstance(found, Violated):
-            return replace(found, details=took())
-        hit = replay(torch.from_numpy(found.input)[None])
+        verdict = _apart(logits[0], logits[1], domain, apart, deadline)
+        if not isinstance(verdict, Violated):
+            return replace(verdict, details=took())
+        counterexample = replay(torch.from_numpy(verdict.input)[None])
         proven = at_least(apart, 3)
         why = f"differences of logits are {proven} apart and more, but no output was seen to differ by {most!r}"
-    if hit is not None:
-        return Violated(hit.input.astype(np.float64), hit.output, "search", took(), hit.distance)
+    if counterexample is not None:
+        return Violated(
+            counterexample.input.astype(np.float64), counterexample.output, "search", took(), counterexample.distance
+        )
     return Unknown(why, -math.inf, took())
 
 
 def _apart(first: Graph, second: Graph, domain: InputSet, apart: float, deadline: Deadline) -> Verdict:
     """Prove that the differences of two networks' logits are less than so much apart from each other."""
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    found = equal(first, second, domain, patience)
-    if 2 * found.largest < apart:
-        return Holds(apart - 2 * found.largest, "forms", False)
+    bounded = equal(first, second, domain, patience)
+    if 2 * bounded.largest < apart:
+        return Holds(apart - 2 * bounded.largest, "forms", False)
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
         return within(first, second, domain, apart / 2, deadline)
     less = _less(apart, 2 * rounding_of_reading((first, second), domain))
     if less is None:
-        return Unknown("the rounding of constants by reading may change as much", apart - 2 * found.largest)
+        return Unknown("the rounding of constants by reading may change as much", apart - 2 * bounded.largest)
     rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
     unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
     return verify(Network.of(difference_of(first, second)), Query(domain, unsafe), deadline, float32=False)
@@ -341,9 +345,9 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
 
     def search() -> None:
         nonlocal tried
-        for some in x.split(int(np.clip(fit, 1, AT_ONCE))):
-            _outputs(first, second, some)
-            tried = torch.cat([tried, some])
+        for batch in x.split(int(np.clip(fit, 1, AT_ONCE))):
+            _outputs(first, second, batch)
+            tried = torch.cat([tried, batch])
         one, two = _outputs(first, second, tried)
         gaps = (one - two).abs().amax(1)
         top = one.topk(min(2, one.shape[1]), 1).values
@@ -355,8 +359,8 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
 
     until.before(SEARCHING).run(search)
     tried = tried[torch.from_numpy(within_rounding(domain, tried.flatten(1).numpy()))]
-    one, two = (torch.cat(parts) for parts in zip(*(_outputs(first, second, some) for some in tried.split(max(fit, 1))),
-                                                  strict=True))  # fmt: skip
+    batches = tried.split(max(fit, 1))
+    one, two = map(torch.cat, zip(*(_outputs(first, second, batch) for batch in batches), strict=True))
     gaps = (one - two).abs().amax(1)
     worst = int(gaps.argmax())
     differ = ((one.argmax(1) != two.argmax(1)) & (one.amax(1) > one.gather(1, two.argmax(1, True))[:, 0])).nonzero()

@@ -178,13 +178,13 @@ def compress_file(
     mine = until.before(ALONE if certificate is None else WITH_CERTIFICATE)
     work = _Work(graph, with_interior(domain), Patience(patience.each, mine), sample_inputs, journal)
     in_time = mine.run(lambda: work.search(tolerance))
-    made, small, found = work.best
-    if clip and found is _SAME:  # it is written all the same, with weights in float32
-        found = equal(graph, small, work.domain, Patience(patience.each, until.before(CLIPPED)))
+    compressed, small, difference = work.best
+    if clip and difference is _SAME:  # it is written all the same, with weights in float32
+        difference = equal(graph, small, work.domain, Patience(patience.each, until.before(CLIPPED)))
     if not in_time:
         kept = f"; searches are kept in {journal.folder}" if journal.holds else ""
-        made.log.append(f"time is up: what was not proven by then stays{kept}")
-    if made.removed or clip:
+        compressed.log.append(f"time is up: what was not proven by then stays{kept}")
+    if compressed.removed or clip:
         box = Box.around(domain, whole.input_shape)
         clipped = (box.lower[0], box.upper[0]) if clip else None
         write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), clipped)
@@ -192,38 +192,39 @@ def compress_file(
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
     if certificate is not None:
-        held = until.run(lambda: _certified(work, (whole, path), out, until))
-        if held is None:
+        content = until.run(lambda: _certified(work, (whole, path), out, until))
+        if content is None:
             in_time = False
-            made.log.append("time is up: no certificate could be made")
+            compressed.log.append("time is up: no certificate could be made")
         else:
-            save_certificate(certificate, held)
+            save_certificate(certificate, content)
     if in_time:
         journal.forget()
     met, confidence = _met(path, out, work.domain, until)
-    active, inactive, open_ = made.stability.counts()
-    undecided = made.stability.undecided()
-    if not made.stability.signs:  # time may have been up before any was bounded
-        undecided = open_ = _units(graph, Relu)
+    active, inactive, unstable = compressed.stability.counts()
+    undecided = compressed.stability.undecided()
+    if not compressed.stability.signs:  # time may have been up before any was bounded
+        undecided = unstable = _units(graph, Relu)
     return Report(
-        (_units(graph), _units(made.graph)),
-        (fused(graph).parameters(), fused(made.graph).parameters()),
+        (_units(graph), _units(compressed.graph)),
+        (fused(graph).parameters(), fused(compressed.graph).parameters()),
         active,
         inactive,
-        open_,
-        made.stability.searched,
-        made.stability.open,
-        found.largest,
-        found.confidence,
+        unstable,
+        compressed.stability.searched,
+        compressed.stability.open,
+        difference.largest,
+        difference.confidence,
         met,
         confidence,
-        made.log,
+        compressed.log,
         not in_time,
         undecided,
     )
 
 
-Made: TypeAlias = tuple[Compressed, Graph, Equality]  # the compression, the network as it is written, what it changes
+# the compression, the network as it is written, what it changes
+Attempt: TypeAlias = tuple[Compressed, Graph, Equality]
 
 
 def _domain_words(domain: InputSet) -> dict[str, str]:
@@ -244,9 +245,9 @@ def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadl
                   journal=work.journal).proof()
         for g, part in ((first, 0.4), (second, 0.6))
     )  # fmt: skip
-    held = certificate_of_difference((first, second), (one, two), (path, out))
-    check_equal(held, first, second)
-    return held
+    certificate = certificate_of_difference((first, second), (one, two), (path, out))
+    check_equal(certificate, first, second)
+    return certificate
 
 
 @dataclass(eq=False)
@@ -258,7 +259,7 @@ class _Work:
     patience: Patience
     sample_inputs: Tensor | None
     journal: Journal
-    best: Made = field(init=False)
+    best: Attempt = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with the network as it is."""
@@ -266,33 +267,35 @@ class _Work:
 
     def search(self, tolerance: float) -> bool:
         """Compress exactly, then approximately if there is a tolerance; what is proven is kept as the best."""
-        made, small, found = self.made()
+        compressed, small, difference = self.attempt()
         x = inside(self.domain, self.graph.input_shape, SAMPLES)
         scale = 1 + float(evaluate(self.graph, x).abs().max())
-        if not found.largest <= TOLERANCE * scale:
-            refused = f"rewrites that combine units would change a logit by up to {at_most(found.largest, 2)}: refused"
-            made, small, found = self.made(SAFE)
-            made.log.append(refused)
-        self.best = made, small, found
+        if not difference.largest <= TOLERANCE * scale:
+            refused = (
+                f"rewrites that combine units would change a logit by up to {at_most(difference.largest, 2)}: refused"
+            )
+            compressed, small, difference = self.attempt(SAFE)
+            compressed.log.append(refused)
+        self.best = compressed, small, difference
         if tolerance > 0:
             _approximate(self, tolerance)
         return not self.patience.until.is_over()
 
-    def made(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Made:
+    def attempt(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Attempt:
         """Compress, and bound what changes, float32 weights included: by affine forms.
 
         Networks without such forms (products, or too large) lose channels only, which needs none.
         """
         if not any(isinstance(node.op, Mul) for node in self.graph.nodes):
-            made = self._compressed(fused(self.graph), rewrites, almost)
-            small = _as_written(made.graph)
+            compressed = self._compressed(fused(self.graph), rewrites, almost)
+            small = _as_written(compressed.graph)
             try:
-                return made, small, self._by_forms(small) if made.removed else _SAME
+                return compressed, small, self._by_forms(small) if compressed.removed else _SAME
             except InputError:  # too large
                 pass
-        made = self._compressed(self.graph, (), almost)
-        small = _as_written(made.graph)
-        return made, small, self._by_channels(made, small) if made.removed else _SAME
+        compressed = self._compressed(self.graph, (), almost)
+        small = _as_written(compressed.graph)
+        return compressed, small, self._by_channels(compressed, small) if compressed.removed else _SAME
 
     def _compressed(self, layers: Graph, rewrites: Sequence[str], almost: float) -> Compressed:
         patience = self.patience.before(REWRITING)
@@ -302,7 +305,7 @@ class _Work:
         one, two = pools_as_relus(self.graph), pools_as_relus(small)
         return equal(one, two, self.domain, self.patience, forms_alone=True, journal=self.journal)
 
-    def _by_channels(self, made: Compressed, small: Graph) -> Equality:
+    def _by_channels(self, compressed: Compressed, small: Graph) -> Equality:
         """Add what each removal of channels can change, and the rounding of weights."""
         region, constraints = Box.around(self.domain, self.graph.input_shape), self.domain.constraints
 
@@ -310,8 +313,8 @@ class _Work:
             return relax(graph, region, REAL, tighten_by_crown, multi_neuron=False, constraints=constraints).boxes
 
         same = [ChannelMap.same(channels_of(node)) for node in small.nodes]
-        bound = mapped_difference(made.graph, small, same, boxes(made.graph), boxes(small))
-        for before, step in made.steps:
+        bound = mapped_difference(compressed.graph, small, same, boxes(compressed.graph), boxes(small))
+        for before, step in compressed.steps:
             bound = bound + mapped_difference(before.graph, step.graph, step.matches, before.boxes, boxes(step.graph))
         bound = bound + rounding_of_reading((self.graph, small), self.domain)
         return searched(self.graph, small, self.domain, bound, self.patience.until)
@@ -323,7 +326,7 @@ def _approximate(work: _Work, tolerance: float) -> None:
     low, high = 0, len(amounts)
     while low < high:
         count = (low + high + 1) // 2
-        tried = work.made(almost=float(amounts[count - 1]))
+        tried = work.attempt(almost=float(amounts[count - 1]))
         if tried[2].largest <= tolerance:
             low, work.best = count, tried
             passed = f"{low} units that pass 0 by {at_most(float(amounts[low - 1]), 2)} or less were taken for stable"
@@ -435,8 +438,8 @@ def _met(first: Path, second: Path, domain: InputSet, until: Deadline = NEVER) -
     runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
     given = np.split(x, range(RUNS, len(x), RUNS))
     met = []
-    for some in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
-        met.append([run(some) for run in runs])
+    for batch in [x[:1], x[1:RUNS], *given[1:]]:  # one at least
+        met.append([run(batch) for run in runs])
         if until.is_over():
             break
     one, two = (np.concatenate(outputs) for outputs in zip(*met, strict=True))

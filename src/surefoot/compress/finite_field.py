@@ -81,10 +81,10 @@ def same_polynomial(first: Graph, second: Graph) -> SamePolynomial:
 
 
 def _degree(graph: Graph) -> int:
-    found = degree_of(graph)
-    if found.degree is None:
-        raise InputError(f"not a polynomial: {', '.join(found.offenders[:3])}")
-    return found.degree
+    degree = degree_of(graph)
+    if degree.degree is None:
+        raise InputError(f"not a polynomial: {', '.join(degree.offenders[:3])}")
+    return degree.degree
 
 
 def chance_of_a_point(degree: int, bits: int) -> Fraction:
@@ -118,12 +118,12 @@ def draw_point(size: int, prime: int) -> np.ndarray:
 
 def matrices_of(graph: Graph) -> Matrices:
     """Write every affine node as a matrix and a bias."""
-    found = {}
+    matrices = {}
     for at, node in enumerate(graph.nodes):
         if isinstance(node.op, Affine):
             matrix, bias = affine_matrix(node, graph.nodes[node.inputs[0]].shape)
-            found[at] = sparse.csr_matrix(matrix), np.asarray(bias).ravel()
-    return found
+            matrices[at] = sparse.csr_matrix(matrix), np.asarray(bias).ravel()
+    return matrices
 
 
 def height(first: Graph, second: Graph, one: Matrices, two: Matrices) -> int:

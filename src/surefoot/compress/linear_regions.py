@@ -1,7 +1,7 @@
 """The linear pieces of a network: the one around an input, all over a box, and those that a plane cuts.
 
-One walk for all: values travel as affine functions of the input, and a ReLU splits the cell that is walked where
-its sign is not the same all over it. A cell is a point, a polytope or a polygon.
+All propagate values as affine functions of the input; a ReLU splits the cell where its sign is not the same all over
+it. A cell is a point, a polytope or a polygon.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ class Cell(Protocol):
         """
         ...
 
-    def halves(self, row: np.ndarray) -> tuple["Cell", "Cell"]:
+    def split(self, row: np.ndarray) -> tuple["Cell", "Cell"]:
         """Split it: where the function is positive, and where negative."""
         ...
 
@@ -77,7 +77,7 @@ class Point:
         """Evaluate."""
         return np.where(rows[:, 0] + rows[:, 1:] @ self.x >= 0, 1, -1)
 
-    def halves(self, row: np.ndarray) -> tuple[Cell, Cell]:
+    def split(self, row: np.ndarray) -> tuple[Cell, Cell]:
         """Not to be had."""
         raise AssertionError("a point is not split")
 
@@ -100,7 +100,7 @@ class Polytope:
         return Polytope(lower, upper, np.zeros((0, 1 + len(lower))), (lower + upper) / 2, radius)
 
     def with_row(self, row: np.ndarray) -> "Polytope":
-        """Cut by row >= 0: the centre of the largest ball in what is left, by one linear program."""
+        """Keep what has row >= 0: the centre of the largest ball in what is left, by one linear program."""
         rows = np.concatenate([self.rows, row[None]])
         free = self.upper > self.lower
         norms = np.linalg.norm(rows[:, 1:][:, free], axis=1)
@@ -110,14 +110,14 @@ class Polytope:
         left = np.block([[-rows[:, 1:], norms[:, None]], [sides, np.ones((len(sides), 1))]])
         widest = float((self.upper - self.lower).max(initial=0.0)) + 1.0
         start = Predicate.box(np.append(self.lower, -widest), np.append(self.upper, widest))
-        solver = Solver(start.cut(left, np.concatenate([rows[:, 0], ends])))
+        solver = Solver(start.with_constraints(left, np.concatenate([rows[:, 0], ends])))
         goal = np.zeros(len(self.lower) + 1)
         goal[-1] = -1.0
         solver.minimum(goal)
         if not solver.sample_inputs:
             raise InputError("a linear program of a region was not solved")
-        found = solver.sample_inputs[-1]
-        return Polytope(self.lower, self.upper, rows, found[:-1], float(found[-1]))
+        centre_and_radius = solver.sample_inputs[-1]
+        return Polytope(self.lower, self.upper, rows, centre_and_radius[:-1], float(centre_and_radius[-1]))
 
     def sides(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Look at the box, at the ball inside, and then solve, until one splits the cell."""
@@ -139,8 +139,8 @@ class Polytope:
             signs[i] = 1 if here > 0 else -1
         return signs
 
-    def halves(self, row: np.ndarray) -> tuple[Cell, Cell]:
-        """Cut by the row and by its opposite."""
+    def split(self, row: np.ndarray) -> tuple[Cell, Cell]:
+        """Split by the row and by its opposite."""
         return self.with_row(row), self.with_row(-row)
 
 
@@ -155,10 +155,10 @@ class Polygon:
         values = rows[:, 0] + self.corners @ rows[:, 1:].T  # (v, n)
         low, high = values.min(0), values.max(0)
         thin = ROUNDED * (1 + np.abs(values).max(0))
-        found = np.where(low >= -thin, 1, np.where(high <= thin, -1, 0))
-        return np.where(known == UNKNOWN, found, known)
+        seen = np.where(low >= -thin, 1, np.where(high <= thin, -1, 0))
+        return np.where(known == UNKNOWN, seen, known)
 
-    def halves(self, row: np.ndarray) -> tuple[Cell, Cell]:
+    def split(self, row: np.ndarray) -> tuple[Cell, Cell]:
         """Walk around it; where an edge crosses the line, both halves get the crossing."""
         values = row[0] + self.corners @ row[1:]
         parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -201,7 +201,7 @@ def linear_regions(graph: Graph, domain: InputSet, most: int = 10_000) -> list[L
     Raises:
         InputError: more regions than `most`, a domain that is no box or of other inputs, a network with products.
 
-    Reference: Serra et al. 2018 count them by one mixed-integer program each; this walk by linear programs.
+    Reference: Serra et al. 2018 count them by one mixed-integer program each; this one by LPs.
     """
     return list(each_linear_region(graph, domain, most))
 
@@ -244,7 +244,7 @@ def _all(graph: Graph, cell: Cell, most: int) -> Iterator[LinearRegion]:
 
 
 def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
-    """Walk depth first; values are (1 + d, *shape): the constant, then what each input adds."""
+    """Propagate depth first; values are (1 + d, *shape): the constant, then what each input adds."""
     graph = pools_as_relus(graph.to(torch.float64))
     d = int(np.prod(graph.input_shape))
     start = torch.cat([torch.zeros(1, d), torch.eye(d)]).double().reshape(1 + d, *graph.input_shape)
@@ -261,7 +261,7 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
             match node.op:
                 case Affine():
                     out = node.op.linear(given[0])
-                    bias = node.op.bias()
+                    bias = node.op.broadcast_bias()
                     if bias is not None:
                         out = out.clone()
                         out[0] += torch.broadcast_to(bias, node.shape)
@@ -274,7 +274,7 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
                     known = cell.sides(entering, np.full(len(entering), UNKNOWN) if known is None else known)
                     crossed = np.flatnonzero(known == 0)
                     if len(crossed):
-                        for half, sign in zip(cell.halves(entering[crossed[0]]), (1, -1), strict=True):
+                        for half, sign in zip(cell.split(entering[crossed[0]]), (1, -1), strict=True):
                             decided = np.where(known == 0, UNKNOWN, known)
                             decided[crossed[0]] = sign
                             todo.append((at, values, half, rows, signs, decided))

@@ -71,9 +71,9 @@ def most_regions(inputs: int, widths: Sequence[int], active: Sequence[int] = ())
     return most(inputs, 0)
 
 
-def layer_counts(found: Stability) -> tuple[list[int], list[int]] | None:
-    """Return open and active units of each layer, for `most_regions`; None where the network is no chain of layers."""
-    if any(node.inputs != (at - 1,) for at, node in enumerate(found.graph.nodes) if at):
+def layer_counts(stable: Stability) -> tuple[list[int], list[int]] | None:
+    """Return unstable and active units of each layer, for `most_regions`; None where layers are no chain."""
+    if any(node.inputs != (at - 1,) for at, node in enumerate(stable.graph.nodes) if at):
         return None
-    signs = [found.signs[at] for at in sorted(found.signs)]
+    signs = [stable.signs[at] for at in sorted(stable.signs)]
     return [int((s == 0).sum()) for s in signs], [int((s > 0).sum()) for s in signs]

@@ -138,24 +138,24 @@ def stability(
     graph, domain = graph.to(torch.float64), with_interior(domain)
     patience = Patience.of(seconds)
     seen = _seen(graph, domain, sample_inputs, seed, patience.until)
-    found = Stability(graph, domain, [], {}, seen=seen, journal=journal)
-    by_ascent = tighten_by_alpha_crown(ASCENT, patience.until, record=found.tightened)
+    stable = Stability(graph, domain, [], {}, seen=seen, journal=journal)
+    by_ascent = tighten_by_alpha_crown(ASCENT, patience.until, record=stable.tightened)
 
-    def tighten(made: Relaxation, at: int, box: Box) -> Box:
+    def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
         if patience.until.is_over():
             return box
-        box = by_ascent(made, at, box)
+        box = by_ascent(relaxation, at, box)
         searchable = (
-            patience.each > 0 and len(graph.nodes[at].shape) == 1 and at in found.seen
+            patience.each > 0 and len(graph.nodes[at].shape) == 1 and at in stable.seen
         )  # no factor of a product
-        return _searched(found, made, at, box, patience) if searchable else box
+        return _searched(stable, relaxation, at, box, patience) if searchable else box
 
     relaxation = relax(graph, region, REAL, tighten, multi_neuron=False, constraints=domain.constraints)
-    found.boxes = relaxation.boxes
+    stable.boxes = relaxation.boxes
     for at in relaxation.relus():
         box = relaxation.boxes[graph.nodes[at].inputs[0]]
-        found.signs[at] = (box.lower[0] >= 0).int() - ((box.upper[0] <= 0) & (box.lower[0] < 0)).int()
-    return found
+        stable.signs[at] = (box.lower[0] >= 0).int() - ((box.upper[0] <= 0) & (box.lower[0] < 0)).int()
+    return stable
 
 
 def _seen(
@@ -169,11 +169,11 @@ def _seen(
         x = torch.cat([x, pulled(domain, given)])
     entering = {n.inputs[0] for n in graph.nodes if isinstance(n.op, Relu)}
     seen: dict[int, tuple[Tensor, Tensor]] = {}
-    for some in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
+    for batch in x.split(int(np.clip(MOST_VALUES // sum(size_of(node) for node in graph.nodes), 1, 500))):
         tick()
         if seen and until.is_over():
             break
-        values = fold(graph, some, lambda node, inputs: apply(node.op, inputs))
+        values = fold(graph, batch, lambda node, inputs: apply(node.op, inputs))
         for at in entering:
             low, high = values[at].amin(0), values[at].amax(0)
             before = seen.get(at, (low, high))
@@ -181,70 +181,74 @@ def _seen(
     return seen
 
 
-def _searched(found: Stability, made: Relaxation, at: int, box: Box, patience: Patience) -> Box:
+def _searched(stable: Stability, relaxation: Relaxation, at: int, box: Box, patience: Patience) -> Box:
     """Search exactly for each value whose sign is open, but that was never seen with both."""
     low, high = box.lower.clone(), box.upper.clone()
-    least, most = found.seen[at]
+    least, most = stable.seen[at]
     spare = PLAINLY * (1 + box.magnitude[0])
-    open_ = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
-    values, layer = open_.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
+    unseen = (low[0] < 0) & (high[0] > 0) & ~((least < -spare) & (most > spare))
+    values, layer = unseen.nonzero().squeeze(1).tolist(), patience.until.share(SEARCHING)
     for number, value in enumerate(values):
         if patience.until.is_over():
-            found.open += len(values) - number
+            stable.open += len(values) - number
             break
-        found.searched += 1
+        stable.searched += 1
         each = Patience(min(patience.each, layer.work_left / (len(values) - number)), patience.until)
         inactive = bool(most[value] <= spare[value])
         done = False
         for sign in ([-1] if inactive else []) + ([1] if least[value] >= -spare[value] else []):
-            if _one_sign(found, made, at, box, value, sign, each):
+            if _one_sign(stable, relaxation, at, box, value, sign, each):
                 done = True
                 if sign < 0:
                     high[0, value] = 0.0
                 else:
                     low[0, value] = 0.0
                 break
-        found.open += not done and not _both(found, at, value, spare)
+        stable.open += not done and not _both(stable, at, value, spare)
     return Box(low, high)
 
 
-def _both(found: Stability, at: int, value: int, spare: Tensor) -> bool:
-    least, most = found.seen[at]
+def _both(stable: Stability, at: int, value: int, spare: Tensor) -> bool:
+    least, most = stable.seen[at]
     return bool(least[value] < -spare[value]) and bool(most[value] > spare[value])
 
 
-def _one_sign(found: Stability, made: Relaxation, at: int, box: Box, value: int, sign: int, patience: Patience) -> bool:
+def _one_sign(
+    stable: Stability, relaxation: Relaxation, at: int, box: Box, value: int, sign: int, patience: Patience
+) -> bool:
     """Show by splitting that a value is of one sign, or meet an input that shows the other."""
-    graph = Graph(made.graph.nodes[: at + 1])
+    graph = Graph(relaxation.graph.nodes[: at + 1])
     row = np.zeros((1, box.lower.shape[1]))
     row[0, value] = sign
-    query = Query(found.domain, (Unsafe(row, np.zeros(1)),))
-    errors, sizes = made.errors[: at + 1], made.sizes[: at + 1]
-    prefix = Relaxation(graph, [*made.boxes[:at], box], errors, sizes, made.multi_neuron, made.constraints)
+    query = Query(stable.domain, (Unsafe(row, np.zeros(1)),))
+    errors, sizes = relaxation.errors[: at + 1], relaxation.sizes[: at + 1]
+    prefix = Relaxation(
+        graph, [*relaxation.boxes[:at], box], errors, sizes, relaxation.multi_neuron, relaxation.constraints
+    )
 
     def refuted(x: Tensor) -> Tensor | None:
-        x = pulled(found.domain, x.reshape(len(x), -1))
+        x = pulled(stable.domain, x.reshape(len(x), -1))
         values = fold(graph, x.reshape(-1, *graph.input_shape), lambda node, inputs: apply(node.op, inputs))[-1]
-        least, most = found.seen[at]
-        found.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))
+        least, most = stable.seen[at]
+        stable.seen[at] = (torch.minimum(least, values.amin(0)), torch.maximum(most, values.amax(0)))
         wrong = sign * values[:, value] < -PLAINLY * (1 + values[:, value].abs())
         return x[wrong][0] if bool(wrong.any()) else None
 
-    key = None if found.journal is None else found.journal.key(prefix, row)
-    before = None if found.journal is None or key is None else found.journal.read(key)
+    key = None if stable.journal is None else stable.journal.key(prefix, row)
+    before = None if stable.journal is None or key is None else stable.journal.read(key)
     if before is not None:
         parts, spent = before
         if parts and covers(parts, graph) and bound_again(prefix, query, parts) > 0:
-            found.decided.append((at, row, parts))
+            stable.decided.append((at, row, parts))
             return True
         if not parts and spent >= patience.each:
             return False
     search = patience.until.at_most(patience.each)
     begin = search.clock.work()
     outcome = prove_by_relu_splitting(prefix, query, search, refuted)
-    if found.journal is not None and key is not None:
+    if stable.journal is not None and key is not None:
         spent = search.clock.work() - begin if search.is_late() else patience.each  # the limit may have cut it short
-        found.journal.write(key, outcome.leaves if outcome.proven else (), spent)
+        stable.journal.write(key, outcome.leaves if outcome.proven else (), spent)
     if outcome.proven:
-        found.decided.append((at, row, outcome.leaves))
+        stable.decided.append((at, row, outcome.leaves))
     return outcome.proven

@@ -59,24 +59,24 @@ class Survey:
         """Count all regions of the domain, up to so many."""
         number = 0
 
-        def walk() -> bool:
+        def count_each() -> bool:
             nonlocal number
             for _ in each_linear_region(self.graph, self.domain, most):
                 number += 1
             return True
 
-        every = self.in_time("all regions", walk)
+        every = self.in_time("all regions", count_each)
         self.found["regions" if every else "regions_at_least"] = number
 
     def segments(self, x: Tensor) -> None:
         """Count the pieces that the segments between inputs cross."""
         crossed: list[int] = []
 
-        def walk() -> bool:
+        def cross() -> bool:
             crossed.extend(len(breakpoints(self.graph, a, b)) - 1 for a, b in itertools.pairwise(x))
             return True
 
-        self.in_time("all segments", walk)
+        self.in_time("all segments", cross)
         self.found["segments"] = len(crossed)
         self.found["pieces_of_a_segment"] = float(np.mean(crossed)) if crossed else None
 
@@ -94,14 +94,14 @@ class Survey:
 
     def in_two_layers(self, path: Path, sharpness: float, most: int) -> None:
         """Write all pieces as a network of two layers, and measure where it is exact."""
-        made = self.in_time(str(path), lambda: two_layers(self.graph, self.domain, sharpness, most))
-        if made is None:
+        shallow = self.in_time(str(path), lambda: two_layers(self.graph, self.domain, sharpness, most))
+        if shallow is None:
             return
-        write_onnx(made, path)
+        write_onnx(shallow, path)
         box = Box.around(self.domain, self.graph.input_shape)
         anywhere = torch.rand(SAMPLES, *box.lower.shape[1:], generator=torch.Generator().manual_seed(0)).double()
         anywhere = box.lower + anywhere * (box.upper - box.lower)
-        written = evaluate(made.to(torch.float32), anywhere.float()).double()  # as the file computes
+        written = evaluate(shallow.to(torch.float32), anywhere.float()).double()  # as the file computes
         share = share_exact(evaluate(self.graph, anywhere).numpy(), written.numpy())
-        hidden = [node.shape[0] for node in made.nodes if isinstance(node.op, Relu)]
+        hidden = [node.shape[0] for node in shallow.nodes if isinstance(node.op, Relu)]
         self.found["two_layers"] = {"file": str(path), "units": hidden, "exact_share": share}

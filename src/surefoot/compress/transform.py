@@ -57,19 +57,19 @@ def compress(
     """
     graph, domain = graph.to(torch.float64), with_interior(domain)
     graph = Graph(tuple(replace(node, name=f"{node.name}#{at}") for at, node in enumerate(graph.nodes)))
-    first = found = stability(graph, domain, seconds, sample_inputs, journal=journal)
+    first = stable = stability(graph, domain, seconds, sample_inputs, journal=journal)
     result = Compressed(graph, first)
-    while _pass(result, found, rewrites, almost) or _leaner(result, found, almost):  # ends: each removes a unit
-        found = stability(result.graph, domain, seconds, sample_inputs, journal=journal)
-    result.log += _staying(found)
+    while _pass(result, stable, rewrites, almost) or _leaner(result, stable, almost):  # ends: each removes a unit
+        stable = stability(result.graph, domain, seconds, sample_inputs, journal=journal)
+    result.log += _staying(stable)
     result.graph = Graph(tuple(replace(node, name=node.name.rsplit("#", 1)[0]) for node in result.graph.nodes))
     return result
 
 
-def _staying(found: Stability) -> list[str]:
+def _staying(stable: Stability) -> list[str]:
     """Say of which convolutions active channels stay, and why: linear units that dense layers would combine."""
-    told, graph = [], found.graph
-    for place, signs in found.signs.items():
+    lines, graph = [], stable.graph
+    for place, signs in stable.signs.items():
         active = int((signs > 0).flatten(1).all(1).sum()) if signs.dim() > 1 else 0
         readers = [node for node in graph.nodes if place in node.inputs]
         if active and isinstance(graph.nodes[graph.nodes[place].inputs[0]].op, Conv2d):
@@ -78,68 +78,70 @@ def _staying(found: Stability) -> list[str]:
                 "no channel is a multiple of another, and those of convolutions are not combined otherwise"
             )  # fmt: skip
             name = graph.nodes[place].name.rsplit("#", 1)[0]
-            told.append(f"{name}: {active} of {len(signs)} channels are active everywhere and stay: {why}")
-    return told
+            lines.append(f"{name}: {active} of {len(signs)} channels are active everywhere and stay: {why}")
+    return lines
 
 
-def _pass(result: Compressed, found: Stability, rewrites: Sequence[str], almost: float) -> bool:
+def _pass(result: Compressed, stable: Stability, rewrites: Sequence[str], almost: float) -> bool:
     """Rewrite every layer once, the last first: what was found of a layer's inputs then still holds of them."""
     changed = False
-    for place in reversed(list(found.signs)):
+    for place in reversed(list(stable.signs)):
         graph = result.graph
-        at = next((i for i, node in enumerate(graph.nodes) if node.name == found.graph.nodes[place].name), None)
+        at = next((i for i, node in enumerate(graph.nodes) if node.name == stable.graph.nodes[place].name), None)
         if at is None:  # folded away with another
             continue
         readers = Counter(i for node in graph.nodes for i in node.inputs)
         before = graph.nodes[at].inputs[0]
         if readers[before] != 1:
             continue
-        signs = _nearly(found, place, almost)
+        signs = _nearly(stable, place, almost)
         if isinstance(graph.nodes[before].op, Linear) and len(graph.nodes[at].shape) == 1 and readers[at] == 1:
             after = next(i for i, node in enumerate(graph.nodes) if at in node.inputs)
-            inputs = found.boxes[found.graph.nodes[found.graph.nodes[place].inputs[0]].inputs[0]]
+            inputs = stable.boxes[stable.graph.nodes[stable.graph.nodes[place].inputs[0]].inputs[0]]
             if isinstance(graph.nodes[after].op, Linear):
                 changed |= _dense(result, signs, inputs, before, at, after, rewrites)
     return changed
 
 
-def _leaner(result: Compressed, found: Stability, almost: float) -> bool:
+def _leaner(result: Compressed, stable: Stability, almost: float) -> bool:
     """Remove channels that nothing needs, from all layers at once."""
-    boxes = [*found.boxes]
-    for place in found.signs:  # what is taken for inactive gives nothing
-        silent = _nearly(found, place, almost) < 0
+    boxes = [*stable.boxes]
+    for place in stable.signs:  # what is taken for inactive gives nothing
+        silent = _nearly(stable, place, almost) < 0
         boxes[place] = Box(*(torch.where(silent, 0.0, end) for end in (boxes[place].lower, boxes[place].upper)))
-    made = prune_channels(found.graph, boxes)
-    if not made.dead and not made.merged:
+    pruned = prune_channels(stable.graph, boxes)
+    if not pruned.dead and not pruned.merged:
         return False
-    result.steps.append((found, made))
-    result.graph = made.graph
-    for count, kind in ((made.dead, "channel"), (made.merged, "merged channel")):
+    result.steps.append((stable, pruned))
+    result.graph = pruned.graph
+    for count, kind in ((pruned.dead, "channel"), (pruned.merged, "merged channel")):
         if count:
             result.removed[kind] += count
     few = [
         f"{len(m.to) - len(m.kept)} of {len(m.to)} channels of {node.name.rsplit('#', 1)[0]}"
-        for node, m in zip(found.graph.nodes, made.matches, strict=True)
+        for node, m in zip(stable.graph.nodes, pruned.matches, strict=True)
         if isinstance(node.op, Linear | Conv2d) and len(m.kept) < len(m.to)
     ]
-    result.log.append(f"{', '.join(few)} go: {made.dead} sets read by nothing or 0, {made.merged} multiples of others")
+    result.log.append(
+        f"{', '.join(few)} go: {pruned.dead} sets read by nothing or 0, {pruned.merged} multiples of others"
+    )
     return True
 
 
-def _nearly(found: Stability, place: int, almost: float) -> Tensor:
+def _nearly(stable: Stability, place: int, almost: float) -> Tensor:
     """Return the signs of a layer's units; of one that passes 0 by little, the sign on the other side."""
-    signs = found.signs[place]
-    box = found.boxes[found.graph.nodes[place].inputs[0]]
+    signs = stable.signs[place]
+    box = stable.boxes[stable.graph.nodes[place].inputs[0]]
     below, above = -box.lower[0], box.upper[0]
     sign = torch.where(above <= below, -1, 1).to(signs.dtype)
     return torch.where((signs == 0) & (torch.minimum(below, above) <= almost), sign, signs)
 
 
-def open_amounts(found: Stability) -> Tensor:
+def open_amounts(stable: Stability) -> Tensor:
     """Return by how much each unit that is neither active nor inactive passes 0, the least first."""
     amounts = [torch.zeros(0, dtype=torch.float64)]
-    for place, signs in found.signs.items():
-        box = found.boxes[found.graph.nodes[place].inputs[0]]
+    for place, signs in stable.signs.items():
+        box = stable.boxes[stable.graph.nodes[place].inputs[0]]
         amounts.append(torch.minimum(-box.lower[0], box.upper[0])[signs == 0])
     return torch.cat(amounts).sort().values
 
@@ -147,46 +149,46 @@ def open_amounts(found: Stability) -> Tensor:
 def _dense(
     result: Compressed, signs: Tensor, inputs: Box, before: int, at: int, after: int, rewrites: Sequence[str]
 ) -> bool:
-    """Apply every rewrite to one layer; fold it if none of its units is open."""
+    """Apply every rewrite to one layer; fold it if none of its units is unstable."""
     graph = result.graph
     first, second = graph.nodes[before].op, graph.nodes[after].op
     assert isinstance(first, Linear)
     assert isinstance(second, Linear)
-    made = Segment(
+    segment = Segment(
         first.weight.numpy(),
-        np.zeros(len(first.weight)) if first.offset is None else first.offset.numpy(),
+        np.zeros(len(first.weight)) if first.bias is None else first.bias.numpy(),
         second.weight.numpy(),
-        np.zeros(len(second.weight)) if second.offset is None else second.offset.numpy(),
+        np.zeros(len(second.weight)) if second.bias is None else second.bias.numpy(),
         signs.numpy(),
         torch.cat([inputs.lower, inputs.upper]).numpy(),
     )
-    begin = made.units
+    begin = segment.units
     name = graph.nodes[at].name.rsplit("#", 1)[0]
 
     def linear() -> bool:
-        return bool((made.signs != 0).all()) and ("bottleneck" in rewrites or not made.units)
+        return bool((segment.signs != 0).all()) and ("bottleneck" in rewrites or not segment.units)
 
     for rewrite in () if linear() else rewrites:
-        smaller = REWRITES[rewrite](made)
-        if smaller.units < made.units:
-            result.removed[rewrite] += made.units - smaller.units
-            result.log.append(f"{name}: {made.units - smaller.units} of {made.units} units go ({rewrite})")
-            made = smaller
+        smaller = REWRITES[rewrite](segment)
+        if smaller.units < segment.units:
+            result.removed[rewrite] += segment.units - smaller.units
+            result.log.append(f"{name}: {segment.units - smaller.units} of {segment.units} units go ({rewrite})")
+            segment = smaller
     if linear():
-        active = made.signs > 0
-        weight = made.after[:, active] @ made.before[active]
-        shift = made.shift + made.after[:, active] @ made.offset[active]
-        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(shift))}, {after: before, at: None})
-        result.removed["fold"] += made.units
+        active = segment.signs > 0
+        weight = segment.after[:, active] @ segment.before[active]
+        bias = segment.output_bias + segment.after[:, active] @ segment.bias[active]
+        result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(bias))}, {after: before, at: None})
+        result.removed["fold"] += segment.units
         result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
         return True
-    if made.units == begin:
+    if segment.units == begin:
         return False
     result.graph = _replaced(
         graph,
         {
-            before: Linear(_tensor(made.before), _tensor(made.offset)),
-            after: Linear(_tensor(made.after), _tensor(made.shift)),
+            before: Linear(_tensor(segment.before), _tensor(segment.bias)),
+            after: Linear(_tensor(segment.after), _tensor(segment.output_bias)),
         },
         {},
     )

@@ -30,32 +30,32 @@ def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int
     """
     if not 0 < sharpness < np.inf:
         raise InputError(f"the sharpness must be positive and finite; got {sharpness}")
-    found = linear_regions(graph, domain, most)
-    d, k, low = domain.size, len(found[0].offset), domain.lower
+    pieces = linear_regions(graph, domain, most)
+    d, k, low = domain.size, len(pieces[0].offset), domain.lower
     units: dict[bytes, int] = {}
     violated: list[np.ndarray] = []
-    owned = [[_place(units, violated, row) for row in _borders(piece)] for piece in found]
+    owned = [[_place(units, violated, row) for row in _borders(piece)] for piece in pieces]
     # carriers relu(x - low) = x - low on the box
     first = np.concatenate([np.eye(d), *(-row[None, 1:] for row in violated)])
-    offset = np.concatenate([-low, np.array([-row[0] for row in violated])])
-    second = np.zeros((2 * k * len(found), len(first)))
-    shift = np.zeros(len(second))
-    for number, (piece, own) in enumerate(zip(found, owned, strict=True)):
+    first_bias = np.concatenate([-low, np.array([-row[0] for row in violated])])
+    second = np.zeros((2 * k * len(pieces), len(first)))
+    second_bias = np.zeros(len(second))
+    for number, (piece, borders) in enumerate(zip(pieces, owned, strict=True)):
         for sign, begin in ((1.0, 0), (-1.0, k)):
             at = slice(2 * k * number + begin, 2 * k * number + begin + k)
             second[at, :d] = sign * piece.weight
-            shift[at] = sign * (piece.offset + piece.weight @ low)
-            second[at, [d + i for i in own]] = -sharpness
-    last = np.tile(np.concatenate([np.eye(k), -np.eye(k)], 1), len(found))
+            second_bias[at] = sign * (piece.offset + piece.weight @ low)
+            second[at, [d + i for i in borders]] = -sharpness
+    last = np.tile(np.concatenate([np.eye(k), -np.eye(k)], 1), len(pieces))
     builder = GraphBuilder(graph.input_shape)
     flat = builder.add(Reshape((d,)), 0)
-    hidden = builder.add(Relu(), builder.add(_linear(first, offset), flat))
-    hidden = builder.add(Relu(), builder.add(_linear(second, shift), hidden))
+    hidden = builder.add(Relu(), builder.add(_linear(first, first_bias), flat))
+    hidden = builder.add(Relu(), builder.add(_linear(second, second_bias), hidden))
     return builder.build(builder.add(_linear(last, np.zeros(k)), hidden))
 
 
-def _linear(weight: np.ndarray, offset: np.ndarray) -> Linear:
-    return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(offset))
+def _linear(weight: np.ndarray, bias: np.ndarray) -> Linear:
+    return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(bias))
 
 
 def _borders(piece: LinearRegion) -> np.ndarray:

@@ -150,11 +150,11 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         raise ValueError(f"the key {twice!r} stands twice in an object")
-    return found
+    return content
 
 
 def read_json(path: Path | str) -> Any:
@@ -182,8 +182,8 @@ def open_npz(source: Path | str | BytesIO) -> Iterator[NpzFile]:
         if file.read(2) != b"PK":
             raise ValueError("it is no zip archive, as .npz files are")
         file.seek(0)
-        with np.load(file, allow_pickle=False) as held:
-            yield held
+        with np.load(file, allow_pickle=False) as archive:
+            yield archive
 
 
 def read_arrays(path: Path | str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:

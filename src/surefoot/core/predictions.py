@@ -146,8 +146,8 @@ class Predictions:
         """
         chosen = self.in_part(name)
         if not chosen.any():
-            there = ", ".join(self.parts) or "none (the file has no split)"
-            raise InputError(f"no part is called {name!r}; there are: {there}")
+            names = ", ".join(self.parts) or "none (the file has no split)"
+            raise InputError(f"no part is called {name!r}; there are: {names}")
         return self.rows(chosen)
 
     def in_part(self, name: str) -> np.ndarray:

@@ -45,10 +45,10 @@ class Scored:
         With a floor -inf is a stored probability of 0, whose logarithm is that of the floor.
         """
         probs, top, log_top, log_rest = softmax_and_rest(logits)
-        made = cls(probs, smallest(probs.dtype) if floor is None else floor, logits)
-        made._zeros_count = floor is not None
-        made._known = {"top": top, "log_top": log_top, "log_rest": log_rest}
-        return made
+        batch = cls(probs, smallest(probs.dtype) if floor is None else floor, logits)
+        batch._zeros_count = floor is not None
+        batch._known = {"top": top, "log_top": log_top, "log_rest": log_rest}
+        return batch
 
     @classmethod
     def of_probs(cls, probs: ArrayLike, floor: float | None = None) -> "Scored":
@@ -65,21 +65,21 @@ class Scored:
         """Put the rows of several batches one after another; logits are known if they are of all."""
         probs, floor = np.concatenate([part.probs for part in parts]), min(part.floor for part in parts)
         known = all(part.has_logits for part in parts)
-        made = cls(probs, floor, np.concatenate([part.scores for part in parts]) if known else None)
-        made._least = min(part._least for part in parts)
+        batch = cls(probs, floor, np.concatenate([part.scores for part in parts]) if known else None)
+        batch._least = min(part._least for part in parts)
         if known:
-            made._zeros_count = any(part._zeros_count for part in parts)
-            made._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
-        return made
+            batch._zeros_count = any(part._zeros_count for part in parts)
+            batch._known = {name: np.concatenate([part._known[name] for part in parts]) for name in parts[0]._known}
+        return batch
 
     def at_floor(self, floor: float) -> "Scored":
         """Return the same rows, where every probability below a floor counts as that where its logarithm is asked for.
 
         Two tables that were rounded differently compare in NLL only so: what one could not write, the other may have.
         """
-        made = self[np.arange(len(self))]
-        made.floor, made._least = floor, float(np.log(floor))
-        return made
+        batch = self[np.arange(len(self))]
+        batch.floor, batch._least = floor, float(np.log(floor))
+        return batch
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,10 +96,10 @@ class Scored:
         if self._logits is not None:
             rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
             rows = rows if self._rows is None else self._rows[rows]
-        made = Scored(self.probs[which], self.floor, self._logits, rows)
-        made._zeros_count, made._least = self._zeros_count, self._least
-        made._known = {name: values[which] for name, values in self._known.items()}
-        return made
+        batch = Scored(self.probs[which], self.floor, self._logits, rows)
+        batch._zeros_count, batch._least = self._zeros_count, self._least
+        batch._known = {name: values[which] for name, values in self._known.items()}
+        return batch
 
     @cached_property
     def top(self) -> Int[np.ndarray, " n"]:
@@ -146,21 +146,21 @@ class Scored:
 
     def _log_of(self, classes: Labels) -> Float[np.ndarray, " n"]:
         at = np.arange(len(self))
-        own = self.probs[at, classes].astype(np.float64)
+        p = self.probs[at, classes].astype(np.float64)
         if self._logits is None:
-            return np.log(np.where(own > 0, own, self.floor))
-        low = np.flatnonzero(own < _ROUNDED)
-        own[low] = 1.0
-        found = np.log(own)
+            return np.log(np.where(p > 0, p, self.floor))
+        low = np.flatnonzero(p < _ROUNDED)
+        p[low] = 1.0
+        log = np.log(p)
         log_top, top = self._known["log_top"], self.top
-        found = np.where(classes == top, log_top, found)
+        log = np.where(classes == top, log_top, log)
         if len(low):
             rows = low if self._rows is None else self._rows[low]
             ends = [self._logits[rows, y[low]].astype(np.float64) for y in (classes, top)]
-            found[low] = ends[0] - ends[1] + log_top[low]
+            log[low] = ends[0] - ends[1] + log_top[low]
             if self._zeros_count:
-                found[low] = np.where(np.isneginf(ends[0]), np.log(self.floor), found[low])
-        return found
+                log[low] = np.where(np.isneginf(ends[0]), np.log(self.floor), log[low])
+        return log
 
     def orders_of_classes(self) -> Float[np.ndarray, "n k"]:
         """Compute, for each class, numbers in the order of its probabilities; see `order_of`."""

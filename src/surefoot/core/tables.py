@@ -75,7 +75,7 @@ def resolution_of(
     """
     if len(pieces) == 1 and pieces[0].group is None:
         return None
-    found: set[tuple[float, np.dtype]] = set()
+    resolutions: set[tuple[float, np.dtype]] = set()
     fractions = False
     for piece in pieces:
         for batch in read_piece(piece, labels, kind):
@@ -84,18 +84,18 @@ def resolution_of(
                     return None
                 fractions |= holds_fractions(batch.scores)
                 continue
-            found.add((batch.resolution, batch.scores.dtype))
+            resolutions.add((batch.resolution, batch.scores.dtype))
             if batch.resolution <= smallest(np.dtype(np.float64)):
                 return batch.resolution
-    if not found and fractions:
+    if not resolutions and fractions:
         raise InputError(f"{pieces[0].path}: {NOT_LOGITS}")
-    return _least(list(found)) if found else None
+    return _least(list(resolutions)) if resolutions else None
 
 
-def _least(found: list[tuple[float, np.dtype]]) -> float:
+def _least(resolutions: list[tuple[float, np.dtype]]) -> float:
     """Return the resolution of a whole table, from those of its parts and their types."""
-    least = min(resolution for resolution, _ in found)
-    types = {dtype for _, dtype in found}
+    least = min(resolution for resolution, _ in resolutions)
+    types = {dtype for _, dtype in resolutions}
     return min(smallest(dtype) for dtype in types) if least == 1 and len(types) > 1 else least
 
 
@@ -138,21 +138,21 @@ def pieces_of(path: Path | str) -> list[TablePart]:
         names = sorted(str(f) for f in path.rglob("*.parquet")) if path.is_dir() else [str(path)]
     if not names:
         raise FileError(f"{path} is a folder without any .parquet file in it")
-    found, first, kind = [], 0, None
+    parts, first, kind = [], 0, None
     for name in names:
         with _opened(name) as file:
-            own = _only_kind(file.schema_arrow.names, name)
-            if kind not in (None, own):
-                raise InputError(f"{name} holds {own}, the files before it {kind}; a table is one of both")
-            kind = own
+            own_kind = _only_kind(file.schema_arrow.names, name)
+            if kind not in (None, own_kind):
+                raise InputError(f"{name} holds {own_kind}, the files before it {kind}; a table is one of both")
+            kind = own_kind
             for group in range(file.metadata.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if rows:
-                    found.append(TablePart(name, rows, first, group))
+                    parts.append(TablePart(name, rows, first, group))
                     first += rows
-    if not found:
+    if not parts:
         raise InputError(f"{path}: the table has no rows")
-    return found
+    return parts
 
 
 def _list_store(uri: str) -> list[str]:
@@ -222,10 +222,10 @@ def read_piece(
         else:
             raise FileError(f"{path} is none of .parquet (or a folder of them), .npz, .csv, .npy")
     except InputError as error:
-        told = str(error).removesuffix(FROM_PYTHON)
-        row = _ROW.search(told) if path.suffix == ".csv" else None
+        reason = str(error).removesuffix(FROM_PYTHON)
+        row = _ROW.search(reason) if path.suffix == ".csv" else None
         line = f" (line {int(row[1]) + 2} of the file)" if row else ""  # the first line holds the names
-        raise InputError(f"{piece.path}: {told}{line}") from error
+        raise InputError(f"{piece.path}: {reason}{line}") from error
     except FileError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise: zip, zlib, Arrow, NumPy
@@ -268,13 +268,13 @@ def _read_parquet(piece: TablePart, by: str | None, values: int) -> Iterator[Pre
 
 def _resolution(about: dict, kind: Kind) -> tuple[float | None, float | None]:
     """Return the resolution that a file names, and what it says that zeros count as; None where it says nothing."""
-    found: list[float | None] = []
+    values: list[float | None] = []
     for name in ("resolution", "zeros_count_as"):
         value = None if kind == "logits" else about.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1):
             raise InputError(f"{name} must be a number above 0, at most 1; got {value!r:.60}")
-        found.append(None if value is None else float(value))
-    return found[0], found[1]
+        values.append(None if value is None else float(value))
+    return values[0], values[1]
 
 
 def _width(file: parquet.ParquetFile, group: int, kind: str) -> int:
@@ -327,10 +327,10 @@ def _check_version(version: object, path: object) -> None:
 
 
 def _only_label(names: list[str]) -> str:
-    found = [name for name in _LABEL_NAMES if name in names]
-    if len(found) != 1:
+    labels = [name for name in _LABEL_NAMES if name in names]
+    if len(labels) != 1:
         raise InputError(f"exactly one of {', '.join(map(repr, _LABEL_NAMES))} is needed, got {', '.join(names)}")
-    return found[0]
+    return labels[0]
 
 
 _ASPECTS = ("image", "label")  # what pixels and sigmoids can be told apart by, without an array for it
@@ -431,8 +431,8 @@ def _decimals(path: Path, columns: list[str]) -> float | None:
     digits: set[int] = set()
     for batch in csv.read_csv(path, convert_options=text).to_batches():
         for column in batch.columns:
-            found = [_FIXED.fullmatch(word) for word in column.to_pylist()]
-            digits |= {0 if one is None else len(one["decimals"]) for one in found}
+            matches = [_FIXED.fullmatch(word) for word in column.to_pylist()]
+            digits |= {0 if one is None else len(one["decimals"]) for one in matches}
         if len(digits) > 1:
             return None
     decimals = digits.pop()
@@ -453,14 +453,14 @@ def _in_class_order(columns: list[str]) -> list[str]:
     (['prob_0', 'prob_1', 'prob_2'], ['prob_dog', 'prob_cat'])
     """
     parts = [_NUMBERED.fullmatch(name) for name in columns]
-    found = [part for part in parts if part is not None]
-    stems = {part["stem"].lower() for part in found}
-    alike = len(found) == len(columns) and len(stems) == 1
+    numbered = [part for part in parts if part is not None]
+    stems = {part["stem"].lower() for part in numbered}
+    alike = len(numbered) == len(columns) and len(stems) == 1
     if not alike and not any(_OF_A_CLASS.fullmatch(stem) for stem in stems):
         return columns  # names of classes, some of which may end with a number
-    by_number = {int(part["number"]): part.string for part in found}
+    by_number = {int(part["number"]): part.string for part in numbered}
     if len(stems) > 1 or sorted(by_number) != list(range(len(columns))):
-        stem = found[0]["stem"]
+        stem = numbered[0]["stem"]
         raise InputError(
             f"{len(columns)} columns of scores are needed as {stem}0 to {stem}{len(columns) - 1}, in any order, got "
             f"{', '.join(columns)}"

@@ -30,9 +30,9 @@ def in_processes(
     from joblib import Parallel, delayed  # noqa: PLC0415  (not for one process)
 
     processes = min(jobs, len(tasks))
-    found: Any = Parallel(n_jobs=processes)(delayed(_measured)(call, task, until) for task in tasks)
-    charge(sum(spent for _, spent in found) / processes)
-    return [answer for answer, _ in found]
+    timed: Any = Parallel(n_jobs=processes)(delayed(_measured)(call, task, until) for task in tasks)
+    charge(sum(spent for _, spent in timed) / processes)
+    return [answer for answer, _ in timed]
 
 
 def _measured(call: Callable[..., T], task: tuple[Any, ...], until: Deadline) -> tuple[T | None, float]:

@@ -29,11 +29,11 @@ def content_of(name: str) -> str | None:
     """Return a digest of a user's own file, or of all files of a folder; None for data that are known by their name."""
     if not _is_path(name):
         return None
-    path, found = Path(name), hashlib.sha256()
+    path, digest = Path(name), hashlib.sha256()
     for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
-        with file.open("rb") as held:
-            found.update(f"{file.relative_to(path)} {hashlib.file_digest(held, 'sha256').hexdigest()}\n".encode())
-    return found.hexdigest()
+        with file.open("rb") as opened:
+            digest.update(f"{file.relative_to(path)} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _is_path(name: str) -> bool:

@@ -32,9 +32,9 @@ def part_of(images: np.ndarray, labels: np.ndarray, where: Path | str) -> Part:
 def find(folder: Path, *patterns: str) -> list[Path]:
     """Return the files below a folder that match the first pattern that any matches, in order of their names."""
     for pattern in patterns:
-        found = sorted(folder.rglob(pattern))
-        if found:
-            return found
+        files = sorted(folder.rglob(pattern))
+        if files:
+            return files
     return []
 
 
@@ -63,7 +63,7 @@ def idx_part(folder: Path, prefix: str) -> Part:
     files = [find(folder, f"{prefix}-{kind}*") for kind in ("images", "labels")]
     if not all(files):
         raise FileError(f"{folder}: there are no files {prefix}-images-idx3-ubyte and {prefix}-labels-idx1-ubyte")
-    images, labels = (read_idx(found[0]) for found in files)
+    images, labels = (read_idx(matches[0]) for matches in files)
     return part_of(images[:, None], labels, folder)
 
 

@@ -24,8 +24,8 @@ def spectrogram(
     length = max(int(window * rate), 2)
     x = x / max(np.abs(x).max(), 1e-9)
     starts = np.linspace(0, max(len(x) - length, 0), frames).astype(int)
-    cut = np.stack([np.pad(x[s : s + length], (0, max(length - len(x[s:]), 0))) for s in starts])
-    power = torch.fft.rfft(torch.from_numpy(cut * np.hanning(length))).abs().numpy() ** 2 / length
+    windows = np.stack([np.pad(x[s : s + length], (0, max(length - len(x[s:]), 0))) for s in starts])
+    power = torch.fft.rfft(torch.from_numpy(windows * np.hanning(length))).abs().numpy() ** 2 / length
     return np.log(1e-3 + _mel(bands, power.shape[1], rate) @ power.T)
 
 

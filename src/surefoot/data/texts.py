@@ -71,42 +71,42 @@ def newsgroups(seed: int = 0, folder: Path | str | None = None, length: int = LE
         FileError: a file is missing or damaged.
     """
     if folder is None:
-        found = {split: hub.texts(_HUB, split) for split in ("train", "test")}
+        messages = {split: hub.texts(_HUB, split) for split in ("train", "test")}
     else:
-        found = _messages(Path(folder))
-    names = tuple(sorted(set(found["train"][1])))
-    if strange := sorted(set(found["test"][1]) - set(names)):
+        messages = _messages(Path(folder))
+    names = tuple(sorted(set(messages["train"][1])))
+    if strange := sorted(set(messages["test"][1]) - set(names)):
         raise FileError(f"{folder or _HUB.name}: the test part has groups that the training part lacks: {strange[:5]}")
     index = {name: i for i, name in enumerate(names)}
-    labelled = [(texts, np.array([index[group] for group in groups])) for texts, groups in found.values()]
+    labelled = [(texts, np.array([index[group] for group in groups])) for texts, groups in messages.values()]
     train, test, vocabulary = _encoded(labelled[0], labelled[1], length)
     return replace(divide_published("20news", train, test, names, seed), vocabulary=vocabulary)
 
 
 def _messages(folder: Path) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
     lines = sorted(folder.glob("*.jsonl*")) if folder.is_dir() else []
-    found: dict[str, tuple[list[str], list[str]]] = {"train": ([], []), "test": ([], [])}
+    messages: dict[str, tuple[list[str], list[str]]] = {"train": ([], []), "test": ([], [])}
     try:
         if lines:
             opener = lzma.open if lines[0].suffix == ".xz" else open
             with opener(lines[0], "rt", encoding="utf-8") as file:
                 for line in file:
                     row = json.loads(line)
-                    found[row["split"]][0].append(_body(row["text"]))
-                    found[row["split"]][1].append(row["group"])
+                    messages[row["split"]][0].append(_body(row["text"]))
+                    messages[row["split"]][1].append(row["group"])
         else:
-            for split, (texts, groups) in found.items():
+            for split, (texts, groups) in messages.items():
                 for path in sorted((folder / f"20news-bydate-{split}").glob("*/*")):
                     texts.append(_body(path.read_text(encoding="latin-1")))
                     groups.append(path.parent.name)
     except (OSError, EOFError, ValueError, KeyError, TypeError, lzma.LZMAError) as error:
         raise FileError(f"cannot read 20 Newsgroups from {folder}: {type(error).__name__}: {error}") from error
-    if not found["train"][0] or not found["test"][0]:
+    if not messages["train"][0] or not messages["test"][0]:
         raise FileError(
             f"{folder} does not hold 20 Newsgroups: expected 20news-bydate-train/GROUP/ID and 20news-bydate-test, "
             f"or a .jsonl file with split, group and text"
         )
-    return found  # type: ignore[return-value]
+    return messages  # type: ignore[return-value]
 
 
 def _body(message: str) -> str:

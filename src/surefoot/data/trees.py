@@ -72,14 +72,14 @@ def parse(line: str) -> Tree:
 
 def phrases(tree: Tree) -> list[Tree]:
     """Return the subtree of every node, the whole tree last."""
-    found: list[Tree] = []
+    subtrees: list[Tree] = []
     first: list[int] = []  # where the nodes of each subtree begin: they are contiguous, children before parents
     for i, node in enumerate(tree.nodes):
         first.append(i if isinstance(node, str) else first[node[0]])
         start = first[i]
         moved = (x if isinstance(x, str) else (x[0] - start, x[1] - start) for x in tree.nodes[start : i + 1])
-        found.append(Tree(tuple(moved), tree.labels[start : i + 1]))
-    return found
+        subtrees.append(Tree(tuple(moved), tree.labels[start : i + 1]))
+    return subtrees
 
 
 def encode_trees(trees: Sequence[Tree], vocabulary: Sequence[str], nodes: int) -> torch.Tensor:
@@ -112,8 +112,8 @@ def sentiment(seed: int = 0, folder: Path | str | None = None) -> Data:
     trees["train"] = list(seen)
     size = max(len(tree.nodes) for part in trees.values() for tree in part)
     parts = {}
-    for split, found in trees.items():
-        clear = [tree for tree in found if tree.labels[-1] != 2]
+    for split, part in trees.items():
+        clear = [tree for tree in part if tree.labels[-1] != 2]
         labels = torch.tensor([int(tree.labels[-1] > 2) for tree in clear])
         parts[split] = Part(encode_trees(clear, vocabulary, size), labels)
     names = ("negative", "positive")
@@ -137,13 +137,13 @@ def _read(folder: Path | str | None, split: str) -> list[Tree]:
 
 
 def _trees(lines: Sequence[str], where: Path | str) -> list[Tree]:
-    found = []
+    trees = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                found.append(parse(line))
+                trees.append(parse(line))
             except ValueError as error:
                 raise FileError(f"{where} line {number}: {error}") from error
-    if not found:
+    if not trees:
         raise FileError(f"{where} holds no tree")
-    return found
+    return trees

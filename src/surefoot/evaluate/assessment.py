@@ -151,8 +151,8 @@ def assess(
     except InputError as error:
         reasons["smaller"] = str(error)
     paragraph = _paragraph(evaluation, by, certified, smaller, count)
-    made = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph, rows, serving)
-    return made, predictions, calibrator
+    assessment = Assessment(title, evaluation, why, by, certified, count, smaller, reasons, paragraph, rows, serving)
+    return assessment, predictions, calibrator
 
 
 def _predictions(
@@ -197,7 +197,7 @@ def worst_parts(
     names = class_names or tuple(f"class {j}" for j in range(probs.shape[1]))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, 6)))
     band = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, max(len(edges) - 2, 0))
-    found = {
+    groups = {
         "predicted class": [(names[j], top == j) for j in range(probs.shape[1])],
         "confidence": [
             (f"{percent(edges[b])} to {percent(edges[min(b + 1, len(edges) - 1)])}", band == b)
@@ -205,8 +205,10 @@ def worst_parts(
         ],
     }
     if group is not None:
-        found["group"] = [(str(name), group == name) for name in np.unique(group)]
-    kept = {title: [(name, rows) for name, rows in parts if rows.sum() >= LEAST_ROWS] for title, parts in found.items()}
+        groups["group"] = [(str(name), group == name) for name in np.unique(group)]
+    kept = {
+        title: [(name, rows) for name, rows in parts if rows.sum() >= LEAST_ROWS] for title, parts in groups.items()
+    }
     count = max(1, sum(len(parts) for parts in kept.values()))
     return {
         title: sorted(
@@ -267,8 +269,8 @@ def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
     k = z.shape[1]
     names = list(predictions.class_names or [f"class {j}" for j in range(k)])
     if k > MOST_CLASSES:  # columns are then ranks: the page picks no class
-        own = z[np.arange(len(z)), y]
-        rank = (z > own[:, None]).sum(1)
+        of_label = z[np.arange(len(z)), y]
+        rank = (z > of_label[:, None]).sum(1)
         z = -np.sort(-z, axis=1)[:, :MOST_CLASSES]
         y = np.where(rank < MOST_CLASSES, rank, -1)
         names = []
@@ -277,5 +279,5 @@ def rows_for_page(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
 
 def fitted_temperature(predictions: Predictions) -> float:
     """Return the temperature that the validation rows ask for: where the page's slider has its mark."""
-    held = predictions.part("validation")
-    return float(TemperatureScaling().fit_table(held).temperature_)
+    held_out = predictions.part("validation")
+    return float(TemperatureScaling().fit_table(held_out).temperature_)

@@ -17,12 +17,12 @@ from surefoot.verify.confidence import Certified, Summary, certify, nothing_cert
 from surefoot.verify.many import plain
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
-from surefoot.verify.stars import Walked, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
+from surefoot.verify.stars import ExactProgress, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
 
 PICTURE = 10.0  # seconds for the verdict of each image that is shown
 DIRECTIONS = 32
 MOST_SETS = 20
-NEAR = 0.01  # of the width of the region, whose own patterns are too many to walk
+NEAR = 0.01  # of the width of the region, whose own patterns are too many to propagate
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,16 @@ def certify_images(
     """
     summaries, bounds = [], []
     for eps in radii:
-        found, bounded = [], 0
+        certified, bounded = [], 0
         for image in images:
             region = linf_ball(image, eps, *valid)
             one = until.run(lambda region=region: certify(network, region, calibrator))
             bounded += one is not None
-            found.append(one or nothing_certain(network.outputs))
+            certified.append(one or nothing_certain(network.outputs))
             if done is not None:
                 done()
-        summaries.append(Radius(eps, summarise(found, labels), bounded, len(images), bounded < len(images)))
-        bounds.append(found)
+        summaries.append(Radius(eps, summarise(certified, labels), bounded, len(images), bounded < len(images)))
+        bounds.append(certified)
     return summaries, bounds
 
 
@@ -99,22 +99,22 @@ def pictures_of(
     bounds: Sequence[Certified], until: Deadline,
 ) -> list[Shown]:  # fmt: skip
     """Collect the pictures of images within a radius, each in an equal part of the time that is left."""
-    found = []
+    shown = []
     for i, (image, label, certified) in enumerate(zip(images, labels, bounds, strict=False)):
         mine = until.before(1 / (len(images) - i))
         region = linf_ball(image, eps, *valid)
         one = mine.run(lambda i=i, image=image, label=label, region=region, certified=certified, mine=mine: show(
             network, i, image, label, region, certified, min(PICTURE, 0.6 * mine.left)))  # fmt: skip
-        found += [] if one is None else [one]
-    return found
+        shown += [] if one is None else [one]
+    return shown
 
 
 def show(
     network: Network, number: int, image: np.ndarray, label: int, region: InputSet, certified: Certified, seconds: float
 ) -> Shown:
     """Collect the pictures of one image: its verdict, a counterexample, and where two outputs can be."""
-    there, query = region_to_query(network, region, other_classes(label, network.outputs))
-    answer = plain(verify(there, query, seconds))
+    along, query = region_to_query(network, region, other_classes(label, network.outputs))
+    answer = plain(verify(along, query, seconds))
     shape = network.graph.input_shape
     other = None
     if answer["verdict"] == "violated":
@@ -122,34 +122,34 @@ def show(
     likely = certified.upper if other is None else np.asarray(answer["output"])
     rival = int(np.argmax(np.where(np.arange(network.outputs) == label, -np.inf, likely)))
     star = star_of_inputs(query.inputs, shape)
-    reached = over_approximate(there.pooled, star, query, use_lps=False).star
+    reached = over_approximate(along.pooled, star, query, use_lps=False).star
     corners = polygon(reached, label, rival)
-    sets = () if other is None else _sets(there, query, other.ravel(), (label, rival), seconds / 4)
+    sets = () if other is None else _sets(along, query, other.ravel(), (label, rival), seconds / 4)
     return Shown(number, label, answer, image.reshape(shape), other, certified, (label, rival), corners, sets)
 
 
 def _sets(
     network: Network, query: Query, near: np.ndarray, rivals: tuple[int, int], seconds: float
 ) -> tuple[np.ndarray, ...]:
-    """Walk exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
+    """Propagate exactly around a counterexample; of each pattern met, where its counterexamples put the two outputs."""
     label, rival = rivals
     low, high = query.inputs.lower, query.inputs.upper
-    some = NEAR * (high - low)
-    around = replace(query.inputs, lower=np.maximum(low, near - some), upper=np.minimum(high, near + some))
+    reach = NEAR * (high - low)
+    around = replace(query.inputs, lower=np.maximum(low, near - reach), upper=np.minimum(high, near + reach))
     query = replace(query, inputs=around)
     star = star_of_inputs(query.inputs, network.pooled.input_shape)
     unsafe = query.unsafe[rival - (rival > label)]
-    found: list[np.ndarray] = []
+    polygons: list[np.ndarray] = []
     try:
-        for leaf in leaves(network.pooled, star, query, seconds, Walked()):
+        for leaf in leaves(network.pooled, star, query, seconds, ExactProgress()):
             if slack_of(leaf.outputs, unsafe)[0] <= 0:
-                cut = counterexamples(leaf, unsafe).predicate
-                found.append(polygon(Star(leaf.outputs.form, cut), label, rival))
-                if len(found) == MOST_SETS:
+                unsafe_part = counterexamples(leaf, unsafe).predicate
+                polygons.append(polygon(Star(leaf.outputs.form, unsafe_part), label, rival))
+                if len(polygons) == MOST_SETS:
                     break
     except TimeoutError:
         pass  # a picture of some of them
-    return tuple(found)
+    return tuple(polygons)
 
 
 def polygon(star: Star, first: int, second: int, directions: int = DIRECTIONS) -> np.ndarray:

@@ -114,20 +114,20 @@ def _deviations(probs: Scored, labels: Labels) -> dict[str, Float[np.ndarray, "2
     priority, chance = (uniforms([0, stream], 0, len(labels)) for stream in (2, 3))
     sample = Sample.of(probs, labels, priority, chance).bounded()
     columns = {_metric(column).name: column for column in COLUMNS}
-    found: dict[str, np.ndarray] = {}
+    deviations: dict[str, np.ndarray] = {}
     for observe in dict.fromkeys(METRICS[name].observe for name in columns):
-        own = [METRICS[name] for name in columns if METRICS[name].observe == observe]
+        metrics = [METRICS[name] for name in columns if METRICS[name].observe == observe]
         sharded = Sharded(observe, seed=0)
         sharded.add(probs, labels, RowRange(0, len(labels)))
         extra = sample.extra_rows(observe)
         if extra is None:  # no row has another class that could be its label
-            found |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in own}
+            deviations |= {columns[metric.name]: np.zeros((2, DRAWS)) for metric in metrics}
             continue
         whole = total(sharded.tallies)
-        for name, drawn in replicate(own, whole, sharded.tallies, extra).items():
+        for name, drawn in replicate(metrics, whole, sharded.tallies, extra).items():
             kinds = np.stack([drawn.wrong, drawn.right])
-            found[columns[name]] = _sign(columns[name]) * (kinds - drawn.shift - METRICS[name].read(whole))
-    return found
+            deviations[columns[name]] = _sign(columns[name]) * (kinds - drawn.shift - METRICS[name].read(whole))
+    return deviations
 
 
 def _ends(values: np.ndarray, deviations: Float[np.ndarray, "2 d"], span: tuple[float, float]) -> tuple[float, float]:
@@ -205,19 +205,19 @@ def compare(results: Mapping[str, Sequence[Predictions]], method: str = "tempera
 
 
 def _row(loss: str, cells: dict[str, list[_Cell]]) -> Row:
-    own = cells[loss]
+    runs = cells[loss]
     stages = {stage: {column: _value(loss, stage, column, cells) for column in COLUMNS} for stage in STAGES}
-    temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in own])
+    temperatures = np.array([cell.evaluation.temperature or float("nan") for cell in runs])
     low, high = mean_interval(temperatures.tolist(), (0.0, math.inf))
     temperature = ColumnValue(float(temperatures.mean()), low, high, math.nan, False)
-    return Row(loss, len(own), stages["before"], stages["after"], temperature)
+    return Row(loss, len(runs), stages["before"], stages["after"], temperature)
 
 
 def _value(loss: str, stage: str, column: str, cells: dict[str, list[_Cell]]) -> ColumnValue:
-    own = cells[loss]
-    values = np.array([cell.value(stage, column) for cell in own])
-    low, high = _ends(values, np.mean([getattr(cell, stage)[column] for cell in own], axis=0), _metric(column).span)
-    floor = float(np.mean([cell.floor(stage, column) for cell in own]))
+    runs = cells[loss]
+    values = np.array([cell.value(stage, column) for cell in runs])
+    low, high = _ends(values, np.mean([getattr(cell, stage)[column] for cell in runs], axis=0), _metric(column).span)
+    floor = float(np.mean([cell.floor(stage, column) for cell in runs]))
     return ColumnValue(float(values.mean()), low, high, floor, _beats_all(loss, stage, column, cells))
 
 

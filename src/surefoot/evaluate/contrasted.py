@@ -44,8 +44,8 @@ def maps_of(table: str, methods: Sequence[str], seed: int) -> Sides:
     """Learn calibrators on the held-out part of a table, and return its other rows as each repairs them."""
     _refuse_twice(methods, "calibrator")
     fitted_on, tested = divide(load_predictions(table), None, seed)
-    made = {name: find_calibrator(name)().fit_table(fitted_on) for name in methods}
-    repaired = {name: fitted.predict_scored(tested.logits()) for name, fitted in made.items()}
+    calibrators = {name: find_calibrator(name)().fit_table(fitted_on) for name in methods}
+    repaired = {name: fitted.predict_scored(tested.logits()) for name, fitted in calibrators.items()}
     return Sides(repaired, tested.labels, _zeros({table: tested}))
 
 

@@ -44,13 +44,13 @@ def pvalues(measured: Measured) -> dict[str, float]:
     confidence minus accuracy against 0, from its 95% interval. Those that these rows do not allow are left out.
     """
     r = measured.readings
-    found = {
+    tests = {
         "ece": r["ece"].pvalue,
         "ks": max(r["ks"].pvalue, r["ks_pvalue"].value),
         "spiegelhalter_pvalue": r["spiegelhalter_pvalue"].value,
         "overconfidence": _of_interval(r["overconfidence"]),
     }
-    return {name: value for name, value in found.items() if not math.isnan(value)}
+    return {name: value for name, value in tests.items() if not math.isnan(value)}
 
 
 def _of_interval(gap: Reading) -> float:
@@ -77,15 +77,15 @@ def rejecting_besides(measured: Measured) -> list[str]:
         return []
     others = {name: r.pvalue for name, r in measured.readings.items() if METRICS[name].interval != "none"}
     others = {name: value for name, value in others.items() if name not in TESTS}
-    found = pvalues(measured) | {name: value for name, value in others.items() if not math.isnan(value)}
-    return [name for name in _rejected(found) if name in others]
+    values = pvalues(measured) | {name: value for name, value in others.items() if not math.isnan(value)}
+    return [name for name in _rejected(values) if name in others]
 
 
-def _rejected(found: Mapping[str, float]) -> list[str]:
+def _rejected(values: Mapping[str, float]) -> list[str]:
     """Name those of several tests that reject at 5%, the surest first. Reference: Holm 1979."""
     rejected = []
-    for rank, name in enumerate(sorted(found, key=lambda name: found[name])):
-        if found[name] * (len(found) - rank) > ALPHA:
+    for rank, name in enumerate(sorted(values, key=lambda name: values[name])):
+        if values[name] * (len(values) - rank) > ALPHA:
             break
         rejected.append(name)
     return rejected
@@ -142,13 +142,13 @@ def diagnose(measured: Measured) -> str:
             how = "on the whole neither clearly over- nor under-confident"
             return f"{rows} the model is miscalibrated, {how}: {facts}; {proof}."
         case "too few rows":
-            told = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
-            return f"{told}: {facts}{_room(measured)}{_alone(measured)}."
+            finding = f"These {measured.n:,} rows are too few to tell whether the model is calibrated"
+            return f"{finding}: {facts}{_room(measured)}{_alone(measured)}."
         case _:
-            told = "the model is indistinguishable from a perfectly calibrated one"
+            finding = "the model is indistinguishable from a perfectly calibrated one"
             if rejecting_besides(measured):
-                told = "the model's top-label confidence is consistent with perfect calibration"
-            return f"{rows} {told} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
+                finding = "the model's top-label confidence is consistent with perfect calibration"
+            return f"{rows} {finding} by {_listed(list(TESTS))}: {facts}{_room(measured)}{_alone(measured)}."
 
 
 def _listed(names: list[str]) -> str:
@@ -284,31 +284,33 @@ def notes(zeros: Zeros | None, at_bound: bool | None, share_right: float) -> lis
     Arguments:
         share_right: of the rows that the calibrator was learnt on, those answered rightly.
     """
-    found = [] if zeros is None else [zeros.sentence]
+    sentences = [] if zeros is None else [zeros.sentence]
     if at_bound and share_right in (0, 1):
         what = "wrong" if share_right else "right"
-        found.append(
+        sentences.append(
             f"Not one of the rows that the calibrator was learnt on is {what}: they do not bound it; more would tell."
         )
     elif at_bound:
-        found.append("The fit stopped at a limit of its search range: the rows it was learnt on do not determine it.")
-    return found
+        sentences.append(
+            "The fit stopped at a limit of its search range: the rows it was learnt on do not determine it."
+        )
+    return sentences
 
 
 def rows_learnt_on(held_out: Predictions) -> list[str]:
     """Say where the rows that a calibrator was learnt on are too few, or of one class alone."""
-    found = []
+    sentences = []
     if held_out.n < FEW_ROWS:
         plural = "row" if held_out.n == 1 else "rows"
-        found.append(f"Learnt on {held_out.n} {plural}: too few to trust; {FEW_ROWS} are the least worth a fit.")
+        sentences.append(f"Learnt on {held_out.n} {plural}: too few to trust; {FEW_ROWS} are the least worth a fit.")
     classes = np.unique(held_out.labels)
     if len(classes) == 1:
         only = int(classes[0])
         name = f" ({held_out.class_names[only]})" if held_out.class_names else ""
-        found.append(
+        sentences.append(
             f"Of {held_out.k} classes only {only}{name} occurs in the rows learnt on: nothing is known of the others."
         )
-    return found
+    return sentences
 
 
 def _hint(evaluation: Evaluation) -> str:

@@ -170,12 +170,12 @@ def _shared(fitted_on: Predictions, tested: Predictions) -> int:
     if fitted_on.kind != tested.kind:
         return 0
     dtype = np.result_type(fitted_on.scores, tested.scores)
-    seen, own = (
+    seen, keys = (
         [hash((row.tobytes(), y)) for row, y in zip(t.scores.astype(dtype), t.labels.tolist(), strict=True)]
         for t in (fitted_on, tested)
     )
-    there = set(seen)
-    return sum(key in there for key in own)
+    known = set(seen)
+    return sum(key in known for key in keys)
 
 
 def share_right(table: Predictions) -> float:

@@ -101,11 +101,11 @@ def measure_table(
     done = 0
     with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
-        tasks = run(delayed(_observe)(some, plan) for some in runs)
+        tasks = run(delayed(_observe)(part, plan) for part in runs)
         results: Iterator[tuple[int, dict[str, Measuring], list[tuple[str, Zeros]]]] = tasks  # type: ignore[assignment]
         zeros: dict[str, Zeros] = {}
-        for seen, found, stored in results:
-            for name, state in found.items():
+        for seen, groups, stored in results:
+            for name, state in groups.items():
                 states.setdefault(name, plan.state()).merge(state)
             for name, more in stored:
                 zeros[name] = zeros[name] + more if name in zeros else more
@@ -136,17 +136,17 @@ def _observe(
             groups = {"": kept}
             if batch.group is not None:
                 named = ((str(value) or EMPTY, batch.group == value) for value in np.unique(batch.group))
-                groups |= {name: kept & own for name, own in named}
+                groups |= {name: kept & chosen for name, chosen in named}
             scored: Scored | None = None
-            for name, own in groups.items():
-                if not own.any():
+            for name, chosen in groups.items():
+                if not chosen.any():
                     continue
                 if scored is None:
                     scored = plan.calibrator.predict_scored(batch.logits()) if plan.calibrator else batch.scored()
                 state = states.setdefault(name, plan.state())
-                some = scored if own.all() else scored[own]
-                state.add(some, batch.labels[own], RowRange(first, batch.n, None if own.all() else own))
-                if batch.zeros is not None and (stored := batch.rows(own).zeros) is not None:
+                rows = scored if chosen.all() else scored[chosen]
+                state.add(rows, batch.labels[chosen], RowRange(first, batch.n, None if chosen.all() else chosen))
+                if batch.zeros is not None and (stored := batch.rows(chosen).zeros) is not None:
                     zeros.append((name, stored))
             first += batch.n
             read += batch.n

@@ -20,7 +20,7 @@ def ood_values(
     runs: Mapping[Run, Predictions], folder: Path, strange: Mapping[str, Part], prepare: Prepare
 ) -> dict[tuple[str, str], Values]:
     """Compute the AUROC of every network of a matrix against each set of strange inputs, by each score."""
-    found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
+    values: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for cell, predictions in runs.items():
         network = load_model(folder / cell.name / "model.safetensors")
         held_out, known = predictions.part("validation"), predictions.part("test").scores
@@ -28,12 +28,12 @@ def ood_values(
         for name, part in strange.items():
             logits = predict(network, part, prepare)
             for score in OOD_SCORES:
-                stages = found.setdefault((name, score), {}).setdefault(cell.loss, {})
+                stages = values.setdefault((name, score), {}).setdefault(cell.loss, {})
                 for stage, t in (("before", 1.0), ("after", temperature)):
                     stages.setdefault(stage, []).append(100 * ood_auroc(known / t, logits / t, score))
     return {
         key: {loss: {stage: mean_and_ends(x) for stage, x in stages.items()} for loss, stages in losses.items()}
-        for key, losses in found.items()
+        for key, losses in values.items()
     }
 
 

@@ -64,7 +64,7 @@ def contrast(
     _check(tables, labels, metrics)
     batches = {name: scored(probs) for name, probs in tables.items()}
     extra = {(a, b): _extra_rows(batches[a], batches[b], labels, seed) for a, b in combinations(tables, 2)}
-    found = []
+    contrasts = []
     for metric in metrics:
         pairs = []
         shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
@@ -82,8 +82,8 @@ def contrast(
                 pairs.append(Contrast(metric.name, a, b, difference, nan, nan, nan, nan, reason))
             else:
                 pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
-        found += _holm(pairs)
-    return found
+        contrasts += _holm(pairs)
+    return contrasts
 
 
 def _check(tables: Mapping[str, Probs | Scored], labels: Labels, metrics: Sequence[Metric]) -> None:
@@ -120,8 +120,8 @@ def _extra_rows(a: Scored, b: Scored, labels: Labels, seed: int) -> _Extra | Non
     priority, chance = (uniforms([seed, s], 0, len(labels)) for s in (2, 3))
     samples = [Sample.of(batch, labels, priority, chance) for batch in (a, b)]
     last = np.maximum(samples[0].priority, samples[1].priority)
-    own = np.argsort(last, kind="stable")[:MOST_SAMPLE]
-    drawn = [Sample(last[own], s.rows[own], chance[own], s.most_surprise) for s in samples]
+    nearest = np.argsort(last, kind="stable")[:MOST_SAMPLE]
+    drawn = [Sample(last[nearest], s.rows[nearest], chance[nearest], s.most_surprise) for s in samples]
     wrong = [dict(zip(*(x.tolist() for x in sample.wrong()), strict=True)) for sample in drawn]
     both = np.array(sorted(wrong[0].keys() & wrong[1].keys()), dtype=np.intp)
     kinds = [np.array([each[i] for i in both.tolist()], dtype=np.intp) for each in wrong]
@@ -191,12 +191,12 @@ def _extremes(metric: Metric, more: _Extra) -> list[tuple[Scored, Scored, Labels
         for batch in (more.a, more.b)
     ]
     differences = np.subtract(*np.array(values))
-    found = []
+    extremes = []
     for which in (differences.argmin(), differences.argmax()):
         kind, i = np.unravel_index(which, differences.shape)
         row = np.array([i])
-        found.append((more.a[row], more.b[row], more.labels[kind][row]))
-    return found
+        extremes.append((more.a[row], more.b[row], more.labels[kind][row]))
+    return extremes
 
 
 def _pvalue(draws: np.ndarray, shards: int) -> float:

@@ -33,19 +33,19 @@ def maps_for(loss: str) -> dict[str, Callable[[], Calibrator]]:
     >>> list(maps_for("ce")), list(maps_for("fl-3"))
     (['none', 'temperature'], ['none', 'temperature', 'focal-undo', 'focal-undo-temperature'])
     """
-    found: dict[str, Callable[[], Calibrator]] = {"none": Identity, "temperature": TemperatureScaling}
+    calibrators: dict[str, Callable[[], Calibrator]] = {"none": Identity, "temperature": TemperatureScaling}
     if not loss:
-        return found
+        return calibrators
     from surefoot.losses import LOSSES, FocalLoss  # noqa: PLC0415  (PyTorch, for what was trained here)
     from surefoot.losses.gamma import Steps  # noqa: PLC0415
 
-    made = LOSSES[loss]() if loss in LOSSES else None
-    rule = made.policy.at(1.0) if isinstance(made, FocalLoss) else None
+    criterion = LOSSES[loss]() if loss in LOSSES else None
+    rule = criterion.policy.at(1.0) if isinstance(criterion, FocalLoss) else None
     if isinstance(rule, Steps):
         thresholds = tuple(math.exp(edge) for edge in rule.edges)
-        found["focal-undo"] = partial(InverseFocal, rule.gammas, thresholds)
-        found["focal-undo-temperature"] = partial(InverseFocalTemperature, rule.gammas, thresholds)
-    return found
+        calibrators["focal-undo"] = partial(InverseFocal, rule.gammas, thresholds)
+        calibrators["focal-undo-temperature"] = partial(InverseFocalTemperature, rule.gammas, thresholds)
+    return calibrators
 
 
 def find_remedy(held_out: Predictions, loss: str = "") -> Remedy:
@@ -70,7 +70,7 @@ class Recommendation:
 def recommend(held_out: Mapping[str, Sequence[Predictions]]) -> Recommendation:
     """Choose a loss and its calibrator from the held-out parts of each loss's runs, one for each seed."""
     remedies = {loss: [find_remedy(part, loss) for part in parts] for loss, parts in held_out.items()}
-    means = {loss: float(np.mean([r.best for r in found])) for loss, found in remedies.items()}
+    means = {loss: float(np.mean([r.best for r in of_loss])) for loss, of_loss in remedies.items()}
     best = min(means, key=lambda loss: means[loss])
     methods = [r.method for r in remedies[best]]
     method = max(set(methods), key=lambda name: (methods.count(name), name))

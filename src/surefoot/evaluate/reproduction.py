@@ -69,26 +69,26 @@ def entries(
 
     `comparable` says that they are of the kind that was published at all.
     """
-    found = []
+    entries = []
     for loss, stages in values.items():
         pair = published(table, data, model, loss) if comparable else None
         for i, stage in enumerate(STAGES):
             target = pair[i] if pair else None
             verdict = judge(*stages[stage], target, RERUN[table][i], same_recipe)
             from_memory = (table, data, loss) in FROM_MEMORY
-            found.append(Entry(loss, stage, *stages[stage], target, from_memory, verdict))
-    return found
+            entries.append(Entry(loss, stage, *stages[stage], target, from_memory, verdict))
+    return entries
 
 
 def values_of(comparison: Comparison, table: str) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Take a table's column from a comparison, in the paper's units: percent, but for NLL."""
     scale = 1 if table == "nll" else 100
     column = COLUMN_OF[table]
-    found: dict[str, dict[str, tuple[float, float, float]]] = {}
+    values: dict[str, dict[str, tuple[float, float, float]]] = {}
     for row in comparison.rows:
         cells = {stage: row.at(stage)[column] for stage in STAGES}
-        found[row.loss] = {stage: (scale * c.mean, scale * c.low, scale * c.high) for stage, c in cells.items()}
-    return found
+        values[row.loss] = {stage: (scale * c.mean, scale * c.low, scale * c.high) for stage, c in cells.items()}
+    return values
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def claims_of(comparison: Comparison, challengers: Sequence[str], baselines: Seq
     present = comparison.pvalues["before"]
     pairs = [(c, b) for c in challengers for b in baselines if c in present and b in present]
     rows = {row.loss: row for row in comparison.rows}
-    found = []
+    claims = []
     for stage in STAGES:
         for challenger, baseline in pairs:
             a, b = (rows[x].at(stage)["ece"].mean for x in (challenger, baseline))
             tests = comparison.pvalues[stage]
             p_lower, p_higher = tests[challenger][baseline], tests[baseline][challenger]
-            found.append(Claim(challenger, baseline, stage, a - b, p_lower, p_higher, 2 * len(pairs)))
-    return found
+            claims.append(Claim(challenger, baseline, stage, a - b, p_lower, p_higher, 2 * len(pairs)))
+    return claims

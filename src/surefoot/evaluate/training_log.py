@@ -39,15 +39,15 @@ def read_log(run: Path | str) -> TrainingLog:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        found: dict[int, dict[str, float]] = {}
+        epochs: dict[int, dict[str, float]] = {}
         for row in rows:  # an epoch's numbers stand in two lines; a resumed run may have said them twice
             numbers = {name: float(row[name]) for name in COLUMNS if row.get(name)}
-            found.setdefault(int(row["epoch"]), {}).update(numbers)
+            epochs.setdefault(int(row["epoch"]), {}).update(numbers)
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}; name the folder that `surefoot train` left") from error
     except (ValueError, KeyError, csv.Error, UnicodeDecodeError) as error:
         raise FileError(f"{path} is not a log of `surefoot train`, or damaged: {error}") from error
-    whole = [found[epoch] for epoch in sorted(found) if set(COLUMNS) <= set(found[epoch])]
+    whole = [epochs[epoch] for epoch in sorted(epochs) if set(COLUMNS) <= set(epochs[epoch])]
     if not whole:
         raise FileError(f"{path} holds no whole epoch with {', '.join(COLUMNS[:3])}, ...")
     return TrainingLog({name: [epoch[name] for epoch in whole] for name in COLUMNS})

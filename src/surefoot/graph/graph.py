@@ -70,7 +70,7 @@ class Graph:
             value.numel()
             for node in self.nodes
             for value in (
-                getattr(node.op, held.name) for held in fields(node.op)
+                getattr(node.op, field.name) for field in fields(node.op)
             )  # not what an operation keeps besides
             if isinstance(value, Tensor) and value.is_floating_point()
         )

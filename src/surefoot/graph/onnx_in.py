@@ -86,7 +86,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def in_float64(model: onnx.ModelProto) -> bool:
-    """Whether a network holds anything that is computed in float64: float32 is then not what it is deployed in."""
+    """Whether a network holds anything that is computed in float64: float32 is then not what it is executed in."""
     double = TensorProto.DOUBLE
     values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
     return (

@@ -65,22 +65,22 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
     weight = weight if a.get("transB", 0) else weight.T
-    alpha, beta, shift, rounded = _attribute(a, "alpha", 1.0), _attribute(a, "beta", 1.0), None, ""
+    alpha, beta, bias, rounded = _attribute(a, "alpha", 1.0), _attribute(a, "beta", 1.0), None, ""
     if len(inputs) > 2 and inputs[2] is not None:
-        shift = _constant(inputs[2], "offset")
+        bias = _constant(inputs[2], "offset")
         target = (value.full[0], len(weight))
-        if shift.ndim > 2 or np.broadcast_shapes(shift.shape, target) != target:
-            raise InputError(f"the offset of shape {shift.shape} is not one for values of shape {target}")
+        if bias.ndim > 2 or np.broadcast_shapes(bias.shape, target) != target:
+            raise InputError(f"the offset of shape {bias.shape} is not one for values of shape {target}")
         double = isinstance(inputs[2], np.ndarray) and inputs[2].dtype == np.float64
         # a product of two float32 is exact in float64
-        rounded = rounded_from("beta c", shift, beta) if double and beta != 1 else ""
-        shift = shift * beta
+        rounded = rounded_from("beta c", bias, beta) if double and beta != 1 else ""
+        bias = bias * beta
     matrix = torch.tensor(weight)
-    if alpha == 1 and (shift is None or shift.ndim < 2 or len(shift) == 1):  # the same offset for every row
-        offset = None if shift is None else torch.tensor(np.broadcast_to(shift.flatten(), (len(weight),)).copy())
-        return reader.add(Linear(matrix, offset, rounded), value, name=name)
+    if alpha == 1 and (bias is None or bias.ndim < 2 or len(bias) == 1):  # the same bias for every row
+        row = None if bias is None else torch.tensor(np.broadcast_to(bias.flatten(), (len(weight),)).copy())
+        return reader.add(Linear(matrix, row, rounded), value, name=name)
     product = reader.add(Linear(matrix), value, name=name and f"{name}_product")
-    return reader.scaled(product, alpha, shift, name, rounded)
+    return reader.scaled(product, alpha, bias, name, rounded)
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -178,14 +178,14 @@ def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, na
     """
     if np.any(np.isnan(bound) | (bound == sign * np.inf)):
         raise InputError(f"it takes the {'larger' if sign > 0 else 'smaller'} of values and {bound.max():g}")
-    there = np.isfinite(bound)
-    if not there.any():
+    bounded = np.isfinite(bound)
+    if not bounded.any():
         return reader.broadcast(value, bound.shape)  # no bound, and a shape all the same
-    c = np.where(there, bound, 0.0)
-    if there.all() and np.abs(c).max() < _FAR:
+    c = np.where(bounded, bound, 0.0)
+    if bounded.all() and np.abs(c).max() < _FAR:
         gap = reader.add(Relu(), reader.scaled(value, sign, -sign * c, ""))
         return reader.scaled(gap, sign, c, name)
-    gap = reader.add(Relu(), reader.scaled(value, np.where(there, -sign, 0.0), sign * c, ""))
+    gap = reader.add(Relu(), reader.scaled(value, np.where(bounded, -sign, 0.0), sign * c, ""))
     return _branches(reader, "Add", value, reader.scaled(gap, sign, None, ""), name)
 
 

@@ -79,14 +79,14 @@ class _Writer:
         match op:
             case Linear():
                 weight = self.constant(op.weight.T, f"{out}_weight")
-                if op.offset is None:
+                if op.bias is None:
                     self.node("MatMul", [x[0], weight], out)
                 else:
                     product = self.inner("MatMul", [x[0], weight], f"{out}_product")
-                    self.node("Add", [product, self.constant(op.offset, f"{out}_bias")], out)
+                    self.node("Add", [product, self.constant(op.bias, f"{out}_bias")], out)
             case Conv2d():
                 inputs = [x[0], self.constant(op.weight, f"{out}_weight")]
-                inputs += [] if op.offset is None else [self.constant(op.offset, f"{out}_bias")]
+                inputs += [] if op.bias is None else [self.constant(op.bias, f"{out}_bias")]
                 left, right, top, bottom = op.padding
                 self.node(
                     "Conv", inputs, out, strides=op.stride, pads=(top, left, bottom, right), dilations=op.dilation,
@@ -94,11 +94,11 @@ class _Writer:
                 )  # fmt: skip
             case ElementwiseAffine():
                 factors = [x[0], self.constant(op.scale, f"{out}_scale")]
-                if op.shift is None:
+                if op.bias is None:
                     self.node("Mul", factors, out)
                 else:
                     scaled = self.inner("Mul", factors, f"{out}_scaled")
-                    self.node("Add", [scaled, self.constant(op.shift, f"{out}_shift")], out)
+                    self.node("Add", [scaled, self.constant(op.bias, f"{out}_shift")], out)
             case Gather():
                 size = int(np.prod(given[0]))
                 flat = self.inner(
@@ -147,14 +147,14 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
     for at, node in enumerate(graph.nodes):
         if at:
             writer.write(node, [names[i] for i in node.inputs], names[at], [graph.nodes[i].shape for i in node.inputs])
-    made = helper.make_graph(
+    body = helper.make_graph(
         writer.nodes,
         "surefoot",
         [helper.make_tensor_value_info(names[0], kind, ["n", *graph.input_shape])],
         [helper.make_tensor_value_info(names[-1], kind, ["n", *graph.output_shape])],
         writer.constants,
     )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
     model.ir_version = _IR
     onnx.checker.check_model(model)
     return model
@@ -181,9 +181,9 @@ def write_onnx(
 
 
 def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor) -> None:
-    made, name = model.graph, model.graph.input[0].name
-    names = Names([name, *(t.name for t in made.initializer), *(out for node in made.node for out in node.output)])
-    kind = helper.tensor_dtype_to_np_dtype(made.input[0].type.tensor_type.elem_type).type
+    body, name = model.graph, model.graph.input[0].name
+    names = Names([name, *(t.name for t in body.initializer), *(out for node in body.node for out in node.output)])
+    kind = helper.tensor_dtype_to_np_dtype(body.input[0].type.tensor_type.elem_type).type
     ends = [end.numpy().astype(kind) for end in (lower, upper)]
     # rounded into the box, not out of it
     ends[0] = np.where(ends[0] < lower.numpy(), np.nextafter(ends[0], kind(np.inf)), ends[0])
@@ -196,7 +196,7 @@ def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor
             "widen the domain"
         )
     inside, least, most = (names.fresh(f"{name}_{word}") for word in ("inside", "lower", "upper"))
-    for node in made.node:
+    for node in body.node:
         for at, given in enumerate(node.input):
             if given == name:
                 node.input[at] = inside
@@ -209,7 +209,7 @@ def _clip_input(model: onnx.ModelProto, lower: torch.Tensor, upper: torch.Tensor
             helper.make_node("Max", [name, least], [above], name=above),
             helper.make_node("Min", [above, most], [inside], name=inside),
         ]
-    made.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, (least, most), strict=True))
+    body.initializer.extend(numpy_helper.from_array(np.asarray(e), c) for e, c in zip(ends, (least, most), strict=True))
     for node in reversed(nodes):
-        made.node.insert(0, node)
+        body.node.insert(0, node)
     onnx.checker.check_model(model)

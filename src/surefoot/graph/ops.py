@@ -63,12 +63,12 @@ class Affine(_Moves, ABC):
         """Return W' a, where the input has the shape `given`."""
 
     @abstractmethod
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Return b, of a shape that is broadcast to (n, *shape); None is 0."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return W x + b."""
-        b = self.bias()
+        b = self.broadcast_bias()
         return self.linear(x) if b is None else self.linear(x) + b
 
 
@@ -77,7 +77,7 @@ class Linear(Affine):
     """x W' + b along the last axis; weight (out, in), b (out,) or None; `rounded` as for `ElementwiseAffine`."""
 
     weight: Float[Tensor, "out in"]
-    offset: Float[Tensor, " out"] | None = None
+    bias: Float[Tensor, " out"] | None = None
     rounded: str = ""
 
     @cached_property
@@ -107,9 +107,9 @@ class Linear(Affine):
         """Multiply by the transpose."""
         return a @ self.weight
 
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Give the offset."""
-        return self.offset
+        return self.bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class Conv2d(Affine):
     """A convolution of images (c, h, w); weight (out, c / groups, kh, kw), padding (left, right, top, bottom)."""
 
     weight: Float[Tensor, "out in height width"]
-    offset: Float[Tensor, " out"] | None = None
+    bias: Float[Tensor, " out"] | None = None
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
@@ -174,9 +174,9 @@ class Conv2d(Affine):
         x = F.pad(x, (0, spare[1], 0, spare[0]))
         return x[:, :, top : top + given[1], left : left + given[2]]
 
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Give the offset a channel."""
-        return None if self.offset is None else self.offset[:, None, None]
+        return None if self.bias is None else self.bias[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +188,7 @@ class ElementwiseAffine(Affine):
     """
 
     scale: Float[Tensor, "..."]
-    shift: Float[Tensor, "..."] | None = None
+    bias: Float[Tensor, "..."] | None = None
     rounded: str = ""
 
     @cached_property
@@ -202,7 +202,7 @@ class ElementwiseAffine(Affine):
 
     def shape(self, given: Shape) -> Shape:
         """Stay the same."""
-        for constant in (self.scale, self.shift):
+        for constant in (self.scale, self.bias):
             if constant is not None and np.broadcast_shapes(constant.shape, given) != given:
                 raise InputError(f"constants of shape {tuple(constant.shape)} do not fit values of shape {given}")
         return given
@@ -219,9 +219,9 @@ class ElementwiseAffine(Affine):
         """ElementwiseAffine."""
         return a * self.scale
 
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Give the shift."""
-        return self.shift
+        return self.bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,7 @@ class Gather(Affine):
         x = x.index_add(1, index[kept], a.flatten(1)[:, kept])
         return x.reshape(-1, *given)
 
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Add nothing."""
         return None
 
@@ -298,7 +298,7 @@ class Reshape(Affine):
         """Reshape back."""
         return a.reshape(-1, *given)
 
-    def bias(self) -> Float[Tensor, "*out"] | None:
+    def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
         """Add nothing."""
         return None
 
@@ -343,8 +343,8 @@ class MaxPool2d(_Moves):
 def _windows(pool: MaxPool2d, given: Shape) -> Tensor:
     place = torch.arange(math.prod(given), dtype=torch.float64).reshape(1, *given)
     padded = F.pad(place, pool.padding, value=-1.0)
-    cut = F.unfold(padded.transpose(0, 1), pool.kernel, pool.dilation, 0, pool.stride)
-    return cut.transpose(1, 2).reshape(-1, cut.shape[1]).long()
+    windows = F.unfold(padded.transpose(0, 1), pool.kernel, pool.dilation, 0, pool.stride)
+    return windows.transpose(1, 2).reshape(-1, windows.shape[1]).long()
 
 
 @dataclass(frozen=True)

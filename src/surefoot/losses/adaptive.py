@@ -53,7 +53,7 @@ class AdaFocalLoss(PointwiseLoss):
         self.register_buffer("edges", torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1].clone())
 
     def observe_validation(self, confidence: Float[Tensor, " n"], correct: Bool[Tensor, " n"]) -> None:
-        """Update every bin's gamma from top-1 confidences and hits on held-out data."""
+        """Update every bin's gamma from top-1 confidences and correctness on held-out data."""
         bins = len(self.gammas)
         confidence = confidence.detach().double().to(self.gammas.device)
         if not len(confidence):

@@ -36,7 +36,7 @@ class LearnsFromValidation(Protocol):
     """A loss that changes with the validation set's calibration."""
 
     def observe_validation(self, confidence: Tensor, correct: Tensor) -> None:
-        """Take note of top-1 confidences and hits (both (n,)) on held-out data after an epoch."""
+        """Take note of top-1 confidences and correctness (both (n,)) on held-out data after an epoch."""
         ...
 
 

@@ -55,8 +55,8 @@ def focal(logits: Tensor, target: Tensor, steps: np.ndarray, in_place: bool = Fa
     if threads <= 1:
         reached = [(part(0, n), n)]
     else:
-        cuts = [n * i // threads for i in range(threads + 1)]
-        reached = zip(_pool(os.getpid(), torch.get_num_threads()).map(part, cuts, cuts[1:]), cuts[1:], strict=False)
+        edges = [n * i // threads for i in range(threads + 1)]
+        reached = zip(_pool(os.getpid(), torch.get_num_threads()).map(part, edges, edges[1:]), edges[1:], strict=False)
     for row, end in reached:
         if row != end:
             raise IndexError(f"target {row} is class {int(target[row])}, outside 0 to {k - 1}")

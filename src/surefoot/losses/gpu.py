@@ -36,20 +36,20 @@ def _summed(
         total = total * tl.exp(peak - above) + tl.sum(tl.exp(z - above), 0)
         peak = above
     total = tl.where(total < tiny, tiny, total)  # all others are -inf, or as good as that; not a number stays so
-    own = tl.load(start + own_class).to(tl.float64)
+    target_logit = tl.load(start + own_class).to(tl.float64)
     tl.store(peaks + row, peak)
     tl.store(sums + row, total)
-    tl.store(odds + row, own - peak.to(tl.float64) - tl.log(total.to(tl.float64)))
+    tl.store(odds + row, target_logit - peak.to(tl.float64) - tl.log(total.to(tl.float64)))
 
 
 @triton.jit
 def _focal(odds, sums, table, value, scale, n, steps: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     """Give focal loss of n rows, and the factor of their gradients, by a table of edges, gammas and offsets."""
     row = tl.program_id(0) * block + tl.arange(0, block)
-    there = row < n
-    o = tl.load(odds + row, mask=there, other=0.0)
+    inside = row < n
+    o = tl.load(odds + row, mask=inside, other=0.0)
     o = tl.where(o > 690.0, 690.0, o)
-    others = tl.load(sums + row, mask=there, other=1.0).to(tl.float64)
+    others = tl.load(sums + row, mask=inside, other=1.0).to(tl.float64)
     least = tl.exp(-tl.abs(o))
     one = 1.0 + least  # log(1 + t) without loss (Kahan): t where 1 + t is 1
     rest = tl.where(one == 1.0, least, tl.log(one) * (least / tl.where(one == 1.0, 1.0, one - 1.0)))
@@ -67,8 +67,8 @@ def _focal(odds, sums, table, value, scale, n, steps: tl.constexpr, block: tl.co
         offset = tl.where(below, tl.load(table + 2 * steps + i), offset)
     damping = tl.where(gamma == 0.0, 1.0, tl.exp(gamma * log_u))
     slope = damping * tl.where(gamma == 0.0, 1.0, 1.0 + gamma * p_over_u * loss)
-    tl.store(value + row, damping * loss + offset, mask=there)
-    tl.store(scale + row, slope * u / others, mask=there)
+    tl.store(value + row, damping * loss + offset, mask=inside)
+    tl.store(scale + row, slope * u / others, mask=inside)
 
 
 @triton.jit
@@ -77,8 +77,8 @@ def _spread(logits, target, peaks, sums, factor, gradient, k, block: tl.constexp
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * block + tl.arange(0, block)
     z = tl.load(logits + row * k + column, mask=column < k, other=0.0).to(work)
-    own = column == tl.load(target + row)
-    mass = tl.where(own, -tl.load(sums + row), tl.exp(z - tl.load(peaks + row)))
+    is_target = column == tl.load(target + row)
+    mass = tl.where(is_target, -tl.load(sums + row), tl.exp(z - tl.load(peaks + row)))
     tl.store(gradient + row * k + column, mass * tl.load(factor + row), mask=column < k)
 
 

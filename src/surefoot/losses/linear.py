@@ -56,14 +56,14 @@ class LinearLoss(nn.Module):
     def forward(self, hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None) -> Tensor:
         """Compute the loss."""
         k, d = _checked(hidden, weight, target, bias)
-        own = target.reshape(-1).long()
-        kept = own != self.loss.ignore_index
-        if own.numel() and own.device.type == "cpu":
-            outside = kept & ((own < 0) | (own >= k))
+        classes = target.reshape(-1).long()
+        kept = classes != self.loss.ignore_index
+        if classes.numel() and classes.device.type == "cpu":
+            outside = kept & ((classes < 0) | (classes >= k))
             if bool(outside.any()):
                 row = int(outside.nonzero()[0])
-                raise InputError(f"target {row} is class {int(own[row])}, outside 0 to {k - 1}")
-        index = torch.where(kept, own, 0)
+                raise InputError(f"target {row} is class {int(classes[row])}, outside 0 to {k - 1}")
+        index = torch.where(kept, classes, 0)
         share = kept.to(torch.float32)
         if self.loss.weight is not None:
             share = share * self.loss.weight[index]
@@ -71,7 +71,7 @@ class LinearLoss(nn.Module):
             total = share.sum()
             share = share / torch.where(total == 0, 1.0, total)
         curve: LossCurve = getattr(self.loss, "curve", CROSS_ENTROPY)
-        rows = self.rows or max(LEAST, min(CHUNK // k, -(-len(own) // PARTS)))
+        rows = self.rows or max(LEAST, min(CHUNK // k, -(-len(classes) // PARTS)))
         return _Fused.apply(hidden.reshape(-1, d), weight, bias, index, share, curve, rows)  # type: ignore[no-any-return]
 
 
@@ -112,12 +112,12 @@ class _Fused(Function):
             h = hidden[chunk]
             logits = h @ weight.T if bias is None else torch.addmm(bias, h, weight.T)
             value, mass, scale = value_and_gradient(logits, target[chunk], curve, in_place=True)
-            own = share[chunk].to(value.dtype)
-            total += torch.where(own == 0, 0.0, value * own).sum()
+            weights = share[chunk].to(value.dtype)
+            total += torch.where(weights == 0, 0.0, value * weights).sum()
             if not any(wanted):
                 continue
             # an ignored row adds nothing, even where its gradient is not a number
-            scale = torch.where(own.unsqueeze(1) == 0, 0.0, scale * own.unsqueeze(1).to(scale.dtype))
+            scale = torch.where(weights.unsqueeze(1) == 0, 0.0, scale * weights.unsqueeze(1).to(scale.dtype))
             gradient = mass.mul_(scale).to(logits.dtype)
             if for_hidden is not None:
                 torch.mm(gradient, weight, out=for_hidden[chunk])
@@ -133,6 +133,6 @@ class _Fused(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if ctx.gradients is None:
             raise RuntimeError("a fused loss allows one backward pass")
-        found, ctx.gradients = ctx.gradients, None
-        scaled = [x if x is None else x.mul_(grad.to(x.dtype)) for x in found]
+        gradients, ctx.gradients = ctx.gradients, None
+        scaled = [x if x is None else x.mul_(grad.to(x.dtype)) for x in gradients]
         return (*scaled, None, None, None, None)

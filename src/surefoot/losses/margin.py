@@ -35,9 +35,9 @@ class AngularMarginLoss(nn.Module):
         n, k = cosines.shape
         if target.shape != (n,) or (n and not 0 <= int(target.min()) <= int(target.max()) < k):
             raise InputError(f"targets {tuple(target.shape)} are not classes of cosines {(n, k)}")
-        own = cosines.gather(1, target.unsqueeze(1)).clamp(-1, 1)
-        sine = (1 - own**2).clamp(min=1e-12).sqrt()
+        cosine = cosines.gather(1, target.unsqueeze(1)).clamp(-1, 1)
+        sine = (1 - cosine**2).clamp(min=1e-12).sqrt()
         cos, sin = float(self.margin.cos()), float(self.margin.sin())
-        moved = own * cos - sine * sin
-        moved = torch.where(own > -cos, moved, own - float(self.margin) * sin)
+        moved = cosine * cos - sine * sin
+        moved = torch.where(cosine > -cos, moved, cosine - float(self.margin) * sin)
         return F.cross_entropy(self.scale * cosines.scatter(1, target.unsqueeze(1), moved), target)

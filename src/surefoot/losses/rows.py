@@ -49,7 +49,7 @@ def _spread(logits: Tensor, target: Tensor, in_place: bool = False) -> tuple[Ten
     # A small batch costs what its operations cost to call: there are as few of them as can be, in place.
     index = target.unsqueeze(1)
     work = logits.to(_working_dtype(logits))
-    own = work.gather(1, index).double()
+    target_logit = work.gather(1, index).double()
     mass = work.scatter_(1, index, -torch.inf) if in_place else work.scatter(1, index, -torch.inf)
     limits = torch.finfo(mass.dtype)
     peak = mass.amax(1, keepdim=True).clamp_(min=limits.min)
@@ -58,7 +58,7 @@ def _spread(logits: Tensor, target: Tensor, in_place: bool = False) -> tuple[Ten
     others = mass.sum(1, keepdim=True).clamp_(min=limits.tiny)
     mass.scatter_(1, index, -others)
     others = others.double()
-    odds = ((own - peak) - others.log()).clamp_(max=690.0).squeeze(1)
+    odds = ((target_logit - peak) - others.log()).clamp_(max=690.0).squeeze(1)
     log_p, log_u = logsigmoid(odds), logsigmoid(-odds)
     return mass, log_p, log_u, log_u.exp() / others.squeeze(1)
 
@@ -115,10 +115,10 @@ def _hard_gradient(logits: Tensor, target: Tensor, grad: Tensor, curve: LossCurv
     """Spell the gradient out in differentiable steps, with the same care for the mass of the others."""
     z, index = logits.double(), target.unsqueeze(1)
     is_target = torch.zeros_like(z, dtype=torch.bool).scatter_(1, index, True)
-    own, others = z.gather(1, index), z.masked_fill(is_target, -torch.inf).logsumexp(1, keepdim=True)
-    odds = (own - others).clamp(max=690.0)
+    target_logit, others = z.gather(1, index), z.masked_fill(is_target, -torch.inf).logsumexp(1, keepdim=True)
+    odds = (target_logit - others).clamp(max=690.0)
     log_p, log_u = logsigmoid(odds), logsigmoid(-odds)
-    residual = torch.where(is_target, -log_u.exp(), (z - torch.logaddexp(own, others)).exp())
+    residual = torch.where(is_target, -log_u.exp(), (z - torch.logaddexp(target_logit, others)).exp())
     return (grad.unsqueeze(1) * curve(log_p, log_u)[1] * residual).to(logits.dtype)
 
 
@@ -159,8 +159,8 @@ def log_p_and_u(logits: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "n k"], Flo
     shifted = logits - logits.gather(1, top).detach()
     is_top = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, top, True)
     others = shifted.masked_fill(is_top, -torch.inf).logsumexp(1, keepdim=True)
-    own = shifted.gather(1, top)  # zero, but its gradient is not
-    log_total = own + torch.nn.functional.softplus(others - own)
+    top_logit = shifted.gather(1, top)  # zero, but its gradient is not
+    log_total = top_logit + torch.nn.functional.softplus(others - top_logit)
     log_p = shifted - log_total
     # the double where keeps the gradient finite at the class that the outer one discards
     log_u = torch.log1p(-torch.where(is_top, -1.0, log_p).exp())

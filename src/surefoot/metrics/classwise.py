@@ -62,8 +62,8 @@ def observe_classwise(probs: ArrayLike | Scored, labels: ArrayLike, bins: int = 
         upper += np.bincount(cell, weights=values, minlength=k * width)
     confidence = upper.reshape(k, width)
     confidence[:, 1] = np.maximum(columns - confidence[:, 2:].sum(1), 0.0)
-    own = table[np.arange(n), target]
-    cell = target * width + bin_index(np.minimum(own, 1), bins)
+    of_target = table[np.arange(n), target]
+    cell = target * width + bin_index(np.minimum(of_target, 1), bins)
     return Classwise(float(n), confidence, np.bincount(cell, minlength=k * width).reshape(k, width).astype(np.float64))
 
 

@@ -91,8 +91,8 @@ class Sample:
         if len(kept) > room:
             kept = np.argpartition(self.priority, room)[:room]
         kept = kept[np.argsort(self.priority[kept], kind="stable")]
-        own = Scored.joined([self.rows[kept]])  # rows of a batch would keep the logits of all of it
-        return Sample(self.priority[kept], own, self.chance[kept], self.most_surprise)
+        sample = Scored.joined([self.rows[kept]])  # rows of a batch would keep the logits of all of it
+        return Sample(self.priority[kept], sample, self.chance[kept], self.most_surprise)
 
     def wrong(self) -> tuple[Int[np.ndarray, " r"], Labels]:
         """Draw labels that are not the predicted ones, from the rows' own probabilities of the others.
@@ -172,21 +172,21 @@ def replicate(
     rng = np.random.default_rng(seed)
     weights = rng.exponential(size=(DRAWS, len(tallies)))
     more, none = rng.exponential(size=(DRAWS, 1)), np.zeros((DRAWS, 1))
-    found: dict[str, Replicates] = {}
+    replicates: dict[str, Replicates] = {}
     for mean in (True, False):
-        own = [metric for metric in metrics if (metric.interval == "mean") == mean]
-        if not own:
+        alike = [metric for metric in metrics if (metric.interval == "mean") == mean]
+        if not alike:
             continue
         wrong, many = (extra.worst, 1) if mean else (extra.wrong, extra.n)
         rows = [np.hstack([weights, more / many, none]), np.hstack([weights, none, more / extra.n])]
         if not mean:
             rows.append(np.hstack([weights, none, none]))
-        values = read_sums(own, [*tallies, wrong, extra.right], np.concatenate(rows))
-        for j, metric in enumerate(own):
+        values = read_sums(alike, [*tallies, wrong, extra.right], np.concatenate(rows))
+        for j, metric in enumerate(alike):
             parts = values[:, j].reshape(-1, DRAWS)
             shift = 0.0 if mean else float(parts[2].mean()) - metric.read(whole)
-            found[metric.name] = Replicates(parts[0], parts[1], shift, len(tallies))
-    return found
+            replicates[metric.name] = Replicates(parts[0], parts[1], shift, len(tallies))
+    return replicates
 
 
 def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.ndarray) -> Float[np.ndarray, "d m"]:
@@ -194,13 +194,13 @@ def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.n
     values = np.empty((len(weights), len(metrics)))
     slow = [j for j, metric in enumerate(metrics) if metric.of_sums is None]
     for start in range(0, len(weights), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
+        chunk = slice(start, start + _AT_ONCE)
         for j, metric in enumerate(metrics):
             if metric.of_sums is not None:
-                values[some, j] = metric.of_sums(tallies, weights[some])
+                values[chunk, j] = metric.of_sums(tallies, weights[chunk])
         if slow:
-            sums = tallies[0].recombine(tallies, weights[some])
-            values[some, slow] = [[metrics[j].read(tally) for j in slow] for tally in sums]
+            sums = tallies[0].recombine(tallies, weights[chunk])
+            values[chunk, slow] = [[metrics[j].read(tally) for j in slow] for tally in sums]
     return values
 
 

@@ -63,8 +63,8 @@ def observe_each(batch: Scored, labels: Labels) -> list[Scores]:
 
 
 def _squares(batch: Scored, labels: Labels) -> Float[np.ndarray, " n"]:
-    own = batch.probs[np.arange(len(batch)), labels].astype(np.float64)
-    return np.maximum(batch.powers[0] - 2 * own + 1, 0.0)
+    of_label = batch.probs[np.arange(len(batch)), labels].astype(np.float64)
+    return np.maximum(batch.powers[0] - 2 * of_label + 1, 0.0)
 
 
 def read_accuracy(tally: Scores) -> float:

@@ -226,12 +226,12 @@ def _largest(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> tuple[Scor
         raise InputError(f"r must be a whole number from 1 to {batch.shape[1]}, the number of classes, got {r!r}")
     if r > 2:
         return batch, target, np.argsort(-batch.scores, axis=1, kind="stable")[:, :r]
-    found, rest = [batch.top], batch.scores
+    classes, rest = [batch.top], batch.scores
     if r == 2:
         rest = rest.copy()
         rest[np.arange(len(rest)), batch.top] = -np.inf
-        found.append(_second(rest, batch.top))
-    return batch, target, np.stack(found, 1)
+        classes.append(_second(rest, batch.top))
+    return batch, target, np.stack(classes, 1)
 
 
 def _second(rest: np.ndarray, top: Labels) -> Labels:
@@ -272,8 +272,8 @@ def read_ks_pvalue(tally: Ranking) -> float:
     >>> round(read_ks_pvalue(observe_ranked_confidence([0.5] * 100, [1] * 61 + [0] * 39)), 3)
     0.056
     """
-    found = [_pvalue(_distance(event), math.sqrt(_variance(event))) for event in tally.events()]
-    return min(1.0, min(found) * len(found))
+    pvalues = [_pvalue(_distance(event), math.sqrt(_variance(event))) for event in tally.events()]
+    return min(1.0, min(pvalues) * len(pvalues))
 
 
 def _pvalue(distance: float, spread: float) -> float:

@@ -21,7 +21,7 @@ _CHUNK = 1 << 15  # rows: their indices stay in the cache
 
 @dataclass(frozen=True)
 class Reliability(Tally):
-    """For each bin (lower, upper] of the confidence: rows, hits, sum of confidences. The first is for exactly 0."""
+    """For each bin (lower, upper] of the confidence: rows, correct ones, sum of confidences. The first: exactly 0."""
 
     count: Float[np.ndarray, " b"]
     correct: Float[np.ndarray, " b"]
@@ -39,7 +39,7 @@ class Reliability(Tally):
 
 
 def observe_reliability(probs: ArrayLike | Scored, labels: ArrayLike, bins: int = BINS) -> Reliability:
-    """Tally top-label confidences and hits by bin, from probabilities (n, k) and labels (n,)."""
+    """Tally top-label confidences and correct rows by bin, from probabilities (n, k) and labels (n,)."""
     batch = scored(probs)
     return observe_confidence(batch.confidence, batch.top == check_labels(labels, *batch.shape), bins)
 
@@ -61,7 +61,7 @@ def observe_confidence(confidence: ArrayLike, correct: ArrayLike, bins: int = BI
 
 
 def _tally(scores: Confidences, right: np.ndarray, bins: int) -> Float[np.ndarray, "b 3"]:
-    """Count rows and hits, and sum scores, by bin."""
+    """Count rows and correct ones, and sum scores, by bin."""
     if native.LIBRARY is not None and scores.dtype in (np.float32, np.float64):
         return native.tally(scores, right, bin_edges(bins, scores.dtype))
     cells = 2 * (bins + 1)

@@ -110,9 +110,9 @@ class Sharded:
         order = np.argsort(shard, kind="stable")
         starts = np.searchsorted(shard[order], np.arange(self._shards + 1))
         for s in range(self._shards):
-            own = order[starts[s] : starts[s + 1]]
-            if len(own):
-                self._put(s, self._observe(probs[own], labels[own]))
+            members = order[starts[s] : starts[s + 1]]
+            if len(members):
+                self._put(s, self._observe(probs[members], labels[members]))
 
     def merge(self, other: "Sharded") -> None:
         """Add what another one has seen of other rows."""
@@ -253,10 +253,10 @@ class Measuring:
         drawn: dict[str, Replicates] = {}
         if self._sample is not None and self.n >= LEAST_ROWS:
             for observe, shard in self._sharded.items():
-                own = [m for m in self._metrics if m.observe == observe and m.interval in ("mean", "bootstrap")]
-                extra = self._sample.extra_rows(observe) if own else None
+                metrics = [m for m in self._metrics if m.observe == observe and m.interval in ("mean", "bootstrap")]
+                extra = self._sample.extra_rows(observe) if metrics else None
                 if extra is not None:
-                    drawn |= replicate(own, sums[observe], shard.tallies, extra, self._seed)
+                    drawn |= replicate(metrics, sums[observe], shard.tallies, extra, self._seed)
         return {m.name: self._reading(m, sums[m.observe], drawn.get(m.name)) for m in self._metrics}
 
     def _reading(self, metric: Metric, tally: Tally, drawn: Replicates | None) -> Reading:

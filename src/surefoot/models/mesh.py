@@ -28,7 +28,7 @@ def spirals(faces: Int[np.ndarray, "f 3"], vertices: int, length: int = 12) -> I
     after: list[dict[int, int]] = [{} for _ in range(vertices)]  # around each vertex: from one neighbour to the next
     for a, b, c in faces.tolist():
         after[a][b], after[b][c], after[c][a] = c, a, b
-    found = np.zeros((vertices, length), dtype=np.int64)
+    rings = np.zeros((vertices, length), dtype=np.int64)
     for vertex in range(vertices):
         order, met, at = [vertex], {vertex}, 0
         while len(order) < length and at < len(order):
@@ -38,8 +38,8 @@ def spirals(faces: Int[np.ndarray, "f 3"], vertices: int, length: int = 12) -> I
                     order.append(neighbour)
             at += 1
         order = order[:length]
-        found[vertex] = order + [order[-1]] * (length - len(order))
-    return found
+        rings[vertex] = order + [order[-1]] * (length - len(order))
+    return rings
 
 
 def _ring(after: dict[int, int]) -> list[int]:

@@ -101,19 +101,21 @@ def _rectified(
     (form, error), (low, high) = given, box
     form = _wide(form, radius)  # a branch from before other ReLUs is compared with their atoms too
     active = low >= 0
-    open_ = ~active & ~(high <= 0)  # also what is not a number: then nothing is shown
+    unstable = ~active & ~(high <= 0)  # also what is not a number: then nothing is shown
     begin = width = len(radius)
     now = np.array(radius)
     unit = 8 * (width + 8) * DOUBLE
-    error = np.where(active | open_, error, 0.0)
-    known = np.zeros((len(unstable_relus) + int(open_.sum()), width))  # atoms so far, to find those that are met again
+    error = np.where(active | unstable, error, 0.0)
+    known = np.zeros(
+        (len(unstable_relus) + int(unstable.sum()), width)
+    )  # atoms so far, to find those that are met again
     for number, unstable_relu in enumerate(unstable_relus):
         known[number, : len(unstable_relu)] = unstable_relu
     directions = known * now
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-300)
     before = len(unstable_relus)
     placed: list[tuple[int, int, float]] = []  # unit, atom, scale
-    for i in np.flatnonzero(open_):
+    for i in np.flatnonzero(unstable):
         size = float(np.abs(form[i]) @ now)
         if unstable_relus:
             twin = int((directions[: len(unstable_relus)] @ (form[i] * now)).argmax())

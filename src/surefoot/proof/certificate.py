@@ -1,6 +1,6 @@
 """Certificates as values: what a proof consists of.
 
-A proof divides the question (by halving boxes, or by deciding signs) and proves each part by one pass of
+A proof divides the question (by bisecting boxes, or by deciding signs) and proves each part by one pass of
 CROWN, whose slopes and multipliers it names. The check divides again, finds that nothing is missing, and
 computes each bound anew. Nothing here is checked: `schema` does that, before anything is done with a certificate.
 """
@@ -29,8 +29,8 @@ class SplitLeaf:
 class Proof:
     """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
 
-    `bisections` are (box, axis, place), n of each: the box is cut along the axis, its halves get the next two numbers
-    not yet given; whatever is not cut is proven whole. `leaves` are there instead for a proof by signs.
+    `bisections` are (box, axis, place), n of each: the box is bisected along the axis, its halves get the next two
+    numbers not yet given; whatever is not bisected is proven whole. `leaves` are there instead for a proof by signs.
     """
 
     lower: np.ndarray
@@ -45,7 +45,7 @@ class Proof:
     constraints: tuple[np.ndarray, np.ndarray] | None = (
         None  # rows and bounds: of the box the inputs with rows x <= bounds
     )
-    inside: tuple[int, ...] | None = None  # with cuts: an input (p_1 / q, ..., p_d / q) that satisfies them, q last
+    inside: tuple[int, ...] | None = None  # an input (p_1 / q, ..., p_d / q) that satisfies the constraints, q last
 
 
 @dataclass(frozen=True, eq=False)

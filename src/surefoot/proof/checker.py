@@ -99,15 +99,17 @@ class Checker:
         (low, high), count = boxes[at], len(which)
         step = max(AT_ONCE // (2 * self.widest), 1)
         for begin in range(0, count, step):
-            some = which[begin : begin + step]
-            ends = np.concatenate([np.arange(begin, begin + len(some)), np.arange(begin, begin + len(some)) + count])
-            rows = np.zeros((2 * len(some), len(low)))
-            rows[np.arange(len(some)), some] = 1.0
-            rows[len(some) + np.arange(len(some)), some] = -1.0
-            own = None if slopes is None else {n: x[ends] if x.ndim > 1 else x for n, x in slopes.items()}
-            found = self.bound(at, rows, boxes, own)
-            low[some] = np.maximum(low[some], found[: len(some)])
-            high[some] = np.minimum(high[some], -found[len(some) :])
+            values = which[begin : begin + step]
+            ends = np.concatenate(
+                [np.arange(begin, begin + len(values)), np.arange(begin, begin + len(values)) + count]
+            )
+            rows = np.zeros((2 * len(values), len(low)))
+            rows[np.arange(len(values)), values] = 1.0
+            rows[len(values) + np.arange(len(values)), values] = -1.0
+            chosen = None if slopes is None else {n: x[ends] if x.ndim > 1 else x for n, x in slopes.items()}
+            bounds = self.bound(at, rows, boxes, chosen)
+            low[values] = np.maximum(low[values], bounds[: len(values)])
+            high[values] = np.minimum(high[values], -bounds[len(values) :])
 
     def parallel(self, target: int, boxes: list[Box]) -> dict[int, np.ndarray]:
         """Propose u / (u - l), for lines below that are parallel to those above."""
@@ -171,12 +173,12 @@ class Checker:
         if len(rows) > step and not any(x.ndim > 1 for x in (slopes or {}).values()):
             parts = [rows[begin : begin + step] for begin in range(0, len(rows), step)]
             return np.concatenate([self.bound(target, part, boxes, slopes, multipliers) for part in parts])
-        found = self._carried_back(target, rows, boxes, slopes, multipliers)
-        if not np.isfinite(found).all():
+        bounds = self._carried_back(target, rows, boxes, slopes, multipliers)
+        if not np.isfinite(bounds).all():
             raise InputError(
                 f"a bound on node {self.graph.nodes[target].name!r} is no finite number: nothing is proven"
             )
-        return found
+        return bounds
 
     @np.errstate(all="ignore")
     def _carried_back(
@@ -262,12 +264,12 @@ def _rectifier(
     a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put the proposed line below max(x, 0) and the triangle's side above: constants, coefficients of x."""
-    open_ = (low < 0) & (high > 0)
-    above = np.where(open_, high / np.where(open_, high - low, 1.0), (low >= 0) * 1.0)
+    unstable = (low < 0) & (high > 0)
+    above = np.where(unstable, high / np.where(unstable, high - low, 1.0), (low >= 0) * 1.0)
     slopes = (high > -low) * 1.0 if proposed is None else proposed
-    below = np.where(open_, np.clip(slopes, 0.0, 1.0), above)
+    below = np.where(unstable, np.clip(slopes, 0.0, 1.0), above)
     negative = np.minimum(a, 0)
-    return negative @ np.where(open_, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
+    return negative @ np.where(unstable, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
 
 
 def _product(

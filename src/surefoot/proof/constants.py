@@ -37,7 +37,7 @@ def reading_error(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> n
             case Affine() as op:
                 error = op.absolute(given[0])
                 if _rounded(op):
-                    reach, bias = size[0] + given[0], op.bias()
+                    reach, bias = size[0] + given[0], op.broadcast_bias()
                     error = error + UNIT * (op.absolute(reach) + (0.0 if bias is None else bias.abs()))
                     error = error + LEAST * (1 + reach.sum())
             case Relu():

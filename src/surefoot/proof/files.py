@@ -69,10 +69,10 @@ def _strict_json(content: bytes) -> Any:
         raise ValueError(f"more than {LARGEST_TEXT} bytes of JSON")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        held = dict(pairs)
-        if len(held) < len(pairs):
+        named = dict(pairs)
+        if len(named) < len(pairs):
             raise ValueError("a name is there twice")
-        return held
+        return named
 
     def refused(token: str) -> NoReturn:
         raise ValueError(f"{token} is no number")
@@ -83,15 +83,15 @@ def _strict_json(content: bytes) -> Any:
 def _unpacked_text(content: bytes) -> tuple[Any, dict[str, np.ndarray]]:
     header = _strict_json(content)
     arrays = {}
-    for name, held in _object(header.pop("arrays", None), "its arrays").items():
-        _keys(held, {"type", "shape", "base64"}, f"array {name!r}")
-        if held["type"] not in TYPES or type(held["base64"]) is not str or type(held["shape"]) is not list:
-            raise ValueError(f"array {name!r} is one of {str(held['type'])[:20]!r}, or no array")
+    for name, entry in _object(header.pop("arrays", None), "its arrays").items():
+        _keys(entry, {"type", "shape", "base64"}, f"array {name!r}")
+        if entry["type"] not in TYPES or type(entry["base64"]) is not str or type(entry["shape"]) is not list:
+            raise ValueError(f"array {name!r} is one of {str(entry['type'])[:20]!r}, or no array")
         try:
-            values = base64.b64decode(held["base64"], validate=True)
+            values = base64.b64decode(entry["base64"], validate=True)
         except binascii.Error as error:
             raise ValueError(f"array {name!r} is damaged: {error}") from error
-        arrays[name] = _array(name, values, TYPES[held["type"]], [_whole(n, "a side") for n in held["shape"]], "C")
+        arrays[name] = _array(name, values, TYPES[entry["type"]], [_whole(n, "a side") for n in entry["shape"]], "C")
     return header, arrays
 
 
@@ -128,35 +128,35 @@ def _array(name: str, values: Any, type_: str, shape: list[int], order: Any) -> 
 # Entries of the header
 
 
-def _object(held: Any, what: str) -> dict[str, Any]:
-    if type(held) is not dict:
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if type(value) is not dict:
         raise ValueError(f"{what} is no object with names")
-    return held
+    return value
 
 
-def _keys(held: Any, needed: set[str], what: str, more: frozenset[str] = frozenset()) -> None:
-    names = set(_object(held, what))
+def _keys(value: Any, needed: set[str], what: str, more: frozenset[str] = frozenset()) -> None:
+    names = set(_object(value, what))
     if not needed <= names <= needed | more:
         odd = sorted((needed - names) | (names - needed - more))
         raise ValueError(f"{what} has {odd[0][:40]!r} missing or in excess")
 
 
-def _list(held: Any, what: str, length: int | None = None) -> list[Any]:
-    if type(held) is not list or (length is not None and len(held) != length):
+def _list(value: Any, what: str, length: int | None = None) -> list[Any]:
+    if type(value) is not list or (length is not None and len(value) != length):
         raise ValueError(f"{what} is no list" + ("" if length is None else f" of {length}"))
-    return held
+    return value
 
 
-def _whole(held: Any, what: str) -> int:
-    if type(held) is not int:
-        raise ValueError(f"{what} is {str(held)[:40]!r}, not a whole number")
-    return held
+def _whole(value: Any, what: str) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{what} is {str(value)[:40]!r}, not a whole number")
+    return value
 
 
-def _text(held: Any, what: str) -> str:
-    if type(held) is not str or not held.isprintable():
+def _text(value: Any, what: str) -> str:
+    if type(value) is not str or not value.isprintable():
         raise ValueError(f"{what} is no text")
-    return held
+    return value
 
 
 class _Reader:
@@ -192,15 +192,15 @@ class _Reader:
             raise ValueError(f"there is no array {str(name)[:40]!r}, or it is named twice")
         return self.arrays.pop(name)
 
-    def pair(self, held: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-        one, two = _list(held, what, 2)
+    def pair(self, value: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+        one, two = _list(value, what, 2)
         return self.take(one), self.take(two)
 
-    def by_node(self, held: Any, what: str) -> dict[int, Any]:
-        for key in _object(held, what):
+    def by_node(self, content: Any, what: str) -> dict[int, Any]:
+        for key in _object(content, what):
             if not re.fullmatch(r"0|[1-9][0-9]{0,9}", key):
                 raise ValueError(f"{what} are named by {key[:40]!r}, which is no node")
-        return {int(key): value for key, value in held.items()}
+        return {int(key): value for key, value in content.items()}
 
     def proof(self, entry: Any, what: str) -> Proof:
         needed = {"kind", "thorough", "region", "unsafe", "halvings", "tightened", "leaves"}
@@ -209,12 +209,12 @@ class _Reader:
             raise ValueError(f"{what} is by {str(entry['kind'])[:40]!r}")
         one, two, three = (self.take(name) for name in _list(entry["halvings"], "halvings", 3))
         tightened = {}
-        for at, held in self.by_node(entry["tightened"], "nodes to tighten").items():
-            which, slopes = _list(held, "values to tighten and slopes", 2)
+        for at, content in self.by_node(entry["tightened"], "nodes to tighten").items():
+            which, slopes = _list(content, "values to tighten and slopes", 2)
             tightened[at] = (self.take(which), self.named(slopes))
         return Proof(
             *self.pair(entry["region"], "a region"),
-            tuple(self.pair(held, "an unsafe set") for held in _list(entry["unsafe"], "unsafe sets")),
+            tuple(self.pair(content, "an unsafe set") for content in _list(entry["unsafe"], "unsafe sets")),
             entry["kind"],
             entry["thorough"],
             (one, two, three),
@@ -225,17 +225,17 @@ class _Reader:
             tuple(_whole(x, "a numerator") for x in _list(entry["inside"], "an input")) if "inside" in entry else None,
         )
 
-    def named(self, held: Any) -> dict[int, np.ndarray]:
-        return {at: self.take(name) for at, name in self.by_node(held, "slopes or multipliers").items()}
+    def named(self, content: Any) -> dict[int, np.ndarray]:
+        return {at: self.take(name) for at, name in self.by_node(content, "slopes or multipliers").items()}
 
-    def leaf(self, held: Any) -> SplitLeaf:
-        _keys(held, {"unsafe", "row", "signs", "slopes", "multipliers"}, "a leaf")
+    def leaf(self, content: Any) -> SplitLeaf:
+        _keys(content, {"unsafe", "row", "signs", "slopes", "multipliers"}, "a leaf")
         signs = []
-        for sign in _list(held["signs"], "signs"):
+        for sign in _list(content["signs"], "signs"):
             place, value, side = (_whole(x, "a sign") for x in _list(sign, "a sign", 3))
             signs.append((place, value, side))
-        unsafe, row = _whole(held["unsafe"], "an unsafe set"), _whole(held["row"], "a row")
-        return SplitLeaf(unsafe, row, tuple(signs), self.named(held["slopes"]), self.named(held["multipliers"]))
+        unsafe, row = _whole(content["unsafe"], "an unsafe set"), _whole(content["row"], "a row")
+        return SplitLeaf(unsafe, row, tuple(signs), self.named(content["slopes"]), self.named(content["multipliers"]))
 
 
 # Writing
@@ -249,8 +249,8 @@ def save_certificate(path: Path | str, certificate: Certificate) -> None:
         arrays[name] = np.ascontiguousarray(array)
         return name
 
-    def kept(prefix: str, held: dict[int, np.ndarray]) -> dict[str, str]:
-        return {str(at): keep(f"{prefix}/{at}", array) for at, array in held.items()}
+    def kept(prefix: str, values: dict[int, np.ndarray]) -> dict[str, str]:
+        return {str(at): keep(f"{prefix}/{at}", array) for at, array in values.items()}
 
     header: dict[str, Any] = {
         "format": "surefoot certificate 2",

@@ -20,11 +20,11 @@ def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix
         case Linear():
             weight = op.weight.double().numpy()
             matrix = sparse.kron(sparse.identity(size_in // weight.shape[1]), sparse.csr_matrix(weight))
-            bias = bias if op.offset is None else bias + op.offset.double().numpy()
+            bias = bias if op.bias is None else bias + op.bias.double().numpy()
         case ElementwiseAffine():
             diagonal = np.broadcast_to(op.scale.double().numpy(), node.shape).ravel()
             matrix = sparse.diags(diagonal)
-            bias = bias if op.shift is None else bias + op.shift.double().numpy()
+            bias = bias if op.bias is None else bias + op.bias.double().numpy()
         case Reshape():
             matrix = sparse.identity(size_in)
         case Gather():
@@ -33,7 +33,7 @@ def affine_matrix(node: Node, given: tuple[int, ...]) -> tuple[sparse.csr_matrix
             matrix = sparse.csr_matrix((np.ones(len(kept)), (kept, index[kept])), (size_out, size_in))
         case Conv2d():
             matrix = _convolution(op, given, node.shape)
-            bias = bias if op.offset is None else bias + op.offset.double().numpy()[:, None, None]
+            bias = bias if op.bias is None else bias + op.bias.double().numpy()[:, None, None]
         case _:
             raise InputError(f"a certificate does not speak of {type(op).__name__}")
     return sparse.csr_matrix(matrix), bias.ravel()

@@ -57,9 +57,9 @@ def _check_boxes(proof: Proof, checker: Checker) -> float:
 
 
 def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Walk the boxes that are not halved: one pair of ends, which is changed along one axis and back again.
+    """Walk the boxes that are not bisected: one pair of ends, which is changed along one axis and back again.
 
-    Halving number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier halving, or is the whole.
+    Bisection number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier bisection, or is the whole.
     """
     constraints: dict[int, tuple[int, int, float]] = {}
     for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.bisections), strict=True)):
@@ -89,16 +89,16 @@ def _missed(proof: Proof, checker: Checker, lower: np.ndarray, upper: np.ndarray
     out = len(checker.graph.nodes) - 1
     margins = []
     for weights, bounds in proof.unsafe:
-        found = checker.bound(out, weights, boxes)
+        values = checker.bound(out, weights, boxes)
         if proof.thorough:
-            found = np.maximum(found, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
-        margins.append(float(_margins(found, bounds).max()))
+            values = np.maximum(values, checker.bound(out, weights, boxes, checker.parallel(out, boxes)))
+        margins.append(float(_margins(values, bounds).max()))
     return min(margins)
 
 
-def _margins(found: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Return found - bounds, both finite, rounded down."""
-    return found - bounds - 4e-16 * np.abs(bounds)
+def _margins(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return values - bounds, both finite, rounded down."""
+    return values - bounds - 4e-16 * np.abs(bounds)
 
 
 # Proofs by signs
@@ -130,14 +130,14 @@ def check_set(
     check_cover([leaf.signs for leaf in leaves])
     least = np.inf
     for leaf in leaves:
-        cut = list(boxes)
+        narrowed = list(boxes)
         allowed: dict[int, np.ndarray] = {}
         for place, value, sign in leaf.signs:
             entering = checker.graph.nodes[place].inputs[0]
-            low, high = (end.copy() for end in cut[entering])
+            low, high = (end.copy() for end in narrowed[entering])
             low[value] = max(low[value], 0.0) if sign > 0 else low[value]
             high[value] = min(high[value], 0.0) if sign < 0 else high[value]
-            cut[entering] = (low, high)
+            narrowed[entering] = (low, high)
             allowed.setdefault(place, np.zeros(len(low)))[value] = sign
         multipliers = {  # of a sign of its own, or none
             place: np.where(mask * leaf.multipliers[place] > 0, leaf.multipliers[place], 0.0)
@@ -145,8 +145,8 @@ def check_set(
             if place in leaf.multipliers
         }
         row = slice(leaf.row, leaf.row + 1)
-        found = checker.bound(target, weights[row], cut, leaf.slopes, multipliers)
-        margin = float(_margins(found, bounds[row])[0])
+        values = checker.bound(target, weights[row], narrowed, leaf.slopes, multipliers)
+        margin = float(_margins(values, bounds[row])[0])
         if not margin > 0:
             raise InputError(f"a part of unsafe set {number} with {len(leaf.signs)} signs is not proven: {margin:g}")
         least = min(least, margin)
@@ -161,13 +161,13 @@ def check_cover(parts: Sequence[Signs]) -> None:
     """
     todo = [(list(parts), 0)]
     while todo:
-        some, depth = todo.pop()
-        if not some:
+        branch, depth = todo.pop()
+        if not branch:
             raise InputError("a part of the proof is missing")
-        if any(len(signs) == depth for signs in some):
-            if len(some) > 1:
+        if any(len(signs) == depth for signs in branch):
+            if len(branch) > 1:
                 raise InputError("a part of the proof lies in another")
             continue
-        if len({signs[depth][:2] for signs in some}) != 1:
+        if len({signs[depth][:2] for signs in branch}) != 1:
             raise InputError("parts of the proof decide different values")
-        todo += [([signs for signs in some if signs[depth][2] == sign], depth + 1) for sign in (1, -1)]
+        todo += [([signs for signs in branch if signs[depth][2] == sign], depth + 1) for sign in (1, -1)]

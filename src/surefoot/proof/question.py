@@ -17,7 +17,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import ElementwiseAffine, Gather
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate, Proof
@@ -63,7 +63,9 @@ def _plain(x: np.ndarray) -> tuple[float, ...]:
     return tuple((x + 0.0).tolist())  # -0 + 0 is 0
 
 
-_NAMES: dict[type, str] = {Gather: "Take", ElementwiseAffine: "Scale"}  # as certificates have named them from the first
+# as certificates have named them from the first
+_NAMES: dict[type, str] = {Gather: "Take", ElementwiseAffine: "Scale"}
+_BIASES: dict[type, str] = {Linear: "offset", Conv2d: "offset", ElementwiseAffine: "shift"}
 
 
 def network_digest(graph: Graph) -> str:
@@ -77,7 +79,7 @@ def network_digest(graph: Graph) -> str:
             if field.name == "rounded":  # the constants are named by themselves
                 continue
             value = getattr(node.op, field.name)
-            digest.words(field.name)
+            digest.words(_BIASES[type(node.op)] if field.name == "bias" else field.name)
             if not isinstance(value, Tensor):
                 digest.words(repr(value))
             else:
@@ -121,21 +123,21 @@ class _Digest:
     """Fields, each after its length."""
 
     def __init__(self, what: str) -> None:
-        self.held = hashlib.sha256()
+        self.digest = hashlib.sha256()
         self.words(what)
 
     def words(self, *words: str) -> None:
         for word in (str(len(words)), *words):
             content = word.encode()
-            self.held.update(len(content).to_bytes(8, "little") + content)
+            self.digest.update(len(content).to_bytes(8, "little") + content)
 
     def array(self, x: np.ndarray) -> None:
         whole = x.dtype.kind == "i"
         self.words("whole numbers" if whole else "numbers", *map(str, x.shape))
-        self.held.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
+        self.digest.update(np.ascontiguousarray(x if whole else x + 0.0, dtype="<i8" if whole else "<f8").tobytes())
 
     def hex(self) -> str:
-        return self.held.hexdigest()
+        return self.digest.hexdigest()
 
 
 def certificate_of_property(graph: Graph, proofs: tuple[Proof, ...], files: tuple = ()) -> Certificate:

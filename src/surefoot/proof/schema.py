@@ -31,7 +31,7 @@ class Array:
     unique: bool = False
 
 
-# d inputs, k values that an unsafe set speaks of, r rows of it, h halvings, b boxes that they make, n values of the
+# d inputs, k values that an unsafe set speaks of, r rows of it, h bisections, b boxes that they make, n values of the
 # node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU, c linear input constraints
 ARRAYS = {
     "lower": Array(REAL, ("d",)),
@@ -221,17 +221,17 @@ class _Fit:
         self.proposals("slopes", leaf.slopes, last)
         self.proposals("multipliers", leaf.multipliers, last)
 
-    def proposals(self, name: str, held: object, before: int) -> None:
+    def proposals(self, name: str, value: object, before: int) -> None:
         """Check arrays that are named by the ReLUs before a node."""
-        for place, array in self.mapping(name, held).items():
+        for place, array in self.mapping(name, value).items():
             self.number(f"the ReLU of {name}", place, [at for at in self.relus if at < before])
             self.sizes["m"] = self.values[place]
             self.array(name, array)
 
-    def mapping(self, name: str, held: object) -> Mapping:
-        if type(held) is not dict:
+    def mapping(self, name: str, value: object) -> Mapping:
+        if type(value) is not dict:
             raise self.fail(f"the {name} are not named by nodes")
-        return held
+        return value
 
     def number(self, name: str, value: object, allowed: object) -> None:
         """Check one whole number; True is none, and no number counts from the end."""

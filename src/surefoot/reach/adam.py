@@ -18,7 +18,7 @@ class Adam:
 
     def __init__(self, groups: Sequence[tuple[Sequence[Tensor], float]]) -> None:
         self.groups = groups
-        self.means = {x: (0, torch.zeros_like(x), torch.zeros_like(x)) for some, _ in groups for x in some}
+        self.means = {x: (0, torch.zeros_like(x), torch.zeros_like(x)) for variables, _ in groups for x in variables}
 
     def clear(self) -> None:
         """Forget gradients."""
@@ -28,8 +28,8 @@ class Adam:
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
         """Step all variables, each at its rate times the factor."""
-        for some, rate in self.groups:
-            for x in some:
+        for variables, rate in self.groups:
+            for x in variables:
                 if x.grad is None:
                     continue
                 count, mean, square = self.means[x]

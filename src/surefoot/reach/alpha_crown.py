@@ -1,4 +1,4 @@
-"""Choose slopes and multipliers by gradient ascent on the bound itself: a first-order method for the dual programs.
+"""Choose slopes and multipliers by gradient ascent on the bound itself: a first-order method for the dual LPs.
 
 All rows and regions at once, on whatever device the graph is on. What comes out is only a choice; that the bound it
 gives is sound does not depend on it.
@@ -99,15 +99,15 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
 Tightened: TypeAlias = dict[int, tuple[Tensor, dict[int, Tensor]]]  # by node: which values, and each one's slopes
 
 
-def _keep(record: Tightened, at: int, some: Tensor, chosen: Mapping[int, Tensor]) -> None:
-    if not len(some):
+def _keep(record: Tightened, at: int, values: Tensor, chosen: Mapping[int, Tensor]) -> None:
+    if not len(values):
         return
-    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(some), -1) for place, x in chosen.items()}
+    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(values), -1) for place, x in chosen.items()}
     if at in record:
         which, before = record[at]
-        some = torch.cat([which, some])
+        values = torch.cat([which, values])
         slopes = {place: torch.cat([before[place].reshape(2, len(which), -1), x], 1) for place, x in slopes.items()}
-    record[at] = (some, {place: x.reshape(2 * len(some), -1) for place, x in slopes.items()})
+    record[at] = (values, {place: x.reshape(2 * len(values), -1) for place, x in slopes.items()})
 
 
 def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Tightened | None" = None) -> Tighten:
@@ -122,9 +122,9 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
         if not len(first):
             return box
         before, box = box, tighten_by_crown(relaxation, at, box, until)  # that alone decides most, in one pass
-        open_ = worth_tightening(box)
+        loose = worth_tightening(box)
         if record is not None:
-            decided = first[~torch.isin(first, open_)]
+            decided = first[~torch.isin(first, loose)]
             _keep(record, at, decided, default_choice(relaxation, at, 2 * len(decided)).slopes)
         node = relaxation.graph.nodes[at]
         regions, size = len(box.lower), size_of(node)
@@ -132,23 +132,23 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
         widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
         chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
         single = relaxation.to(torch.float32)
-        for begin in range(0, len(open_), chunk):
-            some = open_[begin : begin + chunk]
+        for begin in range(0, len(loose), chunk):
+            values = loose[begin : begin + chunk]
             if until.is_over():
                 if record is not None:  # what is not recorded may not be used
-                    rest = open_[begin:]
+                    rest = loose[begin:]
                     lower[:, rest], upper[:, rest] = (t.flatten(1)[:, rest] for t in (before.lower, before.upper))
                 break
-            rows = both_ends(some, size, box).expand(regions, -1, *node.shape)
+            rows = both_ends(values, size, box).expand(regions, -1, *node.shape)
             start = default_choice(single, at, rows.shape[1])
             choice, _ = optimize_slopes(single, at, rows.float(), start, {}, iterations)
             short = choice.to(torch.float16)
-            found = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
+            bounds = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:
-                _keep(record, at, some, short.slopes)
-                lower[:, some], upper[:, some] = (t.flatten(1)[:, some] for t in (before.lower, before.upper))
-            lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
-            upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
+                _keep(record, at, values, short.slopes)
+                lower[:, values], upper[:, values] = (t.flatten(1)[:, values] for t in (before.lower, before.upper))
+            lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
+            upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
         return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
     return tighten

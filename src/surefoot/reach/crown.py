@@ -36,7 +36,7 @@ ABOUT_0 = 1e-10  # of the largest value: no certain sign by rounding alone
 class Relaxation:
     """A graph over b regions, with a box for every node: what coefficients are carried back through.
 
-    `boxes` hold for the deployed arithmetic too, if `errors` (one a node, None for none) are not empty of them.
+    `boxes` hold for float32 execution too, if `errors` (one a node, None for none) are not empty of them.
     """
 
     graph: Graph
@@ -59,7 +59,7 @@ class Relaxation:
 
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
         multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
-        errors, sizes = ([moved(x) for x in some] for some in (self.errors, self.sizes))
+        errors, sizes = ([moved(x) for x in group] for group in (self.errors, self.sizes))
         return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
@@ -124,33 +124,35 @@ def relax(
     `constraints` of the region's inputs; `known` are bounds proven before.
     `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
     """
-    made = Relaxation(graph, [region], [None], [None], constraints=constraints)
+    relaxation = Relaxation(graph, [region], [None], [None], constraints=constraints)
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = (
         {0} if constraints is None else set()
     )  # nodes whose box is exact already: one affine operation after the input
     for at, node in enumerate(graph.nodes[1:], 1):
         tick()
-        inputs = [made.boxes[i] for i in node.inputs]
+        inputs = [relaxation.boxes[i] for i in node.inputs]
         error = error_of(node, inputs, arithmetic)
         box = step(node, inputs, error)
         if known and at in known:
             box = box.meet(known[at].lower, known[at].upper)
-        made.errors.append(error)
-        made.sizes.append(_size(node.op, inputs))
-        made.boxes.append(box)
+        relaxation.errors.append(error)
+        relaxation.sizes.append(_size(node.op, inputs))
+        relaxation.boxes.append(box)
         exact = isinstance(node.op, Affine) and node.inputs[0] in simple
         if exact and isinstance(node.op, Gather | Reshape):
             simple.add(at)
         if tighten is not None and at in matters and not exact:
-            made.boxes[at] = tighten(made, at, box)
+            relaxation.boxes[at] = tighten(relaxation, at, box)
         if multi_neuron and isinstance(node.op, Relu) and shares_inputs(graph, at):
             entering = graph.nodes[node.inputs[0]]
-            size = made.sizes[node.inputs[0]]
+            size = relaxation.sizes[node.inputs[0]]
             if isinstance(entering.op, Affine) and size is not None:
-                given = made.boxes[entering.inputs[0]]
-                made.multi_neuron[at] = multi_neuron_of(entering.op, given, size, made.errors[node.inputs[0]])
-    return made
+                given = relaxation.boxes[entering.inputs[0]]
+                relaxation.multi_neuron[at] = multi_neuron_of(
+                    entering.op, given, size, relaxation.errors[node.inputs[0]]
+                )
+    return relaxation
 
 
 def _size(op: object, inputs: list[Box]) -> Tensor | None:
@@ -233,20 +235,20 @@ class _Pass:
         node = graph.nodes[at]
         op = node.op
         inputs = [self.relaxation.boxes[i] for i in node.inputs]
-        own = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
-        size, deployed = self.relaxation.sizes[at], self.relaxation.errors[at]
+        relative = gamma(size_of(node) + (op.terms if isinstance(op, Affine) else 1), self.unit)
+        size, float32_error = self.relaxation.sizes[at], self.relaxation.errors[at]
         if size is not None:
-            self.pay(a, own * size if deployed is None else own * size + deployed)
+            self.pay(a, relative * size if float32_error is None else relative * size + float32_error)
         match op:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
-                bias = op.bias()
+                bias = op.broadcast_bias()
                 if bias is not None:
                     self.collect(self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0)))
                 back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)
                 self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
             case Relu():
-                self.through_relu(at, a, inputs[0], own)
+                self.through_relu(at, a, inputs[0], relative)
             case Add():
                 self.give(node.inputs[0], a)
                 self.give(node.inputs[1], a)
@@ -259,7 +261,7 @@ class _Pass:
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
                     self.give(place, part)
             case MaxPool2d():
-                self.pay(a, own * self.relaxation.boxes[at].magnitude)
+                self.pay(a, relative * self.relaxation.boxes[at].magnitude)
                 back, constant = _through_pool(a, op, inputs[0])
                 self.collect(_sums(constant))
                 self.give(node.inputs[0], back)
@@ -268,7 +270,7 @@ class _Pass:
             case _:
                 assert_never(op)
 
-    def through_relu(self, at: int, a: Tensor, x: Box, own: float) -> None:
+    def through_relu(self, at: int, a: Tensor, x: Box, relative: float) -> None:
         """Take the line below for what is positive, a line above for what is negative."""
         low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
         unstable = (low < 0) & (high > 0)
@@ -288,7 +290,7 @@ class _Pass:
         else:
             together = multi_neuron.least(torch.where(unstable, negative, 0.0), above, self.rounded)
             self.collect(_sums(torch.maximum(together, constant.sum(2))))
-        self.pay(a, own * x.magnitude)
+        self.pay(a, relative * x.magnitude)
         if self.trace is not None:
             self.trace.entering[at] = a
         multiplier = self.choice.multipliers.get(at)
@@ -321,10 +323,10 @@ class _Pass:
         added = y @ rows
         self.total = self.total - y @ bounds
         if self.rounded:
-            own, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
+            relative, size = gamma(len(bounds) + 4, self.unit), box.magnitude.flatten(1).unsqueeze(2)
             most = magnitude(y)
             terms = ((most @ magnitude(rows) + magnitude(a).flatten(2)) @ size).squeeze(2) + most @ magnitude(bounds)
-            self.error = self.error + own * (terms + self.total.abs())
+            self.error = self.error + relative * (terms + self.total.abs())
         return (a.flatten(2) + added).reshape(a.shape)
 
 
@@ -429,19 +431,19 @@ def _substituted(
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
     widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
     chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
-    for some in which.split(chunk):
+    for values in which.split(chunk):
         if until.is_over():
             break
-        found = lower_bounds(relaxation, at, both_ends(some, size, box).expand(regions, -1, *node.shape), choice)
-        found = found.reshape(regions, 2, -1)
-        lower[:, some] = torch.maximum(lower[:, some], found[:, 0])
-        upper[:, some] = torch.minimum(upper[:, some], -found[:, 1])
+        bounds = lower_bounds(relaxation, at, both_ends(values, size, box).expand(regions, -1, *node.shape), choice)
+        bounds = bounds.reshape(regions, 2, -1)
+        lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
+        upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 
-def both_ends(some: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
+def both_ends(values: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
     """Return rows (1, 2 s, *shape) that pick s values, then their negatives."""
-    rows = box.lower.new_zeros(2, len(some), size)
-    rows[0, torch.arange(len(some)), some] = 1.0
-    rows[1, torch.arange(len(some)), some] = -1.0
+    rows = box.lower.new_zeros(2, len(values), size)
+    rows[0, torch.arange(len(values)), values] = 1.0
+    rows[1, torch.arange(len(values)), values] = -1.0
     return rows.reshape(1, -1, *box.lower.shape[1:])

@@ -63,8 +63,8 @@ def factors_of(graph: Graph) -> Factors:
         if at and affine[at]:
             values[at] = _forward(node, [values[i] for i in node.inputs])
         if at in places:
-            own = slice(places[at], places[at] + size_of(node))
-            gradients[own], errors[own] = (x.reshape(d, -1).T for x in values[at])
+            place = slice(places[at], places[at] + size_of(node))
+            gradients[place], errors[place] = (x.reshape(d, -1).T for x in values[at])
     return Factors(places, gradients, errors)
 
 
@@ -125,48 +125,48 @@ def adjoints(graph: Graph, boxes: Sequence[Box], rows: Float[Tensor, "b s *shape
 
     With the boxes of a point it is the gradient there, with its rounding; None: nothing.
     """
-    found: list[Spread | None] = [None] * len(graph.nodes)
-    found[-1] = (rows, torch.zeros_like(rows))
+    spreads: list[Spread | None] = [None] * len(graph.nodes)
+    spreads[-1] = (rows, torch.zeros_like(rows))
 
     def give(to: int, x: Spread) -> None:
-        held = found[to]
-        found[to] = x if held is None else _plus(held, x)
+        before = spreads[to]
+        spreads[to] = x if before is None else _plus(before, x)
 
     for at in range(len(graph.nodes) - 1, 0, -1):
-        node, own = graph.nodes[at], found[at]
-        if own is None:
+        node, spread = graph.nodes[at], spreads[at]
+        if spread is None:
             continue
         match node.op:
             case Affine() as op:
                 given = graph.nodes[node.inputs[0]].shape
-                b, s = own[0].shape[:2]
-                flat = _of_affine(op, (own[0].flatten(0, 1), own[1].flatten(0, 1)), given)
+                b, s = spread[0].shape[:2]
+                flat = _of_affine(op, (spread[0].flatten(0, 1), spread[1].flatten(0, 1)), given)
                 give(node.inputs[0], (flat[0].reshape(b, s, *given), flat[1].reshape(b, s, *given)))
             case Add():
                 for i in node.inputs:
-                    give(i, own)
+                    give(i, spread)
             case Mul():
                 one, two = node.inputs
-                give(one, _times(own, boxes[two]))
-                give(two, _times(own, boxes[one]))
+                give(one, _times(spread, boxes[two]))
+                give(two, _times(spread, boxes[one]))
             case Concat() as op:
                 sizes = [graph.nodes[i].shape[op.axis] for i in node.inputs]
-                for i, x, r in zip(node.inputs, *(part.split(sizes, op.axis + 2) for part in own), strict=True):
+                for i, x, r in zip(node.inputs, *(part.split(sizes, op.axis + 2) for part in spread), strict=True):
                     give(i, (x, r))
             case _:
                 raise InputError(f"node {node.name!r}: a network with {type(node.op).__name__} is no polynomial")
-    return found
+    return spreads
 
 
-def deployed_gap(
+def execution_gap(
     graph: Graph,
     boxes: Sequence[Box],
     errors: Sequence[Float[Tensor, " b *_"] | None],
     rows: Float[Tensor, "b s *shape"],
 ) -> Float[Tensor, "b s"]:
-    """Bound |rows · (deployed output - output)|, (b, s), for a network whose nodes are off by their errors.
+    """Bound |rows · (float32 output - output)|, (b, s), for a network whose nodes are off by their errors.
 
-    `boxes` hold for the deployed network too, so on the way from one to the other every derivative lies within those
+    `boxes` hold for float32 execution too, so on the way from one to the other every derivative lies within those
     over the boxes: each error counts at most the largest derivative at its node times.
 
     Property: sound in real arithmetic.
@@ -258,14 +258,14 @@ def least_curvature(
     cost = torch.where(norms > 0, cost, 0.0)
     cost = cost + sum_error(cost.shape[2], cost)
     inner = middle - torch.diag_embed(cost)
-    made = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
-    made = (made + made.transpose(2, 3)) / 2
+    matrix = f.unsqueeze(1).transpose(2, 3) @ inner @ f.unsqueeze(1)
+    matrix = (matrix + matrix.transpose(2, 3)) / 2
     size = _norm(magnitude(f).flatten(1), 1).unsqueeze(1)
     errors = magnitude(factors.errors) * magnitude(scale).unsqueeze(1) + step_error(1, sizes)
     off = _norm(errors.flatten(1), 1).unsqueeze(1)
     weight = _norm(magnitude(inner).flatten(2), 2) + step_error(1, _norm(middle.flatten(2), 2))
     unit = gamma(2 * f.shape[1] + 8, DOUBLE)
-    return made, UPWARD * (2 * unit * size**2 + 2 * off * (size + off)) * weight + LOST
+    return matrix, UPWARD * (2 * unit * size**2 + 2 * off * (size + off)) * weight + LOST
 
 
 def _norm(x: Tensor, dim: int) -> Tensor:

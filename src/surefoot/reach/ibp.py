@@ -49,7 +49,7 @@ class Box:
 
 
 def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float[Tensor, " b *shape"] | None:
-    """Bound what the deployed arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
+    """Bound what the arithmetic adds to a node's exact result, infinite where it may overflow; None is 0."""
     match node.op:
         case Gather() | Reshape() | Relu() | MaxPool2d() | Concat() | Input() | Softmax():
             return None
@@ -71,12 +71,12 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float
 
 def magnitude_of(op: Affine, box: Box) -> Float[Tensor, " b *shape"]:
     """Return |W| |x| + |b|: what relative errors are relative to."""
-    size, bias = op.absolute(box.magnitude), op.bias()
+    size, bias = op.absolute(box.magnitude), op.broadcast_bias()
     return size if bias is None else size + magnitude(bias)
 
 
 def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | None) -> Box:
-    """Bound a node's values from its inputs', including the error that the deployed arithmetic adds.
+    """Bound a node's values from its inputs', including the error that float32 execution adds.
 
     Property: sound. Exact up to rounding for one operation, if its inputs are independent.
     """
@@ -87,11 +87,11 @@ def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | 
         case Affine():
             (x,) = inputs
             centre, radius = (x.lower + x.upper) / 2, (x.upper - x.lower) / 2
-            own = gamma(op.terms, DOUBLE)
-            spread = op.absolute(radius + own * x.magnitude)
-            bias = op.bias()
+            unit = gamma(op.terms, DOUBLE)
+            spread = op.absolute(radius + unit * x.magnitude)
+            bias = op.broadcast_bias()
             if bias is not None:
-                spread = spread + own * magnitude(bias)
+                spread = spread + unit * magnitude(bias)
             middle = op(centre)
             box = Box(middle - spread, middle + spread)
         case Relu() | MaxPool2d():

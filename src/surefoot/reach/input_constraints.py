@@ -34,7 +34,7 @@ def multipliers_of_constraints(
         at, order = at.sort(2)
         falls = (row.abs() * width).expand(at.shape).gather(2, order)
         left = slope.unsqueeze(2) - torch.where(at < torch.inf, falls, 0.0).cumsum(2)
-        found = (left > 0).sum(2, keepdim=True).clamp(max=at.shape[2] - 1)
-        best = at.gather(2, found).squeeze(2)
+        place = (left > 0).sum(2, keepdim=True).clamp(max=at.shape[2] - 1)
+        best = at.gather(2, place).squeeze(2)
         y[:, :, i] = torch.where((slope > 0) & (best < torch.inf), best, 0.0)
     return y

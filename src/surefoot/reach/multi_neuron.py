@@ -50,13 +50,13 @@ class MultiNeuron:
         )
         a, slanted = a.permute(0, 3, 1, 2), slanted.permute(0, 3, 1, 2)  # (b, place, s, c)
         z = z.permute(0, 3, 2, 1)  # (b, place, c, corner)
-        found = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
+        least = (a @ z.clamp(min=0) - slanted @ z).min(3).values  # (b, place, s)
         if rounded:
             unit = gamma(4 * z[0, :, :, 0].numel() + 8, unit_of(z.dtype))
             error = self.error.flatten(2) if self.error.dim() > 2 else self.error.unsqueeze(2)  # (b, c, place)
             spread = error.permute(0, 2, 1).unsqueeze(3) + unit * z.abs().amax(3, keepdim=True)
-            found = found - UPWARD * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
-        return found.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
+            least = least - UPWARD * (a.abs() @ spread + LEAST * spread.sum(2, keepdim=True)).squeeze(3)
+        return least.transpose(1, 2).reshape(*negative.shape[:2], *negative.shape[3:])
 
 
 def shares_inputs(graph: Graph, at: int) -> bool:
@@ -70,18 +70,18 @@ def shares_inputs(graph: Graph, at: int) -> bool:
 
 
 def multi_neuron_of(
-    op: Affine, given: Box, own: Float[Tensor, " b *shape"], deployed: Float[Tensor, " b *shape"] | None
+    op: Affine, given: Box, size: Float[Tensor, " b *shape"], float32_error: Float[Tensor, " b *shape"] | None
 ) -> MultiNeuron:
     """Evaluate a narrow operation at the corners of its inputs' box.
 
-    `own` is |W| |x| + |b|, which our rounding is relative to; `deployed` what the deployed arithmetic adds.
+    `size` is |W| |x| + |b|, which our rounding is relative to; `float32_error` is what float32 execution adds.
     """
     assert isinstance(op, Conv2d | Linear)
     weight = op.weight
     ends = []
     for high in itertools.product((0.0, 1.0), repeat=op.terms):
         mask = weight.new_tensor(high).reshape(1, *weight.shape[1:])
-        upper, lower = replace(op, weight=weight * mask, offset=None), replace(op, weight=weight * (1 - mask))
+        upper, lower = replace(op, weight=weight * mask, bias=None), replace(op, weight=weight * (1 - mask))
         ends.append(upper(given.upper) + lower(given.lower))
-    error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * own
-    return MultiNeuron(torch.stack(ends, 1), error if deployed is None else error + deployed)
+    error = gamma(2 * op.terms + 2, unit_of(weight.dtype)) * size
+    return MultiNeuron(torch.stack(ends, 1), error if float32_error is None else error + float32_error)

@@ -1,7 +1,7 @@
 """Star reachability (Tran et al. 2020): affine forms over one growing predicate, layer after layer.
 
-One walk for all of it. What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the
-parallelogram of zonotopes, the two-row polytope the paper compares with, or an exact split into several stars.
+What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the parallelogram of zonotopes,
+the two-row polytope the paper compares with, or an exact split into several stars.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,10 +28,10 @@ Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
 
 @dataclass(frozen=True)
 class Count:
-    """What a walk cost."""
+    """What propagation cost."""
 
     lps_solved: int = 0  # linear programs solved
-    lps_avoided: int = 0  # values whose sign no program was needed for
+    lps_avoided: int = 0  # values whose sign no LP was needed for
     variables: int = 0  # new variables
 
     def __add__(self, other: "Count") -> "Count":
@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A walk in the middle: the forms still needed, by node, over one predicate; `at` comes next."""
+    """Propagation in progress: the forms still needed, by node, over one predicate; `at` comes next."""
 
     at: int
     forms: Mapping[int, AffineForm]
@@ -54,12 +54,12 @@ class State:
 
     @property
     def star(self) -> Star:
-        """The star of the node that was walked last."""
+        """The star of the node that was propagated last."""
         return Star(self.forms[self.at - 1], self.predicate)
 
 
 def begin(star: Star) -> State:
-    """Start a walk."""
+    """Start to propagate."""
     return State(1, {0: star.form}, star.predicate)
 
 
@@ -72,7 +72,7 @@ def approximate(
     relaxed: float = 0.0,
     arithmetic: Arithmetic = REAL,
 ) -> State:
-    """Walk to the output, one star all the way.
+    """Propagate to the output, one star all the way.
 
     `use_lps`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
     with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
@@ -95,16 +95,16 @@ def approximate(
 
 
 def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
-    """Walk one operation that needs no choice: an affine one, a sum, a concatenation."""
+    """Propagate through one operation that needs no choice: an affine one, a sum, a concatenation."""
     node = graph.nodes[state.at]
     forms = [state.forms[i] for i in node.inputs]
     match node.op:
         case Reshape():
             form = forms[0].reshaped(node.shape)
         case Affine():
-            deployed, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
-            relative = gamma(node.op.terms, DOUBLE) + deployed if node.op.terms else 0.0
-            bias = node.op.bias()
+            float32_error, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
+            relative = gamma(node.op.terms, DOUBLE) + float32_error if node.op.terms else 0.0
+            bias = node.op.broadcast_bias()
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
             form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
             if least:  # the error holds twice what rounding is relative to, by `relative`
@@ -122,7 +122,7 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
             joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
             form = AffineForm(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
         case Relu() | MaxPool2d() | Mul() | Softmax() | Input():
-            raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not walked here")
+            raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not propagated here")
         case _:
             assert_never(node.op)
     return _after(graph, state, form, state.predicate)
@@ -152,28 +152,30 @@ def _relu(
         high = torch.minimum(high, box.upper.flatten() + error)
     for i, sign in state.decided.items():
         low[i], high[i] = (low[i].clamp(min=0), high[i]) if sign > 0 else (low[i], high[i].clamp(max=0))
-    open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    unstable = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     solved = 0
-    if use_lps and len(open_) and len(state.predicate.bounds):
-        solved = _tighten(form, state.predicate, low, high, open_, relaxed)
-        open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
+    if use_lps and len(unstable) and len(state.predicate.bounds):
+        solved = _tighten(form, state.predicate, low, high, unstable, relaxed)
+        unstable = ((low < 0) & (high > 0)).nonzero().squeeze(1).numpy()
     error = form.error.flatten()
     off, silent = ((t <= 0).reshape(node.shape) for t in (high, high + error))
     form = replace(form, error=torch.where(silent, 0.0, form.error))
     seen = Box((low - error).reshape(1, *node.shape), (high + error).reshape(1, *node.shape))
     state = replace(state, seen={**state.seen, node.inputs[0]: seen})
-    form, predicate = _rectified(form, state.predicate, off, open_, low.numpy()[open_], high.numpy()[open_], rule)
-    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(open_)))
+    form, predicate = _rectified(
+        form, state.predicate, off, unstable, low.numpy()[unstable], high.numpy()[unstable], rule
+    )
+    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(unstable)))
 
 
 def _tighten(
-    form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, open_: np.ndarray, relaxed: float
+    form: AffineForm, predicate: Predicate, low: Tensor, high: Tensor, unstable: np.ndarray, relaxed: float
 ) -> int:
-    """Bound open values by linear programs on the star that enters the layer; return how many programs that took."""
+    """Bound unstable values by linear programs on the star that enters the layer; return how many LPs that took."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
-    areas = (-low[open_] * high[open_]).numpy()
-    order = open_[np.argsort(-areas)][: max(len(open_) - int(relaxed * len(open_)), 0)]
+    areas = (-low[unstable] * high[unstable]).numpy()
+    order = unstable[np.argsort(-areas)][: max(len(unstable) - int(relaxed * len(unstable)), 0)]
     solver = Solver(predicate)
     for i in order:
         g, c, slack = generators[:, i], centre[i], step_error(2, size[i])
@@ -187,13 +189,13 @@ def _rectified(
     form: AffineForm,
     predicate: Predicate,
     off: Tensor,
-    open_: np.ndarray,
+    unstable: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     rule: Rule,
 ) -> tuple[AffineForm, Predicate]:
-    """Apply max(x, 0): values that are off become 0, certain ones stay, open ones are relaxed by the rule."""
-    m, n, places = predicate.variables, len(open_), torch.from_numpy(open_)
+    """Apply max(x, 0): values that are off become 0, stable ones stay, unstable ones are relaxed by the rule."""
+    m, n, places = predicate.variables, len(unstable), torch.from_numpy(unstable)
     rising = high / (high - low)
     rows, offsets = form.columns(places, m), form.centre.flatten()[places].numpy()
     factor = torch.where(off, 0.0, 1.0).flatten().to(form.centre.dtype)
@@ -208,7 +210,7 @@ def _rectified(
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
     constraints = _triangle(rows, offsets, rising, low, high, m, predicate.radius, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
-    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).cut(*constraints)
+    return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).with_constraints(*constraints)
 
 
 def _triangle(
@@ -225,10 +227,10 @@ def _triangle(
     n = len(low)
     size = magnitude(rows) @ radius[: rows.shape[1]] + magnitude(offsets) + magnitude(low) + magnitude(high)
     spare = step_error(6, size)  # two of r g and r (c - l) each, and r itself
-    own = sparse.identity(n, format="csr")
-    above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), own])  # y - r g a <= r (c - l)
+    identity = sparse.identity(n, format="csr")
+    above = sparse.hstack([sparse.csr_matrix(-rising[:, None] * rows), identity])  # y - r g a <= r (c - l)
     above_bounds = rising * (offsets - low) + spare
-    below = sparse.hstack([sparse.csr_matrix(rows), -own])  # g a - y <= -c
+    below = sparse.hstack([sparse.csr_matrix(rows), -identity])  # g a - y <= -c
     below_bounds = -offsets  # the form's own numbers: nothing is rounded
     if rule == "polytope":  # two of the three: y >= 0 where |l| is the larger, else y >= x
         use = high >= -low
@@ -242,34 +244,36 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
     windows = _Windows.of(op, form, predicate)
-    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.open) else 0
-    open_ = windows.open
-    n, m = len(open_), predicate.variables
+    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.undecided) else 0
+    undecided = windows.undecided
+    n, m = len(undecided), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
-    certain_[open_] = False
+    certain_[undecided] = False
     out = form.gathered(windows.winner, certain_, windows.error)
-    floor, ceiling = windows.floor[open_], windows.ceiling[open_]
+    floor, ceiling = windows.floor[undecided], windows.ceiling[undecided]
     if rule == "zonotope":  # an interval
         half = (ceiling - floor) / 2
         half = half + step_error(2, half)
-        out = out.shifted(open_, floor + half, step_error(2, floor.abs() + ceiling.abs()))
-        out = out.with_units(open_, half, m)
+        out = out.shifted(undecided, floor + half, step_error(2, floor.abs() + ceiling.abs()))
+        out = out.with_units(undecided, half, m)
         predicate = predicate.extended(-np.ones(n), np.ones(n))
     else:  # x_i <= y for each candidate: rows of the form's own numbers
-        out = out.with_units(open_, torch.ones(n, dtype=form.centre.dtype), m)
-        which, member = windows.candidates[open_].nonzero(as_tuple=True)
-        pixel = windows.members[open_][which, member]
+        out = out.with_units(undecided, torch.ones(n, dtype=form.centre.dtype), m)
+        which, member = windows.candidates[undecided].nonzero(as_tuple=True)
+        pixel = windows.members[undecided][which, member]
         rows = sparse.csr_matrix(form.columns(pixel, m))
-        own = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
+        entries = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
         if n:
-            predicate = predicate.cut(sparse.hstack([rows, own]), -form.centre.flatten()[pixel].numpy())
+            predicate = predicate.with_constraints(
+                sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy()
+            )
     return _after(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
 
 
 @dataclass(eq=False)
 class _Windows:
-    """What is known of each window of a pool before any program is solved."""
+    """What is known of each window of a pool before any LP is solved."""
 
     members: Tensor  # (w, k) places in the flat image, -1 for padding
     candidates: Tensor  # (w, k) which may be the largest; that with the best lower bound always, padding never
@@ -297,7 +301,7 @@ class _Windows:
         return _Windows(members, candidates, best, floor, ceiling, error + torch.where(tied, ceiling - floor, 0.0))
 
     @property
-    def open(self) -> Tensor:
+    def undecided(self) -> Tensor:
         """Which windows have several candidates."""
         return (self.candidates.sum(1) > 1).nonzero().squeeze(1)
 
@@ -308,11 +312,11 @@ class _Windows:
 
 
 def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> int:
-    """Strike out candidates that a program on the difference shows never to exceed the best one; count the programs."""
+    """Strike out candidates that an LP on the difference shows never to exceed the best one; count the LPs."""
     centre, generators = form.flat()
     size = form.size(predicate).flatten().numpy()
     solver = Solver(predicate)
-    for w in windows.open.tolist():
+    for w in windows.undecided.tolist():
         b = int(windows.winner[w])
         for k in windows.candidates[w].nonzero().squeeze(1).tolist():
             i = int(windows.members[w, k])
@@ -348,7 +352,7 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     n = len(low)
     size = 4 * reach_x * reach_y + _sizes(xs, predicate) * reach_y + _sizes(ys, predicate) * reach_x
     spare = step_error(6, size)  # two products and a sum of each entry, and of the constant
-    own = sparse.identity(n, format="csr")
+    identity = sparse.identity(n, format="csr")
     rows, bounds = [], []
     for p, q, constant, sign in (
         (yl, xl, -xl * yl, -1.0),  # z >= yl x + xl y - xl yl
@@ -357,9 +361,9 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
         (yu, xl, -xl * yu, 1.0),
     ):
         plane = p * xs + q * ys  # (1 + m, n)
-        rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * own]))
+        rows.append(sparse.hstack([sparse.csr_matrix(-sign * plane[1:].T), sign * identity]))
         bounds.append(sign * (plane[0] + constant) + spare)
-    predicate = predicate.extended(low, high).cut(sparse.vstack(rows), np.concatenate(bounds))
+    predicate = predicate.extended(low, high).with_constraints(sparse.vstack(rows), np.concatenate(bounds))
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
     out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(UPWARD * error).reshape(node.shape))
@@ -376,11 +380,11 @@ Prover: TypeAlias = Callable[[State], bool]
 
 
 def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[State]:
-    """Walk to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
+    """Propagate to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
 
-    `proven` is asked at every split whether a branch need not be walked, say one that a zonotope shows to be safe.
+    `proven` is asked at every split whether a branch need not be propagated, say one that a zonotope shows to be safe.
 
-    Property: sound and complete: the leaves together are the image of the star, less the branches not walked.
+    Property: sound and complete: the leaves together are the image of the star, less the branches not propagated.
 
     Raises:
         InputError: a product of branches, which no finite number of stars equals.
@@ -411,16 +415,16 @@ def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[
 def _split_relu(graph: Graph, state: State) -> list[State]:
     """Decide one value's sign, in both ways if both are possible; step on when all are decided.
 
-    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they cut without rounding.
+    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they constrain without rounding.
     """
     node = graph.nodes[state.at]
     form, predicate = state.forms[node.inputs[0]].dense(), state.predicate
     low, high = (t.flatten().numpy() for t in form.box(predicate))
     centre, generators = form.flat()
     signs = dict(state.decided)
-    open_ = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
+    unstable = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
     solver = Solver(predicate)
-    for i in open_[np.argsort(-np.abs(generators[:, open_]).sum(0))].tolist():
+    for i in unstable[np.argsort(-np.abs(generators[:, unstable]).sum(0))].tolist():
         g, c = generators[:, i], float(centre[i])
         spare = step_error(2, float(abs(c) + magnitude(g) @ predicate.radius[: len(g)]))
         if len(predicate.bounds):
@@ -435,8 +439,8 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
         for sign in (1, -1):
             smaller = predicate.contracted(-sign * g, sign * c)
             if smaller is not None:
-                cut = smaller.cut(-sign * g[None], np.array([sign * c]))
-                children.append(replace(state, predicate=cut, decided={**signs, i: sign}, count=count))
+                constrained = smaller.with_constraints(-sign * g[None], np.array([sign * c]))
+                children.append(replace(state, predicate=constrained, decided={**signs, i: sign}, count=count))
         return children
     off = high <= 0
     for i, sign in signs.items():
@@ -462,11 +466,11 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
     for w, i in state.decided.items():
         windows.candidates[w] = windows.members[w] == i
         windows.best[w] = int(windows.candidates[w].nonzero()[0, 0])
-    solved = _drop_losers(form, predicate, windows) if len(windows.open) else 0
-    open_ = windows.open
+    solved = _drop_losers(form, predicate, windows) if len(windows.undecided) else 0
+    undecided = windows.undecided
     count = Count(solved)
-    if len(open_):
-        w = int(open_[windows.candidates[open_].sum(1).argmin()])
+    if len(undecided):
+        w = int(undecided[windows.candidates[undecided].sum(1).argmin()])
         rivals = [int(i) for i in windows.members[w][windows.candidates[w]]]
         centre, generators = form.flat()
         children = []
@@ -483,7 +487,12 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
             if smaller is not None:
                 decided = {**state.decided, w: i}
                 children.append(
-                    replace(state, predicate=smaller.cut(rows, bounds), decided=decided, count=state.count + count)
+                    replace(
+                        state,
+                        predicate=smaller.with_constraints(rows, bounds),
+                        decided=decided,
+                        count=state.count + count,
+                    )
                 )
         return children
     # true values of the others may exceed the winner's by what the rows were let out

@@ -65,23 +65,23 @@ class _Likelihood:
         """Give the rows of each chunk, their probabilities, and the log probabilities of their labels."""
         w, b = weight.astype(np.float32), bias.astype(np.float32)
         for part, x in self.inputs():
-            own = self.labels[part]
+            labels = self.labels[part]
             z = x @ w.T if w.ndim == 2 else x * w
             z += b
             z -= z.max(1, keepdims=True)
             rows = np.arange(len(z))
-            at_label = z[rows, own].astype(np.float64)
+            at_label = z[rows, labels].astype(np.float64)
             np.exp(z, out=z)
             total = z.sum(1, dtype=np.float64)
             z /= total[:, None].astype(np.float32)
-            yield x, z, rows, own, at_label - np.log(total)
+            yield x, z, rows, labels, at_label - np.log(total)
 
     def value(self, weight: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Compute the summed NLL and its gradients in W and b."""
         nll, by_weight, by_bias = 0.0, np.zeros(weight.shape), np.zeros(self.k)
-        for x, p, rows, own, log_p in self._chunks(weight, bias):
+        for x, p, rows, labels, log_p in self._chunks(weight, bias):
             nll -= float(log_p.sum())
-            p[rows, own] -= 1
+            p[rows, labels] -= 1
             by_weight += p.T @ x if weight.ndim == 2 else np.einsum("nk,nk->k", p, x)
             by_bias += p.sum(0)
         return nll, by_weight, by_bias
@@ -190,8 +190,8 @@ def _above_absent(logits: Logits, labels: Labels, temperature: float) -> tuple[L
     is lifted.
     """
     peak = logits.max(1).astype(np.float64)
-    own = (peak - logits[np.arange(len(labels)), labels]).max()
-    gap = max(_ABSENT * temperature, 10 * float(own))
+    farthest = (peak - logits[np.arange(len(labels)), labels]).max()
+    gap = max(_ABSENT * temperature, 10 * float(farthest))
     if float(peak.max() - logits.min()) <= UNDERFLOW * temperature:  # the common case, in one cheap pass
         return logits, np.zeros(logits.shape[1], dtype=bool)
     below = peak[:, None] - logits
@@ -210,20 +210,20 @@ def _odir(
     k, labels = whole.k, whole.labels
 
     def fit_with(
-        rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, shift: float
+        rows: _Likelihood, start: tuple[np.ndarray, np.ndarray], off: float, penalty: float
     ) -> tuple[np.ndarray, np.ndarray]:
         precision = np.full((k, k), 2 * rows.n * off / (k * (k - 1)))
         np.fill_diagonal(precision, 0.01)  # a weak prior around the temperature: where a class never occurs, it decides
         centre = np.eye(k), np.zeros(k)
-        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * shift / k + 1e-3)))
+        return rows.fit(start, centre, (precision, np.full(k, 2 * rows.n * penalty / k + 1e-3)))
 
     def pair(value: float) -> tuple[float, float]:
         return off_diagonal or value, intercept or value
 
     chosen = pair(1.0)
     if (off_diagonal is None or intercept is None) and np.bincount(labels, minlength=k).max() >= 10:
-        train, held = _fifth(labels)
-        rows, judge = whole.rows(train), whole.rows(held)
+        train, rest = _fifth(labels)
+        rows, judge = whole.rows(train), whole.rows(rest)
         start, least = (np.eye(k), np.zeros(k)), np.inf
         for value in _PATH * k:
             start = fit_with(rows, start, *pair(value))
@@ -386,9 +386,9 @@ def _squared_norms(x: Logits, p: Probs, n: int) -> tuple[float, float, float]:
         return d @ d.T - cross - cross.T + (v @ v.T) ** 2
 
     def over_all(pairs: np.ndarray) -> float:
-        m, own = len(pairs), float(np.trace(pairs))
-        others = (float(pairs.sum()) - own) / max(m * (m - 1), 1)
-        return max(n * own / m + n * (n - 1) * others, 0.0)
+        m, diagonal = len(pairs), float(np.trace(pairs))
+        others = (float(pairs.sum()) - diagonal) / max(m * (m - 1), 1)
+        return max(n * diagonal / m + n * (n - 1) * others, 0.0)
 
     shift = gram(p, p)
     scale = over_all(gram(p * x**2, p * x))

@@ -123,11 +123,11 @@ def _reason(chosen: str, best: str, means: dict[str, float], errors: dict[str, f
 
 def _by_row(make: Callable[[], Calibrator], logits: Logits, labels: Labels, score: str, seed: int) -> np.ndarray:
     """Compute the score of each row under a calibrator that was learnt on other rows."""
-    found = np.empty(len(labels))
-    for train, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
-        batch = make().fit(logits[train], labels[train]).predict_scored(logits[held])
-        found[held] = score_rows(batch, labels[held], score)
-    return found
+    scores = np.empty(len(labels))
+    for train, rest in KFold(_FOLDS, shuffle=True, random_state=seed).split(logits):
+        batch = make().fit(logits[train], labels[train]).predict_scored(logits[rest])
+        scores[rest] = score_rows(batch, labels[rest], score)
+    return scores
 
 
 def score_rows(batch: Scored, labels: Labels, score: str) -> Float[np.ndarray, " n"]:
@@ -184,13 +184,13 @@ class Auto(Calibrator):
             self.why_ += (
                 f" Not one row is {what}: only calibrators that a prior holds were tried; more rows would tell."
             )
-        made = LADDER[choice.method]().fit(logits, labels)
+        calibrator = LADDER[choice.method]().fit(logits, labels)
         before, after = (
             float(score_rows(m.predict_scored(logits), labels, self.by).mean())
-            for m in (Identity().fit(logits, labels), made)
+            for m in (Identity().fit(logits, labels), calibrator)
         )
         if after > before * (1 + 1e-9):
-            self.method_, made = "none", Identity().fit(logits, labels)
+            self.method_, calibrator = "none", Identity().fit(logits, labels)
             self.why_ += f" Learnt on all rows it makes them worse ({before:.4f} to {after:.4f}), so none is taken."
-        self.at_bound_ = made.at_bound_
-        return made.steps_
+        self.at_bound_ = calibrator.at_bound_
+        return calibrator.steps_

@@ -1,4 +1,4 @@
-"""Binary calibrators: from scores in [0, 1] and hits to a curve. Each becomes multiclass by a reduction.
+"""Binary calibrators: from scores in [0, 1] and correctness to a curve. Each becomes multiclass by a reduction.
 
 `reductions.OneVsRest` and `reductions.TopLabel` take any of them.
 """
@@ -15,7 +15,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.types import Confidences
 from surefoot.recalibrate.curves import CalibrationCurve, LogOddsCurve, PiecewiseLinear, StepFunction
 
-Hits = Bool[np.ndarray, " n"]
+Correct = Bool[np.ndarray, " n"]
 _LEAST = 2.0**-53
 _ROUNDING = 1e-12
 _WEAK = 1e-3  # rows
@@ -23,14 +23,14 @@ _WEAK = 1e-3  # rows
 
 @dataclass(frozen=True)
 class Blocks:
-    """Rows of equal score as one: distinct scores in increasing order, their numbers of rows and of hits."""
+    """Rows of equal score as one: distinct scores in increasing order, their numbers of rows and of correct ones."""
 
     score: Float[np.ndarray, " m"]
     count: Float[np.ndarray, " m"]
     correct: Float[np.ndarray, " m"]
 
 
-def blocks_of(score: Confidences, correct: Hits) -> Blocks:
+def blocks_of(score: Confidences, correct: Correct) -> Blocks:
     """Group rows by score, so that nothing depends on the order of rows that tie.
 
     Scores that differ by rounding alone tie, too: the same logits in another order of classes, or in another runtime,
@@ -52,11 +52,11 @@ def between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 
 
 class BinaryCalibrator(ABC):
-    """Learns a curve from scores and hits. Settings only: what is learnt is the curve."""
+    """Learns a curve from scores and correctness. Settings only: what is learnt is the curve."""
 
     @abstractmethod
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
-        """Learn from scores (n,) in [0, 1] and hits (n,), n >= 1."""
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
+        """Learn from scores (n,) in [0, 1] and correctness (n,), n >= 1."""
 
     @property
     def rises(self) -> bool:
@@ -115,7 +115,7 @@ class Platt(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve; a is at least 0."""
         blocks = blocks_of(score, correct)
         right, wrong = correct.sum(), len(correct) - correct.sum()
@@ -132,9 +132,9 @@ class Platt(BinaryCalibrator):
 class Beta(BinaryCalibrator):
     """Fit sigmoid(a log s - b log(1 - s) + c), a and b at least 0: right if scores are Beta distributed in each class.
 
-    Where scores tell hits from misses without an error, the likelihood alone would make every score certain: a ridge of
-    as many rows as there are around the curve that changes nothing, a = b = 1, c = 0, holds it, and fades with every
-    error.
+    Where scores separate correct rows from wrong ones without an error, the likelihood alone would make every score
+    certain: a ridge of as many rows as there are around the curve that changes nothing, a = b = 1, c = 0, holds it, and
+    fades with every error.
 
     Reference: Kull, Silva Filho, Flach 2017, section 4.
 
@@ -144,7 +144,7 @@ class Beta(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         blocks = blocks_of(score, correct)
         s = _clipped(blocks.score)
@@ -155,13 +155,13 @@ class Beta(BinaryCalibrator):
         for used in ([0, 1], [0], [1], []):  # a slope that would be negative is left out
             design = np.stack([*(columns[i] for i in used), np.ones_like(s)], 1)
             identity = np.r_[np.ones(len(used)), 0.0]
-            *found, shift = _logistic(design, target, blocks.count, ridge, identity)
-            if any(a < 0 for a in found):
+            *coefficients, shift = _logistic(design, target, blocks.count, ridge, identity)
+            if any(a < 0 for a in coefficients):
                 continue
             slopes = [0.0, 0.0]
-            for i, a in zip(used, found, strict=True):
+            for i, a in zip(used, coefficients, strict=True):
                 slopes[i] = float(a)
-            z = design @ [*found, shift]
+            z = design @ [*coefficients, shift]
             value = float(blocks.count @ (np.logaddexp(0, z) - target * z))
             if value < least:
                 best, least = LogOddsCurve(slopes[0], slopes[1], float(shift)), value
@@ -171,7 +171,7 @@ class Beta(BinaryCalibrator):
 
 
 def _shares(count: np.ndarray, correct: np.ndarray, pseudo_rows: float) -> np.ndarray:
-    """Compute shares of hits, each bin with so many rows more that hit as often as all rows together."""
+    """Compute shares of correct rows, each bin with so many rows more, correct as often as all rows together."""
     if not (isinstance(pseudo_rows, int | float) and pseudo_rows >= 0):
         raise InputError(f"pseudo_rows must be a number of at least 0, got {pseudo_rows!r}")
     base = (correct.sum() + 0.5) / (count.sum() + 1)
@@ -193,11 +193,11 @@ class Isotonic(BinaryCalibrator):
 
     pseudo_rows: float = 1.0
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         blocks = blocks_of(score, correct)
-        found = isotonic_regression(blocks.correct / blocks.count, weights=blocks.count)
-        first, sizes = found.blocks[:-1], np.diff(found.blocks)
+        isotonic = isotonic_regression(blocks.correct / blocks.count, weights=blocks.count)
+        first, sizes = isotonic.blocks[:-1], np.diff(isotonic.blocks)
         count, right = np.add.reduceat(blocks.count, first), np.add.reduceat(blocks.correct, first)
         y = np.repeat(isotonic_regression(_shares(count, right, self.pseudo_rows), weights=count).x, sizes)
         corner = np.r_[True, (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:]), True][: len(y)]
@@ -206,7 +206,7 @@ class Isotonic(BinaryCalibrator):
 
 @dataclass(frozen=True)
 class Histogram(BinaryCalibrator):
-    """Give every score the share of hits of its bin; bins of equal mass, or of equal width.
+    """Give every score the share of correct rows of its bin; bins of equal mass, or of equal width.
 
     Rows of equal score stay together. An empty bin of equal width keeps its middle. `pseudo_rows` as in `Isotonic`.
 
@@ -222,7 +222,7 @@ class Histogram(BinaryCalibrator):
     equal_mass: bool = True
     pseudo_rows: float = 1.0
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         _check_bins(self.bins)
         blocks = blocks_of(score, correct)
@@ -268,7 +268,7 @@ class BBQ(BinaryCalibrator):
     True
     """
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         blocks = blocks_of(score, correct)
         root = len(score) ** (1 / 3)
@@ -312,7 +312,7 @@ class ScalingBinning(BinaryCalibrator):
 
     bins: int = 15
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         _check_bins(self.bins)
         blocks = blocks_of(score, correct)
@@ -334,7 +334,7 @@ class VennAbers(BinaryCalibrator):
     array([0.333, 0.5  , 0.667])
     """
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         lower, upper, blocks = self.interval(score, correct)
         # p0 holds from a score up to the next, p1 from the one before up to the score: at a score both are its own,
@@ -349,7 +349,7 @@ class VennAbers(BinaryCalibrator):
         return StepFunction(edges[kept], np.r_[values[:-1][kept], values[-1]])
 
     @staticmethod
-    def interval(score: Confidences, correct: Hits) -> tuple[np.ndarray, np.ndarray, Blocks]:
+    def interval(score: Confidences, correct: Correct) -> tuple[np.ndarray, np.ndarray, Blocks]:
         """Compute p0 for scores in [x_i, x_{i+1}) and p1 for (x_i, x_{i+1}], i = 0..m, over the distinct scores x."""
         blocks = blocks_of(score, correct)
         p1 = np.r_[_with_a_hit(blocks.count, blocks.correct), 1.0]
@@ -376,11 +376,11 @@ def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
         while len(stack) > 1 and above(*stack[-1], point, stack[-2]):
             stack.pop()
         stack.append(point)
-    found = []
+    slopes = []
     px, py = x[0], y[0]
     for i in range(m):
         (ax, ay), (bx, by) = stack[-1], stack[-2]
-        found.append((by - ay) / (bx - ax))
+        slopes.append((by - ay) / (bx - ax))
         # the added step moves behind block i: the point before it becomes the one after block i
         px, py = px + wide[i], py + high[i]
         if above(px, py, stack[-1], stack[-2]):
@@ -389,4 +389,4 @@ def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
         while len(stack) > 1 and above(*stack[-1], (px, py), stack[-2]):
             stack.pop()
         stack.append((px, py))
-    return np.array(found)
+    return np.array(slopes)

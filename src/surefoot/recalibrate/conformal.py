@@ -46,9 +46,9 @@ class ConformalSets(BaseEstimator, ABC):
         labels = check_labels(y, *table.shape)
         n = len(table)
         check_possible(table, labels)
-        own = self._strangeness(table, np.random.default_rng(0).random(n))[np.arange(n), labels]
+        strangeness = self._strangeness(table, np.random.default_rng(0).random(n))[np.arange(n), labels]
         rank = int(np.ceil((n + 1) * (1 - alpha)))
-        self.threshold_ = float(np.sort(own)[rank - 1]) if rank <= n else np.inf
+        self.threshold_ = float(np.sort(strangeness)[rank - 1]) if rank <= n else np.inf
         self.n_classes_ = table.shape[1]
         return self
 

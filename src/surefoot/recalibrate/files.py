@@ -79,13 +79,13 @@ def _reason(error: Exception) -> str:
 def _from_first(record: dict[str, Any]) -> dict[str, Any]:
     """Write a record of version 1, which held what was learnt and no steps, as one of this version."""
     settings, learnt = record["settings"], dict(record["learnt"])
-    made: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
+    translated: tuple[Step, ...] = scaling(learnt["temperature_"]) if "temperature_" in learnt else (Softmax(),)
     if record["name"].startswith("InverseFocal"):
-        made = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *made)
+        translated = (undo(_setting(settings["gamma"]), tuple(settings["thresholds"])), *translated)
     if "weight_" in learnt:  # vector and matrix scaling
-        made = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
+        translated = affine(np.array(learnt["weight_"], dtype=np.float64), np.array(learnt["bias_"], dtype=np.float64))
     known = {name: value for name, value in learnt.items() if name not in ("n_classes_", "weight_", "bias_")}
-    steps = [to_plain(step) for step in made]
+    steps = [to_plain(step) for step in translated]
     return record | {"learnt": known, "classes": learnt["n_classes_"], "steps": steps}
 
 
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
 def _setting(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {k: v for k, v in value.items() if k != "name"}
-        return {made.__name__: made for made in BINARY.values()}[value["name"]](**fields)
+        return {kind.__name__: kind for kind in BINARY.values()}[value["name"]](**fields)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -122,12 +122,12 @@ def _read(value: Any, word: str, kinds: dict[str, Any], where: str) -> Any:
     name = value.get(word) if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in kinds:
         raise InputError(f'{where} must be an object with "{word}": one of {", ".join(kinds)}; got {_short(value)}')
-    own = [field.name for field in fields(kinds[name])]
+    names = [field.name for field in fields(kinds[name])]
     where = f"{where} ({name})"
-    if sorted(own) != sorted(key for key in value if key != word):
-        raise InputError(f"{where} must hold {', '.join(own) or 'nothing else'}; it holds {', '.join(value)}")
+    if sorted(names) != sorted(key for key in value if key != word):
+        raise InputError(f"{where} must hold {', '.join(names) or 'nothing else'}; it holds {', '.join(value)}")
     readers: dict[str, Callable[[Any, str], Any]] = {"curves": _read_curves, "parts": _read_parts}
-    content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in own}
+    content = {key: readers.get(key, _numbers)(value[key], f"{where}: {key}") for key in names}
     for field in fields(kinds[name]):
         if field.type is float:
             content[field.name] = _number(content[field.name], f"{where}: {field.name}")

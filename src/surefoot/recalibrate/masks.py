@@ -27,8 +27,8 @@ def finite(logits: Logits) -> Logits:
 
 def possible(logits: Logits, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     """Leave rows out whose label is absent from them, as that of a stored probability of 0: they move no likelihood."""
-    own = logits[np.arange(len(labels)), labels]
-    kept = ~((own < 0.99 * _STAND_IN) & (own > 1.01 * _STAND_IN))
+    of_label = logits[np.arange(len(labels)), labels]
+    kept = ~((of_label < 0.99 * _STAND_IN) & (of_label > 1.01 * _STAND_IN))
     return (logits, labels) if kept.all() else (logits[kept], labels[kept])
 
 
@@ -50,9 +50,9 @@ def refuse_absent(logits: Logits, gap: float, what: str) -> None:
     Raises:
         InputError: there is one; the message names row and column.
     """
-    found = first_absent(logits, gap)
-    if found is not None:
-        row, column = found
+    absent = first_absent(logits, gap)
+    if absent is not None:
+        row, column = absent
         raise InputError(
             f"logits row {row} holds {logits[row, column]:g} in column {column}, which is absent from it; {what} would "
             f"mix that number into the other classes: use temperature or vector scaling"

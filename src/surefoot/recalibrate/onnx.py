@@ -193,8 +193,8 @@ def _step(w: _Writer, step: Step, x: str) -> str:  # noqa: PLR0911  (one case a 
 def _shares(w: _Writer, x: str) -> str:
     """Divide rows by their sums; equal parts where a sum is 0."""
     total = w.sum(x)
-    some = w.node("Greater", total, 0.0)
-    return w.node("Where", some, w.node("Div", x, w.node("Where", some, total, 1.0)), 1.0 / w.k)
+    positive = w.node("Greater", total, 0.0)
+    return w.node("Where", positive, w.node("Div", x, w.node("Where", positive, total, 1.0)), 1.0 / w.k)
 
 
 def _focal_undo(w: _Writer, step: InverseFocal, x: str) -> str:
@@ -249,9 +249,9 @@ def _top_curve(w: _Writer, step: TopCurve, x: str) -> str:
         scaled = w.node("Div", others, w.node("Where", w.node("Greater", peak, 0.0), peak, 1.0))
         others = w.node("Mul", w.node("Pow", scaled, step.power), other)
     rest = w.sum(others)
-    some = w.node("Greater", rest, 0.0)
-    shares = w.node("Div", others, w.node("Where", some, rest, 1.0))
-    shares = w.node("Where", some, shares, w.node("Div", other, w.k - 1.0))
+    positive = w.node("Greater", rest, 0.0)
+    shares = w.node("Div", others, w.node("Where", positive, rest, 1.0))
+    shares = w.node("Where", positive, shares, w.node("Div", other, w.k - 1.0))
     runner_up = w.node("Mul", w.max(shares), ABOVE)
     kept = w.node("Max", wanted, w.node("Div", runner_up, w.node("Add", runner_up, 1.0)))
     kept = w.node("Min", kept, 1.0)
@@ -364,13 +364,13 @@ def _check_logits(network: onnx.ModelProto, k: int) -> None:
     Raises:
         InputError: another number of classes, or probabilities, their logarithms, or numbers between 0 and 1.
     """
-    found = [rows for rows in _outputs(network) if rows.size]
-    for rows in found:
+    outputs = [rows for rows in _outputs(network) if rows.size]
+    for rows in outputs:
         if rows.ndim != 2 or rows.shape[1] != k:
             raise InputError(
                 f"the network gives rows of shape {rows.shape}, the calibrator was fitted on logits (n, {k})"
             )
-    finite = [rows.astype(np.float64) for rows in found if np.isfinite(rows.astype(np.float64)).all()]
+    finite = [rows.astype(np.float64) for rows in outputs if np.isfinite(rows.astype(np.float64)).all()]
     if not finite:
         return
     table = np.concatenate(finite)
@@ -387,19 +387,19 @@ def _check_logits(network: onnx.ModelProto, k: int) -> None:
 def _outputs(network: onnx.ModelProto) -> Iterator[np.ndarray]:
     """Run a network on random inputs of several sizes, in a batch of several where it takes one."""
     run = _runner(network)
-    held = {constant.name for constant in network.graph.initializer}
-    inputs = [value for value in network.graph.input if value.name not in held]
+    constants = {constant.name for constant in network.graph.initializer}
+    inputs = [value for value in network.graph.input if value.name not in constants]
     rng = np.random.default_rng(0)
     for free in _FREE_SIZES:
         worked = False
         for scale in (0.3, 1.0, 1.0, 10.0, 1000.0):
             try:
                 given = {value.name: _random(rng, value, free, scale) for value in inputs}
-                found = np.asarray(run(given))
+                output = np.asarray(run(given))
             except Exception:  # whatever a runtime makes of a shape or a number that it does not take
                 continue
             worked = True
-            yield found
+            yield output
         if worked:
             return
 

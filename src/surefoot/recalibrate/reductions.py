@@ -65,10 +65,10 @@ class OneVsRest(Calibrator):
         calibrator = Isotonic() if self.calibrator is None else self.calibrator
         curves: list[CalibrationCurve] = []
         for start in range(0, logits.shape[1], _COLUMNS):
-            some = np.multiply(logits[:, start : start + _COLUMNS].T, scale, dtype=np.float64)
-            some -= sums
-            np.minimum(np.exp(some, out=some), 1.0, out=some)
-            curves += [_fit(calibrator, p, labels == start + j) for j, p in enumerate(some)]
+            chunk = np.multiply(logits[:, start : start + _COLUMNS].T, scale, dtype=np.float64)
+            chunk -= sums
+            np.minimum(np.exp(chunk, out=chunk), 1.0, out=chunk)
+            curves += [_fit(calibrator, p, labels == start + j) for j, p in enumerate(chunk)]
         return (*first, Softmax(), Curves(tuple(curves)), Normalise())
 
 
@@ -115,9 +115,9 @@ class TopLabel(Calibrator):
         if not self.per_class:
             return (Softmax(), TopCurve((shared,), power))
         enough = max(_ENOUGH, getattr(calibrator, "least_rows", 0))
-        own = [top == j for j in range(logits.shape[1])]
+        members = [top == j for j in range(logits.shape[1])]
         fitted = [
-            calibrator.fit(score[o], correct[o]) if o.sum() >= enough and _both(correct[o]) else shared for o in own
+            calibrator.fit(score[o], correct[o]) if o.sum() >= enough and _both(correct[o]) else shared for o in members
         ]
         return (Softmax(), TopCurve(tuple(fitted), power))
 

@@ -28,14 +28,14 @@ def fit_network(logits: Logits, labels: Labels, ridge: float, start: Sequence[np
         nll = torch.nn.functional.cross_entropy(z / warmth[:, None].clamp(min=LEAST_TEMPERATURE), y, reduction="sum")
         return (nll + ridge / 2 * sum((w**2).sum() for w in (w1, b1, w2, b2, w3, b3 - origin))) / len(y)
 
-    cuts = np.cumsum([p.numel() for p in parameters])[:-1]
+    ends = np.cumsum([p.numel() for p in parameters])[:-1]
 
     def flat(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        for p, v in zip(parameters, np.split(theta, cuts), strict=True):
+        for p, v in zip(parameters, np.split(theta, ends), strict=True):
             p.data = torch.from_numpy(v.reshape(p.shape).copy())
         value = objective()
         return value.item(), np.concatenate([g.ravel().numpy() for g in torch.autograd.grad(value, parameters)])
 
     beginning = np.concatenate([np.ravel(v) for v in start])
-    found = minimize(flat, beginning, jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(found.x, cuts), strict=True)]
+    fitted = minimize(flat, beginning, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return [v.reshape(p.shape) for p, v in zip(parameters, np.split(fitted.x, ends), strict=True)]

@@ -1,4 +1,4 @@
-"""Spline recalibration: a natural cubic spline on the cumulated difference between hits and scores."""
+"""Spline recalibration: a natural cubic spline on the cumulated difference between correctness and scores."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold
 
 from surefoot.core.errors import InputError
 from surefoot.core.types import Confidences
-from surefoot.recalibrate.binary import BinaryCalibrator, Blocks, Hits, blocks_of
+from surefoot.recalibrate.binary import BinaryCalibrator, Blocks, Correct, blocks_of
 from surefoot.recalibrate.curves import CalibrationCurve, PiecewiseLinear
 
 _GROUPS = 2048  # points of the cumulated difference that the spline is fitted to
@@ -78,7 +78,7 @@ class Spline(BinaryCalibrator):
     clock: Literal["rows", "deviation"] = "rows"
     least_rows: int = 200
 
-    def fit(self, score: Confidences, correct: Hits) -> CalibrationCurve:
+    def fit(self, score: Confidences, correct: Correct) -> CalibrationCurve:
         """Learn the curve."""
         if self.clock not in ("rows", "deviation"):
             raise InputError(f"clock must be 'rows' or 'deviation', got {self.clock!r}")
@@ -94,15 +94,15 @@ class Spline(BinaryCalibrator):
         return _fit(blocks_of(score, correct), knots, self.clock)
 
 
-def _choose(score: Confidences, correct: Hits, clock: str) -> int:
+def _choose(score: Confidences, correct: Correct, clock: str) -> int:
     """Choose the number of knots by the Brier score of held-out fifths."""
     folds = list(KFold(5, shuffle=True, random_state=0).split(score))
 
     def held_out(knots: int) -> float:
         total = 0.0
-        for train, held in folds:
+        for train, rest in folds:
             curve = _fit(blocks_of(score[train], correct[train]), knots, clock)
-            total += float(((curve(score[held]) - correct[held]) ** 2).sum())
+            total += float(((curve(score[rest]) - correct[rest]) ** 2).sum())
         return total
 
     return min(_CANDIDATES, key=held_out)
@@ -164,7 +164,7 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
     return np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
 
 
-def reference_spline(score: Confidences, correct: Hits, knots: int = 6) -> PiecewiseLinear:
+def reference_spline(score: Confidences, correct: Correct, knots: int = 6) -> PiecewiseLinear:
     """Fit the calibrator as the paper's code does, with its bugs, for parity with published numbers.
 
     Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the

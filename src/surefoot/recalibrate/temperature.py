@@ -136,8 +136,8 @@ def absent_below(logits: Logits, labels: Labels, temperature: float) -> float:
     the scale of logits away, and ten times further than any row's label is.
     """
     scale = scale_of(logits)
-    own = logits.max(1).astype(np.float64) - logits[np.arange(len(labels)), labels]
-    return max(min(UNDERFLOW * temperature, 10 * _FAR * scale), _FAR * scale, 10 * float(own.max()))
+    gaps = logits.max(1).astype(np.float64) - logits[np.arange(len(labels)), labels]
+    return max(min(UNDERFLOW * temperature, 10 * _FAR * scale), _FAR * scale, 10 * float(gaps.max()))
 
 
 def scale_of(logits: Logits) -> float:
@@ -154,14 +154,14 @@ def scale_of(logits: Logits) -> float:
 
 def _gaps(logits: Logits) -> Float[np.ndarray, " m"]:
     """Return what the largest is above the next that is not equal to it, of rows that have one, sorted."""
-    found = []
+    gaps = []
     step = max(1, _CHUNK_VALUES // logits.shape[1])
     for start in range(0, len(logits), step):
-        some = logits[start : start + step].astype(np.float64)
-        peak = some.max(1)
-        following = np.where(some < peak[:, None], some, -np.inf).max(1)
-        found.append((peak - following)[np.isfinite(following)])
-    return np.sort(np.concatenate(found))
+        chunk = logits[start : start + step].astype(np.float64)
+        peak = chunk.max(1)
+        following = np.where(chunk < peak[:, None], chunk, -np.inf).max(1)
+        gaps.append((peak - following)[np.isfinite(following)])
+    return np.sort(np.concatenate(gaps))
 
 
 def _that_matter(gaps: Float[np.ndarray, " m"]) -> Float[np.ndarray, " r"]:
@@ -303,17 +303,17 @@ def _mixture(log_own: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " m"]:
     Where it has not come below the first part alone, that is returned.
     """
     m = log_own.shape[1]
-    own = np.exp(log_own - log_own.max(1, keepdims=True))  # a factor a row changes no weight
+    p = np.exp(log_own - log_own.max(1, keepdims=True))  # a factor a row changes no weight
     weights = np.full(m, 1 / m)
     for _ in range(500):
         before = weights
-        weights = weights * (own / (own @ weights)[:, None]).mean(0)
+        weights = weights * (p / (p @ weights)[:, None]).mean(0)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < 1e-7:
             break
     alone = np.eye(m)[0]
     with np.errstate(divide="ignore"):
-        return weights if np.log(own @ weights).sum() >= np.log(own @ alone).sum() else alone
+        return weights if np.log(p @ weights).sum() >= np.log(p @ alone).sum() else alone
 
 
 class ParameterizedTemperatureScaling(Calibrator):

@@ -13,43 +13,43 @@ from surefoot.report.page import reading_cells, render
 SHOWN = ("accuracy", "nll", "brier", "ece", "ks", "overconfidence")
 
 
-def write_assessment(folder: Path, made: Assessment, predictions: Predictions) -> None:
+def write_assessment(folder: Path, assessment: Assessment, predictions: Predictions) -> None:
     """Write `report.html`, `assessment.json` and `README.md`, a model card for the Hugging Face hub."""
-    found = made.plain()
-    write_json(folder / "assessment.json", found)
+    content = assessment.plain()
+    write_json(folder / "assessment.json", content)
     sample = rows_for_page(predictions)
     rows = {**sample, "fitted": fitted_temperature(predictions)}
-    before, after = made.evaluation.before, made.evaluation.after
+    before, after = assessment.evaluation.before, assessment.evaluation.after
     readings = [reading_cells(name, before, after) for name in SHOWN if name in before.readings]
     parts = [
         (title, [(p.name, p.n, percent(p.confidence), percent(p.accuracy), percent(p.low), percent(p.high), p.gap > 0)
-                 for p in some[:8]])
-        for title, some in made.by.items()
+                 for p in worst[:8]])
+        for title, worst in assessment.by.items()
     ]  # fmt: skip
     render(
         folder / "report.html",
         "assess.html",
-        made.title,
-        {**found, "rows": rows},
+        assessment.title,
+        {**content, "rows": rows},
         by_plotly=False,
-        made=made,
+        assessment=assessment,
         readings=readings,
         parts=parts,
         sampled=len(sample["y"]) < sample["all"],
         pickable=bool(sample["names"]),
     )
-    write_text(folder / "README.md", model_card(made))
+    write_text(folder / "README.md", model_card(assessment))
 
 
-def model_card(made: Assessment) -> str:
+def model_card(assessment: Assessment) -> str:
     """Write a model card: the front matter that the hub reads, and what an engineer asks first."""
-    before, after = made.evaluation.before, made.evaluation.after
+    before, after = assessment.evaluation.before, assessment.evaluation.after
     values = {name: after.readings[name].value for name in ("accuracy", "nll", "brier", "ece")}
-    data = made.evaluation.provenance.get("data", "held-out rows")
+    data = assessment.evaluation.provenance.get("data", "held-out rows")
     metrics = [f"      - {{type: {name}, value: {value:.6g}, name: {json.dumps(METRICS[name].title)}}}"
                for name, value in values.items()]  # fmt: skip
-    applied = made.evaluation.method != "none"
-    calibrated_title = f"{made.title}, calibrated" if applied else made.title
+    applied = assessment.evaluation.method != "none"
+    calibrated_title = f"{assessment.title}, calibrated" if applied else assessment.title
     head = [
         "---",
         "library_name: onnx",
@@ -64,15 +64,17 @@ def model_card(made: Assessment) -> str:
         *metrics,
         "---",
     ]
-    calibrated = f"`calibrated.onnx` (the network and its calibrator; it {made.serving}), " if made.serving else ""
-    removed = made.smaller is not None and made.smaller.units[1] < made.smaller.units[0]
+    calibrated = (
+        f"`calibrated.onnx` (the network and its calibrator; it {assessment.serving}), " if assessment.serving else ""
+    )
+    removed = assessment.smaller is not None and assessment.smaller.units[1] < assessment.smaller.units[0]
     smaller = "`small.onnx` (the same answers, fewer units), " if removed else ""
     body = [
-        f"# {made.title}",
+        f"# {assessment.title}",
         "",
-        made.paragraph,
+        assessment.paragraph,
         "",
-        f"Calibrator: {made.why or made.evaluation.method}",
+        f"Calibrator: {assessment.why or assessment.evaluation.method}",
         "",
         "| | as it is | 95% interval | a calibrated one would show | after the calibrator | 95% interval "
         "| a calibrated one would show |",
@@ -82,7 +84,7 @@ def model_card(made: Assessment) -> str:
     body += [f"| {' | '.join(row)} |" for row in cells]
     body += [
         "",
-        f"{before.n:,} rows. {made.rows.sentence}",
+        f"{before.n:,} rows. {assessment.rows.sentence}",
         "",
         f"Files: {calibrated}`map.json`, {smaller}`report.html`, `assessment.json`.",
         "",
@@ -92,6 +94,6 @@ def model_card(made: Assessment) -> str:
         "of inputs near the certified ones, moved as said, and of nothing else.",
         "",
     ]
-    for what, why in made.reasons.items():
+    for what, why in assessment.reasons.items():
         body.append(f"Not done: {what}: {why}.")
     return "\n".join([*head, "", *body]) + "\n"

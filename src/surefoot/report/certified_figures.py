@@ -46,12 +46,12 @@ def picture(image: np.ndarray, title: str) -> go.Figure:
 
 def bars(shown: Shown) -> go.Figure:
     """Draw between what each class's recalibrated probability stays."""
-    found = shown.certified
-    colours = [AFTER if j == shown.label else _GREY for j in range(len(found.lower))]
+    bounds = shown.certified
+    colours = [AFTER if j == shown.label else _GREY for j in range(len(bounds.lower))]
     figure = go.Figure(
         go.Bar(
-            x=[str(j) for j in range(len(found.lower))], base=found.lower, y=found.upper - found.lower + 0.004,
-            marker_color=colours, customdata=np.stack([found.lower, found.upper], 1),
+            x=[str(j) for j in range(len(bounds.lower))], base=bounds.lower, y=bounds.upper - bounds.lower + 0.004,
+            marker_color=colours, customdata=np.stack([bounds.lower, bounds.upper], 1),
             hovertemplate="class %{x}: %{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
         )
     )  # fmt: skip

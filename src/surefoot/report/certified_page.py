@@ -34,8 +34,8 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
     last = radii[-1]
     words = ("accuracy", "mean confidence", "the Brier score", "ECE")
     pairs = (last.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
-    told = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
-    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(told)}."]
+    spans = [f"{word} from {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
+    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(spans)}."]
     sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)
@@ -49,15 +49,15 @@ def sentence_of(shown: Shown) -> str:
     """Say of one image whether it keeps its true class, what it is predicted as, and how sure."""
     verdict, label, certified = shown.answer["verdict"], shown.label, shown.certified
     low, high = certified.confidence
-    own = f"over the region the probability of class {certified.label} is {percent_span(low, high)}"
+    confidence = f"over the region the probability of class {certified.label} is {percent_span(low, high)}"
     if certified.label != label:
-        return f"Predicted as class {certified.label}, though its class is {label}; {own}."
+        return f"Predicted as class {certified.label}, though its class is {label}; {confidence}."
     match verdict:
         case "holds":
             every = f"Every input of the region is predicted as class {label}"
             return f"{every}, with a confidence of {percent_span(low, high)}."
         case "violated":
             to = int(np.argmax(shown.answer["output"]))
-            return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {own}."
+            return f"Predicted as class {label}, but an input of the region is predicted as class {to}; {confidence}."
         case _:
-            return f"Predicted as class {label}; whether every input of the region is, was not decided; {own}."
+            return f"Predicted as class {label}; whether every input of the region is, was not decided; {confidence}."

@@ -107,7 +107,7 @@ def reading_cells(name: str, before: Measured, after: Measured) -> tuple[str, ..
 
 def _stages(comparison: Comparison) -> list[tuple[str, list[tuple[str, list[tuple[str, bool]], str]], list[str]]]:
     """Return, for each stage, its title, its rows (loss, cells, temperature), and the range of each noise floor."""
-    found = []
+    stages = []
     for stage in STAGES:
         rows = []
         for row in comparison.rows:
@@ -115,5 +115,5 @@ def _stages(comparison: Comparison) -> list[tuple[str, list[tuple[str, list[tupl
             cells = [(format_value(c, values[c]), values[c].best) for c in COLUMNS]
             rows.append((row.loss, cells, format_temperature(row)))
         title = "as trained" if stage == "before" else f"after {comparison.method}"
-        found.append((title, rows, [format_floors(comparison, stage, c) for c in COLUMNS]))
-    return found
+        stages.append((title, rows, [format_floors(comparison, stage, c) for c in COLUMNS]))
+    return stages

@@ -89,10 +89,10 @@ def footnote(comparison: Comparison) -> str:
     plural = f"{seeds} seeds" if seeds > 1 else "one seed, from which no winner can be told,"
     few = " Two seeds say little of a third: intervals are wide." if seeds == 2 else ""
     bold = any(value.best for row in comparison.rows for stage in STAGES for value in row.at(stage).values())
-    told = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
+    note = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
         f"Mean over {plural} on the same {comparison.n:,} test rows, with its 95% interval over seeds and rows, cut at "
-        f"what a metric can be: low to high, or ± where both sides are as long.{few} {told} (Paired tests at 5%, "
+        f"what a metric can be: low to high, or ± where both sides are as long.{few} {note} (Paired tests at 5%, "
         f"corrected for the number of losses.) The noise floor is what a perfectly calibrated model with the same "
         f"confidences would show: from the least to the greatest of the losses."
     )

@@ -47,8 +47,8 @@ class AffineForm:
 
     def with_units(self, places: Int[Tensor, " n"], sizes: Float[Tensor, " n"], variables: int) -> "AffineForm":
         """Add a variable for each place, after the first `variables`."""
-        own = self.padded(variables)
-        return replace(self, places=torch.cat([own.places, places]), sizes=torch.cat([own.sizes, sizes]))
+        padded = self.padded(variables)
+        return replace(self, places=torch.cat([padded.places, places]), sizes=torch.cat([padded.sizes, sizes]))
 
     def scaled(self, factor: Float[Tensor, "..."], error: Float[Tensor, "..."]) -> "AffineForm":
         """Multiply each value by a factor (any shape); the error is given."""
@@ -71,14 +71,14 @@ class AffineForm:
 
     def gathered(self, which: Int[Tensor, " w"], keep: Bool[Tensor, " w"], error: Float[Tensor, " w"]) -> "AffineForm":
         """Take the values of some places, (w,) in the flat image, and 0 where `keep` (w,) is not; flat."""
-        own = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
+        form = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
         target = torch.full((self.centre.numel(),), -1, dtype=torch.long)
         target[which[keep]] = torch.arange(len(which))[keep]
-        places = target[own.places]
-        centre = torch.where(keep, own.centre.flatten()[which], 0.0)
-        generators = own.generators.flatten(1)[:, which]
+        places = target[form.places]
+        centre = torch.where(keep, form.centre.flatten()[which], 0.0)
+        generators = form.generators.flatten(1)[:, which]
         generators[:, ~keep] = 0.0
-        return AffineForm(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, own.sizes))
+        return AffineForm(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, form.sizes))
 
     def dense(self) -> "AffineForm":
         """Return the same form with every generator written out."""
@@ -87,9 +87,9 @@ class AffineForm:
         return AffineForm(self.centre, self.stacked(self.variables)[1:], self.error)
 
     def _units(self, begin: int, end: int) -> Tensor:
-        some = self.places[begin:end]
-        out = self.centre.new_zeros(len(some), self.centre.numel())
-        out[torch.arange(len(some)), some] = self.sizes[begin:end]
+        places = self.places[begin:end]
+        out = self.centre.new_zeros(len(places), self.centre.numel())
+        out[torch.arange(len(places)), places] = self.sizes[begin:end]
         return out.reshape(-1, *self.centre.shape)
 
     def stacked(self, variables: int) -> Float[Tensor, " columns *shape"]:
@@ -111,8 +111,8 @@ class AffineForm:
         m, total = len(self.generators), torch.zeros_like(self.centre)
         step = max(AT_ONCE // max(total.numel(), 1), 1)
         for begin in range(0, m, step):
-            some = self.generators[begin : begin + step]
-            total += torch.tensordot(weights[begin : min(begin + step, m)], some.abs() if absolute else some, 1)
+            chunk = self.generators[begin : begin + step]
+            total += torch.tensordot(weights[begin : min(begin + step, m)], chunk.abs() if absolute else chunk, 1)
         sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
         return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
 
@@ -160,12 +160,12 @@ class AffineForm:
         m, step = len(self.generators), max(AT_ONCE // max(self.centre.numel(), first.numel()), 1)
         for begin in range(0, m, step):
             tick()
-            some = self.generators[begin : begin + step]
-            moved[1 + begin : 1 + begin + len(some)] = linear(some)
+            chunk = self.generators[begin : begin + step]
+            moved[1 + begin : 1 + begin + len(chunk)] = linear(chunk)
         for begin in range(0, len(self.places), step):
             tick()
-            some = self._units(begin, begin + step)
-            moved[1 + m + begin : 1 + m + begin + len(some)] = linear(some)
+            chunk = self._units(begin, begin + step)
+            moved[1 + m + begin : 1 + m + begin + len(chunk)] = linear(chunk)
         return moved
 
     def plus(self, other: "AffineForm", predicate: Predicate) -> "AffineForm":

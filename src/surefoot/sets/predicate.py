@@ -65,8 +65,8 @@ class Predicate:
         )
         return Predicate(np.concatenate([self.lower, lower]), np.concatenate([self.upper, upper]), rows, self.bounds)
 
-    def cut(self, rows: Any, bounds: Float[np.ndarray, " p"]) -> "Predicate":
-        """Add rows over the first variables, as many as they have columns."""
+    def with_constraints(self, rows: Any, bounds: Float[np.ndarray, " p"]) -> "Predicate":
+        """Add linear constraints rows · a <= bounds on the first variables, as many as the rows have columns."""
         more = sparse.csr_matrix(rows)
         more = sparse.csr_matrix((more.data, more.indices, more.indptr), (len(bounds), self.variables))
         joined = sparse.csr_matrix(sparse.vstack([self.rows, more]))
@@ -191,7 +191,7 @@ class Solver:
         self._columns = np.arange(p.variables, dtype=np.int32)
 
     def minimum(self, direction: Float[np.ndarray, " m"]) -> float:
-        """Bound direction · a from below; the program's optimum if the solver found it, and sound whatever it did."""
+        """Bound direction · a from below; the LP's optimum if the solver found it, and sound whatever it did."""
         p = self.predicate
         if not np.isfinite(direction).all():  # the solver would look for ever
             return -np.inf
@@ -216,8 +216,8 @@ class Solver:
         point = np.asarray(solution.col_value)
         if len(point) == p.variables and np.isfinite(point).all():
             self.sample_inputs.append(point)
-        found = float(p.box_minimum(cost[None])[0])
+        bound = float(p.box_minimum(cost[None])[0])
         multipliers = -np.asarray(solution.row_dual) * scale
         if len(multipliers) == len(p.bounds):
-            found = max(found, p.dual_minimum(cost, multipliers))
-        return found
+            bound = max(bound, p.dual_minimum(cost, multipliers))
+        return bound

@@ -35,7 +35,7 @@ class Star:
         """Bound direction · x from below over the star; the optimum up to rounding."""
         centre, generators = self.form.flat()
         d = direction.flatten().numpy()
-        found = Solver(self.predicate).minimum(generators @ d)
+        minimum = Solver(self.predicate).minimum(generators @ d)
         error = magnitude(self.form.error.flatten().numpy())
         size = magnitude(d) @ (self.form.size(self.predicate).flatten().numpy() + error)
-        return float(found + centre @ d - magnitude(d) @ error - sum_error(len(d), size) - LOST)
+        return float(minimum + centre @ d - magnitude(d) @ error - sum_error(len(d), size) - LOST)

@@ -39,7 +39,7 @@ def with_error(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor,
             return y, apply(node.op, [error for _, error in values])
         case Affine():
             relative, absolute = FLOAT32.error(node.op.terms)
-            bias = node.op.bias()
+            bias = node.op.broadcast_bias()
             size = node.op.absolute(x.abs() + error) + (0.0 if bias is None else bias.abs())
             return y, node.op.absolute(error) + relative * size + absolute
         case Add() | Mul():

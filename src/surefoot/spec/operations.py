@@ -61,8 +61,8 @@ def see_values(model: onnx.ModelProto, reading: Reading, x: np.ndarray) -> dict[
     for row in range(1 if ours is None else len(ours[0][0])):
         wanted = [name for name in names if row == 0 or isinstance(reading.known[name], OnnxValue)]
         for portion in _portions(wanted, lambda name: _size(reading, name)):
-            found = values_of(session, [_seen(name) for name in portion], x[row], given)
-            for name, theirs in zip(portion, found, strict=True):
+            computed = values_of(session, [_seen(name) for name in portion], x[row], given)
+            for name, theirs in zip(portion, computed, strict=True):
                 known = reading.known[name]
                 if not isinstance(known, OnnxValue):
                     _see_constant(name, known, theirs)
@@ -135,13 +135,13 @@ def _size(reading: Reading, name: str) -> int:
 def _portions(items: Sequence[Any], size: Any) -> Iterator[list[Any]]:
     """Divide what is asked for into portions of at most `PORTION` numbers, or of one item."""
     portion: list[Any] = []
-    held = 0
+    size_so_far = 0
     for item in items:
-        if portion and held + size(item) > PORTION:
+        if portion and size_so_far + size(item) > PORTION:
             yield portion
-            portion, held = [], 0
+            portion, size_so_far = [], 0
         portion.append(item)
-        held += size(item)
+        size_so_far += size(item)
     if portion:
         yield portion
 
@@ -151,12 +151,12 @@ def _values(reading: Reading, x: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     graph = Graph(reading.nodes)
     rows = torch.from_numpy(x).double().reshape(-1, *graph.input_shape)
     single = fold(graph.to(torch.float32), rows.float(), lambda node, values: apply(node.op, values))
-    largest, found = torch.zeros(len(rows), 1, dtype=torch.float64), []
+    largest, values_and_errors = torch.zeros(len(rows), 1, dtype=torch.float64), []
     for both, once in zip(fold(graph, (rows, torch.zeros_like(rows)), with_error), single, strict=True):
         y, error, one = (part.reshape(len(rows), -1) for part in (*both, once.double()))
         largest = torch.maximum(largest, y.abs().amax(1, keepdim=True))
-        found.append((y, allowed(y, error, one, largest)))
-    return found
+        values_and_errors.append((y, allowed(y, error, one, largest)))
+    return values_and_errors
 
 
 def _loosely(y: Tensor) -> Tensor:
@@ -269,15 +269,15 @@ class _Alone:
             for place in self.nodes:
                 op = nodes[place].op.to(torch.float32)
                 single[place] = apply(op, [single[i] for i in nodes[place].inputs])
-            found = {name: single[self._place(name)].double() for name in self.results}
-            return {name: (y, _loosely(y)) for name, y in found.items()}
+            results = {name: single[self._place(name)].double() for name in self.results}
+            return {name: (y, _loosely(y)) for name, y in results.items()}
         given = {place: x[place].double() for place in self._places(self.given)}
         known = {place: (value, torch.zeros_like(value)) for place, value in given.items()}
         for place in self.nodes:
             known[place] = with_error(nodes[place], [known[i] for i in nodes[place].inputs])
-        held = {name: known[self._place(name)] for name in self.results}
+        results = {name: known[self._place(name)] for name in self.results}
         return {
-            name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y))) for name, (y, error) in held.items()
+            name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y))) for name, (y, error) in results.items()
         }
 
     def _place(self, name: str) -> int:
@@ -336,10 +336,10 @@ def _see_portion(
             for name, value in given.items():
                 feed[_seen(name)] = x[value.place][row].numpy().reshape(value.full).astype(kinds[name])
             try:
-                found = session.run([f"result {name}" for _, name in wanted], feed)
+                computed = session.run([f"result {name}" for _, name in wanted], feed)
             except Exception as error:
                 raise InputError(f"ONNX Runtime does not run operations by themselves: {one_line(error)}") from error
-            for (one, name), theirs in zip(wanted, found, strict=True):
+            for (one, name), theirs in zip(wanted, computed, strict=True):
                 _see_shape(name, values[name].full, theirs.shape)
                 y, rounding = (part[row].numpy().ravel() for part in ours[name])
                 _see_close(f"{one.shown}: by itself its result", y, theirs.ravel(), rounding)

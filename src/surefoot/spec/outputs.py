@@ -104,24 +104,24 @@ def comparisons_of_logits(query: Query, link: Link) -> Query | None:
     """
     if link == "identity":
         return query
-    found = of_logits(query, link)
-    if any(asked.thresholds for asked in found.sets):
+    question = of_logits(query, link)
+    if any(asked.thresholds for asked in question.sets):
         raise InputError(no_certificate_of_thresholds(link))
-    if not found.sets:
+    if not question.sets:
         return None
-    return Query(query.inputs, tuple(asked.rows for asked in found.sets))
+    return Query(query.inputs, tuple(asked.rows for asked in question.sets))
 
 
-def widened_for_float32(found: OfLogits, classes: int) -> tuple[Unsafe, ...] | None:
+def widened_for_float32(question: OfLogits, classes: int) -> tuple[Unsafe, ...] | None:
     """Return sets of logits such that outside of them one class keeps the largest output in float32 too; None: no such.
 
     That is a softmax's order, where every other class is compared with one: its exponential is the largest, hence never
     lost, and those of the others, `GAP` below, are at most 1 - 2^-14 of it, which no quotient of the same sum ties, for
     any implementation whose exponentials are right to a part in 2^20. Of other pairs both may be rounded to 0.
     """
-    rows = [conditions.rows for conditions in found.sets]
+    rows = [conditions.rows for conditions in question.sets]
     plain = all(r.bounds.tolist() == [0.0] and sorted(r.weights[0][r.weights[0] != 0]) == [-1, 1] for r in rows)
-    if found.never is not None or not plain or any(conditions.thresholds for conditions in found.sets):
+    if question.never is not None or not plain or any(conditions.thresholds for conditions in question.sets):
         return None
     tops = {int(r.weights[0].argmax()) for r in rows}
     if len(tops) != 1 or {int(r.weights[0].argmin()) for r in rows} | tops != set(range(classes)):

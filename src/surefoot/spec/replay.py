@@ -13,7 +13,7 @@ from surefoot.spec.runtime import Runner
 
 
 @dataclass(frozen=True, eq=False)
-class Hit:
+class Counterexample:
     """A counterexample that was seen: input and output, and how far the input lies outside of the region."""
 
     input: np.ndarray
@@ -64,7 +64,7 @@ class Replay:
         """Whether the region reaches beyond the largest float32 numbers: nothing near can be replayed."""
         return not bool(np.isfinite(self.lower).all() and np.isfinite(self.upper).all())
 
-    def __call__(self, candidates: Tensor) -> Hit | None:
+    def __call__(self, candidates: Tensor) -> Counterexample | None:
         """Return a counterexample among candidates (n, d), or None: in the region, else as near to it as any can be."""
         if self.impossible:
             return None
@@ -75,12 +75,16 @@ class Replay:
         y = self.run(x)
         finite = np.asarray(np.isfinite(y).all(1))
         slack = np.where(finite, self.query.slack(np.where(finite[:, None], y, 0.0)), np.inf)
-        correct = [self._hit(x[i], y[i]) for i in slack.argsort() if slack[i] < np.inf and self.query.broken_by(y[i])]
-        return min((hit for hit in correct if hit is not None), key=lambda hit: hit.distance, default=None)
+        met = [
+            self._counterexample(x[i], y[i])
+            for i in slack.argsort()
+            if slack[i] < np.inf and self.query.broken_by(y[i])
+        ]
+        return min((one for one in met if one is not None), key=lambda one: one.distance, default=None)
 
-    def _hit(self, x: np.ndarray, y: np.ndarray) -> Hit | None:
+    def _counterexample(self, x: np.ndarray, y: np.ndarray) -> Counterexample | None:
         """Measure how far an input lies outside: more than a unit in the last place is no counterexample."""
         distance = self.query.inputs.distance(x.astype(np.float64))
         if distance > float(np.spacing(np.abs(x).max())):
             return None
-        return Hit(x, y, distance + (0.0 if self.off is None else self.off(x)))
+        return Counterexample(x, y, distance + (0.0 if self.off is None else self.off(x)))

@@ -1,4 +1,4 @@
-"""Networks as they are deployed: ONNX files run by ONNX Runtime, graphs in float32."""
+"""Networks as they are executed: ONNX files run by ONNX Runtime, graphs in float32."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -83,10 +83,10 @@ def values_of(
     shape = [side if isinstance(side, int) and side > 0 else 1 for side in first.shape]
     kind = np.float64 if first.type == "tensor(double)" else np.float32
     try:
-        found = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
+        outputs = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
     except Exception as error:
         raise InputError(f"ONNX Runtime does not run this network: {one_line(error)}") from error
-    return [np.asarray(y) for y in found]
+    return [np.asarray(y) for y in outputs]
 
 
 _KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
@@ -106,12 +106,14 @@ def _without_softmax(model: onnx.ModelProto, output: str) -> tuple[onnx.ModelPro
         name = makers[name].input[0]
     if name not in makers or makers[name].op_type not in ("Softmax", "LogSoftmax"):
         return model, output
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
-    del cut.graph.output[:]
+    shortened = onnx.ModelProto()
+    shortened.CopyFrom(model)
+    del shortened.graph.output[:]
     name = makers[name].input[0]
-    cut.graph.output.append(helper.make_tensor_value_info(name, model.graph.output[0].type.tensor_type.elem_type, None))
-    return cut, name
+    shortened.graph.output.append(
+        helper.make_tensor_value_info(name, model.graph.output[0].type.tensor_type.elem_type, None)
+    )
+    return shortened, name
 
 
 def runner_of_graph(graph: Graph) -> Runner:

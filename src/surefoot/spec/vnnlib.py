@@ -89,7 +89,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     known = {f"X_{i}" for i in range(inputs)} | {f"Y_{i}" for i in range(outputs)}
     common: list[_Atom] = []  # what every case satisfies: kept once, however many cases there are
     cases: list[list[_Atom]] = [[]]
-    some = ended = False
+    asserted = ended = False
     for statement in _statements(text):
         if ended:
             raise InputError(f"something follows (exit): {_shown(statement)}")
@@ -102,7 +102,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
             case ["declare-fun", str(name), [], "Real"] if name in known:
                 pass
             case ["assert", formula]:
-                some = True
+                asserted = True
                 clauses = _clauses(formula, known)
                 if len(clauses) == 1:
                     common += clauses[0]
@@ -114,7 +114,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
                 ended = True
             case _:
                 raise InputError(f"this is not a statement of VNN-LIB 1.0: {_shown(statement)}")
-    if not some:
+    if not asserted:
         raise InputError("the property asserts nothing")
     return _queries(common, cases, inputs, outputs)
 
@@ -232,25 +232,25 @@ def _linear(tree: _Tree, known: set[str]) -> tuple[_Weights, Fraction]:
 def _queries(common: list[_Atom], cases: list[list[_Atom]], inputs: int, outputs: int) -> list[Query]:
     """Split each case into a box of inputs and a polytope of outputs; put those of the same box together."""
     shared, rows = _split(common)
-    found: dict[tuple[tuple[int, _Ends], ...], list[Unsafe]] = {}
+    unsafe_of: dict[tuple[tuple[int, _Ends], ...], list[Unsafe]] = {}
     numbers = 0
     for case in cases if shared is not None else ():
         tick()
-        own, more = _split(case)
-        changed = None if own is None or shared is None else _narrowed(own, shared)
+        box, more = _split(case)
+        changed = None if box is None or shared is None else _narrowed(box, shared)
         if changed is not None:
             key = tuple(sorted(changed.items()))
-            numbers += (len(more) + len(rows)) * outputs + (0 if key in found else 2 * inputs)
+            numbers += (len(more) + len(rows)) * outputs + (0 if key in unsafe_of else 2 * inputs)
             if numbers > LARGEST_ARRAYS:
                 raise InputError(
                     f"the cases of the property take more than {LARGEST_ARRAYS} numbers: ask fewer at once"
                 )
-            found.setdefault(key, []).append(_unsafe([*more, *rows], outputs))
-    if shared is None or not found:
+            unsafe_of.setdefault(key, []).append(_unsafe([*more, *rows], outputs))
+    if shared is None or not unsafe_of:
         raise InputError("no input satisfies the property's conditions: some lower bound is above its upper bound")
     low, high, exact = np.full(inputs, -np.inf), np.full(inputs, np.inf), {}
     _put(low, high, exact, shared.items())
-    return [_query(low, high, exact, changed, unsafe) for changed, unsafe in found.items()]
+    return [_query(low, high, exact, changed, unsafe) for changed, unsafe in unsafe_of.items()]
 
 
 def _split(atoms: Iterable[_Atom]) -> tuple[_Box | None, list[Row]]:

@@ -28,5 +28,5 @@ def worst_in_one_step(
     with torch.enable_grad():
         moved = start.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(moved), y, ignore_index=-100), moved)
-    there = start + 1.25 * radius * gradient.sign()
-    return torch.minimum(torch.maximum(there, x - radius), x + radius).clamp(low, high).detach()
+    stepped = start + 1.25 * radius * gradient.sign()
+    return torch.minimum(torch.maximum(stepped, x - radius), x + radius).clamp(low, high).detach()

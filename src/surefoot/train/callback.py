@@ -62,10 +62,10 @@ class CalibrationCallback(L.Callback):
         """Fit the temperature."""
         if not self._rows:
             return
-        made = TemperatureScaling().fit(*self._held())
-        self.temperature = float(made.temperature_)
+        calibrator = TemperatureScaling().fit(*self._held())
+        self.temperature = float(calibrator.temperature_)
         if self.map_file is not None and trainer.is_global_zero:
-            save_calibrator(made, self.map_file)
+            save_calibrator(calibrator, self.map_file)
 
     def _held(self) -> tuple[np.ndarray, np.ndarray]:
         return np.concatenate([z for z, _ in self._rows]), np.concatenate([y for _, y in self._rows])

@@ -113,11 +113,11 @@ def _quieten() -> None:
 
 def forget_checkpoints(folder: Path | str) -> None:
     """Remove the checkpoints of a run that is finished and whose weights are kept."""
-    held = Path(folder) / "checkpoints"
+    checkpoints = Path(folder) / "checkpoints"
     for name in CHECKPOINTS:
-        (held / name).unlink(missing_ok=True)
-    if held.is_dir() and not any(held.iterdir()):
-        held.rmdir()
+        (checkpoints / name).unlink(missing_ok=True)
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
 
 
 def predict(model: nn.Module, part: Part, prepare: Prepare | None = None, batch_size: int = 512) -> np.ndarray:

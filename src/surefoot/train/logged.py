@@ -87,7 +87,7 @@ def _packed(tally: Tally) -> Tensor:
 
 def _unpacked(state: Tensor, kind: type[Tally]) -> list[Tally]:
     """Read tallies that stand one after another."""
-    values, at, found = state.cpu().numpy(), 0, []
+    values, at, tallies = state.cpu().numpy(), 0, []
     while at < len(values):
         content, at = [], at + 1
         for field in fields(kind):  # type: ignore[arg-type]
@@ -97,8 +97,8 @@ def _unpacked(state: Tensor, kind: type[Tally]) -> list[Tally]:
             at = start + int(np.prod(shape))
             array = values[start:at].reshape(shape)
             content.append(_as_declared(array, str(field.type)))
-        found.append(kind(*content))
-    return found
+        tallies.append(kind(*content))
+    return tallies
 
 
 def _as_declared(array: np.ndarray, declared: str) -> Any:

@@ -83,15 +83,15 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
     folder = Path(folder)
     settings = _as_json(cell)
     record = folder / "run.json"
-    held = read_json(record) if record.exists() else {"cell": settings}
-    if held.get("schema", _SCHEMA) != _SCHEMA:
-        raise FileError(f"{folder} holds a run of the version {held['schema']}; this surefoot goes on with {_SCHEMA}")
-    if held["cell"] | {"content": None} == settings | {"content": None} and held["cell"] != settings:
+    noted = read_json(record) if record.exists() else {"cell": settings}
+    if noted.get("schema", _SCHEMA) != _SCHEMA:
+        raise FileError(f"{folder} holds a run of the version {noted['schema']}; this surefoot goes on with {_SCHEMA}")
+    if noted["cell"] | {"content": None} == settings | {"content": None} and noted["cell"] != settings:
         raise FileError(
             f"{folder} holds a run on other data, or from before their content was noted, though they are "
             f"called {cell.data} too; name another folder"
         )
-    if held["cell"] != settings:
+    if noted["cell"] != settings:
         raise FileError(f"{folder} holds a run with other settings; name another folder or remove it")
     finished = folder / "predictions.parquet"
     strange = [name for name in _WRITTEN if (folder / name).exists()]
@@ -118,10 +118,10 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
 
 def results_by_loss(runs: Mapping[Run, Predictions]) -> dict[str, list[Predictions]]:
     """Group the predictions of a matrix by loss, in the order of the cells."""
-    found: dict[str, list[Predictions]] = {}
+    grouped: dict[str, list[Predictions]] = {}
     for cell, predictions in runs.items():
-        found.setdefault(cell.loss, []).append(predictions)
-    return found
+        grouped.setdefault(cell.loss, []).append(predictions)
+    return grouped
 
 
 def _as_json(cell: Run) -> dict[str, Any]:
@@ -150,15 +150,15 @@ def run_matrix(
     trainer = {"enable_progress_bar": jobs == 1 and cluster is None and done is None}
     alone = jobs == 1 and cluster is None
     tasks = (delayed(_in_worker)(cell, Path(folder).resolve() / cell.name, trainer, alone) for cell in matrix)
-    found = {}
+    predictions_by_run = {}
     with workers(cluster):
         run = Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")
         results: Iterator[tuple[Run, Predictions]] = run(tasks)  # type: ignore[assignment]
         for cell, predictions in results:
-            found[cell] = predictions
+            predictions_by_run[cell] = predictions
             if done is not None:
                 done(cell)
-    return {cell: found[cell] for cell in matrix}
+    return {cell: predictions_by_run[cell] for cell in matrix}
 
 
 def _in_worker(cell: Run, folder: Path, trainer: Mapping[str, Any], alone: bool) -> tuple[Run, Predictions]:

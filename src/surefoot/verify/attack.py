@@ -57,7 +57,7 @@ def descend(
     x[0] = middle
     aim = aims.repeat(restarts).unsqueeze(1)
     x = x.reshape(-1, len(low))
-    best, found = x.clone(), torch.full((len(x),), torch.inf, dtype=dtype)
+    best, least = x.clone(), torch.full((len(x),), torch.inf, dtype=dtype)
     for step in range(steps + 1):
         tick()
         x.requires_grad_(True)
@@ -66,14 +66,14 @@ def descend(
         aimed = distances.gather(1, aim).squeeze(1)
         with torch.no_grad():
             nearest = distances.min(1).values
-            better = nearest < found
-            best[better], found[better] = x[better], nearest[better]
-        if step == steps or bool((found <= 0).any()):
+            better = nearest < least
+            best[better], least[better] = x[better], nearest[better]
+        if step == steps or bool((least <= 0).any()):
             break
         (slope,) = torch.autograd.grad(aimed.sum(), x)
         size = 0.5 * (1 - step / steps) ** 1.5 + 0.01
         x = (x.detach() - size * (high - low) * slope.sign()).clamp(low, high)
-    order = found.argsort()
+    order = least.argsort()
     return best[order][:restarts].detach()
 
 
@@ -120,8 +120,8 @@ def sample(
         x = torch.rand(min(size, count - tried), len(low), dtype=dtype, generator=generator)
         x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
         with torch.no_grad():
-            found = slack(evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)).min(1).values
-        best, least = torch.cat([best, x]), torch.cat([least, found])
+            distances = slack(evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)).min(1).values
+        best, least = torch.cat([best, x]), torch.cat([least, distances])
         nearest = least.argsort()[:4]
         best, least = best[nearest], least[nearest]
         tried += len(x)

@@ -154,7 +154,7 @@ class _Tree(Generic[S, D]):
         self.frontier: list[tuple[tuple[float, int], _Node[S]]] = []
         self.leaves: list[_Node[S]] = []
         self.branchings: list[tuple[int, D]] = []
-        self.made, self.parts, self.depth = len(self.fresh), 0, 0
+        self.numbered, self.parts, self.depth = len(self.fresh), 0, 0
 
     def take_fresh(self, most: int) -> list[_Node[S]]:
         batch, self.fresh = self.fresh[:most], self.fresh[most:]
@@ -182,8 +182,8 @@ class _Tree(Generic[S, D]):
         for node, (decision, children) in zip(batch, branched, strict=True):
             self.branchings.append((node.number, decision))
             for child in children:
-                self.fresh.append(_Node(self.made, node.depth + 1, node.bound, child))
-                self.made += 1
+                self.fresh.append(_Node(self.numbered, node.depth + 1, node.bound, child))
+                self.numbered += 1
 
     def result(
         self, batch: Sequence[_Node[S]] = (), met: Tensor | None = None, why: Reason | None = None

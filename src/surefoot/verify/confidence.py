@@ -72,8 +72,8 @@ def certify(network: Network, region: InputSet, calibrator: Calibrator | None = 
     k = network.outputs
     if calibrator is not None and calibrator.n_classes_ != k:
         raise InputError(f"the calibrator is of {calibrator.n_classes_} classes; the network has {k}")
-    there, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
-    graph = there.pooled
+    along, query = region_to_query(network, region, (Unsafe(np.zeros((1, k)), np.zeros(1)),))
+    graph = along.pooled
     if isinstance(steps[0], Affine):
         graph, steps = _appended(graph, steps[0]), steps[1:]
     bounds = _Bounds(graph, query.inputs)
@@ -122,11 +122,11 @@ class _Bounds:
         start = default_choice(self.single, self.out, len(rows))
         choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ASCENT)
         trace = Trace()
-        found = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
+        bounds = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
         if trace.input is not None:
             box = self.double.boxes[0]
             self.corners += list(torch.where(trace.input[0] > 0, box.lower, box.upper))
-        return torch.where(found.isnan(), -torch.inf, found).numpy()  # of infinite weights: no bound
+        return torch.where(bounds.isnan(), -torch.inf, bounds).numpy()  # of infinite weights: no bound
 
     def tightened(self, box: ProbabilityBox, label: int, upper: np.ndarray) -> ProbabilityBox:
         """Improve both ends of the label's probability: f = log sum_j exp(z_j - z_label) is convex."""
@@ -209,7 +209,7 @@ class Summary:
     mean_confidence: tuple[float, float]
 
 
-def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) -> Summary:
+def summarise(answers: Sequence[Certified], truth: Sequence[int], bins: int = 15) -> Summary:
     """Bound accuracy, Brier score and ECE over all that can happen to the inputs.
 
     ECE = (1 / n) sum over bins |sum of (confidence - hit)|. Inputs whose confidence stays in one bin contribute to that
@@ -218,16 +218,16 @@ def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) 
     Raises:
         InputError: nothing to summarise, or lengths that differ.
     """
-    if not found or len(found) != len(truth):
-        raise InputError(f"{len(found)} answers and {len(truth)} classes: one of each is needed for every input")
-    n = len(found)
-    low, high = (np.array([c.confidence[end] for c in found]) for end in (0, 1))
-    right = np.array([c.label == t for c, t in zip(found, truth, strict=True)])
-    stays = np.array([c.stays for c in found])
+    if not answers or len(answers) != len(truth):
+        raise InputError(f"{len(answers)} answers and {len(truth)} classes: one of each is needed for every input")
+    n = len(answers)
+    low, high = (np.array([c.confidence[end] for c in answers]) for end in (0, 1))
+    right = np.array([c.label == t for c, t in zip(answers, truth, strict=True)])
+    stays = np.array([c.stays for c in answers])
     # where the class may change, confidence is that of whatever class wins: from 1 / k up to the largest upper end
-    k = len(found[0].lower)
-    low = np.where(stays, low, np.array([max(float(c.lower.max()), 1 / k) for c in found]))
-    high = np.where(stays, high, np.array([float(c.upper.max()) for c in found]))
+    k = len(answers[0].lower)
+    low = np.where(stays, low, np.array([max(float(c.lower.max()), 1 / k) for c in answers]))
+    high = np.where(stays, high, np.array([float(c.upper.max()) for c in answers]))
     hit_low, hit_high = (right & stays).astype(float), (right | ~stays).astype(float)
     gap_low, gap_high = low - hit_high, high - hit_low
     first, last = (bin_index(c, bins) for c in (low, high))
@@ -240,7 +240,7 @@ def summarise(found: Sequence[Certified], truth: Sequence[int], bins: int = 15) 
         most += max(abs(a), abs(z))
     loose = np.maximum(np.abs(gap_low), np.abs(gap_high))[~fixed].sum()
     overall = max(gap_low.sum(), -gap_high.sum(), 0.0)
-    brier = np.array([c.brier(t) for c, t in zip(found, truth, strict=True)]).mean(0)
+    brier = np.array([c.brier(t) for c, t in zip(answers, truth, strict=True)]).mean(0)
     return Summary(
         (float(hit_low.mean()), float(hit_high.mean())),
         (float(brier[0]), float(brier[1])),

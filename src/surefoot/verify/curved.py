@@ -1,4 +1,4 @@
-"""Prove things of polynomial networks: a convex function below each row, its dual bound, and halving of inputs.
+"""Prove things of polynomial networks: a convex function below each row, its dual bound, and bisection of inputs.
 
 Over a box, x = c + r y with y in [-1, 1], the row m(x) is at least g(y) = m + sum_i a_i (y_i^2 - 1), which is convex if
 its Hessian r H r + 2 diag(a) is positive semidefinite for the least curvature H (`reach.curvature`). Then for *any* y'
@@ -32,17 +32,17 @@ from surefoot.core.rounding import (
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
-from surefoot.reach.curvature import Factors, adjoints, curvature, deployed_gap, factors_of, least_curvature
+from surefoot.reach.curvature import Factors, adjoints, curvature, execution_gap, factors_of, least_curvature
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
-from surefoot.verify.bisection import ends, halve
+from surefoot.verify.bisection import bisect, ends
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 AT_ONCE = 32
 LARGEST = 1024  # inputs
 DESCENT = 40  # steps towards the minimum of the convex function
 ROUNDS = 3  # of choosing a, then y'
-EVEN = 0.02  # weight of an input's width where boxes are halved
+EVEN = 0.02  # weight of an input's width where boxes are bisected
 SOFT = 0.02  # how near an end y' must be for a_i to cost nothing
 
 
@@ -84,22 +84,22 @@ class _Curvature(Problem[RowOverBox, int]):
         low, high = ends(batch)
         which = torch.tensor([box.row for box in batch])
         weights = self.weights[which]
-        found = bound_rows(self.graph, self.factors, low, high, weights, self.offsets[which])
+        bounds = bound_rows(self.graph, self.factors, low, high, weights, self.offsets[which])
         holds = torch.zeros(len(batch), dtype=torch.bool)
-        proven = found.value > 0
+        proven = bounds.value > 0
         if self.float32 and bool(proven.any()):
             gap = _float32_gap(self.graph, low[proven], high[proven], weights[proven])
-            holds[proven] = found.value[proven] > gap
+            holds[proven] = bounds.value[proven] > gap
             self.float32 = bool(holds[proven].all())
         boxes = [
             replace(box, cost=cost, float32=float32)
-            for box, cost, float32 in zip(batch, found.cost, holds.tolist(), strict=True)
+            for box, cost, float32 in zip(batch, bounds.cost, holds.tolist(), strict=True)
         ]
-        return Bounds(found.value, boxes, (low + high) / 2 + found.at * (high - low) / 2)
+        return Bounds(bounds.value, boxes, (low + high) / 2 + bounds.at * (high - low) / 2)
 
     def branch(self, batch: Sequence[RowOverBox]) -> Sequence[tuple[int, Sequence[RowOverBox]]] | None:
         low, high = ends(batch)
-        halves = halve(low, high, self._by_cost(batch, low, high))
+        halves = bisect(low, high, self._by_cost(batch, low, high))
         if halves is None:
             return None
         return [
@@ -122,7 +122,7 @@ def prove_by_curvature(
     most_parts: int = 10**9,
     float32: bool = False,
 ) -> Result[RowOverBox, int]:
-    """Prove that every unsafe set is missed by one of its rows, halving the box where the bound is lost.
+    """Prove that every unsafe set is missed by one of its rows, bisecting the box where the bound is lost.
 
     Property: sound in real arithmetic; where `float32` is asked for, and every leaf says so, for float32 too.
 
@@ -137,8 +137,10 @@ def prove_by_curvature(
 def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:
     """Bound by how much any float32 evaluation of row_n · output can differ over box n."""
     shape = (len(low), *graph.input_shape)
-    made = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
-    return deployed_gap(graph, made.boxes, made.errors, rows.reshape(len(low), 1, *graph.output_shape))[:, 0]
+    relaxation = relax(graph, Box(low.reshape(shape), high.reshape(shape)), FLOAT32, multi_neuron=False)
+    return execution_gap(graph, relaxation.boxes, relaxation.errors, rows.reshape(len(low), 1, *graph.output_shape))[
+        :, 0
+    ]
 
 
 def _rows(graph: Graph, query: Query) -> tuple[Tensor, Tensor]:

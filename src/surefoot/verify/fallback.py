@@ -1,4 +1,4 @@
-"""Finish the boxes that halving leaves open by ReLU splitting: near the least margin halving needs ever more."""
+"""Finish the boxes that input splitting leaves open by ReLU splitting: near the least margin bisection never ends."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from surefoot.verify.input_splitting import (
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
 
 ASCENT = 20
-QUICK_PARTS = 32  # of a box: halvings before signs are split
+QUICK_PARTS = 32  # of a box: bisections before signs are split
 SIGN_PARTS = 200
 SUSPECTS = 4
 
@@ -49,7 +49,7 @@ class Fallback:
 
     margin: float = -math.inf
     parts: int = 0
-    halved: tuple[Tensor, Tensor] | None = None  # boxes that halving proved,
+    bisected: tuple[Tensor, Tensor] | None = None  # boxes that bisection proved,
     signed: tuple[Subproblem, ...] = ()  # or parts of the box by signs
     suspects: Tensor | None = None  # inputs (n, d) that seem to be counterexamples, to be replayed
 
@@ -64,7 +64,7 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
 
 
 def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
-    """Prove one box by a few halvings, else by a few splits of signs.
+    """Prove one box by a few bisections, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
     """
@@ -83,25 +83,25 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
     query = replace(task.query, inputs=part)
     quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, SplittingOptions(most_parts=QUICK_PARTS))
     if quick.proven:
-        return Fallback(quick.margin, quick.parts, halved=ends(quick.leaves))
+        return Fallback(quick.margin, quick.parts, bisected=ends(quick.leaves))
     asked = replace(task.sign_query, inputs=part)
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
-    found = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
-    parts = quick.parts + found.parts
-    if not found.proven:
+    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
+    parts = quick.parts + result.parts
+    if not result.proven:
         return Fallback(parts=parts, suspects=met())
-    return Fallback(found.margin, parts, signed=found.leaves)
+    return Fallback(result.margin, parts, signed=result.leaves)
 
 
 def box_holds_in_float32(
-    task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], found: Fallback, until: Deadline
+    task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], proven: Fallback, until: Deadline
 ) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same parts."""
-    if found.halved is not None:
-        return boxes_hold_in_float32(task.graph, task.query, *found.halved, "open")
+    if proven.bisected is not None:
+        return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "open")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
-    deployed = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
-    return bound_again(deployed, asked, found.signed) > 0
+    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
+    return bound_again(relaxation, asked, proven.signed) > 0
 
 
 def boxes_hold_in_float32(
@@ -135,11 +135,11 @@ class FallbackSolver:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
-        found = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
-        self.parts += sum(one.parts for one in found)
-        self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, found, strict=True) if one.margin > 0]
-        margins = torch.tensor([one.margin for one in found], dtype=torch.float64)
-        return margins, torch.cat([low[:0], *(one.suspects for one in found if one.suspects is not None)])
+        fallbacks = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
+        self.parts += sum(one.parts for one in fallbacks)
+        self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, fallbacks, strict=True) if one.margin > 0]
+        margins = torch.tensor([one.margin for one in fallbacks], dtype=torch.float64)
+        return margins, torch.cat([low[:0], *(one.suspects for one in fallbacks if one.suspects is not None)])
 
     def holds_in_float32(self) -> bool:
         """Whether all that was proven here is also proven for float32."""

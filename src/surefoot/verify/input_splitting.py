@@ -1,4 +1,4 @@
-"""Input splitting: halve boxes until each is proven. Complete, given time, and best where inputs are few."""
+"""Input splitting: bisect boxes until each is proven. Complete, given time, and best where inputs are few."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.query import Query
-from surefoot.verify.bisection import cut, ends, halve
+from surefoot.verify.bisection import bisect, bisect_along, ends
 from surefoot.verify.branch_and_bound import (
     Bounds,
     Paced,
@@ -76,8 +76,8 @@ class OutputConstraints:
 
     def of_sets(self, rows: Float[Tensor, "n rows"]) -> Float[Tensor, "n sets"]:
         """Return the largest of each set's rows, (n, rows) to (n, sets): a set is missed if one of its rows is."""
-        found = rows.new_full((len(rows), self.sets), -torch.inf)
-        return found.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
+        largest = rows.new_full((len(rows), self.sets), -torch.inf)
+        return largest.scatter_reduce(1, self.owner.expand(len(rows), -1), rows, "amax")
 
     def together(
         self,
@@ -95,8 +95,8 @@ class OutputConstraints:
         """
         values, chosen = [], []
         for number in range(self.sets):
-            own = self.owner == number
-            value, slope = _best_mean(bounds[:, own], slopes[:, own], low, high)
+            of_set = self.owner == number
+            value, slope = _best_mean(bounds[:, of_set], slopes[:, of_set], low, high)
             values.append(value)
             chosen.append(slope)
         return torch.stack(values, 1), torch.stack(chosen, 1)
@@ -120,8 +120,8 @@ def _best_mean(bounds: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> tup
         value = (weights * constants - (weights + LEAST) * unit * sizes).sum(1) + (mean * x).sum(1) - LOST
         better = value > best
         best, slope = torch.where(better, value, best), torch.where(better.unsqueeze(1), mean, slope)
-        there = constants + (slopes @ x.unsqueeze(2)).squeeze(2)
-        exponents = exponents + 3 / (turn + 1) ** 0.5 * there / there.abs().amax(1, keepdim=True).clamp(min=1e-300)
+        values = constants + (slopes @ x.unsqueeze(2)).squeeze(2)
+        exponents = exponents + 3 / (turn + 1) ** 0.5 * values / values.abs().amax(1, keepdim=True).clamp(min=1e-300)
     return best, slope
 
 
@@ -130,7 +130,7 @@ class SplittingOptions:
     """How to divide.
 
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
-    halves along each in turn and takes the best. Neither is better on all networks. `effort` says which values
+    bisects along each in turn and takes the best. Neither is better on all networks. `effort` says which values
     CROWN bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
     `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
     the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
@@ -217,7 +217,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
     def branch(self, batch: Sequence[SubBox]) -> Sequence[tuple[Bisection, Sequence[SubBox]]] | None:
         low, high = ends(batch)
         worth = self._by_trial(low, high) if self.options.axis_by == "trial" else _by_slope(batch, low, high)
-        halves = halve(low, high, worth)
+        halves = bisect(low, high, worth)
         if halves is None:
             return None
         return [
@@ -226,7 +226,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         ]
 
     def _by_trial(self, low: Tensor, high: Tensor) -> Tensor:
-        """Halve along each input that is not fixed; say how little the two halves miss, over all unsafe sets.
+        """Bisect along each input that is not fixed; say how little the two halves miss, over all unsafe sets.
 
         When the time is up, of those that were tried.
         """
@@ -234,7 +234,7 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         for axis in ((high > low).any(0)).nonzero().squeeze(1).tolist():
             if self.deadline.is_over():
                 break
-            left, right, _ = cut(low, high, torch.full((len(low),), axis))
+            left, right, _ = bisect_along(low, high, torch.full((len(low),), axis))
             lows, highs = torch.cat([low, right]), torch.cat([left, high])
             sets, _ = bound_sets(
                 self.graph, lows, highs, self.rows, self.arithmetic, "thorough", self.options.certifiable
@@ -252,7 +252,7 @@ def prove_by_input_splitting(
     replay: Replay,
     options: SplittingOptions = SplittingOptions(),
 ) -> Result[SubBox, Bisection]:
-    """Halve boxes until each is proven or one holds a counterexample."""
+    """Bisect boxes until each is proven or one holds a counterexample."""
     deadline = Deadline.of(seconds)
     problem = _InputSplitting(graph, query, arithmetic, options, deadline)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)
@@ -261,7 +261,7 @@ def prove_by_input_splitting(
 
 
 def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write how boxes were halved as a certificate has it: which box, along which axis, where."""
+    """Write how boxes were bisected as a certificate has it: which box, along which axis, where."""
     which = np.array([number for number, _ in result.branchings], dtype=int)
     axis = np.array([axis for _, (axis, _) in result.branchings], dtype=int)
     return which, axis, np.array([middle for _, (_, middle) in result.branchings], dtype=float)
@@ -285,12 +285,12 @@ def bound_sets(
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""
     shape = (-1, *graph.input_shape)
     region = Box(low.reshape(shape), high.reshape(shape))
-    made = relax(graph, region, arithmetic, _TIGHTEN[effort], multi_neuron=not certifiable)
+    relaxation = relax(graph, region, arithmetic, _TIGHTEN[effort], multi_neuron=not certifiable)
     weights = rows.weights.expand(len(low), -1, -1).reshape(len(low), -1, *graph.output_shape)
     out = len(graph.nodes) - 1
-    bounds, slopes = _bound_rows(made, out, weights, None)
+    bounds, slopes = _bound_rows(relaxation, out, weights, None)
     if effort == "thorough":
-        others, steep = _bound_rows(made, out, weights, parallel_slopes(made, out))
+        others, steep = _bound_rows(relaxation, out, weights, parallel_slopes(relaxation, out))
         better = others > bounds
         bounds, slopes = torch.where(better, others, bounds), torch.where(better.unsqueeze(2), steep, slopes)
     bounds = difference_below(bounds, rows.bounds)
@@ -301,9 +301,9 @@ def bound_sets(
     return bounds[at, row], slopes[at, row]
 
 
-def _bound_rows(made: Relaxation, out: int, weights: Tensor, choice: Choice | None) -> tuple[Tensor, Tensor]:
+def _bound_rows(relaxation: Relaxation, out: int, weights: Tensor, choice: Choice | None) -> tuple[Tensor, Tensor]:
     trace = Trace()
-    bounds = lower_bounds(made, out, weights, choice, trace)
+    bounds = lower_bounds(relaxation, out, weights, choice, trace)
     if trace.input is None:
-        return bounds, torch.zeros(*bounds.shape, size_of(made.graph.nodes[0]), dtype=bounds.dtype)
+        return bounds, torch.zeros(*bounds.shape, size_of(relaxation.graph.nodes[0]), dtype=bounds.dtype)
     return bounds, trace.input.flatten(2)

@@ -70,11 +70,11 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 def verify_image(settings: Settings, region: InputSet, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
     network = network or open_network(settings.network, settings.output)
-    there, query = region_to_query(network, region, other_classes(label, network.outputs))
-    verdict = verify(there, query, settings.seconds, settings.method, settings.seed)
+    along, query = region_to_query(network, region, other_classes(label, network.outputs))
+    verdict = verify(along, query, settings.seconds, settings.method, settings.seed)
     answer = {"label": label} | plain(verdict)
-    if isinstance(verdict, Violated) and there.moved is not None:  # it was found as a place along directions
-        (image,) = there.moved(verdict.input[None])
+    if isinstance(verdict, Violated) and along.moved is not None:  # it was found as a place along directions
+        (image,) = along.moved(verdict.input[None])
         answer |= {"input": image.tolist(), "position": verdict.input.tolist()}
     return answer
 
@@ -120,10 +120,10 @@ def _run(
 
     from joblib import Parallel, delayed  # noqa: PLC0415  (not for one process)
 
-    found: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+    answers: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_numbered)(i, settings, regions[i], labels[i]) for i in todo
     )
-    yield from found
+    yield from answers
 
 
 def _numbered(i: int, settings: Settings, region: InputSet, label: int) -> tuple[int, dict[str, Any]]:

@@ -22,20 +22,20 @@ from surefoot.spec.runtime import Runner, runner_of_graph
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Its graphs, each for one use, and how it is deployed."""
+    """Its graphs, each for one use, and how it is executed."""
 
     graph: Graph  # float64, ends in logits, max pooling written with ReLUs
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
     whole: Graph  # float64, up to the network's own outputs: with a softmax, if it ends in one
     run: Runner  # gives its own outputs
-    float32: bool = True  # whether it is deployed in float32
+    float32: bool = True  # whether it is executed in float32
     off: Callable[[np.ndarray], float] | None = None  # how far what `run` runs is from the input that was asked
     moved: Callable[[np.ndarray], np.ndarray] | None = None  # what `run` runs for positions (n, m), where not these
 
     @staticmethod
     def of(graph: Graph, run: Runner | None = None, float32: bool = True) -> "Network":
-        """Prepare a graph. `run` is how it is deployed; default: its operations in float32."""
+        """Prepare a graph. `run` is how it is executed; default: its operations in float32."""
         logits = flat_output(logits_of(graph))
         single = logits.to(torch.float32)
         double = logits.to(torch.float64)
@@ -106,8 +106,8 @@ def region_to_query(network: Network, region: InputSet, unsafe: tuple[Unsafe, ..
 
     Of a region with an origin the network is one of its coordinates.
     """
-    there = network if region.origin is None else network.along(region.origin)
-    return there, Query(replace(region, origin=None), unsafe)
+    along = network if region.origin is None else network.along(region.origin)
+    return along, Query(replace(region, origin=None), unsafe)
 
 
 def must_fit(network: Network, query: Query) -> None:

@@ -27,7 +27,7 @@ _STEEP = 300.0  # exp of more is not written as a chord
 _FLAT = -200.0  # nor, exactly, exp of less
 _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of their own
 _AT_ONCE = 64
-_NARROW = 1e-9  # of the region's width: no box is halved further
+_NARROW = 1e-9  # of the region's width: no box is bisected further
 
 HalfSpace = tuple[np.ndarray, np.ndarray]  # (b, k) and (b,): rows z <= bounds, one row a box
 
@@ -41,7 +41,7 @@ def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[U
         return tuple(conditions.rows for conditions in sets)
     low, high = (torch.from_numpy(end[None]) for end in (query.inputs.lower, query.inputs.upper))
     spans = _Spans.over(graph, low, high, sets)
-    found: list[Unsafe] = []
+    polytopes: list[Unsafe] = []
     for conditions in sets:
         common = [(w, b) for w, b in zip(conditions.rows.weights, conditions.rows.bounds, strict=True)]
         choices: list[Threshold] = []
@@ -51,10 +51,10 @@ def polytopes(graph: Graph, query: Query, sets: Sequence[Conditions]) -> tuple[U
             if threshold.at_most and len(spans.centres[0]) <= _FEW_CLASSES:
                 choices.append(threshold)
         if len(choices) != 1:
-            found.append(_unsafe(common, graph.output_shape[0]))
+            polytopes.append(_unsafe(common, graph.output_shape[0]))
         else:
-            found += [_unsafe([*common, one], graph.output_shape[0]) for one in _largest(choices[0], graph)]
-    return tuple(found)
+            polytopes += [_unsafe([*common, one], graph.output_shape[0]) for one in _largest(choices[0], graph)]
+    return tuple(polytopes)
 
 
 def _unsafe(rows: list[tuple[np.ndarray, float]], k: int) -> Unsafe:
@@ -64,23 +64,23 @@ def _unsafe(rows: list[tuple[np.ndarray, float]], k: int) -> Unsafe:
 def _largest(threshold: Threshold, graph: Graph) -> list[tuple[np.ndarray, float]]:
     """One of the d_i is at least level - log(k - 1)."""
     (k,) = graph.output_shape
-    found = []
+    rows = []
     for i in range(k):
         if i != threshold.output:
             row = np.zeros(k)
             row[threshold.output], row[i] = 1.0, -1.0
-            found.append((row, np.log(k - 1) - threshold.level + formula_error(np.log(k - 1) + abs(threshold.level))))
-    return found
+            rows.append((row, np.log(k - 1) - threshold.level + formula_error(np.log(k - 1) + abs(threshold.level))))
+    return rows
 
 
-def halved(
+def prove_by_bisection(
     graph: Graph,
     query: Query,
     sets: Sequence[Conditions],
     until: Deadline,
     candidate: Callable[[Tensor], Tensor | None],
 ) -> float:
-    """Halve the region until in each part each set misses one of its conditions; return by how much, at least.
+    """Bisect the region until in each part each set misses one of its conditions; return by how much, at least.
 
     Minus infinity: time was up, or `candidate` knew an input for a counterexample.
 
@@ -137,11 +137,11 @@ class _Spans:
         shape = (-1, *graph.input_shape)
         box = Box(low.reshape(shape), high.reshape(shape))
         relaxation = relax(graph, box, REAL, tighten_by_crown)
-        made = _Spans(relaxation, evaluate(graph, (box.lower + box.upper) / 2).numpy())
+        spans = _Spans(relaxation, evaluate(graph, (box.lower + box.upper) / 2).numpy())
         for j in {t.output for conditions in sets for t in conditions.thresholds}:
-            rows = made.others(j)
-            made.known[j] = made.least(rows), -made.least(-rows)
-        return made
+            rows = spans.others(j)
+            spans.known[j] = spans.least(rows), -spans.least(-rows)
+        return spans
 
     def others(self, j: int) -> np.ndarray:
         """Return the rows of z_i - z_j for all i but j."""
@@ -181,17 +181,17 @@ class _Spans:
             reached = np.asarray(logsumexp(high if threshold.at_most else low, axis=1))
         sign = 1.0 if threshold.at_most else -1.0
         miss = sign * (threshold.level - reached) - formula_error(abs(threshold.level) + np.abs(reached), high.shape[1])
-        found = [np.where(np.isfinite(miss), miss, -np.inf)]
+        misses = [np.where(np.isfinite(miss), miss, -np.inf)]
         if threshold.at_most:
             weights, bound, scale = _chord(low, high, threshold.level)
             missed = difference_below(self.least((-weights @ self.others(threshold.output))[:, None])[:, 0], -bound)
             # where that is above 0 the sum of exponentials is at most 1 - scale missed, as parts of exp(level)
             share = scale * np.maximum(missed, 0.0)
             closed = -np.log1p(-np.minimum(share - step_error(2, share), 1 - ELEMENTARY)) * (1 - ELEMENTARY)
-            return [found[0], np.where(missed > 0, closed, -np.inf)]
+            return [misses[0], np.where(missed > 0, closed, -np.inf)]
         for rows, bounds in self.rows(threshold):
-            found.append(difference_below(self.least(rows[:, None])[:, 0], bounds))
-        return found
+            misses.append(difference_below(self.least(rows[:, None])[:, 0], bounds))
+        return misses
 
 
 def _chord(low: np.ndarray, high: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

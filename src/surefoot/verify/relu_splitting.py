@@ -53,8 +53,8 @@ def prove_by_relu_splitting(
 def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Subproblem]) -> float:
     """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
     problem = _ReluSplitting(relaxation, query)
-    found = torch.cat([problem.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
-    return float(found.min())  # not a number, if one is not
+    bounds = torch.cat([problem.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
+    return float(bounds.min())  # not a number, if one is not
 
 
 def split_leaves(parts: Sequence[Subproblem], unsafe: int) -> list[SplitLeaf]:
@@ -164,25 +164,25 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
     def _start(self, parts: Sequence[Subproblem], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
         default = default_choice(boxes, self.out, 1)
 
-        def own(which: int, at: int) -> Tensor:
+        def start(which: int, at: int) -> Tensor:
             other = default.parts[which][at]
-            found = [part.choice.parts[which].get(at) for part in parts]
+            choices = [part.choice.parts[which].get(at) for part in parts]
             return torch.stack(
                 [
                     other[min(i, len(other) - 1)] if x is None else x.to(other.dtype).clamp(0, 1)
-                    for i, x in enumerate(found)
+                    for i, x in enumerate(choices)
                 ]
             )
 
         def multiplier(at: int, mask: Tensor) -> Tensor:  # a half starts with those of the whole
             none = torch.zeros_like(mask[0])
-            found = [part.choice.multipliers.get(at, none).to(mask.dtype) for part in parts]
-            return mask * (mask * torch.stack(found)).clamp(min=0)
+            multipliers = [part.choice.multipliers.get(at, none).to(mask.dtype) for part in parts]
+            return mask * (mask * torch.stack(multipliers)).clamp(min=0)
 
         return Choice(
-            {at: own(0, at) for at in self.places},
+            {at: start(0, at) for at in self.places},
             {at: multiplier(at, mask) for at, mask in signs.items() if bool(mask.any())},
-            {at: own(2, at) for at in self.places if at in default.upper_slopes},
+            {at: start(2, at) for at in self.places if at in default.upper_slopes},
         )
 
     def rounded(self, parts: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:
@@ -243,13 +243,15 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
         return [(trial[j][0].signs[-1][:2], trial[j]) for j in best.values()]
 
     def _quick(self, parts: list[Subproblem]) -> Tensor:
-        found = []
+        margins = []
         for begin in range(0, len(parts), 4 * AT_ONCE):
-            some = parts[begin : begin + 4 * AT_ONCE]
+            chunk = parts[begin : begin + 4 * AT_ONCE]
             tick()
-            which = torch.tensor([part.unsafe for part in some])
-            single, signs = self._boxes(some, self.single)
-            start = replace(self._start(some, single, signs), multipliers={})
+            which = torch.tensor([part.unsafe for part in chunk])
+            single, signs = self._boxes(chunk, self.single)
+            start = replace(self._start(chunk, single, signs), multipliers={})
             rows = self.rows[which].unsqueeze(1).float()
-            found.append(lower_bounds(single, self.out, rows, start, rounded=False)[:, 0] - self.offsets[which].float())
-        return torch.cat(found)
+            margins.append(
+                lower_bounds(single, self.out, rows, start, rounded=False)[:, 0] - self.offsets[which].float()
+            )
+        return torch.cat(margins)

@@ -24,7 +24,7 @@ from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
-from surefoot.spec.replay import Hit, Replay
+from surefoot.spec.replay import Counterexample, Replay
 from surefoot.verify.attack import descend, sample
 from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
@@ -47,7 +47,7 @@ from surefoot.verify.relu_splitting import (
     prove_by_relu_splitting,
     split_leaves,
 )
-from surefoot.verify.stars import Walked, box_slack, least, leaves, over_approximate, star_of_inputs
+from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
 FEW_VALUES = 2000  # of ReLUs, pools and products
@@ -83,25 +83,25 @@ class Search:
         self.asked = asked or query  # of the network's own outputs; `query` is of its logits
         self.replay = Replay(self.asked, network.run, network.off)
         self.rows = OutputConstraints(query)
-        self.hit: Hit | None = None
+        self.counterexample: Counterexample | None = None
         self.best = -math.inf
         self.seen: State | None = None
-        self.broken = False  # an exact walk met inputs that no proof can be had for
+        self.broken = False  # exact propagation met inputs that no proof can be had for
         self.region = Box.around(query.inputs, network.graph.input_shape)
 
     def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
         """Replay inputs: those that look like counterexamples in float64, or all."""
         tried = near_misses(self.network.graph, self.query, x) if near else x
         if len(tried):
-            self.hit = self.replay(tried)
-        return torch.from_numpy(self.hit.input) if self.hit is not None else None
+            self.counterexample = self.replay(tried)
+        return torch.from_numpy(self.counterexample.input) if self.counterexample is not None else None
 
     def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
         """Answer by stages, one after another; when time is up, with what was found by then."""
-        found = self.deadline.run(lambda: self._by_stages(method, stages))
-        if found is not None:
-            return found
-        if self.hit is not None:
+        verdict = self.deadline.run(lambda: self._by_stages(method, stages))
+        if verdict is not None:
+            return verdict
+        if self.counterexample is not None:
             return self.violated("attack")
         return self.proven or self.unknown(method)
 
@@ -130,11 +130,11 @@ class Search:
         """Look for a counterexample by projected gradient descent."""
         if self.replay.impossible:
             return None
-        some = self.deadline.share(QUICK)
-        found = some.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
-        if found is not None:
-            self.candidate(found.double(), near=self.asked is self.query)
-        return self.violated("attack") if self.hit is not None else None
+        quick = self.deadline.share(QUICK)
+        points = quick.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
+        if points is not None:
+            self.candidate(points.double(), near=self.asked is self.query)
+        return self.violated("attack") if self.counterexample is not None else None
 
     @cached_property
     def searched(self) -> Graph:
@@ -169,32 +169,32 @@ class Search:
         return any(not len(unsafe.bounds) for unsafe in self.query.unsafe)
 
     def attack_thoroughly(self) -> Verdict | None:
-        """Try more starts where there are few inputs: it costs less than one more halving."""
+        """Try more starts where there are few inputs: it costs less than one more bisection."""
         if self.free_inputs > FEW_INPUTS:
             return self.attack(8, 20)
         if self.replay.impossible:
             return None
-        found, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
-        self.candidate(found.double(), near=self.asked is self.query)
+        points, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
+        self.candidate(points.double(), near=self.asked is self.query)
         starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
-        return self.violated("sampling") if self.hit is not None else self.attack(starts, 40)
+        return self.violated("sampling") if self.counterexample is not None else self.attack(starts, 40)
 
     def details(self, **more: float) -> dict[str, float]:
         """Say how long it took, and more."""
         return {"seconds": round(self.deadline.clock.wall() - self.begin, 3), **more}
 
     def holds(
-        self, margin: float, method: str, deployed: Callable[[], bool], proof: Proof | None = None, **more: float
+        self, margin: float, method: str, in_float32: Callable[[], bool], proof: Proof | None = None, **more: float
     ) -> Holds:
         """Say what is proven, of float32 too if that can be shown in time."""
         self.proven = Holds(margin, method, False, self.details(**more), proof)
-        float32 = self.float32 and deployed()
+        float32 = self.float32 and in_float32()
         return replace(self.proven, float32=float32, details=self.details(**more))
 
     def violated(self, method: str) -> Violated:
         """Say what was met."""
-        assert self.hit is not None
-        seen = self.hit
+        assert self.counterexample is not None
+        seen = self.counterexample
         return Violated(seen.input.astype(np.float64), seen.output, method, self.details(), seen.distance)
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
@@ -202,11 +202,11 @@ class Search:
         rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
         chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
         out = len(graph.nodes) - 1
-        found = torch.cat([lower_bounds(relaxation, out, some) for some in rows.split(chunk, 1)], 1)
-        return float(self.rows.of_sets(difference_below(found, self.rows.bounds)).min())
+        bounds = torch.cat([lower_bounds(relaxation, out, part) for part in rows.split(chunk, 1)], 1)
+        return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
-        """Walk a zonotope; its boxes are kept for what comes after."""
+        """Propagate a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
         star = star_of_inputs(self.query.inputs, graph.input_shape)
         state = approximate(graph, begin(star), "zonotope", use_lps=False, arithmetic=arithmetic)
@@ -258,25 +258,25 @@ class Search:
             finish = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
         options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
-        found = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
-        if self.hit is not None:
+        result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
+        if self.counterexample is not None:
             return self.violated("input-splitting")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
         proof, box = None, self.query.inputs
         if self.prove:
-            thorough, bisections = effort == "thorough", bisections_of(found)
+            thorough, bisections = effort == "thorough", bisections_of(result)
             proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        parts = found.parts + (finish.parts if finish else 0)
-        plain = [leaf for leaf in found.leaves if not leaf.finished]
+        parts = result.parts + (finish.parts if finish else 0)
+        plain = [leaf for leaf in result.leaves if not leaf.finished]
 
-        def deployed() -> bool:
+        def in_float32() -> bool:
             return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
                 finish is None or finish.holds_in_float32()
             )
 
-        return self.holds(found.margin, "input-splitting", deployed, proof, parts=parts)
+        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=parts)
 
     @property
     def constraints(self) -> LinearConstraints | None:
@@ -295,16 +295,16 @@ class Search:
         graph, query = self.with_slack_relus()
         tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
-        found = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
-        if self.hit is not None:
+        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
+        if self.counterexample is not None:
             return self.violated("relu-splitting")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
-        method = "alpha-crown" if found.parts <= len(self.query.unsafe) else "relu-splitting"
-        proof = self._proof_by_splits(found, tightened) if self.prove else None
-        deployed = partial(self.parts_hold, graph, query, self.region, found.leaves)
-        return self.holds(found.margin, method, deployed, proof, parts=found.parts)
+        method = "alpha-crown" if result.parts <= len(self.query.unsafe) else "relu-splitting"
+        proof = self._proof_by_splits(result, tightened) if self.prove else None
+        in_float32 = partial(self.parts_hold, graph, query, self.region, result.leaves)
+        return self.holds(result.margin, method, in_float32, proof, parts=result.parts)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
@@ -314,57 +314,57 @@ class Search:
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
-    def _proof_by_splits(self, found: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
-        leaves = tuple(leaf for part in found.leaves for leaf in split_leaves([part], part.unsafe))
+    def _proof_by_splits(self, result: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
+        leaves = tuple(leaf for part in result.leaves for leaf in split_leaves([part], part.unsafe))
         box, slopes = self.query.inputs, kept_slopes(tightened)
         return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes)
 
     def curvature(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
         until = self.deadline.share(share)
-        found = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
-        if self.hit is not None:
+        result = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
+        if self.counterexample is not None:
             return self.violated("curvature")
-        self.best = max(self.best, found.margin)
-        if not found.proven:
+        self.best = max(self.best, result.margin)
+        if not result.proven:
             return None
-        deployed = all(leaf.float32 for leaf in found.leaves)
-        return Holds(found.margin, "curvature", deployed, self.details(parts=found.parts))
+        in_float32 = all(leaf.float32 for leaf in result.leaves)
+        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.parts))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        found = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
-        self.best = max(self.best, found.slack)
-        if found.slack > 0:
-            details = self.details(lps_solved=found.count.lps_solved, lps_avoided=found.count.lps_avoided)
-            return Holds(found.slack, method, False, details)
-        if found.input is not None:
-            self.candidate(found.input.flatten()[None])
-        return self.violated(method) if self.hit is not None else None
+        answer = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
+        self.best = max(self.best, answer.slack)
+        if answer.slack > 0:
+            details = self.details(lps_solved=answer.count.lps_solved, lps_avoided=answer.count.lps_avoided)
+            return Holds(answer.slack, method, False, details)
+        if answer.input is not None:
+            self.candidate(answer.input.flatten()[None])
+        return self.violated(method) if self.counterexample is not None else None
 
     def exact(self) -> Verdict | None:
-        """Walk every pattern. A margin inside the rounding of a leaf decides nothing."""
+        """Propagate every pattern. A margin inside the rounding of a leaf decides nothing."""
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        walked = Walked()
+        progress = ExactProgress()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, walked):
+            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
-                    if self.hit is not None:
+                    if self.counterexample is not None:
                         return self.violated("exact")
         except TimeoutError:
             return None
-        details = self.details(leaves=walked.leaves, pruned=walked.pruned, lps_solved=walked.lps_solved)
-        if not walked.margin > 0:
-            self.best = walked.margin
+        details = self.details(leaves=progress.leaves, pruned=progress.pruned, lps_solved=progress.lps_solved)
+        if not progress.margin > 0:
+            self.best = progress.margin
             self.broken = True
             return None
-        return Holds(walked.margin, "exact", False, details)
+        return Holds(progress.margin, "exact", False, details)
 
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
         """Whether the subproblems of a proof hold for float32 too."""
-        deployed = relax(
+        relaxation = relax(
             graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
         )
-        return bound_again(deployed, query, leaves) > 0
+        return bound_again(relaxation, query, leaves) > 0

@@ -151,14 +151,14 @@ class _Stack:
 
     @staticmethod
     def of(which: list[int], queries: Sequence[Query]) -> "_Stack":
-        some = [queries[i] for i in which]
+        stacked = [queries[i] for i in which]
         return _Stack(
             which,
-            torch.from_numpy(np.stack([q.inputs.lower for q in some])),
-            torch.from_numpy(np.stack([q.inputs.upper for q in some])),
-            torch.from_numpy(np.stack([np.concatenate([u.weights for u in q.unsafe]) for q in some])),
-            torch.from_numpy(np.stack([np.concatenate([u.bounds for u in q.unsafe]) for q in some])),
-            tuple(len(u.bounds) for u in some[0].unsafe),
+            torch.from_numpy(np.stack([q.inputs.lower for q in stacked])),
+            torch.from_numpy(np.stack([q.inputs.upper for q in stacked])),
+            torch.from_numpy(np.stack([np.concatenate([u.weights for u in q.unsafe]) for q in stacked])),
+            torch.from_numpy(np.stack([np.concatenate([u.bounds for u in q.unsafe]) for q in stacked])),
+            tuple(len(u.bounds) for u in stacked[0].unsafe),
         )
 
     def some(self, mask: Tensor) -> "_Stack":
@@ -183,8 +183,10 @@ class _Stack:
         shape = (-1, *graph.input_shape)
         tighten = tighten_all if prove else tighten_by_crown
         region = Box(self.low.reshape(shape), self.high.reshape(shape))
-        made = relax(graph, region, arithmetic, tighten, multi_neuron=not prove)
-        rows = lower_bounds(made, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape))
+        relaxation = relax(graph, region, arithmetic, tighten, multi_neuron=not prove)
+        rows = lower_bounds(
+            relaxation, len(graph.nodes) - 1, self.weights.reshape(*self.bounds.shape, *graph.output_shape)
+        )
         return self.missed(difference_below(rows, self.bounds))
 
 
@@ -195,11 +197,11 @@ def _together(network: Network, answers: Answers, prove: bool) -> None:
         margins = stack.margins(network.graph, REAL, prove)
         proven = margins > 0  # what is not a number is not proven
         safe = stack.some(proven)
-        deployed = iter((safe.margins(network.graph, FLOAT32, prove) > 0).tolist() if safe.which else [])
+        in_float32 = iter((safe.margins(network.graph, FLOAT32, prove) > 0).tolist() if safe.which else [])
         for i, margin, holds in zip(stack.which, margins.tolist(), proven.tolist(), strict=True):
             if holds:
                 proof = _proof(answers.queries[i]) if prove else None
-                answers.proven[i] = Holds(margin, "crown", next(deployed) and network.float32, {}, proof)
+                answers.proven[i] = Holds(margin, "crown", next(in_float32) and network.float32, {}, proof)
             else:
                 answers.margins[i] = margin if math.isfinite(margin) else -math.inf
         if len(safe.which) < len(stack.which):
@@ -234,14 +236,16 @@ def _attack(network: Network, queries: Sequence[Query], stack: _Stack) -> Violat
     for place in slack.argsort().tolist():
         if not near[place]:
             continue
-        hit = Replay(queries[stack.which[place]], network.run, network.off)(x[place][None])
-        if hit is not None:
-            return Violated(hit.input.astype(np.float64), hit.output, "attack", {}, hit.distance)
+        counterexample = Replay(queries[stack.which[place]], network.run, network.off)(x[place][None])
+        if counterexample is not None:
+            return Violated(
+                counterexample.input.astype(np.float64), counterexample.output, "attack", {}, counterexample.distance
+            )
     return None
 
 
 def _proof(query: Query) -> Proof:
-    """Return the proof of a box that needs no halving."""
+    """Return the proof of a box that needs no bisection."""
     none = np.zeros(0)
     unsafe = tuple((u.weights, u.bounds) for u in query.unsafe)
     box, never = query.inputs, (none.astype(int), none.astype(int), none)

@@ -18,9 +18,9 @@ def verify_through_softmax(
     """Answer of logits what was asked of probabilities.
 
     For float32, whose softmax rounds and ties, it is claimed only that one class keeps the largest of all. Thresholds
-    become polytopes that hold them; where inputs are few and that is not enough, the region is halved.
+    become polytopes that hold them; where inputs are few and that is not enough, the region is bisected.
     """
-    from surefoot.verify.probabilities import halved, polytopes  # noqa: PLC0415  (scipy.special, for a softmax alone)
+    from surefoot.verify.probabilities import polytopes, prove_by_bisection  # noqa: PLC0415  (scipy.special, for a softmax alone)
 
     must_fit(network, query)
     if prove:
@@ -48,9 +48,11 @@ def verify_through_softmax(
             return violated
         part = deadline.before(0.5)
         margin = part.run(
-            lambda: halved(network.pooled, query, asked.sets, part, lambda x: search.candidate(x, near=False))
+            lambda: prove_by_bisection(
+                network.pooled, query, asked.sets, part, lambda x: search.candidate(x, near=False)
+            )
         )
-        if search.hit is not None:
+        if search.counterexample is not None:
             return search.violated("halving")
         if margin is not None and margin > 0:
             return Holds(margin, "halving", False, search.details())

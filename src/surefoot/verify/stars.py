@@ -48,7 +48,7 @@ def star_of_inputs(inputs: InputSet, shape: tuple[int, ...]) -> Star:
     if inputs.constraints is not None:
         rows, bounds = inputs.constraints.rows, inputs.constraints.bounds
         spare = sum_error(len(centre), magnitude(rows) @ size + np.abs(bounds))
-        predicate = predicate.cut(rows[:, free] * radius, bounds - rows @ centre + spare)
+        predicate = predicate.with_constraints(rows[:, free] * radius, bounds - rows @ centre + spare)
         _must_not_be_empty(predicate)
     return Star(form, predicate)
 
@@ -90,29 +90,29 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
     predicate = star.predicate
     if len(rows) == 1:
         solver = Solver(predicate)
-        found = solver.minimum(rows[0]) + offsets[0] - spare[0]
+        slack = solver.minimum(rows[0]) + offsets[0] - spare[0]
     else:
         limit = _ELASTIC * (1 + np.abs(size).max())
         m = predicate.variables
         full = np.zeros((len(rows), m))
         full[:, : rows.shape[1]] = rows
-        elastic = predicate.extended(np.array([-limit]), np.array([limit])).cut(
+        elastic = predicate.extended(np.array([-limit]), np.array([limit])).with_constraints(
             sparse.hstack([sparse.csr_matrix(full), -np.ones((len(rows), 1))]), spare - offsets
         )
         solver = Solver(elastic)
         direction = np.zeros(m + 1)
         direction[m] = 1.0
-        found = solver.minimum(direction)
-        # two rows alone are a sound answer too, and the better one where the elastic program went wrong
+        slack = solver.minimum(direction)
+        # two rows alone are a sound answer too, and the better one where the elastic LP went wrong
         alone = Solver(predicate)
-        found = max(found, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
+        slack = max(slack, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
     point = solver.sample_inputs[-1][: predicate.variables] if solver.sample_inputs else None
-    return float(found), point
+    return float(slack), point
 
 
 @dataclass(frozen=True, eq=False)
 class Approximated:
-    """What one over-approximating walk gave: the output star, its slack, an input worth replaying, the cost."""
+    """What one over-approximating propagation gave: the output star, its slack, an input worth replaying, the cost."""
 
     star: Star
     slack: float
@@ -123,7 +123,7 @@ class Approximated:
 def over_approximate(
     graph: Graph, star: Star, query: Query, rule: Rule = "triangle", use_lps: bool = True, relaxed: float = 0.0
 ) -> Approximated:
-    """Walk one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
+    """Propagate one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
     state = approximate(graph, begin(star), rule, use_lps, relaxed=relaxed)
     slack, where = _nearest(state.star, query)
     candidate = None if where is None else star.member(where[: star.form.variables])
@@ -132,9 +132,9 @@ def over_approximate(
 
 def _nearest(star: Star, query: Query) -> tuple[float, np.ndarray | None]:
     """Return the least slack over all unsafe sets, and where it is nearly reached."""
-    found = [slack_of(star, unsafe) for unsafe in query.unsafe]
-    slacks = [slack for slack, _ in found]
-    return least(slacks), found[int(np.argmin(slacks))][1]
+    slacks_and_points = [slack_of(star, unsafe) for unsafe in query.unsafe]
+    slacks = [slack for slack, _ in slacks_and_points]
+    return least(slacks), slacks_and_points[int(np.argmin(slacks))][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +148,8 @@ class Leaf:
 
 
 @dataclass(eq=False)
-class Walked:
-    """What an exact walk has done so far."""
+class ExactProgress:
+    """What exact propagation has done so far."""
 
     leaves: int = 0
     pruned: int = 0
@@ -158,9 +158,9 @@ class Walked:
 
 
 def leaves(
-    graph: Graph, star: Star, query: Query, seconds: float | Deadline, walked: Walked, prune: bool = True
+    graph: Graph, star: Star, query: Query, seconds: float | Deadline, progress: ExactProgress, prune: bool = True
 ) -> Iterator[Leaf]:
-    """Walk exactly; give each leaf with its slack. `prune` leaves out branches that a zonotope shows to be safe.
+    """Propagate exactly; give each leaf with its slack. `prune` leaves out branches that a zonotope shows to be safe.
 
     Raises:
         TimeoutError: the seconds are over.
@@ -175,16 +175,16 @@ def leaves(
         reached = approximate(graph, state, "zonotope", use_lps=False)
         slack = least(box_slack(reached.star, unsafe) for unsafe in query.unsafe)
         if slack > 0:
-            walked.pruned += 1
-            walked.margin = least([walked.margin, slack])
+            progress.pruned += 1
+            progress.margin = least([progress.margin, slack])
         return slack > 0
 
     for state in exact(graph, begin(star), proven):
         slack, where = _nearest(state.star, query)
         inputs = Star(star.form, state.predicate)
-        walked.lps_solved += state.count.lps_solved
-        walked.leaves += 1
-        walked.margin = least([walked.margin, slack])
+        progress.lps_solved += state.count.lps_solved
+        progress.leaves += 1
+        progress.margin = least([progress.margin, slack])
         yield Leaf(state.star, inputs, slack, None if where is None else inputs.member(where))
 
 
@@ -193,8 +193,8 @@ def box_slack(star: Star, unsafe: Unsafe) -> float:
     centre, generators = star.form.flat()
     rows = unsafe.weights @ generators.T
     _, spare = _rounding(star, unsafe)
-    found = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
-    return float(found.max()) if len(found) else -np.inf
+    slacks = star.predicate.box_minimum(rows) + unsafe.weights @ centre - unsafe.bounds - spare
+    return float(slacks.max()) if len(slacks) else -np.inf
 
 
 def counterexamples(leaf: Leaf, unsafe: Unsafe) -> Star:
@@ -205,7 +205,7 @@ def counterexamples(leaf: Leaf, unsafe: Unsafe) -> Star:
     """
     centre, generators = leaf.outputs.form.flat()
     rows = unsafe.weights @ generators.T
-    star = Star(leaf.inputs.form, leaf.inputs.predicate.cut(rows, unsafe.bounds - unsafe.weights @ centre))
+    star = Star(leaf.inputs.form, leaf.inputs.predicate.with_constraints(rows, unsafe.bounds - unsafe.weights @ centre))
     if slack_of(leaf.outputs, unsafe)[0] > 0:
         raise InputError("no input of this pattern is a counterexample")
     return star

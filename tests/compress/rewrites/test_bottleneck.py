@@ -25,7 +25,7 @@ def test_as_many_units_carry_it_as_it_has_dimensions() -> None:
         assert made.units == 1 + 1
         assert np.allclose(made(X), segment(X), atol=1e-9)
         corners = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
-        z = corners @ made.before.T + made.offset
+        z = corners @ made.before.T + made.bias
         assert (z[:, made.signs > 0] > 0).all()
 
 

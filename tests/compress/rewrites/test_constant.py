@@ -15,7 +15,7 @@ def test_constants_are_folded_as_their_relu_gives_them() -> None:
     segment = Segment(before, np.array([0.7, 0.1, -9.0]), after, np.array([1.0]), np.array([1, 0, -1]), BOX)
     made = fold_constant(segment)
     assert made.units == 1
-    assert made.shift.tolist() == [1.0 + 2.0 * 0.7]  # -9 is cleared away
+    assert made.output_bias.tolist() == [1.0 + 2.0 * 0.7]  # -9 is cleared away
     assert np.allclose(made(X), segment(X), rtol=0, atol=1e-15)
 
 

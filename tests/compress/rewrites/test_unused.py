@@ -13,5 +13,5 @@ def test_units_without_a_reader_go() -> None:
     after = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -2.0]])  # the last one has one reader of two
     segment = Segment(np.ones((3, 2)), np.array([3.0, 0.1, 0.2]), after, np.ones(2), np.array([1, 0, 0]), BOX)
     made = drop_unused(segment)
-    assert made.offset.tolist() == [0.1, 0.2]
+    assert made.bias.tolist() == [0.1, 0.2]
     assert np.array_equal(made(X), segment(X))

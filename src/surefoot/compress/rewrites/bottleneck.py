@@ -11,7 +11,7 @@ SPARE = 0.01  # of a new unit's range, by which it stays above 0
 def bottleneck(segment: Segment) -> Segment:
     """Factor M = after_S before_S = P V of rank r < |S|; r units V x + c, made active by c, replace the |S| ones.
 
-    c is the least value of V x over the inputs' box, and a little: P c goes out of the shift again.
+    c is the least value of V x over the inputs' box, and a little: P c goes out of the output bias again.
 
     Property: exact in real arithmetic, up to the singular values that are called 0.
 
@@ -30,13 +30,13 @@ def bottleneck(segment: Segment) -> Segment:
     least = np.minimum(into * low, into * high).sum(1)
     most = np.maximum(into * low, into * high).sum(1)
     lift = SPARE * (most - least) + 1e-6 * (np.abs(into) @ np.abs(segment.inputs).max(0)) - least
-    shift = segment.shift + segment.after[:, active] @ segment.offset[active] - out @ lift
+    output_bias = segment.output_bias + segment.after[:, active] @ segment.bias[active] - out @ lift
     kept = segment.keep(~active)
     return Segment(
         np.concatenate([kept.before, into]),
-        np.concatenate([kept.offset, lift]),
+        np.concatenate([kept.bias, lift]),
         np.concatenate([kept.after, out], 1),
-        shift,
+        output_bias,
         np.concatenate([kept.signs, np.ones(rank, dtype=kept.signs.dtype)]),
         segment.inputs,
     )

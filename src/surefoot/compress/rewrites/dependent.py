@@ -31,8 +31,8 @@ def merge_dependent(segment: Segment) -> Segment:
         return segment
     after = segment.after.copy()
     after[:, base] += segment.after[:, dependent] @ k
-    constant = segment.after[:, dependent] @ (segment.offset[dependent] - k @ segment.offset[base])
-    merged = Segment(segment.before, segment.offset, after, segment.shift + constant, segment.signs, segment.inputs)
+    constant = segment.after[:, dependent] @ (segment.bias[dependent] - k @ segment.bias[base])
+    merged = Segment(segment.before, segment.bias, after, segment.output_bias + constant, segment.signs, segment.inputs)
     kept = np.ones(segment.units, dtype=bool)
     kept[dependent] = False
     return merged.keep(kept)

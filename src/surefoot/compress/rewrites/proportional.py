@@ -4,7 +4,7 @@ import numpy as np
 
 from surefoot.compress.segment import Segment
 
-TOLERANCE = 1e-13  # of the norm of weights and offset
+TOLERANCE = 1e-13  # of the norm of weights and bias
 
 
 def merge_proportional(segment: Segment) -> Segment:
@@ -12,7 +12,7 @@ def merge_proportional(segment: Segment) -> Segment:
 
     Property: exact in real arithmetic, up to the tolerance by which units are called proportional.
     """
-    rows = np.concatenate([segment.before, segment.offset[:, None]], 1)
+    rows = np.concatenate([segment.before, segment.bias[:, None]], 1)
     norms = np.linalg.norm(rows, axis=1)
     after = segment.after.copy()
     kept = np.ones(segment.units, dtype=bool)
@@ -28,5 +28,5 @@ def merge_proportional(segment: Segment) -> Segment:
             first.setdefault(key, []).append(int(i))
     if kept.all():
         return segment
-    merged = Segment(segment.before, segment.offset, after, segment.shift, segment.signs, segment.inputs)
+    merged = Segment(segment.before, segment.bias, after, segment.output_bias, segment.signs, segment.inputs)
     return merged.keep(kept)

@@ -48,7 +48,7 @@ def _once(graph: Graph) -> Graph:
 def _does_nothing(node: Node, graph: Graph) -> bool:
     op, given = node.op, graph.nodes[node.inputs[0]].shape
     if isinstance(op, ElementwiseAffine):
-        return bool((op.scale == 1).all()) and (op.shift is None or not bool(op.shift.any()))
+        return bool((op.scale == 1).all()) and (op.bias is None or not bool(op.bias.any()))
     if isinstance(op, Reshape):
         return op.target == given
     if isinstance(op, Gather):
@@ -67,31 +67,31 @@ def _joined(first: Node, then: Node) -> Op | None:
             flat = torch.cat([a.index.flatten(), torch.tensor([-1])])  # -1 takes the last: nothing
             return Gather(flat[b.index])
         case ElementwiseAffine() as a, ElementwiseAffine() as b:
-            return ElementwiseAffine(b.scale * a.scale, _sum(None if a.shift is None else b.scale * a.shift, b.shift))
+            return ElementwiseAffine(b.scale * a.scale, _sum(None if a.bias is None else b.scale * a.bias, b.bias))
         case Linear() as a, Linear() as b if (
             b.weight.shape[0] * a.weight.shape[1] <= a.weight.numel() + b.weight.numel()
         ):
-            return Linear(b.weight @ a.weight, _sum(None if a.offset is None else b.weight @ a.offset, b.offset))
+            return Linear(b.weight @ a.weight, _sum(None if a.bias is None else b.weight @ a.bias, b.bias))
         case Linear() as a, ElementwiseAffine() as b if _per_row(b, a.weight.shape[0]):
             scale = torch.broadcast_to(b.scale.flatten(), (a.weight.shape[0],))
-            shift = None if b.shift is None else torch.broadcast_to(b.shift.flatten(), scale.shape)
-            return Linear(scale[:, None] * a.weight, _sum(None if a.offset is None else scale * a.offset, shift))
+            bias = None if b.bias is None else torch.broadcast_to(b.bias.flatten(), scale.shape)
+            return Linear(scale[:, None] * a.weight, _sum(None if a.bias is None else scale * a.bias, bias))
         case ElementwiseAffine() as a, Linear() as b if _per_row(a, b.weight.shape[1]):
             scale = torch.broadcast_to(a.scale.flatten(), (b.weight.shape[1],))
-            shift = None if a.shift is None else b.weight @ torch.broadcast_to(a.shift.flatten(), scale.shape)
-            return Linear(b.weight * scale, _sum(shift, b.offset))
+            bias = None if a.bias is None else b.weight @ torch.broadcast_to(a.bias.flatten(), scale.shape)
+            return Linear(b.weight * scale, _sum(bias, b.bias))
         case Conv2d() as a, ElementwiseAffine() as b if _per_channel(b):
             scale = _channels(b.scale, a.weight.shape[0])
-            shift = None if b.shift is None else _channels(b.shift, a.weight.shape[0])
-            offset = _sum(None if a.offset is None else scale * a.offset, shift)
-            return Conv2d(scale[:, None, None, None] * a.weight, offset, a.stride, a.padding, a.dilation, a.groups)
+            bias = None if b.bias is None else _channels(b.bias, a.weight.shape[0])
+            bias = _sum(None if a.bias is None else scale * a.bias, bias)
+            return Conv2d(scale[:, None, None, None] * a.weight, bias, a.stride, a.padding, a.dilation, a.groups)
         case ElementwiseAffine() as a, Conv2d() as b if (
-            b.groups == 1 and _per_channel(a) and (a.shift is None or not any(b.padding))
+            b.groups == 1 and _per_channel(a) and (a.bias is None or not any(b.padding))
         ):
             scale = _channels(a.scale, b.weight.shape[1])
             weight = b.weight * scale[None, :, None, None]
-            shift = None if a.shift is None else b.weight.sum((2, 3)) @ _channels(a.shift, b.weight.shape[1])
-            return Conv2d(weight, _sum(shift, b.offset), b.stride, b.padding, b.dilation, b.groups)
+            bias = None if a.bias is None else b.weight.sum((2, 3)) @ _channels(a.bias, b.weight.shape[1])
+            return Conv2d(weight, _sum(bias, b.bias), b.stride, b.padding, b.dilation, b.groups)
         case _:
             return None
 
@@ -103,7 +103,7 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _constants(op: ElementwiseAffine) -> list[Tensor]:
-    return [op.scale] if op.shift is None else [op.scale, cast(Tensor, op.shift)]
+    return [op.scale] if op.bias is None else [op.scale, cast(Tensor, op.bias)]
 
 
 def _per_row(op: ElementwiseAffine, width: int) -> bool:

@@ -18,8 +18,8 @@ def with_slack(graph: Graph, sets: Sequence[tuple[Tensor, Tensor]]) -> Graph:
     builder = GraphBuilder.of(graph)
     most = max(len(bounds) for _, bounds in sets)
     places = [[min(i, len(bounds) - 1) for i in range(most)] for _, bounds in sets]  # the last row repeats
-    weights = torch.cat([w[own] for (w, _), own in zip(sets, places, strict=True)])
-    bounds = torch.cat([b[own] for (_, b), own in zip(sets, places, strict=True)])
+    weights = torch.cat([w[which] for (w, _), which in zip(sets, places, strict=True)])
+    bounds = torch.cat([b[which] for (_, b), which in zip(sets, places, strict=True)])
     last = builder.add(Linear(weights, -bounds), len(builder.nodes) - 1)
     if most > 1:
         last = builder.add(Reshape((len(sets), 1, most)), last)
