@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import importlib
 import json
 import re
 from fractions import Fraction
@@ -264,7 +265,7 @@ def test_a_run_that_was_stopped_keeps_what_it_found(
     assert not (folder / "small.onnx").exists()
     assert list((folder / "small.onnx.journal").iterdir())
     with monkeypatch.context() as patched:  # what is left to search would fail
-        patched.setattr("surefoot.compress.stability.prove_by_relu_splitting", stop)
+        patched.setattr(importlib.import_module("surefoot.compress.stability"), "prove_by_relu_splitting", stop)
         surefoot("compress", "hard.onnx", "--domain", "0,1")
     assert "units became" in capsys.readouterr().out
     assert not (folder / "small.onnx.journal").exists()

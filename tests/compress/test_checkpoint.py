@@ -1,18 +1,20 @@
 """A search that was made is not made again; what a journal says is believed only if it is shown anew."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from planted import hard
-from surefoot.compress import stability as module
 from surefoot.compress.checkpoint import Journal, covers
 from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
 from surefoot.reach.crown import Choice
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.relu_splitting import Subproblem
+
+module = importlib.import_module("surefoot.compress.stability")  # the face has a function of its name
 
 CUBE = InputSet(np.zeros(3), np.ones(3))
 
