@@ -110,19 +110,23 @@ def test_arithmetic_in_place_equals_that_out_of_place():
     plain, most = np.array(logs), logs.max(1, keepdims=True)
     less = logs.copy()
     less -= most
-    assert np.array_equal(less, logs - most) and np.array_equal(less, plain - most)
+    assert np.array_equal(less, logs - most)
+    assert np.array_equal(less, plain - most)
     assert stored_probs(less) is None  # no more than for logs - most
 
     power = logs.copy()
     assert np.exp(power, out=power) is power
-    assert np.array_equal(power, np.exp(plain)) and power.floor is None
+    assert np.array_equal(power, np.exp(plain))
+    assert power.floor is None
 
     into = np.empty_like(plain)
-    assert np.exp(logs, out=into) is into and logs.floor == 0.01
+    assert np.exp(logs, out=into) is into
+    assert logs.floor == 0.01
 
     first = logs.copy()
     first[:1] += 1
-    assert np.array_equal(first[:1], plain[:1] + 1) and np.array_equal(first[1:], plain[1:])
+    assert np.array_equal(first[:1], plain[:1] + 1)
+    assert np.array_equal(first[1:], plain[1:])
 
     whole, part = np.empty_like(logs), np.empty_like(logs)
     np.divmod(logs, 2, out=(whole, part))

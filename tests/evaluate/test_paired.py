@@ -123,4 +123,6 @@ def test_one_table_stored_in_two_precisions_is_not_better_than_itself(name):
     labels = (stored - probs).argmax(1)  # of every row the class that rounding favours
     (found,) = contrast({"double": probs, "single": stored}, labels, [METRICS[name]])
     assert 0 < abs(found.difference) < 1e-6
-    assert found.pvalue == found.adjusted == 1 and found.better is None and found.low <= 0 <= found.high
+    assert found.pvalue == found.adjusted == 1
+    assert found.better is None
+    assert found.low <= 0 <= found.high

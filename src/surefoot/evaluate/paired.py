@@ -29,7 +29,7 @@ class Contrast:
     Attributes:
         difference: reading of a minus reading of b.
         low, high: its 95% interval, by a paired bootstrap over the rows and one row more.
-        pvalue: of no difference, two-sided; 1 where the readings differ by no more than storing a table can change them.
+        pvalue: of no difference, two-sided; 1 where the readings differ by no more than storing can change.
         adjusted: the same, made larger for the number of comparisons of this metric (Holm).
         note: why there is neither interval nor p-value (NaN); None where there are.
     """
