@@ -89,7 +89,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_done(capsys, tmp_p
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("content", ["mine", '{"mine": 1}', "[]"])
+@pytest.mark.parametrize("content", ["mine", '{"mine": 1}', '{"cell": 5}', '{"cell": {"row": 1}}', "[]"])
 @pytest.mark.parametrize(
     ("command", "files"),
     [

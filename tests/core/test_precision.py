@@ -1,5 +1,7 @@
 """What a stored zero counts as."""
 
+import copy
+import pickle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.precision import Zeros, floor_of, resolution, smallest
+from surefoot.core.precision import LogProbs, Zeros, floor_of, log_probs, resolution, smallest, stored_probs, zeros_of
 from surefoot.core.tables import load_predictions
 
 
@@ -81,3 +83,55 @@ def test_fixed_decimals_are_the_resolution_whatever_the_numbers(p, decimals):
         rows = [f"{x / 1000:.{decimals}f},{1 - x / 1000:.{decimals}f},0" for x in [*p, 1000]]
         path.write_text("\n".join(["prob_0,prob_1,label", *rows]) + "\n")
         assert load_predictions(path).floor == pytest.approx(10.0**-decimals, rel=1e-12)
+
+
+COPIES = {
+    "pickle": lambda logs: pickle.loads(pickle.dumps(logs)),
+    "pickle 5": lambda logs: pickle.loads(pickle.dumps(logs, protocol=5)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_knows_what_the_original_knows(how, dtype):
+    logs = log_probs(rounded(2, dtype), 0.01)
+    other = COPIES[how](logs)
+    assert isinstance(other, LogProbs)
+    assert (other.floor, other.stored) == (logs.floor, logs.stored)
+    assert np.array_equal(other, logs)
+    zeros, probs = zeros_of(other)[1], stored_probs(other)
+    assert zeros is not None
+    assert probs is not None
+    assert np.array_equal(zeros, rounded(2) == 0)
+    assert np.array_equal(probs, rounded(2, dtype))
+
+
+def test_arithmetic_in_place_equals_that_out_of_place():
+    logs = log_probs(rounded(2), 0.01)
+    plain, most = np.array(logs), logs.max(1, keepdims=True)
+    less = logs.copy()
+    less -= most
+    assert np.array_equal(less, logs - most)
+    assert np.array_equal(less, plain - most)
+    assert stored_probs(less) is None  # no more than for logs - most
+
+    power = logs.copy()
+    assert np.exp(power, out=power) is power
+    assert np.array_equal(power, np.exp(plain))
+    assert power.floor is None
+
+    into = np.empty_like(plain)
+    assert np.exp(logs, out=into) is into
+    assert logs.floor == 0.01
+
+    first = logs.copy()
+    first[:1] += 1
+    assert np.array_equal(first[:1], plain[:1] + 1)
+    assert np.array_equal(first[1:], plain[1:])
+
+    whole, part = np.empty_like(logs), np.empty_like(logs)
+    np.divmod(logs, 2, out=(whole, part))
+    assert all(np.array_equal(x, y) for x, y in zip((whole, part), np.divmod(plain, 2), strict=True))
+    assert np.array_equal(np.add.reduce(logs, 1, out=np.empty(len(plain))), plain.sum(1))

@@ -87,6 +87,32 @@ def test_columns_that_do_not_name_each_class_once_are_refused(tmp_path, columns,
         load_predictions(tmp_path / "p.csv")
 
 
+@pytest.mark.parametrize(
+    "name", ["prob_{} ", " prob_{}", "prob_{}.0", "prob[{}]", "prob({})", "Prob_[{}]", "probs_{}.00"]
+)
+def test_a_class_is_told_by_its_number_in_whatever_form(tmp_path, name):
+    names = ",".join([*(name.format(j) for j in (2, 0, 1)), " label"])
+    (tmp_path / "p.csv").write_text(f"{names}\n0.500,0.30,0.2,0\n0.125,0.875,0.000,1\n")
+    loaded = load_predictions(tmp_path / "p.csv")
+    assert loaded.scores.tolist() == [[0.3, 0.2, 0.5], [0.875, 0.0, 0.125]]
+    assert loaded.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["prob_{}.5", "prob{{{}}}", "prob<{}>", "prob_-{}", "prob_{}_", "prob:{}:", "prob_{}.0.5"]
+)
+def test_a_number_in_a_form_that_is_not_known_is_refused(tmp_path, name):
+    names = ",".join(name.format(j) for j in (2, 1, 3))
+    (tmp_path / "p.csv").write_text(f"{names},label\n0.5,0.25,0.25,1\n")
+    with pytest.raises(InputError, match=r"3 columns of scores are needed as prob[_-]?0 to prob[_-]?2"):
+        load_predictions(tmp_path / "p.csv")
+
+
+def test_the_decimals_of_columns_with_spaces_are_seen(tmp_path):
+    (tmp_path / "p.csv").write_text("prob_0 , prob_1,label\n0.500000,0.500000,0\n1.000000,0.000000,1\n")
+    assert load_predictions(tmp_path / "p.csv").resolution == 1e-6
+
+
 def test_columns_that_are_called_after_classes_stay_in_their_order(tmp_path):
     (tmp_path / "p.csv").write_text("prob_dog,prob_cat2,label\n0.75,0.25,1\n")
     assert load_predictions(tmp_path / "p.csv").scores.tolist() == [[0.75, 0.25]]

@@ -114,3 +114,15 @@ def test_models_as_good_are_not_told_apart_by_rare_errors(n):
 @pytest.mark.parametrize("n", [50, 100, 200])
 def test_intervals_of_differences_cover(n, hard, name):
     assert missed(n, hard, 400, name) <= 35  # 6% are 24; 35 are passed once in 100
+
+
+@pytest.mark.parametrize("name", ["nll", "brier"])
+def test_one_table_stored_in_two_precisions_is_not_better_than_itself(name):
+    probs = softmax(sample(0)[0])
+    stored = probs.astype(np.float32)
+    labels = (stored - probs).argmax(1)  # of every row the class that rounding favours
+    (found,) = contrast({"double": probs, "single": stored}, labels, [METRICS[name]])
+    assert 0 < abs(found.difference) < 1e-6
+    assert found.pvalue == found.adjusted == 1
+    assert found.better is None
+    assert found.low <= 0 <= found.high

@@ -17,7 +17,8 @@ def write(folder, rows):
 
 def log_of(nll, refined, error=(0.5, 0.3, 0.2, 0.2)):
     columns = {name: [0.5] * len(nll) for name in COLUMNS}
-    return TrainingLog(columns | {"val_nll": list(nll), "val_refined_nll": list(refined), "val_error": list(error)})
+    columns |= {"val_nll": list(nll), "val_refined_nll": list(refined), "val_error": list(error)}
+    return TrainingLog(columns, list(range(1, len(nll) + 1)))
 
 
 def test_the_halves_of_an_epoch_are_joined_and_an_unfinished_one_is_left_out(tmp_path):
@@ -28,6 +29,18 @@ def test_the_halves_of_an_epoch_are_joined_and_an_unfinished_one_is_left_out(tmp
     assert log.epochs == 2
     assert log.columns["val_nll"] == [0.1, 0.1]
     assert log.columns["gradient_norm"] == [0.2, 0.2]
+
+
+def test_epochs_are_called_by_their_own_numbers(tmp_path):
+    """A run that was killed between an epoch's checkpoint and its line in the log goes on with the next epoch."""
+    nll = {0: 1.0, 1: 0.8, 3: 0.5, 4: 0.9}
+    write(tmp_path, [(epoch, dict.fromkeys(COLUMNS, 0.3) | {"val_nll": value}) for epoch, value in nll.items()])
+    log = read_log(tmp_path)
+    assert log.numbers == [1, 2, 4, 5]
+    first, _, third = sentences_of(log)
+    assert "began after epoch 4" in first
+    assert "by epoch 5" in first
+    assert "(epoch 4)" in third
 
 
 @pytest.mark.parametrize("content", [None, "", "hello\n1\n", "epoch,val_nll\nx,y\n", "epoch,val_nll\n0,0.5\n"])

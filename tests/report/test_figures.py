@@ -36,7 +36,7 @@ def test_a_real_curve_is_drawn_bin_by_bin() -> None:
 
 
 def test_every_column_of_a_log_is_drawn_epoch_by_epoch() -> None:
-    log = TrainingLog({name: [i + 0.1, i + 0.2, i + 0.3] for i, name in enumerate(COLUMNS)})
+    log = TrainingLog({name: [i + 0.1, i + 0.2, i + 0.3] for i, name in enumerate(COLUMNS)}, [1, 2, 3])
     lines = [line for figure in training_figures(log) for line in traces(figure)]
     assert all(line.x == (1, 2, 3) for line in lines)
     assert sorted(line.y for line in lines) == sorted(tuple(values) for values in log.columns.values())

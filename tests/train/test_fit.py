@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,10 +19,12 @@ from surefoot.train import (
     Run,
     fit,
     load_model,
+    matrix,
     predict,
     run_cell,
     save_model,
 )
+from surefoot.train.module import Classifier
 from training import QUIET, SHORT
 
 
@@ -80,3 +83,46 @@ def test_two_devices_train_as_one_process_group(tmp_path):
         [sys.executable, "-m", "surefoot.cli.main", "train", "-o", str(tmp_path / "run"), *options], check=True
     )
     assert load_predictions(tmp_path / "run" / "predictions.parquet").n == 720
+
+
+def stopped(monkeypatch, folder, epoch):
+    """Train until an epoch begins, and die; or when all are done."""
+    step = Classifier.training_step
+
+    def dies(self, batch):
+        if self.current_epoch == epoch:
+            raise RuntimeError("killed")
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", dies)
+        patch.setattr(matrix, "save_model", lambda *_: dies(SimpleNamespace(current_epoch=epoch), None))
+        with pytest.raises(RuntimeError, match="killed"):
+            run_cell(Run("digits", "mlp", "ce", SHORT, 0), folder, QUIET)
+
+
+def test_the_log_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path, monkeypatch):
+    run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path / "whole", QUIET)
+    stopped(monkeypatch, tmp_path / "killed", 1)
+    stopped(monkeypatch, tmp_path / "killed", 3)
+    log = tmp_path / "killed" / "log" / "metrics.csv"
+    with log.open("a", newline="") as file:  # a line of the epoch that is done again, and one that was cut short
+        file.write("3" + "," * log.read_text().partition("\n")[0].count(",") + "\r\n1")
+    run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path / "killed", QUIET)
+    assert log.read_bytes() == (tmp_path / "whole" / "log" / "metrics.csv").read_bytes()
+
+
+def flipped(content):
+    """Change one byte in the middle."""
+    half = len(content) // 2
+    return content[:half] + bytes([content[half] ^ 255]) + content[half + 1 :]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:1000], lambda b: b[:-100], lambda _: b"", lambda _: b"mine", flipped])
+@pytest.mark.parametrize(("name", "epoch"), [("last.ckpt", 1), ("best.ckpt", SHORT.epochs)])
+def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, name, epoch, damage):
+    stopped(monkeypatch, tmp_path, epoch)
+    path = tmp_path / "checkpoints" / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(FileError, match=rf"{name} is damaged .*; remove it"):
+        run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path, QUIET)

@@ -53,6 +53,13 @@ def test_predictions_of_something_else_are_no_finished_run(tmp_path):
         run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path, QUIET)
 
 
+@pytest.mark.parametrize("record", ['{"cell": 5}', "{}", "[]"])
+def test_a_record_of_something_else_is_refused(tmp_path, record):
+    (tmp_path / "run.json").write_text(record)
+    with pytest.raises(FileError, match=r"run\.json is not the record of a run"):
+        run_cell(Run("digits", "mlp", "ce", SHORT, 0), tmp_path, QUIET)
+
+
 @pytest.fixture(scope="module")
 def in_parallel(tmp_path_factory):
     """Run a matrix two cells at a time: what was found, and the cells in the order in which they ended."""

@@ -11,6 +11,7 @@ from surefoot.cli.names import TABLES
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import check_writable, keep_inputs, read_json
 
+_OF_A_RUN = {"data", "model", "loss", "recipe", "seed"}
 PAGES = (".html",)  # may be written anew into a folder that is read: nobody reads them
 
 
@@ -112,7 +113,10 @@ def _is_ours(file: Path) -> bool:
         content = read_json(file)
     except FileError:
         return False
-    return isinstance(content, dict) and ("cell" in content or str(content.get("schema", "")).startswith("surefoot."))
+    if not isinstance(content, dict):
+        return False
+    cell = content.get("cell")  # of runs from before records named their schema
+    return str(content.get("schema", "")).startswith("surefoot.") or (isinstance(cell, dict) and cell.keys() >= _OF_A_RUN)
 
 
 def _paths(values: Iterator[Any]) -> Iterator[Path]:

@@ -105,8 +105,8 @@ def floor_of(resolution_of_table: float, dtype: np.dtype) -> float:
 class LogProbs(np.ndarray):
     """Logarithms of stored probabilities (n, k) that know which of them are of an exact 0, and what that counts as.
 
-    A stored 0 is the number just below the logarithm of the floor. Rows that are picked know it, too; what is computed
-    from them is a plain array.
+    A stored 0 is the number just below the logarithm of the floor. Rows that are picked and copies, also pickled ones,
+    know it, too; what is computed from them is a plain array, and one that is computed in place forgets it.
     """
 
     floor: float | None = None
@@ -116,9 +116,29 @@ class LogProbs(np.ndarray):
         """Keep the floor in parts."""
         self.floor, self.stored = getattr(of, "floor", None), getattr(of, "stored", None)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **more: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple = (), **more: Any) -> Any:
         """Compute with plain arrays."""
-        return getattr(ufunc, method)(*(x.view(np.ndarray) if isinstance(x, LogProbs) else x for x in inputs), **more)
+        if out:
+            for array in out:
+                if isinstance(array, LogProbs):
+                    array.floor = array.stored = None
+            more["out"] = tuple(map(_plain, out))
+        result = getattr(ufunc, method)(*map(_plain, inputs), **more)
+        return out[0] if len(out) == 1 else result
+
+    def __reduce__(self) -> Any:
+        """Pickle the floor, too."""
+        make, arguments, state = super().__reduce__()  # type: ignore[misc]
+        return make, arguments, (state, self.floor, self.stored)
+
+    def __setstate__(self, state: Any) -> None:
+        """Restore what `__reduce__` gave."""
+        array, self.floor, self.stored = state
+        super().__setstate__(array)
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, LogProbs) else value
 
 
 def log_probs(probs: Probs, floor: float) -> LogProbs:

@@ -21,9 +21,12 @@ from surefoot.core.shapes import refuse_one_hot, rows_of_pixels, rows_of_sigmoid
 
 _LABEL_NAMES = ("label", "labels", "target")
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>[0-9]{1,9})", re.DOTALL)
+# The same where the number is not the last: `prob_2.0`, of classes that were floats, `prob[2]`, `prob(2)`.
+_NUMBERED_OTHERWISE = re.compile(r"(?P<stem>.*?)[\[(]?(?P<number>[0-9]{1,9})(?:\.0+)?[\])]?", re.DOTALL)
 _ROW = re.compile(r"\brow ([0-9]{1,15})\b")
 _FIXED = re.compile(r"\s*[+-]?[0-9]*\.(?P<decimals>[0-9]+)\s*")
 _OF_A_CLASS = re.compile(r"(?:logits?|probs?)[_ -]?")  # stems of columns that name their class by its number
+_WITHOUT_LETTERS = re.compile(r"(?:logits?|probs?)[\W\d_]*")  # and such columns whole, however they write it
 
 
 def load_predictions(
@@ -390,6 +393,9 @@ def _read_npz(path: Path, by: str | None) -> Predictions:
 
 def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     table = csv.read_csv(path)
+    written = table.column_names
+    table = table.rename_columns([name.strip() for name in written])
+    by = None if by is None else by.strip()
     for mark in (";", "\t"):
         if len(table.column_names) == 1 and mark in table.column_names[0]:
             raise InputError(f"its columns are divided by {mark!r}: commas are needed")
@@ -418,8 +424,10 @@ def _read_csv(path: Path, kind: Kind | None, by: str | None) -> Predictions:
     group = _from_column(table.column(by).combine_chunks(), by) if by is not None else None
     target = _from_column(table.column(label).combine_chunks(), label)
     scores = np.stack(columns, 1)
-    written = _decimals(path, others) if kind == "probs" and not np.all(scores) else None
-    return Predictions(scores, kind, target, split, group=group, resolution=written)
+    resolution = None
+    if kind == "probs" and not np.all(scores):
+        resolution = _decimals(path, [name for name in written if name.strip() in others])
+    return Predictions(scores, kind, target, split, group=group, resolution=resolution)
 
 
 def _decimals(path: Path, columns: list[str]) -> float | None:
@@ -442,30 +450,39 @@ def _decimals(path: Path, columns: list[str]) -> float | None:
 
 
 def _in_class_order(columns: list[str]) -> list[str]:
-    """Return columns in the order of the classes: by the number that each name ends with, whatever their place.
+    """Return columns in the order of the classes: by the number in each name, whatever their place.
 
     Columns that are called after the classes alone (`prob_cat`) stay in their order.
 
     Raises:
-        InputError: the numbers are not 0 to k - 1, each once, or only some of the columns have one.
+        InputError: the numbers are not 0 to k - 1, each once, only some of the columns have one, or it cannot be read.
 
     >>> _in_class_order(["prob_0", "prob_2", "prob_1"]), _in_class_order(["prob_dog", "prob_cat"])
     (['prob_0', 'prob_1', 'prob_2'], ['prob_dog', 'prob_cat'])
     """
-    parts = [_NUMBERED.fullmatch(name) for name in columns]
-    numbered = [part for part in parts if part is not None]
-    stems = {part["stem"].lower() for part in numbered}
-    alike = len(numbered) == len(columns) and len(stems) == 1
-    if not alike and not any(_OF_A_CLASS.fullmatch(stem) for stem in stems):
+    for form in (_NUMBERED, _NUMBERED_OTHERWISE):
+        parts = [part for part in map(form.fullmatch, columns) if part is not None]
+        stems = {part["stem"].lower() for part in parts}
+        alike = len(parts) == len(columns) and len(stems) == 1
+        if alike:
+            break
+    numbered = [name for name in columns if _is_numbered(name)]
+    if not alike and not numbered:
         return columns  # names of classes, some of which may end with a number
-    by_number = {int(part["number"]): part.string for part in numbered}
-    if len(stems) > 1 or sorted(by_number) != list(range(len(columns))):
-        stem = numbered[0]["stem"]
+    by_number = {int(part["number"]): part.string for part in parts}
+    if not alike or sorted(by_number) != list(range(len(columns))):
+        first = _OF_A_CLASS.match(numbered[0].lower()) if numbered else None
+        stem = numbered[0][: first.end()] if first else parts[0]["stem"]
         raise InputError(
             f"{len(columns)} columns of scores are needed as {stem}0 to {stem}{len(columns) - 1}, in any order, got "
             f"{', '.join(columns)}"
         )
     return [by_number[number] for number in range(len(columns))]
+
+
+def _is_numbered(name: str) -> bool:
+    """Whether a column is called after a number, in whatever form, and not after a class."""
+    return _WITHOUT_LETTERS.fullmatch(name.lower()) is not None and any(map(str.isdigit, name))
 
 
 def _read_npy(path: Path, labels: Path | str | None, kind: Kind | None) -> Predictions:

@@ -18,6 +18,7 @@ from surefoot.metrics.proper import observe_each
 from surefoot.metrics.uncertainty import RowRange, Sharded, total, uniforms
 
 _LEAST_ROWS = 20  # below, a bootstrap's interval is far too narrow
+_ROUNDING = 1e-6  # relative difference of two readings that storing one table in another format can make (float32, CSV)
 MEAN_DRAWS = 4000  # of the mean of a score, where a draw is cheap
 
 
@@ -28,7 +29,7 @@ class Contrast:
     Attributes:
         difference: reading of a minus reading of b.
         low, high: its 95% interval, by a paired bootstrap over the rows and one row more.
-        pvalue: of no difference, two-sided.
+        pvalue: of no difference, two-sided; 1 where the readings differ by no more than storing can change.
         adjusted: the same, made larger for the number of comparisons of this metric (Holm).
         note: why there is neither interval nor p-value (NaN); None where there are.
     """
@@ -70,7 +71,8 @@ def contrast(
         shards = {name: _shards(metric, batch, labels, seed) for name, batch in batches.items()}
         for (a, b), more in extra.items():
             reason = None if more is not None else "no row has another class that could be its label"
-            difference = metric.read(total(shards[a])) - metric.read(total(shards[b]))
+            readings = metric.read(total(shards[a])), metric.read(total(shards[b]))
+            difference = readings[0] - readings[1]
             if metric.interval == "none":
                 reason = "this reading has no interval"
             if not math.isfinite(difference):
@@ -81,7 +83,9 @@ def contrast(
                 nan = math.nan
                 pairs.append(Contrast(metric.name, a, b, difference, nan, nan, nan, nan, reason))
             else:
-                pairs.append(_pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed))
+                pair = _pair(metric, (a, b), (shards[a], shards[b]), difference, more, seed)
+                alike = abs(difference) <= _ROUNDING * max(map(abs, readings))
+                pairs.append(_no_difference(pair) if alike else pair)
         contrasts += _holm(pairs)
     return contrasts
 
@@ -182,6 +186,11 @@ def _pair(
     if low <= 0 <= high:  # the two must not contradict each other
         pvalue = max(pvalue, 0.05)
     return Contrast(metric.name, *names, difference, low, high, pvalue, math.nan)
+
+
+def _no_difference(pair: Contrast) -> Contrast:
+    """Say of a pair whose readings differ by less than stored numbers are rounded that they do not differ."""
+    return replace(pair, low=min(pair.low, 0.0), high=max(pair.high, 0.0), pvalue=1.0)
 
 
 def _extremes(metric: Metric, more: _Extra) -> list[tuple[Scored, Scored, Labels]]:

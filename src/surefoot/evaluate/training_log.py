@@ -19,9 +19,14 @@ _RISE = 1.02  # NLL that ends this factor above its least has over-fitted
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """One number an epoch for each of `COLUMNS`."""
+    """One number an epoch for each of `COLUMNS`.
+
+    Attributes:
+        numbers: of the epochs, counted from 1; a run that was stopped may lack one.
+    """
 
     columns: dict[str, list[float]]
+    numbers: list[int]
 
     @property
     def epochs(self) -> int:
@@ -47,10 +52,11 @@ def read_log(run: Path | str) -> TrainingLog:
         raise FileError(f"cannot read {path}: {error.strerror}; name the folder that `surefoot train` left") from error
     except (ValueError, KeyError, csv.Error, UnicodeDecodeError) as error:
         raise FileError(f"{path} is not a log of `surefoot train`, or damaged: {error}") from error
-    whole = [epochs[epoch] for epoch in sorted(epochs) if set(COLUMNS) <= set(epochs[epoch])]
+    whole = {epoch: epochs[epoch] for epoch in sorted(epochs) if set(COLUMNS) <= set(epochs[epoch])}
     if not whole:
         raise FileError(f"{path} holds no whole epoch with {', '.join(COLUMNS[:3])}, ...")
-    return TrainingLog({name: [epoch[name] for epoch in whole] for name in COLUMNS})
+    columns = {name: [numbers[name] for numbers in whole.values()] for name in COLUMNS}
+    return TrainingLog(columns, [epoch + 1 for epoch in whole])
 
 
 def sentences_of(log: TrainingLog) -> list[str]:
@@ -61,8 +67,9 @@ def sentences_of(log: TrainingLog) -> list[str]:
         first = f"No overfitting of NLL: held-out NLL ends at {nll[-1]:.3f}, its least was {nll[best]:.3f}."
     else:
         first = (
-            f"Overfitting of NLL began after epoch {best + 1}: held-out NLL rose from {nll[best]:.3f} to {nll[-1]:.3f} "
-            f"by epoch {log.epochs}, while held-out error went from {100 * error[best]:.1f}% to {100 * error[-1]:.1f}%."
+            f"Overfitting of NLL began after epoch {log.numbers[best]}: held-out NLL rose from {nll[best]:.3f} to "
+            f"{nll[-1]:.3f} by epoch {log.numbers[-1]}, while held-out error went from {100 * error[best]:.1f}% to "
+            f"{100 * error[-1]:.1f}%."
         )
     least = min(refined)
     if refined[-1] <= _RISE * least:
@@ -79,7 +86,7 @@ def sentences_of(log: TrainingLog) -> list[str]:
     wrong = log.columns["val_confidence_wrong"]
     third = (
         f"On held-out rows that it gets wrong the network's mean confidence went from {wrong[best]:.2f} (epoch "
-        f"{best + 1}) to {wrong[-1]:.2f}; the last layer's weights went from a norm of "
+        f"{log.numbers[best]}) to {wrong[-1]:.2f}; the last layer's weights went from a norm of "
         f"{log.columns['last_layer_norm'][0]:.1f} to {log.columns['last_layer_norm'][-1]:.1f}."
     )
     return [first, second, third]

@@ -118,8 +118,7 @@ def training_figures(log: TrainingLog) -> list[go.Figure]:
     for title, unit, lines in _TRAINING:
         figure = go.Figure()
         for column, name, colour in lines:
-            epochs = list(range(1, log.epochs + 1))
-            figure.add_scatter(x=epochs, y=log.columns[column], name=name, mode="lines", line={"color": colour})
+            figure.add_scatter(x=log.numbers, y=log.columns[column], name=name, mode="lines", line={"color": colour})
         figure.update_layout(
             title={"text": title, "font": {"size": 15}, "x": 0.5}, height=440, hovermode="x unified",
             margin={"l": 60, "r": 12, "t": 40, "b": 45}, legend={"orientation": "h", "y": -0.2},

@@ -1,10 +1,12 @@
 """Train one network, resumably; predict with it; keep what it learnt."""
 
+import csv
 import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import lightning as L
 import numpy as np
@@ -13,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
-from surefoot.core.errors import InputError
+from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import Predictions
 from surefoot.data import Data, Part, Prepare
 from surefoot.losses import Loss
@@ -42,6 +44,7 @@ def fit(
 
     Raises:
         InputError: the network does not take the data's inputs.
+        FileError: a checkpoint that is there is damaged.
 
     Returns:
         The same network, trained, with the weights of the epoch the recipe keeps, on the CPU, in evaluation mode.
@@ -60,18 +63,21 @@ def fit(
         checkpoints.insert(0, best)
     options: dict[str, Any] = {"enable_progress_bar": True, "accelerator": "auto", "devices": 1}
     options |= {"precision": recipe.precision} | dict(trainer or {})
+    last = folder / "checkpoints" / "last.ckpt"
+    logger = CSVLogger(folder, name="log", version="")
+    if last.exists():
+        _keep_log(logger, _read_checkpoint(last)["epoch"])
     progress = [TQDMProgressBar(leave=False)] if options["enable_progress_bar"] else []
     runner = L.Trainer(
         max_epochs=recipe.epochs,
         gradient_clip_val=recipe.clip_norm,
         default_root_dir=folder,
-        logger=CSVLogger(folder, name="log", version=""),
+        logger=logger,
         callbacks=[*checkpoints, *progress],
         enable_model_summary=False,
         num_sanity_val_steps=0,
         **options,
     )
-    last = folder / "checkpoints" / "last.ckpt"
     try:
         runner.fit(
             module,
@@ -83,9 +89,48 @@ def fit(
     except SystemExit as stopped:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stopped
     if recipe.keep == "best":
-        weights = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        weights = _read_checkpoint(folder / "checkpoints" / "best.ckpt")["state_dict"]
         model.load_state_dict({k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")})
     return model.cpu().eval()
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of Lightning whole.
+
+    Raises:
+        FileError: it is damaged, or none.
+    """
+    try:
+        with ZipFile(path) as file:  # PyTorch does not look at the checksums
+            whole = file.testzip() is None
+        held = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever a damaged file makes its reader raise: zip, pickle, PyTorch
+        raise _damaged(path) from error
+    if not whole or not isinstance(held, dict) or not {"epoch", "state_dict"} <= held.keys():
+        raise _damaged(path)
+    return held
+
+
+def _damaged(path: Path) -> FileError:
+    return FileError(
+        f"{path} is damaged or no checkpoint of a training; remove it with the others of its folder, and the training "
+        f"starts anew"
+    )
+
+
+def _keep_log(logger: CSVLogger, epoch: int) -> None:
+    """Keep the rows of a log up to an epoch: Lightning's logger removes the file that is there when it starts."""
+    path = Path(logger.log_dir) / "metrics.csv"
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # without one that was cut short
+            held = csv.DictReader(lines)
+            rows = [{k: v for k, v in row.items() if v} for row in held if int(row["epoch"]) <= epoch]
+        except (ValueError, KeyError, csv.Error) as error:
+            raise FileError(f"{path} is not a log of a training, or damaged; remove it: {error}") from error
+    logger.experiment.metrics = rows
+    logger.save()
 
 
 def check_fits(model: nn.Module, data: Data) -> None:

@@ -84,6 +84,8 @@ def run_cell(cell: Run, folder: Path | str, trainer: Mapping[str, Any] | None = 
     settings = _as_json(cell)
     record = folder / "run.json"
     noted = read_json(record) if record.exists() else {"cell": settings}
+    if not isinstance(noted, dict) or not isinstance(noted.get("cell"), dict):
+        raise FileError(f"{record} is not the record of a run; name another folder")
     if noted.get("schema", _SCHEMA) != _SCHEMA:
         raise FileError(f"{folder} holds a run of the version {noted['schema']}; this surefoot goes on with {_SCHEMA}")
     if noted["cell"] | {"content": None} == settings | {"content": None} and noted["cell"] != settings:
