@@ -116,7 +116,9 @@ def _is_ours(file: Path) -> bool:
     if not isinstance(content, dict):
         return False
     cell = content.get("cell")  # of runs from before records named their schema
-    return str(content.get("schema", "")).startswith("surefoot.") or (isinstance(cell, dict) and cell.keys() >= _OF_A_RUN)
+    return str(content.get("schema", "")).startswith("surefoot.") or (
+        isinstance(cell, dict) and cell.keys() >= _OF_A_RUN
+    )
 
 
 def _paths(values: Iterator[Any]) -> Iterator[Path]:
