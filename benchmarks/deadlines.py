@@ -1,7 +1,8 @@
 """Is a limit of time kept? Wall time of every command that has one, less start-up, over the limit, idle and busy.
 
-    python benchmarks/deadlines.py            # about 20 minutes on an idle machine; rewrites results/deadlines.md
-    python benchmarks/deadlines.py --quick    # limits of half a second and one second
+    python benchmarks/deadlines.py              # about 20 minutes on an idle machine; rewrites results/deadlines.md
+    python benchmarks/deadlines.py --of idle    # that half alone; the other stays as it was measured last
+    python benchmarks/deadlines.py --quick      # limits of half a second and one second, printed alone
 
 Start-up is the same command with a limit of 0: the interpreter, libraries, reading the files, and what is said in any
 case. It varies by tenths of a second, so limits up to 5 s are measured in turn with it, and medians compared. Busy: two
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from harness import machine
 
-from surefoot.core.files import write_text
+from surefoot.core.files import read_json, write_json, write_text
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
@@ -166,35 +167,43 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    limits = LIMITS[:2] if parser.parse_args().quick else LIMITS
+    parser.add_argument("--of", choices=("idle", "busy"))
+    options = parser.parse_args()
+    limits = LIMITS[:2] if options.quick else LIMITS
+    results = Path(__file__).parent / "results"
+    kept = read_json(results / "deadlines.json") if (results / "deadlines.json").exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files(folder)
-        idle = measured(limits, folder)
-        with beside(BUSY):
-            busy = measured(limits, folder)
-    if limits != LIMITS:
-        return
-    every = (*LIMITS, LONG)
-    heads = [f"{limit:g} s, {how}" for how in ("idle", "busy") for limit in every]
+        for how in (options.of,) if options.of else ("idle", "busy"):
+            with beside(BUSY if how == "busy" else 0):
+                ratios = measured(limits, folder)
+            kept[how] = {
+                command: {f"{limit:g}": ratio for limit, ratio in row.items()} for command, row in ratios.items()
+            }
+            if not options.quick:
+                write_json(results / "deadlines.json", kept)
+                write_text(results / "deadlines.md", page(kept))
+
+
+def page(kept: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Write the page of what was measured."""
+    columns = [(how, f"{limit:g}") for how in kept for limit in (*LIMITS, LONG)]
     rows = [
-        f"| {name} | "
-        + " | ".join(
-            f"{ratios[name][limit]:.2f}" if limit in ratios[name] else "" for ratios in (idle, busy) for limit in every
-        )
-        + " |"
+        [name, *(f"{kept[how][name][limit]:.2f}" if limit in kept[how][name] else "" for how, limit in columns)]
         for name in COMMANDS
     ]
-    worst = max(ratio for ratios in (idle, busy) for row in ratios.values() for ratio in row.values())
+    worst = max(ratio for ratios in kept.values() for row in ratios.values() for ratio in row.values())
+    heads = ["command", *(f"{limit} s, {how}" for how, limit in columns)]
     text = [
         "# Are limits of time kept?",
         f"`python benchmarks/deadlines.py`, {machine()}. Wall time of a command less that with a limit of 0, over "
         f"the limit, medians of {REPEATS} runs in turn (of one at {LONG:g} s); {ALLOWED} is allowed, the worst is "
-        f"{worst:.2f}. Much less than 1: an answer came before. "
-        f"Busy: beside {BUSY} processes that compute all the time.",
-        "\n".join([f"| command | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 1), *rows]),
+        f"{worst:.2f}. Much less than 1: an answer came before. Busy: beside {BUSY} processes that compute all the "
+        "time.",
+        "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows]),
     ]
-    write_text(Path(__file__).parent / "results" / "deadlines.md", "\n\n".join(text) + "\n")
+    return "\n\n".join(text) + "\n"
 
 
 if __name__ == "__main__":
