@@ -23,7 +23,7 @@ def names_of(package: str) -> dict[str, str]:
     """Return each name of a face and the module that it is from."""
     face = SOURCE / package / "__init__.pyi"
     tree = ast.parse((face if face.exists() else face.with_suffix(".py")).read_text())
-    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module != "typing"]
     return {
         alias.name: f"surefoot.{package}.{node.module}" if node.level else str(node.module)
         for node in froms
