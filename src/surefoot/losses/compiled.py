@@ -55,7 +55,7 @@ def focal(logits: Tensor, target: Tensor, steps: np.ndarray, in_place: bool = Fa
     if threads <= 1:
         reached = [(part(0, n), n)]
     else:
-        bounds = [n * i // threads for i in range(threads + 1)]
+        ends = [n * i // threads for i in range(threads + 1)]
         reached = zip(
             _pool(os.getpid(), torch.get_num_threads()).map(part, bounds, bounds[1:]), bounds[1:], strict=False
         )
