@@ -56,9 +56,7 @@ def focal(logits: Tensor, target: Tensor, steps: np.ndarray, in_place: bool = Fa
         reached = [(part(0, n), n)]
     else:
         ends = [n * i // threads for i in range(threads + 1)]
-        reached = zip(
-            _pool(os.getpid(), torch.get_num_threads()).map(part, bounds, bounds[1:]), bounds[1:], strict=False
-        )
+        reached = zip(_pool(os.getpid(), torch.get_num_threads()).map(part, ends, ends[1:]), ends[1:], strict=False)
     for row, end in reached:
         if row != end:
             raise IndexError(f"target {row} is class {int(target[row])}, outside 0 to {k - 1}")
