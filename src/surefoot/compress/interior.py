@@ -24,7 +24,7 @@ def with_interior(inputs: InputSet) -> InputSet:
     Balls are those of the box drawn as a cube. What has an interior already, or no constraints, is returned as it is.
 
     Raises:
-        InputError: no input satisfies the constraints.
+        InputError: no input was found that satisfies the constraints, but for rounding.
     """
     if inputs.constraints is None or inputs.interior is not None:
         return inputs
@@ -42,7 +42,7 @@ def with_interior(inputs: InputSet) -> InputSet:
     interior[free] += width[free] * cell.inside.clip(0, 1)
     interior = interior.clip(inputs.lower, inputs.upper)
     if cell.radius < -SOLVED or not within_rounding(inputs, interior[None])[0]:
-        raise InputError("the domain is empty: no input of the box was found that satisfies its rows")
+        raise InputError("no input of the box was found that satisfies the rows: the domain is empty, or too thin")
     return replace(inputs, interior=interior)
 
 
