@@ -129,8 +129,8 @@ def stars() -> Figure:
     return figure
 
 
-def pieces() -> Figure:
-    """Draw the linear pieces of a network over two domains, and count the units that each leaves."""
+def regions() -> Figure:
+    """Draw the linear regions of a network over two domains, and count the units that each leaves."""
     graph = random_net((2, 12, 12, 2), 2)
     figure, axes = panels("", "")
     for axis, half in zip(axes, (1.0, 0.25), strict=True):
@@ -142,7 +142,7 @@ def pieces() -> Figure:
             axis.fill(*corners.T, color=mpl.colormaps["Blues"](0.15 + 0.6 * ((7 * number) % len(cells)) / len(cells)))
             axis.plot(*np.vstack([corners, corners[:1]]).T, color="white", linewidth=0.6)
         left = 24 - sum(compress(graph, domain).removed.values())
-        axis.set_title(f"over [−{half:g}, {half:g}]²: {len(cells)} pieces, {left} of 24 units needed", fontsize=10)
+        axis.set_title(f"over [−{half:g}, {half:g}]²: {len(cells)} regions, {left} of 24 units needed", fontsize=10)
         axis.set(xlabel="first input", ylabel="second input", aspect="equal")
     return figure
 
@@ -174,7 +174,7 @@ def curve() -> Figure:
     return figure
 
 
-FIGURES = {"losses": losses, "recalibration": recalibration, "stars": stars, "pieces": pieces, "curvature": curve}
+FIGURES = {"losses": losses, "recalibration": recalibration, "stars": stars, "regions": regions, "curvature": curve}
 
 
 def main(folder: Path) -> None:

@@ -103,7 +103,7 @@ def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ("--images", "x.npz", "--count", "--around", "0", "--two-layers", "flat.onnx", "--limit", "0")
     found = said(capsys, "regions", "one.onnx", "--domain", "0,1", *given)
-    late = ["signs", "all regions", "all segments", "the piece around the image", "flat.onnx"]
+    late = ["signs", "all regions", "all segments", "the region around the image", "flat.onnx"]
     assert found["time_is_up"] == late
     assert found["regions_at_least"] == 0
     assert not (folder / "flat.onnx").exists()

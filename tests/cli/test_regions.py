@@ -39,14 +39,14 @@ def test_regions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["drawn"] >= 1
     assert 1 <= found["regions"] <= int(found["at_most"])
     assert 0.95 < found["two_layers"]["exact_share"] <= 1
-    piece = np.load("piece.npz")
-    assert np.abs(piece["weight"] @ x[2] + piece["offset"] - run("tiny.onnx", x[2:3])[0]).max() < 1e-5
-    assert (piece["rows"] @ x[2] + piece["offsets"] >= 0).all()
+    region = np.load("region.npz")
+    assert np.abs(region["weight"] @ x[2] + region["offset"] - run("tiny.onnx", x[2:3])[0]).max() < 1e-5
+    assert (region["rows"] @ x[2] + region["offsets"] >= 0).all()
     points = np.random.default_rng(1).random((500, 2))
     gaps = np.abs(run("two.onnx", points) - run("tiny.onnx", points)).max(1)
     assert (gaps < 1e-2).mean() > 0.95
     text = (folder / "page.html").read_text()
-    assert f"{found['drawn']} pieces" in text
+    assert f"{found['drawn']} linear regions" in text
     surefoot("regions", *given)
     out = capsys.readouterr().out
     assert f"exactly {found['regions']} linear regions" in out

@@ -29,7 +29,7 @@ def test_one_against_the_rest_is_scikit_learns_isotonic_regression_of_each_class
 
 
 def test_a_class_that_is_always_or_never_right_keeps_its_scores() -> None:
-    """Nothing bounds a curve of a class without hits: its scores stay, before all are divided by their sum."""
+    """Nothing bounds a curve of a class without positives: its scores stay, before all are divided by their sum."""
     logits, labels = sample()
     labels[labels == 3] = 0
     step = OneVsRest(Histogram(5)).fit(logits, labels).steps_[1]

@@ -48,7 +48,7 @@ def test_what_it_learns_cannot_be_told_from_calibrated():
 
 
 @pytest.mark.parametrize(("share", "accuracy"), [(0.5, 0.9), (0.1, 0.6), (0.03, 0.95)])
-def test_an_atom_gets_its_own_share_of_hits(share, accuracy):
+def test_an_atom_gets_its_own_share_of_correct_rows(share, accuracy):
     rng = np.random.default_rng(2)
     n = 10_000
     atom = rng.random(n) < share

@@ -35,12 +35,12 @@ def test_polygons_are_closed_and_coloured_by_their_answer() -> None:
     assert images.text == ("first", "second", "third")
 
 
-def test_the_page_says_how_few_pieces_hold_half_of_the_plane(tmp_path: Path) -> None:
+def test_the_page_says_how_few_regions_hold_half_of_the_plane(tmp_path: Path) -> None:
     write_regions_page(tmp_path / "p.html", "mine", REGIONS)
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
-    assert "3 pieces" in text
+    assert "3 linear regions" in text
     assert "in the largest 1." in " ".join(text.split())
     results = json.loads(text.split('id="results">')[1].split("</script>")[0])
-    assert results["pieces"] == 3
+    assert results["regions"] == 3
     assert np.allclose(results["areas"], [cell.area for cell in cells_of(REGIONS)])
     assert np.allclose(results["areas"], [1.0, 0.05, 0.05])

@@ -49,7 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("verify", "verify", "Prove a property of a network for a whole region of inputs, or break it."),
     "certify": Entry("certify", "verify", "Certify between what confidence, accuracy and ECE stay when inputs move."),
     "compress": Entry("compress", "verify", "Make a network smaller without changing one answer."),
-    "regions": Entry("regions", "verify", "Count, bound and draw the linear pieces of a network."),
+    "regions": Entry("regions", "verify", "Count, bound and draw the linear regions of a network."),
     "equal": Entry("equal", "verify", "Bound by how much two networks can differ."),
     "check": Entry("check", "verify", "Check what `verify` or `compress` proved, with other code."),
     "train": Entry("train", "train", "Train one network with one loss."),

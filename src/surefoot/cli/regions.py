@@ -1,4 +1,4 @@
-"""`surefoot regions`: the linear pieces that a network is made of."""
+"""`surefoot regions`: the linear regions of a network."""
 
 import json
 from collections.abc import Iterator
@@ -11,20 +11,22 @@ from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
 
+_RENAMED = {"piece": "region", "pieces_of_a_segment": "regions_of_a_segment"}  # keys of before version 0.2, kept for one
+
 
 def command(
     network: Annotated[Path, typer.Argument(help="An .onnx file.")],
     domain: Domain,
     images: Annotated[
         Optional[Path],
-        typer.Option(help="An .npz file with inputs `x`: how many pieces do the segments between them cross?"),
+        typer.Option(help="An .npz file with inputs `x`: how many regions do the segments between them cross?"),
     ] = None,
     count: Annotated[bool, typer.Option("--count", help="Count all regions of the domain: small networks.")] = False,
     most: Annotated[int, typer.Option(min=1, help="Give up beyond so many.")] = 10_000,
     around: Annotated[
         Optional[int],
         typer.Option(
-            min=0, help="Write the piece around this row of the images (.npz: weight, offset, rows, offsets)."
+            min=0, help="Write the region around this row of the images (.npz: weight, offset, rows, offsets)."
         ),
     ] = None,
     two: Annotated[
@@ -36,9 +38,9 @@ def command(
     sharpness: Annotated[float, typer.Option(help="Of --two-layers: the larger, the thinner where it differs.")] = 1e3,
     page: Annotated[
         Optional[Path],
-        typer.Option(help="Draw the pieces in the plane through the first three images."),
+        typer.Option(help="Draw the regions in the plane through the first three images."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where --around writes.")] = Path("piece.npz"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where --around writes.")] = Path("region.npz"),
     limit: Limit = 60.0,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +54,7 @@ def command(
     from surefoot.spec.opening import open_onnx, see_agreement_within
 
     opened = open_onnx(network)
-    graph = flat_output(logits_of(opened.graph))  # its pieces are those of the logits, where a softmax follows
+    graph = flat_output(logits_of(opened.graph))  # its regions are those of the logits, where a softmax follows
     box = read_domain(domain, graph.input_shape)
     see_agreement_within(opened.graph, opened.run, box.boxes)
     if box.constraints is not None:
@@ -73,14 +75,15 @@ def command(
         drawn = survey.plane(x)
         if drawn is not None:
             write_regions_page(page, f"Linear regions of {network.name}", drawn)
-            survey.found["drawn"], survey.found["page"] = len(drawn), str(page)
+            survey.answers["drawn"], survey.answers["page"] = len(drawn), str(page)
     if two is not None:
         survey.in_two_layers(two, sharpness, min(most, 1000))
-    answers = survey.found
+    answers = survey.answers
     if survey.late:
         answers["time_is_up"] = survey.late
     if as_json:
-        print(json.dumps(plain(answers), allow_nan=False))
+        older = {old: answers[new] for old, new in _RENAMED.items() if new in answers}
+        print(json.dumps(plain(answers | older), allow_nan=False))
         return
     for line in _lines(answers):
         print(line)
@@ -107,12 +110,12 @@ def _lines(known: dict[str, Any]) -> Iterator[str]:
         yield f"exactly {known['regions']} linear regions"
     if "regions_at_least" in known:
         yield f"at least {known['regions_at_least']} linear regions"
-    if known.get("pieces_of_a_segment") is not None:
-        yield f"a segment between two images crosses {known['pieces_of_a_segment']:.1f} (mean of {known['segments']})"
-    if "piece" in known:
-        yield f"the piece around the image: {known['piece']}"
+    if known.get("regions_of_a_segment") is not None:
+        yield f"a segment between two images crosses {known['regions_of_a_segment']:.1f} (mean of {known['segments']})"
+    if "region" in known:
+        yield f"the region around the image: {known['region']}"
     if "drawn" in known:
-        yield f"{known['drawn']} pieces in the plane through the first three images: {known['page']}"
+        yield f"{known['drawn']} regions in the plane through the first three images: {known['page']}"
     if "two_layers" in known:
         two = known["two_layers"]
         yield (

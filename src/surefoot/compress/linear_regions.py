@@ -1,4 +1,4 @@
-"""The linear pieces of a network: the one around an input, all over a box, and those that a plane cuts.
+"""The linear regions of a network: the one around an input, all over a box, and those that a plane cuts.
 
 All propagate values as affine functions of the input; a ReLU splits the cell where its sign is not the same all over
 it. A cell is a point, a polytope or a polygon.
@@ -183,7 +183,7 @@ class Polygon:
 
 
 def linear_region_at(graph: Graph, x: Tensor) -> LinearRegion:
-    """Return the piece around one input (of the input's shape): the network there, exactly, and how far that goes.
+    """Return the region around one input (of the input's shape): the network there, exactly, and how far that goes.
 
     Property: exact in real arithmetic.
 
@@ -207,7 +207,7 @@ def linear_regions(graph: Graph, domain: InputSet, most: int = 10_000) -> list[L
 
 
 def each_linear_region(graph: Graph, domain: InputSet, most: int = 10_000) -> Iterator[LinearRegion]:
-    """Give the pieces of `linear_regions` as they are met.
+    """Give the regions of `linear_regions` as they are met.
 
     Raises:
         InputError: as `linear_regions`.
@@ -221,9 +221,9 @@ def each_linear_region(graph: Graph, domain: InputSet, most: int = 10_000) -> It
 def plane_linear_regions(
     graph: Graph, origin: Tensor, right: Tensor, up: Tensor, most: int = 100_000
 ) -> list[LinearRegion]:
-    """Return the pieces that the parallelogram origin + u right + v up, 0 <= u, v <= 1, cuts; inputs are (u, v).
+    """Return the regions that the parallelogram origin + u right + v up, 0 <= u, v <= 1, cuts; inputs are (u, v).
 
-    Each piece's cell is a polygon. Exact up to rounding in float64.
+    Each region's cell is a polygon. Exact up to rounding in float64.
 
     Raises:
         InputError: as `linear_regions`.
@@ -237,10 +237,10 @@ def plane_linear_regions(
 
 
 def _all(graph: Graph, cell: Cell, most: int) -> Iterator[LinearRegion]:
-    for number, piece in enumerate(_walk(graph, cell), 1):
+    for number, region in enumerate(_walk(graph, cell), 1):
         if number > most:
             raise InputError(f"there are more than {most} regions; a smaller network or domain can be counted")
-        yield piece
+        yield region
 
 
 def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:

@@ -1,4 +1,4 @@
-"""Linear regions along a segment: exactly where a network's linear pieces begin and end."""
+"""Linear regions along a segment: exactly where a network's linear regions begin and end."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
     """Return all t in [0, 1], 0 and 1 among them, where start + t (end - start) meets the kink of a ReLU.
 
     Node by node: between the points so far what enters a ReLU is linear, so that its zeros are found by one
-    division each. The network is linear between neighbours; neighbours may have the same piece.
+    division each. The network is linear between neighbours; neighbours may lie in one region.
 
     Property: exact, up to rounding in float64.
 
@@ -40,9 +40,9 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
             x = start + t.reshape(-1, *(1 for _ in start.shape)) * (end - start)
             z = fold(prefix, x, lambda n, inputs: apply(n.op, inputs))[node.inputs[0]].flatten(1)
             left, right = z[:-1], z[1:]
-            piece, unit = ((left < 0) & (right > 0) | (left > 0) & (right < 0)).nonzero(as_tuple=True)
-            share = left[piece, unit] / (left[piece, unit] - right[piece, unit])
-            met = t[piece] + share * (t[piece + 1] - t[piece])
+            place, unit = ((left < 0) & (right > 0) | (left > 0) & (right < 0)).nonzero(as_tuple=True)
+            share = left[place, unit] / (left[place, unit] - right[place, unit])
+            met = t[place] + share * (t[place + 1] - t[place])
             t = torch.cat([t, met]).unique()
     return t
 

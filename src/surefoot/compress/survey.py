@@ -1,4 +1,4 @@
-"""What is found of a network's linear pieces within a limit of time."""
+"""What is known of a network's linear regions within a limit of time."""
 
 import itertools
 from collections.abc import Callable
@@ -28,12 +28,12 @@ STABLE = 0.5  # of the limit, for the signs of units
 
 @dataclass(eq=False)
 class Survey:
-    """What was found of the pieces of a network within a limit of time, and what was not."""
+    """What is known of the linear regions of a network within a limit of time, and what was not found."""
 
     graph: Graph
     domain: InputSet
     patience: Patience
-    found: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
 
     def in_time(self, what: str, call: Callable[[], T]) -> T | None:
@@ -49,11 +49,11 @@ class Survey:
         signs = self.in_time("signs", lambda: stability(self.graph, self.domain, patience, x))
         if signs is None:
             return
-        self.found["active"], self.found["inactive"], self.found["neither"] = signs.counts()
+        self.answers["active"], self.answers["inactive"], self.answers["neither"] = signs.counts()
         layers = layer_counts(signs)
         if layers is not None:
             free = int((self.domain.upper > self.domain.lower).sum())
-            self.found["at_most"] = str(most_regions(free, *layers))  # may pass what JSON's readers hold
+            self.answers["at_most"] = str(most_regions(free, *layers))  # may pass what JSON's readers hold
 
     def count(self, most: int) -> None:
         """Count all regions of the domain, up to so many."""
@@ -66,10 +66,10 @@ class Survey:
             return True
 
         every = self.in_time("all regions", count_each)
-        self.found["regions" if every else "regions_at_least"] = number
+        self.answers["regions" if every else "regions_at_least"] = number
 
     def segments(self, x: Tensor) -> None:
-        """Count the pieces that the segments between inputs cross."""
+        """Count the regions that the segments between inputs cross."""
         crossed: list[int] = []
 
         def cross() -> bool:
@@ -77,23 +77,23 @@ class Survey:
             return True
 
         self.in_time("all segments", cross)
-        self.found["segments"] = len(crossed)
-        self.found["pieces_of_a_segment"] = float(np.mean(crossed)) if crossed else None
+        self.answers["segments"] = len(crossed)
+        self.answers["regions_of_a_segment"] = float(np.mean(crossed)) if crossed else None
 
     def around(self, x: Tensor, out: Path) -> None:
-        """Write the piece around an input."""
-        piece = self.in_time("the piece around the image", lambda: linear_region_at(self.graph, x))
-        if piece is not None:
+        """Write the region around an input."""
+        region = self.in_time("the region around the image", lambda: linear_region_at(self.graph, x))
+        if region is not None:
             with whole_file(out) as temporary, temporary.open("wb") as file:
-                np.savez(file, weight=piece.weight, offset=piece.offset, rows=piece.rows, offsets=piece.offsets)
-            self.found["piece"] = str(out)
+                np.savez(file, weight=region.weight, offset=region.offset, rows=region.rows, offsets=region.offsets)
+            self.answers["region"] = str(out)
 
     def plane(self, x: Tensor) -> list[LinearRegion] | None:
-        """Find the pieces of the plane through three inputs."""
+        """Find the regions of the plane through three inputs."""
         return self.in_time("the page", lambda: plane_linear_regions(self.graph, x[0], x[1] - x[0], x[2] - x[0]))
 
     def in_two_layers(self, path: Path, sharpness: float, most: int) -> None:
-        """Write all pieces as a network of two layers, and measure where it is exact."""
+        """Write all regions as a network of two layers, and measure where it is exact."""
         shallow = self.in_time(str(path), lambda: two_layers(self.graph, self.domain, sharpness, most))
         if shallow is None:
             return
@@ -104,4 +104,4 @@ class Survey:
         written = evaluate(shallow.to(torch.float32), anywhere.float()).double()  # as the file computes
         share = share_exact(evaluate(self.graph, anywhere).numpy(), written.numpy())
         hidden = [node.shape[0] for node in shallow.nodes if isinstance(node.op, Relu)]
-        self.found["two_layers"] = {"file": str(path), "units": hidden, "exact_share": share}
+        self.answers["two_layers"] = {"file": str(path), "units": hidden, "exact_share": share}

@@ -30,23 +30,23 @@ def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int
     """
     if not 0 < sharpness < np.inf:
         raise InputError(f"the sharpness must be positive and finite; got {sharpness}")
-    pieces = linear_regions(graph, domain, most)
-    d, k, low = domain.size, len(pieces[0].offset), domain.lower
+    regions = linear_regions(graph, domain, most)
+    d, k, low = domain.size, len(regions[0].offset), domain.lower
     units: dict[bytes, int] = {}
     violated: list[np.ndarray] = []
-    owned = [[_place(units, violated, row) for row in _borders(piece)] for piece in pieces]
+    owned = [[_place(units, violated, row) for row in _borders(region)] for region in regions]
     # carriers relu(x - low) = x - low on the box
     first = np.concatenate([np.eye(d), *(-row[None, 1:] for row in violated)])
     first_bias = np.concatenate([-low, np.array([-row[0] for row in violated])])
-    second = np.zeros((2 * k * len(pieces), len(first)))
+    second = np.zeros((2 * k * len(regions), len(first)))
     second_bias = np.zeros(len(second))
-    for number, (piece, borders) in enumerate(zip(pieces, owned, strict=True)):
+    for number, (region, borders) in enumerate(zip(regions, owned, strict=True)):
         for sign, begin in ((1.0, 0), (-1.0, k)):
             at = slice(2 * k * number + begin, 2 * k * number + begin + k)
-            second[at, :d] = sign * piece.weight
-            second_bias[at] = sign * (piece.offset + piece.weight @ low)
+            second[at, :d] = sign * region.weight
+            second_bias[at] = sign * (region.offset + region.weight @ low)
             second[at, [d + i for i in borders]] = -sharpness
-    last = np.tile(np.concatenate([np.eye(k), -np.eye(k)], 1), len(pieces))
+    last = np.tile(np.concatenate([np.eye(k), -np.eye(k)], 1), len(regions))
     builder = GraphBuilder(graph.input_shape)
     flat = builder.add(Reshape((d,)), 0)
     hidden = builder.add(Relu(), builder.add(_linear(first, first_bias), flat))
@@ -58,10 +58,10 @@ def _linear(weight: np.ndarray, bias: np.ndarray) -> Linear:
     return Linear(torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(bias))
 
 
-def _borders(piece: LinearRegion) -> np.ndarray:
-    """Return the rows (r, 1 + d) of a piece, those that no input moves left out, of length 1."""
-    rows = np.concatenate([piece.offsets[:, None], piece.rows], 1)
-    sizes = np.linalg.norm(piece.rows, axis=1)
+def _borders(region: LinearRegion) -> np.ndarray:
+    """Return the rows (r, 1 + d) of a region, those that no input moves left out, of length 1."""
+    rows = np.concatenate([region.offsets[:, None], region.rows], 1)
+    sizes = np.linalg.norm(region.rows, axis=1)
     return rows[sizes > 0] / sizes[sizes > 0, None]
 
 

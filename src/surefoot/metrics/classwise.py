@@ -19,7 +19,7 @@ _CHUNK_VALUES = 1 << 18  # probabilities at a time: a megabyte stays in the cach
 
 @dataclass(frozen=True)
 class Classwise(Tally):
-    """For each class and bin of its probability: sum of probabilities, and hits; the first bin is for exactly 0."""
+    """For each class and bin of its probability: sum of probabilities, and rows of the class. Bin 0 is for exactly 0."""
 
     n: float
     confidence: Float[np.ndarray, "k b"]
@@ -40,7 +40,7 @@ class Classwise(Tally):
 
 
 def observe_classwise(probs: ArrayLike | Scored, labels: ArrayLike, bins: int = BINS) -> Classwise:
-    """Tally every class's probabilities and hits by bin.
+    """Tally every class's probabilities and rows by bin.
 
     Only probabilities above the first bin, fewer than `bins` a row, are looked up; the first bin is what is left of
     the column sums.

@@ -37,7 +37,7 @@ _AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confide
 def clopper_pearson(
     correct: np.ndarray, count: np.ndarray, level: float = LEVEL
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Return the ends of the exact interval of a chance, for hits of count trials each.
+    """Return the ends of the exact interval of a probability, for successes in count trials each.
 
     Property: covers at least the level, whatever the chance. Reference: Clopper and Pearson 1934.
 

@@ -35,7 +35,7 @@ class Scores(Tally):
 
 
 def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
-    """Sum hits, -log p_y and squared distances over a batch, and what squared distances are under calibration.
+    """Sum correct rows, -log p_y and squared distances over a batch, and what squared distances are under calibration.
 
     Of a batch with logits, -log p_y is that of the logits, however small p_y is. Of an array of probabilities, one of
     exactly 0 counts as the smallest normal number of its dtype: what the dtype could not hold, not what nobody claimed.
@@ -56,7 +56,7 @@ def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
 
 
 def observe_each(batch: Scored, labels: Labels) -> list[Scores]:
-    """Tally each row alone: number, hits, surprise and squares; what those are expected to be is left out."""
+    """Tally each row alone: number, correct, -log p_y and squared distances; what those are expected to be is left out."""
     columns = (batch.top == labels, -batch.log_of(labels), _squares(batch, labels))
     correct, surprise, squares = (column.astype(np.float64).tolist() for column in columns)
     return [Scores(1.0, *row, 0.0, 0.0) for row in zip(correct, surprise, squares, strict=True)]

@@ -14,7 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.scored import Scored, order_of, scored
 from surefoot.core.types import ArrayLike, Confidences, Labels
 from surefoot.metrics.base import Tally
-from surefoot.metrics.reliability import BINS, check_hits
+from surefoot.metrics.reliability import BINS, check_correct
 
 CAPACITY = 1 << 18  # distinct confidences kept exactly
 _FINE, _COARSE = 1 << 10, 1 << 6  # cells an octave: for one event, and for one a class
@@ -23,7 +23,7 @@ _OCTAVES, _DOUBLINGS = 60, 20  # octaves that are cut evenly; those beyond, by d
 
 @dataclass(frozen=True)
 class Ranking(Tally):
-    """Rows, hits and sum of confidences for each distinct confidence, in increasing order, event by event.
+    """Rows, correct rows and sum of confidences for each distinct confidence, in increasing order, event by event.
 
     There is one event, such as "the predicted class is right", or one a class. `cell` is a number in the order of the
     confidences (`order_of`): those that round to 1 are told apart where logits are known. Exact up to `CAPACITY`
@@ -129,8 +129,8 @@ def observe_ranking(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
 
 
 def observe_ranked_confidence(confidence: ArrayLike, correct: ArrayLike) -> Ranking:
-    """Tally confidences (n,) and hits (n,) by value."""
-    right = check_hits(correct)
+    """Tally confidences (n,) and correct (n,) by value."""
+    right = check_correct(correct)
     scores = check_confidences(confidence, len(right))
     return _ranked(scores, order_of(scores), right)
 
@@ -158,7 +158,7 @@ def _in_cells(scores: Confidences, order: np.ndarray, correct: np.ndarray) -> Ra
 def _tally(
     scores: Float[np.ndarray, "e n"], order: Float[np.ndarray, "e n"], correct: Bool[np.ndarray, "e n"], per_octave: int
 ) -> Ranking:
-    """Tally the scores and hits of each event by value; rows tie where their numbers in the order do."""
+    """Tally the scores and occurrences of each event by value; rows tie where their numbers in the order do."""
     events, n = scores.shape
     event, cells, index = _distinct(np.repeat(np.arange(events), n), order.ravel())
     columns = (None, correct.ravel().astype(np.float64), scores.ravel().astype(np.float64))
@@ -186,7 +186,7 @@ def observe_within_two(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
 
 
 def observe_top(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> Ranking:
-    """Tally the r-th largest probability of each row (of equals, the first class is the larger one) and its hits.
+    """Tally the r-th largest probability of each row (of equals, the first class is the larger one) and whether it is the label.
 
     Reference: Gupta et al. 2021, section 3.1.
 
@@ -328,7 +328,7 @@ def read_auroc(tally: Ranking) -> float:
 
     Property: blind to any monotone recalibration of the confidences. NaN when all answers are right, or all wrong.
     Where the tally is in cells, off by at most half the share of pairs that fall into one cell: sum h_c m_c / (2 H M),
-    with h_c and m_c the hits and misses of a cell, H and M those of all.
+    with h_c and m_c the correct and wrong rows of a cell, H and M those of all.
     Reference: Hanley and McNeil 1982.
 
     >>> read_auroc(observe_ranked_confidence([0.6, 0.7, 0.8], [0, 1, 1]))
@@ -358,7 +358,7 @@ def read_cross_validated_ece(tally: Ranking, most: int = 100) -> float:
     """Read ECE over as many bins of equal mass as predict best: the number of least leave-one-out squared error.
 
     Bins that are too many follow noise and bias ECE upwards, too few hide what cancels in them. A row that is left out
-    of a bin with m rows and h hits is predicted by the other m - 1.
+    of a bin with m rows of which h are correct is predicted by the other m - 1.
 
     Reference: Kaengsepp, Valk, Kull 2022 (fit on the test); leave-one-out in closed form is ours.
 

@@ -45,16 +45,16 @@ def observe_reliability(probs: ArrayLike | Scored, labels: ArrayLike, bins: int 
 
 
 def observe_confidence(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
-    """Tally confidences (n,) and hits (n,) by bin. Sums in float64; works in chunks, without a copy of the rows.
+    """Tally confidences (n,) and correct (n,) by bin. Sums in float64; works in chunks, without a copy of the rows.
 
     Raises:
-        InputError: a confidence outside [0, 1], lengths that differ, hits that are not 0 or 1.
+        InputError: a confidence outside [0, 1], lengths that differ, correct that is not 0 or 1.
 
     >>> observe_confidence([0.0, 0.5, 1.0], [0, 1, 1], bins=2).count
     array([1., 1., 1.])
     """
     bins = check_bins(bins)
-    right = check_hits(correct)
+    right = check_correct(correct)
     scores = check_confidences(confidence, len(right))
     count, right_count, total = _tally(scores, right, bins).T.copy()
     return Reliability(count, right_count, total)
@@ -77,16 +77,16 @@ def _tally(scores: Confidences, right: np.ndarray, bins: int) -> Float[np.ndarra
     return np.stack([count.sum(1), count[:, 1], total.sum(1)], 1)
 
 
-def check_hits(correct: ArrayLike) -> np.ndarray:
-    """Return hits as a boolean array (n,), or say which row is neither 0 nor 1."""
+def check_correct(correct: ArrayLike) -> np.ndarray:
+    """Return `correct` as a boolean array (n,), or say which row is neither 0 nor 1."""
     array = np.asarray(correct)
     if array.ndim != 1:
-        raise InputError(f"hits must have shape (n,), got {array.shape}")
+        raise InputError(f"correct must have shape (n,), got {array.shape}")
     if array.dtype != np.bool_:
         outside = (array != 0) & (array != 1)
         if outside.any():
             row = int(np.argmax(outside))
-            raise InputError(f"hits row {row} is {array[row]}; a hit is 1 (right) or 0 (wrong)")
+            raise InputError(f"correct row {row} is {array[row]}; it must be 1 (correct) or 0 (wrong)")
     return array.astype(np.bool_, copy=False)
 
 

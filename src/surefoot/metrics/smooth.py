@@ -11,7 +11,7 @@ _CELLS = 4096  # of the grid on which residuals are kept; a power of two, so tha
 
 
 def observe_smooth(probs: ArrayLike | Scored, labels: ArrayLike) -> Reliability:
-    """Tally top-label confidences and hits on a fine grid of the unit interval."""
+    """Tally top-label confidences and correct rows on a fine grid of the unit interval."""
     return observe_reliability(probs, labels, _CELLS)
 
 

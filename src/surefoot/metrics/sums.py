@@ -27,7 +27,7 @@ def brier_of(tallies: Sequence[Tally], weights: Float[np.ndarray, "d m"]) -> Flo
 
 
 def _columns(tallies: Sequence[Tally], weights: np.ndarray) -> list[np.ndarray]:
-    """Return weighted sums (d, b) of rows, hits and confidences by bin."""
+    """Return weighted sums (d, b) of rows, correct rows and confidences by bin."""
     names = ("count", "correct", "confidence")
     return [zero_in_first(weights @ np.array([getattr(t, name) for t in tallies])) for name in names]
 

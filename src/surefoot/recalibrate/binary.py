@@ -95,7 +95,7 @@ def _logistic(
 
 
 def _least_errors(blocks: Blocks) -> float:
-    """Count the rows that the best threshold has on the wrong side: hits up to it, misses above."""
+    """Count the rows that the best threshold has on the wrong side: positives up to it, negatives above."""
     misses = blocks.count - blocks.correct
     return float((np.r_[0.0, np.cumsum(blocks.correct)] + misses.sum() - np.r_[0.0, np.cumsum(misses)]).min())
 
@@ -106,7 +106,7 @@ def _clipped(score: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Platt(BinaryCalibrator):
-    """Fit sigmoid(a logit(s) + b) to smoothed targets, (hits + 1) / (hits + 2) and 1 / (misses + 2).
+    """Fit sigmoid(a logit(s) + b) to smoothed targets, (positives + 1) / (positives + 2) and 1 / (negatives + 2).
 
     Reference: Platt 1999, section 2.2.
 
@@ -242,7 +242,7 @@ class Histogram(BinaryCalibrator):
 
 
 def mass_bins(blocks: Blocks, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide blocks into at most `bins` bins of about equal rows: inner edges, rows, hits. None is empty."""
+    """Divide blocks into at most `bins` bins of about equal rows: inner edges, rows, positives. None is empty."""
     middle = np.cumsum(blocks.count) - blocks.count / 2
     at = np.minimum((middle * bins / blocks.count.sum()).astype(np.intp), bins - 1)
     first = np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
@@ -323,7 +323,7 @@ class ScalingBinning(BinaryCalibrator):
 
 @dataclass(frozen=True)
 class VennAbers(BinaryCalibrator):
-    """Isotonic regression with the score itself added once as a miss and once as a hit: p = p1 / (1 - p0 + p1).
+    """Isotonic regression with the score itself added once as a negative and once as a positive: p = p1 / (1 - p0 + p1).
 
     Property: one of p0 and p1 is perfectly calibrated, whatever the distribution; p lies between them. Exact, in
     n log n.
@@ -360,7 +360,7 @@ class VennAbers(BinaryCalibrator):
 def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Compute, for every block, its isotonic value when one more hit is put in front of it.
 
-    On the diagram of cumulated counts and hits the added hit is the first step of what is left; its value is the slope
+    On the diagram of cumulated counts and positives the added one is the first step of what is left; its value is the slope
     of the greatest convex minorant there. The corners are kept on a stack while the step moves to the right.
     """
     m, x, y = len(count), [-1.0, 0.0, *np.cumsum(count).tolist()], [-1.0, 0.0, *np.cumsum(correct).tolist()]

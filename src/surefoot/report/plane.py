@@ -1,4 +1,4 @@
-"""The pieces that a plane cuts, drawn, and their page."""
+"""The linear regions that a plane cuts, drawn, and their page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from surefoot.report.page import html_of, render
 
 
 def cells_of(linear_regions: Sequence[LinearRegion]) -> list[Polygon]:
-    """Return the polygons of pieces of a plane."""
-    return [piece.cell for piece in linear_regions if isinstance(piece.cell, Polygon)]
+    """Return the polygons of the linear regions of a plane."""
+    return [region.cell for region in linear_regions if isinstance(region.cell, Polygon)]
 
 
 def plane(linear_regions: Sequence[LinearRegion]) -> go.Figure:
-    """Draw each piece as a polygon, in the colour of the largest output in its middle."""
+    """Draw each linear region as a polygon, in the colour of the largest output in its middle."""
     figure = go.Figure()
     answers: dict[int, tuple[list[float | None], list[float | None]]] = {}
-    for piece, cell in zip(linear_regions, cells_of(linear_regions), strict=True):
-        answer = int(piece(cell.corners.mean(0)[None])[0].argmax())
+    for region, cell in zip(linear_regions, cells_of(linear_regions), strict=True):
+        answer = int(region(cell.corners.mean(0)[None])[0].argmax())
         x, y = answers.setdefault(answer, ([], []))
         for corner in (*cell.corners, cell.corners[0]):
             x.append(float(corner[0]))
@@ -55,11 +55,11 @@ def plane(linear_regions: Sequence[LinearRegion]) -> go.Figure:
 
 
 def write_regions_page(path: Path | str, title: str, linear_regions: Sequence[LinearRegion]) -> None:
-    """Write the page of the linear pieces that a plane cuts."""
+    """Write the page of the linear regions that a plane cuts."""
     areas = np.array([cell.area for cell in cells_of(linear_regions)])
     sentence = (
-        f"{len(linear_regions)} pieces. The network is one affine map on each; half of the plane is in the largest "
+        f"{len(linear_regions)} linear regions. The network is one affine map on each; half of the plane is in the largest "
         f"{int(np.searchsorted(np.cumsum(np.sort(areas)[::-1]), areas.sum() / 2)) + 1}."
     )
-    results = {"title": title, "pieces": len(linear_regions), "areas": areas.tolist()}
+    results = {"title": title, "linear_regions": len(linear_regions), "areas": areas.tolist()}
     render(path, "regions.html", title, results, sentence=sentence, figure=html_of(plane(linear_regions), "plane"))
