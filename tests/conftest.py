@@ -24,7 +24,7 @@ CHECKED = (
     "spec.runtime",
 )  # fmt: skip
 jaxtyping.install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
-jaxtyping.jaxtyped = typecheck.outermost(jaxtyping.jaxtyped)  # by this name the hook calls it
+jaxtyping.jaxtyped = typecheck.sampled(jaxtyping.jaxtyped)  # by this name the hook calls it
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.register_profile("full", parent=settings.get_profile("repeatable"), max_examples=50)

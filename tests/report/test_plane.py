@@ -41,6 +41,6 @@ def test_the_page_says_how_few_regions_hold_half_of_the_plane(tmp_path: Path) ->
     assert "3 linear regions" in text
     assert "in the largest 1." in " ".join(text.split())
     results = json.loads(text.split('id="results">')[1].split("</script>")[0])
-    assert results["regions"] == 3
+    assert results["linear_regions"] == 3
     assert np.allclose(results["areas"], [cell.area for cell in cells_of(REGIONS)])
     assert np.allclose(results["areas"], [1.0, 0.05, 0.05])

@@ -11,7 +11,10 @@ from surefoot.cli.arguments import patience_of, read_domain, read_images
 from surefoot.cli.options import Domain, Json, Limit
 from surefoot.core.errors import InputError
 
-_RENAMED = {"piece": "region", "pieces_of_a_segment": "regions_of_a_segment"}  # keys of before version 0.2, kept for one
+_RENAMED = {
+    "piece": "region",
+    "pieces_of_a_segment": "regions_of_a_segment",
+}  # keys of before version 0.2, kept for one
 
 
 def command(

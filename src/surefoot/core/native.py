@@ -33,7 +33,7 @@ LIBRARY: Any = _load()
 
 
 def tally(scores: np.ndarray, correct: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Compute rows, correct rows and sum of scores of each bin (edge j-1, edge j], and of exactly 0 first: (bins + 1, 3)."""
+    """Compute rows, correct rows and sum of scores of each bin (edge j-1, edge j], exactly 0 first: (bins + 1, 3)."""
     scores, correct = np.ascontiguousarray(scores), np.ascontiguousarray(correct)
     sums = np.zeros((4, len(edges), 3))
     function = LIBRARY.surefoot_tally_f32 if scores.dtype == np.float32 else LIBRARY.surefoot_tally_f64

@@ -19,7 +19,7 @@ _CHUNK_VALUES = 1 << 18  # probabilities at a time: a megabyte stays in the cach
 
 @dataclass(frozen=True)
 class Classwise(Tally):
-    """For each class and bin of its probability: sum of probabilities, and rows of the class. Bin 0 is for exactly 0."""
+    """For each class and bin of its probability: sum of probabilities, and rows of it. Bin 0 is for exactly 0."""
 
     n: float
     confidence: Float[np.ndarray, "k b"]

@@ -56,7 +56,7 @@ def observe_scores(probs: ArrayLike | Scored, labels: ArrayLike) -> Scores:
 
 
 def observe_each(batch: Scored, labels: Labels) -> list[Scores]:
-    """Tally each row alone: number, correct, -log p_y and squared distances; what those are expected to be is left out."""
+    """Tally each row alone: number, correct, -log p_y, squared distances; what those are expected to be is left out."""
     columns = (batch.top == labels, -batch.log_of(labels), _squares(batch, labels))
     correct, surprise, squares = (column.astype(np.float64).tolist() for column in columns)
     return [Scores(1.0, *row, 0.0, 0.0) for row in zip(correct, surprise, squares, strict=True)]

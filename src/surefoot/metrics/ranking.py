@@ -186,7 +186,9 @@ def observe_within_two(probs: ArrayLike | Scored, labels: ArrayLike) -> Ranking:
 
 
 def observe_top(probs: ArrayLike | Scored, labels: ArrayLike, r: int) -> Ranking:
-    """Tally the r-th largest probability of each row (of equals, the first class is the larger one) and whether it is the label.
+    """Tally the r-th largest probability of each row, and whether its class is the label.
+
+    Of equals, the first class is the larger one.
 
     Reference: Gupta et al. 2021, section 3.1.
 

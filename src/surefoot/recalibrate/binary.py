@@ -323,7 +323,7 @@ class ScalingBinning(BinaryCalibrator):
 
 @dataclass(frozen=True)
 class VennAbers(BinaryCalibrator):
-    """Isotonic regression with the score itself added once as a negative and once as a positive: p = p1 / (1 - p0 + p1).
+    """Isotonic regression with the score itself added once as a negative, once as a positive: p = p1 / (1 - p0 + p1).
 
     Property: one of p0 and p1 is perfectly calibrated, whatever the distribution; p lies between them. Exact, in
     n log n.
@@ -360,8 +360,8 @@ class VennAbers(BinaryCalibrator):
 def _with_a_hit(count: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Compute, for every block, its isotonic value when one more hit is put in front of it.
 
-    On the diagram of cumulated counts and positives the added one is the first step of what is left; its value is the slope
-    of the greatest convex minorant there. The corners are kept on a stack while the step moves to the right.
+    On the diagram of cumulated counts and positives the added one is the first step of what is left; its value is the
+    slope of the greatest convex minorant there. The corners are kept on a stack while the step moves to the right.
     """
     m, x, y = len(count), [-1.0, 0.0, *np.cumsum(count).tolist()], [-1.0, 0.0, *np.cumsum(correct).tolist()]
     wide, high = count.tolist(), correct.tolist()

@@ -28,7 +28,7 @@ def _both(correct: np.ndarray) -> bool:
 
 
 def _fit(calibrator: BinaryCalibrator, score: np.ndarray, correct: np.ndarray) -> CalibrationCurve:
-    """Learn a curve; scores stay as they are where there are positives alone, or negatives alone: nothing bounds a curve."""
+    """Learn a curve; scores stay where there are positives alone, or negatives alone: nothing bounds a curve."""
     return (
         calibrator.fit(score, correct)
         if _both(correct)

@@ -58,8 +58,8 @@ def write_regions_page(path: Path | str, title: str, linear_regions: Sequence[Li
     """Write the page of the linear regions that a plane cuts."""
     areas = np.array([cell.area for cell in cells_of(linear_regions)])
     sentence = (
-        f"{len(linear_regions)} linear regions. The network is one affine map on each; half of the plane is in the largest "
-        f"{int(np.searchsorted(np.cumsum(np.sort(areas)[::-1]), areas.sum() / 2)) + 1}."
+        f"{len(linear_regions)} linear regions. The network is one affine map on each; half of the plane is in the "
+        f"largest {int(np.searchsorted(np.cumsum(np.sort(areas)[::-1]), areas.sum() / 2)) + 1}."
     )
     results = {"title": title, "linear_regions": len(linear_regions), "areas": areas.tolist()}
     render(path, "regions.html", title, results, sentence=sentence, figure=html_of(plane(linear_regions), "plane"))

@@ -115,7 +115,7 @@ class Classifier(L.LightningModule):
             self.loss.observe_validation(confidence, predicted == labels)
 
     def _observe(self, part: str, logits: Tensor, y: Tensor) -> None:
-        """Add a batch to the sums of an epoch: rows, NLL, entropy, correct rows, confidence of correct and of wrong ones."""
+        """Add a batch to the sums of an epoch: rows, NLL, entropy, correct, confidence of correct and of wrong rows."""
         log_p = logits.log_softmax(1)
         confidence, predicted = log_p.max(1)
         confidence, hit = confidence.exp(), (predicted == y).float()

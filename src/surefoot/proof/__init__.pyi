@@ -1,0 +1,9 @@
+from .certificate import Certificate as Certificate
+from .certificate import Proof as Proof
+from .certificate import SplitLeaf as SplitLeaf
+from .equality import check_equal as check_equal
+from .files import load_certificate as load_certificate
+from .files import save_certificate as save_certificate
+from .property import check_property as check_property
+from .question import Question as Question
+from .question import checked_graph as checked_graph
