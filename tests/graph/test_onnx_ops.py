@@ -1,36 +1,23 @@
 """Every operation of ONNX that is read is what ONNX Runtime computes."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from onnx import helper
 
-from onnx_models import agree, array, model_of, runtime
+from onnx_models import OneOp, add_case, agree, array, model_of, runtime
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 
 IMAGE = [1, 2, 5, 6]
-ONE_OP: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[int], int]] = {}
-
-
-def case(
-    name: str, op: str, shape: list[int], opset: int = 17, constants: dict[str, np.ndarray] | None = None, **a: Any
-) -> None:
-    given = constants or {}
-    ONE_OP[name] = ([helper.make_node(op, ["x", *given], ["y"], **a)], given, shape, opset)
-
-
+ONE_OP: dict[str, OneOp] = {}
+case = partial(add_case, ONE_OP)
 ints = np.array
 NORM = {"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))}
-case("conv", "Conv", IMAGE, constants={"w": array(3, 2, 3, 2), "b": array(3)}, pads=[1, 0, 2, 1], strides=[2, 1])
-case("conv-dilated", "Conv", IMAGE, constants={"w": array(2, 1, 2, 2)}, dilations=[2, 1], group=2)
-case("conv-same-upper", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_UPPER", strides=[2, 2])
-case("conv-same-lower", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_LOWER")
-case("conv-signal", "Conv", [1, 2, 7], constants={"w": array(3, 2, 3)}, pads=[1, 1], strides=[2])
 case("gemm", "Gemm", [1, 4], constants={"w": array(4, 3), "c": array(3)}, alpha=0.5, beta=2.0)
 case("gemm-transposed", "Gemm", [1, 4], constants={"w": array(3, 4), "c": array(1)}, transB=1)
 case("matmul", "MatMul", [1, 3, 4], constants={"w": array(4, 2)})
@@ -43,17 +30,6 @@ case("clip-6", "Clip", [1, 6], 7, min=0.0, max=0.5)
 case("max", "Max", [1, 6], constants={"c": array(6)})
 case("max-three", "Max", IMAGE, constants={"c": array(2, 1, 1), "d": array(6, seed=5)})
 case("min", "Min", IMAGE, constants={"c": array(5, 6)})
-case("maxpool", "MaxPool", IMAGE, kernel_shape=[3, 2], strides=[1, 2], pads=[1, 1, 1, 0])
-case("maxpool-ceil", "MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
-case("maxpool-dilated", "MaxPool", IMAGE, kernel_shape=[2, 2], dilations=[2, 3])
-case("maxpool-signal", "MaxPool", [1, 2, 7], kernel_shape=[3], strides=[2])
-case("averagepool", "AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
-case("averagepool-counted", "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
-case("averagepool-ceil", "AveragePool", IMAGE, 19, kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1)
-PADDED: dict[str, Any] = {"kernel_shape": [2, 3], "strides": [2, 4], "pads": [0, 1, 0, 1]}
-case("averagepool-ceil-counted", "AveragePool", IMAGE, 19, ceil_mode=1, count_include_pad=1, **PADDED)
-case("globalaverage", "GlobalAveragePool", IMAGE)
-case("globalmax", "GlobalMaxPool", IMAGE)
 case("reducemean", "ReduceMean", IMAGE, 17, axes=[2, 3], keepdims=0)
 case("reducemean-18", "ReduceMean", IMAGE, 18, {"axes": ints([-1, 2])})
 case("reducesum", "ReduceSum", IMAGE, 17, {"axes": ints([1])}, keepdims=0)

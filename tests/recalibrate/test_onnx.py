@@ -6,7 +6,7 @@ import pytest
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import torch  # noqa: E402
 
-from onnx_networks import logits_and_labels, small  # noqa: E402
+from onnx_models import logits_and_labels, small  # noqa: E402
 from surefoot.core.errors import InputError  # noqa: E402
 from surefoot.core.numerics import softmax  # noqa: E402
 from surefoot.core.predictions import Predictions  # noqa: E402

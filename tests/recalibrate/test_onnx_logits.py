@@ -8,7 +8,7 @@ import pytest
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 from onnx import TensorProto  # noqa: E402
 
-from onnx_networks import small  # noqa: E402
+from onnx_models import small  # noqa: E402
 from surefoot.core.errors import InputError  # noqa: E402
 from surefoot.recalibrate import (  # noqa: E402
     Identity,

@@ -5,7 +5,7 @@ import pytest
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
-from onnx_networks import logits_and_labels, run  # noqa: E402
+from onnx_models import logits_and_labels, runtime  # noqa: E402
 from surefoot.recalibrate import (  # noqa: E402
     CALIBRATORS,
     InverseFocal,
@@ -25,14 +25,14 @@ def test_every_map_in_the_runtime(name):
     logits, labels = logits_and_labels()
     fitted = CALIBRATORS[name]().fit(logits, labels)
     for rows in (logits, logits[:1], HARD):
-        assert np.abs(run(calibrator_to_onnx(fitted), logits=rows) - fitted.predict_proba(rows)).max() < 1e-6
+        assert np.abs(runtime(calibrator_to_onnx(fitted), rows) - fitted.predict_proba(rows)).max() < 1e-6
 
 
 def test_gammas_by_threshold_and_other_priors():
     logits, labels = logits_and_labels()
     for fitted in (InverseFocal((5.0, 3.0), (0.2,)), TemperatureScaling()):
         moved = with_priors(fitted.fit(logits, labels), [0.2] * 5, [0.5, 0.2, 0.1, 0.1, 0.1])
-        assert np.abs(run(calibrator_to_onnx(moved), logits=logits) - moved.predict_proba(logits)).max() < 1e-6
+        assert np.abs(runtime(calibrator_to_onnx(moved), logits) - moved.predict_proba(logits)).max() < 1e-6
 
 
 @pytest.mark.parametrize("name", sorted(CALIBRATORS))
@@ -42,5 +42,5 @@ def test_maps_learnt_on_degenerate_tables_run_as_well(name):
     for logits in (constant, 10 * own - 5, np.round(logits_and_labels(3, 200)[0] / 4)):
         for labels in (np.arange(200) % 3, np.zeros(200, dtype=int)):
             fitted = CALIBRATORS[name]().fit(logits, labels)
-            found = run(calibrator_to_onnx(fitted), logits=logits.astype(np.float32))
+            found = runtime(calibrator_to_onnx(fitted), logits.astype(np.float32))
             assert np.abs(found - fitted.predict_proba(logits.astype(np.float32))).max() < 1e-6

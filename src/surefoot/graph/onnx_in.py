@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.onnx_file import load_model
 from surefoot.graph.graph import Graph, Node
-from surefoot.graph.onnx_ops import MORE_OUTPUTS, READERS, known_attributes
+from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
+from surefoot.graph.onnx_ops import READERS
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
 from surefoot.graph.ops import Shape
 

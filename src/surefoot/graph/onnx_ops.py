@@ -1,73 +1,33 @@
 """One function an operation of ONNX: (values, inputs, attributes, name) -> value. Most are written with others."""
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard, inverted, rounded_from, value_of
-from surefoot.graph.ops import Add, Concat, Conv2d, Linear, MaxPool2d, Mul, Relu, Shape, Softmax
-
-_Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], OnnxValue]"
-
+from surefoot.graph.onnx_attributes import attribute, constant
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, finite, guard, inverted, rounded_from, value_of
+from surefoot.graph.onnx_windows import average_pool, conv, global_pool, max_pool
+from surefoot.graph.ops import Add, Concat, Linear, Mul, Relu, Softmax
 
 _SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
 _LARGE = 1e30  # a mean times its scale: beside it float32's largest number has room for what else is added
 _FAR = 1e3  # a bound from here on is seldom reached: written so that what lies within stays as it is
 
 
-def _constant(x: "Known | None", what: str) -> np.ndarray:
-    if not isinstance(x, np.ndarray):
-        raise InputError(f"its {what} must be constant")
-    return x.astype(np.float64)  # exact, and finite: `onnx_in` looked
-
-
-def _attribute(a: dict[str, Any], name: str, default: float) -> float:
-    """Return an attribute, which is a float32 in the file, and so is its default."""
-    return float(finite(np.array(a.get(name, np.float32(default)), np.float64), f"its attribute {name!r}"))
-
-
-def _optional(inputs: "list[Known | None]", at: int, what: str) -> torch.Tensor | None:
-    if len(inputs) <= at or inputs[at] is None:
-        return None
-    return torch.from_numpy(_constant(inputs[at], what))
-
-
-def _conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
-    weight = torch.from_numpy(_constant(inputs[1], "kernel"))
-    if signal:
-        weight = weight.unsqueeze(2)
-    kernel = _sides(weight.shape[2:], signal=False)
-    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
-    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
-    op = Conv2d(weight, _optional(inputs, 2, "bias"), stride, padding, dilation, int(a.get("group", 1)))
-    if weight.shape[0] % op.groups:
-        raise InputError(f"{weight.shape[0]} channels cannot be made of {op.groups} groups")
-    return _again_signal(reader, reader.add(op, value, name=name), signal)
-
-
-def _again_signal(reader: Values, value: OnnxValue, signal: bool) -> OnnxValue:
-    if not signal:
-        return value
-    return reader.taken(value, np.arange(math.prod(value.full)).reshape(1, value.full[1], value.full[3]))
-
-
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Compute alpha x W + beta C, in the runtime's steps: folded into W, alpha would hide what overflows."""
-    value, weight = value_of(inputs[0]), _constant(inputs[1], "matrix")
+    value, weight = value_of(inputs[0]), constant(inputs[1], "matrix")
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
     weight = weight if a.get("transB", 0) else weight.T
-    alpha, beta, bias, rounded = _attribute(a, "alpha", 1.0), _attribute(a, "beta", 1.0), None, ""
+    alpha, beta, bias, rounded = attribute(a, "alpha", 1.0), attribute(a, "beta", 1.0), None, ""
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = _constant(inputs[2], "offset")
+        bias = constant(inputs[2], "offset")
         target = (value.full[0], len(weight))
         if bias.ndim > 2 or np.broadcast_shapes(bias.shape, target) != target:
             raise InputError(f"the offset of shape {bias.shape} is not one for values of shape {target}")
@@ -85,13 +45,13 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     if isinstance(inputs[0], OnnxValue):
-        value, weight = inputs[0], _constant(inputs[1], "matrix")
+        value, weight = inputs[0], constant(inputs[1], "matrix")
         matrix = _one_matrix(weight if weight.ndim > 1 else weight[:, None])
         out = reader.add(Linear(torch.tensor(matrix.T)), value, name=name)
         if weight.ndim == 1:
             return reader.taken(out, np.arange(math.prod(out.full)).reshape(out.full[:-1]))
         return _of_rank(reader, out, weight.ndim, len(value.full))
-    weight, value = _constant(inputs[0], "matrix"), value_of(inputs[1])
+    weight, value = constant(inputs[0], "matrix"), value_of(inputs[1])
     matrix = _one_matrix(weight)
     if len(value.full) == 1:
         out = reader.add(Linear(torch.tensor(matrix)), value, name=name)
@@ -120,8 +80,8 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     value = value_of(inputs[0])
     if a.get("training_mode", 0):
         raise InputError("batch normalisation in training mode: export the network in inference mode")
-    gamma, beta, mean, variance = (_constant(inputs[i], "statistics") for i in range(1, 5))
-    epsilon = _attribute(a, "epsilon", 1e-5)
+    gamma, beta, mean, variance = (constant(inputs[i], "statistics") for i in range(1, 5))
+    epsilon = attribute(a, "epsilon", 1e-5)
     if np.any(variance + epsilon <= 0):
         raise InputError("a variance is not above 0")
     axes = (1, -1) + (1,) * (len(value.full) - 2) if len(value.full) > 1 else (1,)
@@ -142,7 +102,7 @@ def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Slope x + (1 - slope) relu(x)."""
-    value, slope = value_of(inputs[0]), _attribute(a, "alpha", 0.01)
+    value, slope = value_of(inputs[0]), attribute(a, "alpha", 0.01)
     positive = reader.add(Relu(), value, name=name and f"{name}_relu")
     rest = 1.0 - slope
     rounded = "" if Fraction(rest) == 1 - Fraction(slope) else rounded_from("1 - slope", slope)
@@ -189,7 +149,7 @@ def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, na
     return _branches(reader, "Add", value, reader.scaled(gap, sign, None, ""), name)
 
 
-def _extreme(op: str) -> _Read:
+def _extreme(op: str) -> Read:
     """max(x, y) = y + relu(x - y), min(x, y) = y - relu(y - x), of two or more, one of them a value.
 
     Constants are put together first: infinite ones are none.
@@ -202,49 +162,14 @@ def _extreme(op: str) -> _Read:
             gap = _branches(reader, "Sub", total, other, "")
             open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
             total = _branches(reader, "Add", reader.scaled(open_, sign, None, ""), other, "")
-        for constant in (x.astype(np.float64) for x in inputs if isinstance(x, np.ndarray)):
-            total = _beyond(reader, total, constant, sign, "")
+        for bound in (x.astype(np.float64) for x in inputs if isinstance(x, np.ndarray)):
+            total = _beyond(reader, total, bound, sign, "")
         return reader.scaled(total, 1.0, None, name)
 
     return read
 
 
-def _max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
-    out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
-    return _again_signal(reader, out, signal)
-
-
-def _average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """A sum over windows, then one over how many are counted."""
-    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
-    channels = value.sample[0]
-    one = torch.ones(1, 1, *kernel, dtype=torch.float64)
-    sums = Conv2d(one.expand(channels, 1, *kernel).clone(), None, stride, padding, dilation, channels)
-    image = torch.ones(1, 1, *value.sample[1:], dtype=torch.float64)
-    if a.get("count_include_pad", 0):  # what a rounded-up size adds beyond the padding is not counted
-        asked = _padding({**a, "ceil_mode": 0}, value.sample, kernel, stride, dilation, signal)
-        image = torch.nn.functional.pad(image, asked, value=1.0)
-        rest = tuple(p - q for p, q in zip(padding, asked, strict=True))
-    else:
-        rest = padding
-    counts = Conv2d(one, None, stride, rest, dilation, 1)(image)[0]
-    if bool((counts == 0).any()):
-        raise InputError("a pooling window lies in the padding alone")
-    out = reader.add(sums, value, name=name and f"{name}_sum")
-    mean = reader.scaled(out, (1 / counts).numpy()[None], None, name, inverted(counts.numpy()))
-    return _again_signal(reader, mean, signal)
-
-
-def _global(pool: _Read) -> _Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        full = value_of(inputs[0]).full
-        return pool(reader, inputs, {"kernel_shape": list(full[2:])}, name)
-
-    return read
-
-
-def _reduce(mean: bool) -> _Read:
+def _reduce(mean: bool) -> Read:
     """Sums and means over axes: the axes moved to the end, and one row of ones."""
 
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -268,13 +193,13 @@ def _reduce(mean: bool) -> _Read:
     return read
 
 
-def _arithmetic(op: str) -> _Read:
+def _arithmetic(op: str) -> Read:
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         x, y = inputs
         if isinstance(x, OnnxValue) and isinstance(y, OnnxValue):
             return _branches(reader, op, x, y, name)
         if isinstance(x, OnnxValue):
-            c = _constant(y, "second operand")
+            c = constant(y, "second operand")
             match op:
                 case "Add":
                     return reader.scaled(x, 1.0, c, name)
@@ -287,7 +212,7 @@ def _arithmetic(op: str) -> _Read:
                         raise InputError("it divides by 0")
                     inverse = finite(1.0 / c, "the inverse of its second operand")
                     return reader.scaled(x, inverse, None, name, inverted(c))
-        c, y = _constant(x, "first operand"), value_of(y)
+        c, y = constant(x, "first operand"), value_of(y)
         match op:
             case "Add":
                 return reader.scaled(y, 1.0, c, name)
@@ -327,7 +252,7 @@ def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 
 def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    if len(inputs) > 2 and inputs[2] is not None and np.any(_constant(inputs[2], "mode")):
+    if len(inputs) > 2 and inputs[2] is not None and np.any(constant(inputs[2], "mode")):
         raise InputError("dropout in training mode: export the network in inference mode")
     return value_of(inputs[0])
 
@@ -351,13 +276,13 @@ def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
 
 def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     value = value_of(inputs[0])
-    pads = np.asarray(a["pads"] if "pads" in a else _constant(inputs[1], "amounts")).astype(int).flatten()
-    fill = _attribute(a, "value", 0.0)
+    pads = np.asarray(a["pads"] if "pads" in a else constant(inputs[1], "amounts")).astype(int).flatten()
+    fill = attribute(a, "value", 0.0)
     if len(inputs) > 2 and inputs[2] is not None:
-        fill = float(_constant(inputs[2], "fill").reshape(()))
+        fill = float(constant(inputs[2], "fill").reshape(()))
     rank = len(value.full)
     begin, end = np.zeros(rank, int), np.zeros(rank, int)
-    axes = range(rank) if len(inputs) < 4 or inputs[3] is None else _constant(inputs[3], "axes").astype(int)
+    axes = range(rank) if len(inputs) < 4 or inputs[3] is None else constant(inputs[3], "axes").astype(int)
     for at, axis in enumerate(axes):
         begin[axis], end[axis] = pads[at], pads[at + len(pads) // 2]
     guard([n + max(b, 0) + max(e, 0) for n, b, e in zip(value.full, begin, end, strict=True)])
@@ -377,7 +302,7 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     return moved
 
 
-def _softmax(log: bool) -> _Read:
+def _softmax(log: bool) -> Read:
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         value = value_of(inputs[0])
         axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
@@ -388,25 +313,25 @@ def _softmax(log: bool) -> _Read:
     return read
 
 
-READERS: dict[str, _Read] = {
+READERS: dict[str, Read] = {
     "Add": _arithmetic("Add"),
-    "AveragePool": _average_pool,
+    "AveragePool": average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
-    "Conv": _conv,
+    "Conv": conv,
     "Div": _arithmetic("Div"),
     "Dropout": _dropout,
     "Gemm": _gemm,
-    "GlobalAveragePool": _global(_average_pool),
-    "GlobalMaxPool": _global(_max_pool),
+    "GlobalAveragePool": global_pool(average_pool),
+    "GlobalMaxPool": global_pool(max_pool),
     "Identity": _same,
     "LeakyRelu": _leaky,
     "LogSoftmax": _softmax(log=True),
     "MatMul": _matmul,
     "Max": _extreme("Max"),
-    "MaxPool": _max_pool,
+    "MaxPool": max_pool,
     "Min": _extreme("Min"),
     "Mul": _arithmetic("Mul"),
     "Neg": _negate,
@@ -418,127 +343,3 @@ READERS: dict[str, _Read] = {
     "Sub": _arithmetic("Sub"),
     "Sum": _sum,
 }
-
-
-_WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
-# What is read of each operation; an attribute that is not here is refused, for it may change what the node computes.
-ATTRIBUTES: dict[str, set[str]] = {
-    "AveragePool": {*_WINDOW, "ceil_mode", "count_include_pad"},
-    "BatchNormalization": {"epsilon", "momentum", "training_mode"},
-    "Cast": {"to", "saturate"},
-    "Clip": {"min", "max"},
-    "Concat": {"axis"},
-    "Constant": {"value", "value_float", "value_floats", "value_int", "value_ints"},
-    "ConstantOfShape": {"value"},
-    "Conv": {*_WINDOW, "group"},
-    "DepthToSpace": {"blocksize", "mode"},
-    "Dropout": {"ratio", "seed"},
-    "Flatten": {"axis"},
-    "Gather": {"axis"},
-    "Gemm": {"alpha", "beta", "transB"},
-    "LeakyRelu": {"alpha"},
-    "LogSoftmax": {"axis"},
-    "MaxPool": {*_WINDOW, "ceil_mode"},
-    "Pad": {"mode", "pads", "value"},
-    "ReduceMean": {"axes", "keepdims", "noop_with_empty_axes"},
-    "ReduceProd": {"axes", "keepdims", "noop_with_empty_axes"},
-    "ReduceSum": {"axes", "keepdims", "noop_with_empty_axes"},
-    "Reshape": {"allowzero"},
-    "Shape": {"start", "end"},
-    "Slice": {"axes", "ends", "starts"},
-    "Softmax": {"axis"},
-    "SpaceToDepth": {"blocksize"},
-    "Split": {"axis", "num_outputs", "split"},
-    "Squeeze": {"axes"},
-    "Transpose": {"perm"},
-    "Unsqueeze": {"axes"},
-}
-_WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("Gemm", "transA"): 0, ("MaxPool", "storage_order"): 0}
-MORE_OUTPUTS = {"Dropout", "MaxPool"}  # the first stays the same if there are more; these are not read
-
-
-def known_attributes(op: str, attributes: dict[str, Any]) -> None:
-    """Refuse attributes that are not read, but where they have no effect.
-
-    Raises:
-        InputError: there is one.
-    """
-    for name, value in attributes.items():
-        if name not in ATTRIBUTES.get(op, ()) and _WITHOUT_EFFECT.get((op, name)) != value:
-            raise InputError(f"its attribute {name!r} ({str(value)[:50]}) is not read: export the network without it")
-
-
-# Attributes
-
-
-def _sides(given: Any, signal: bool) -> tuple[int, int]:
-    sides = [int(n) for n in given]
-    if signal and len(sides) == 1:
-        sides = [1, *sides]
-    if signal and len(sides) == 2 and given == [1, 1]:
-        sides = [1, 1]
-    if len(sides) != 2 or min(sides) < 1 or max(sides) > 2**16:
-        raise InputError(f"two sides of at least 1 are needed, given {list(given)}")
-    return (sides[0], sides[1])
-
-
-def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> tuple[Any, ...]:
-    signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
-    kernel = _sides(a["kernel_shape"], signal)
-    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
-    _runtimes_agree(a, value.sample, kernel, stride, dilation)
-    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
-    return value, signal, kernel, stride, dilation, padding
-
-
-def _runtimes_agree(
-    a: dict[str, Any], image: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> None:
-    """Refuse a pool whose window ONNX Runtime and ONNX's reference place otherwise.
-
-    Raises:
-        InputError: dilations with auto_pad SAME; ceil_mode with auto_pad VALID, where it changes the size.
-    """
-    auto = a.get("auto_pad", b"NOTSET").decode()
-    for side, k, s, d in zip(image[1:], kernel, stride, dilation, strict=True):
-        if auto.startswith("SAME") and k > 1 and d > 1:
-            raise InputError("pooling with dilations and auto_pad SAME: runtimes differ; export it with pads")
-        if auto == "VALID" and a.get("ceil_mode", 0) and (side - d * (k - 1) - 1) % s:
-            raise InputError("pooling with ceil_mode and auto_pad VALID: runtimes differ; export it with pads")
-
-
-def _padding(
-    a: dict[str, Any],
-    image: Shape,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    signal: bool,
-) -> tuple[int, int, int, int]:
-    """Return (left, right, top, bottom), with what a rounded-up size adds."""
-    pads = [int(n) for n in a.get("pads", [0, 0] if signal else [0, 0, 0, 0])]
-    if signal and len(pads) == 2:
-        pads = [0, pads[0], 0, pads[1]]
-    if len(pads) != 4 or min(pads) < 0 or max(pads) > 2**16:
-        raise InputError(f"four amounts of padding from 0 are needed, given {pads}")
-    auto = a.get("auto_pad", b"NOTSET").decode()
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    for axis in (0, 1):
-        side = image[1 + axis]
-        if auto in ("SAME_UPPER", "SAME_LOWER"):
-            total = (-(-side // stride[axis]) - 1) * stride[axis] + reach[axis] - side
-            if total < -1:  # some runtimes begin later then, and some do not
-                raise InputError("auto_pad SAME with strides that skip values: runtimes differ; export it with pads")
-            total = max(total, 0)
-            less, more = total // 2, total - total // 2
-            pads[axis], pads[axis + 2] = (less, more) if auto == "SAME_UPPER" else (more, less)
-        elif auto == "VALID":
-            pads[axis] = pads[axis + 2] = 0
-        elif a.get("ceil_mode", 0):
-            whole = side + pads[axis] + pads[axis + 2] - reach[axis]
-            steps = -(-whole // stride[axis])
-            if steps * stride[axis] >= side + pads[axis]:  # a window may not begin in the padding at the end
-                steps -= 1
-            pads[axis + 2] += max(steps * stride[axis] - whole, 0)
-    return (pads[1], pads[3], pads[0], pads[2])

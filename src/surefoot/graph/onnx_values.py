@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -34,6 +35,9 @@ class OnnxValue:
 
 
 Known: TypeAlias = "OnnxValue | np.ndarray"
+
+
+Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], OnnxValue]"
 
 
 class Values:

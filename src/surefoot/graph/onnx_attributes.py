@@ -1,0 +1,75 @@
+"""What is read of each ONNX operation's attributes, and how: what is not known of one is refused by name."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from surefoot.core.errors import InputError
+from surefoot.graph.onnx_values import Known, finite
+
+_WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+# What is read of each operation; an attribute that is not here is refused, for it may change what the node computes.
+ATTRIBUTES: dict[str, set[str]] = {
+    "AveragePool": {*_WINDOW, "ceil_mode", "count_include_pad"},
+    "BatchNormalization": {"epsilon", "momentum", "training_mode"},
+    "Cast": {"to", "saturate"},
+    "Clip": {"min", "max"},
+    "Concat": {"axis"},
+    "Constant": {"value", "value_float", "value_floats", "value_int", "value_ints"},
+    "ConstantOfShape": {"value"},
+    "Conv": {*_WINDOW, "group"},
+    "DepthToSpace": {"blocksize", "mode"},
+    "Dropout": {"ratio", "seed"},
+    "Flatten": {"axis"},
+    "Gather": {"axis"},
+    "Gemm": {"alpha", "beta", "transB"},
+    "LeakyRelu": {"alpha"},
+    "LogSoftmax": {"axis"},
+    "MaxPool": {*_WINDOW, "ceil_mode"},
+    "Pad": {"mode", "pads", "value"},
+    "ReduceMean": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceProd": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceSum": {"axes", "keepdims", "noop_with_empty_axes"},
+    "Reshape": {"allowzero"},
+    "Shape": {"start", "end"},
+    "Slice": {"axes", "ends", "starts"},
+    "Softmax": {"axis"},
+    "SpaceToDepth": {"blocksize"},
+    "Split": {"axis", "num_outputs", "split"},
+    "Squeeze": {"axes"},
+    "Transpose": {"perm"},
+    "Unsqueeze": {"axes"},
+}
+_WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("Gemm", "transA"): 0, ("MaxPool", "storage_order"): 0}
+MORE_OUTPUTS = {"Dropout", "MaxPool"}  # the first stays the same if there are more; these are not read
+
+
+def known_attributes(op: str, attributes: dict[str, Any]) -> None:
+    """Refuse attributes that are not read, but where they have no effect.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, value in attributes.items():
+        if name not in ATTRIBUTES.get(op, ()) and _WITHOUT_EFFECT.get((op, name)) != value:
+            raise InputError(f"its attribute {name!r} ({str(value)[:50]}) is not read: export the network without it")
+
+
+def constant(x: "Known | None", what: str) -> np.ndarray:
+    """Return a constant input in float64, or say which is not constant."""
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"its {what} must be constant")
+    return x.astype(np.float64)  # exact, and finite: `onnx_in` looked
+
+
+def attribute(a: dict[str, Any], name: str, default: float) -> float:
+    """Return an attribute, which is a float32 in the file, and so is its default."""
+    return float(finite(np.array(a.get(name, np.float32(default)), np.float64), f"its attribute {name!r}"))
+
+
+def optional(inputs: "list[Known | None]", at: int, what: str) -> torch.Tensor | None:
+    """Return a constant input that may be left out."""
+    if len(inputs) <= at or inputs[at] is None:
+        return None
+    return torch.from_numpy(constant(inputs[at], what))
