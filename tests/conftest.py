@@ -19,7 +19,8 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # bounds: these are called so often on small values that the tests of networks would take half as long again.
 CHECKED = (
     "losses", "metrics", "recalibrate", "models", "sets", "verify", "compress",
-    "reach.stars", "reach.curvature", "reach.alpha_crown", "reach.input_constraints",
+    "reach.stars", "reach.exact_stars", "reach.pool_windows", "reach.curvature", "reach.alpha_crown",
+    "reach.input_constraints",
     "spec.exact", "spec.input_set", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay",
     "spec.runtime",
 )  # fmt: skip

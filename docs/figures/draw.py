@@ -21,8 +21,9 @@ from surefoot.losses import FocalLoss
 from surefoot.metrics import METRICS, measure
 from surefoot.reach.crown import relax
 from surefoot.reach.curvature import curvature, factors_of, least_curvature
+from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
-from surefoot.reach.stars import approximate, begin, exact
+from surefoot.reach.stars import approximate, begin
 from surefoot.recalibrate import InverseFocal
 from surefoot.recalibrate.spline import Spline
 from surefoot.report.plane import cells_of

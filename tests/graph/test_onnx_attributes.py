@@ -10,7 +10,7 @@ from surefoot.graph.onnx_ops import READERS
 @pytest.mark.parametrize("op", [*ATTRIBUTES, "Relu", "Add"])
 def test_no_operation_takes_what_it_does_not_know(op: str) -> None:
     known_attributes(op, dict.fromkeys(ATTRIBUTES.get(op, ()), 1))
-    with pytest.raises(InputError, match="'colour' .* is not read: export the network without it"):
+    with pytest.raises(InputError, match=r"'colour' .* is not read: export the network without it"):
         known_attributes(op, {"colour": 1})
 
 

@@ -25,8 +25,9 @@ from surefoot.proof.checker import Checker
 from surefoot.proof.matrices import affine_matrix
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
-from surefoot.reach.stars import Rule, approximate, begin, exact
+from surefoot.reach.stars import Rule, approximate, begin
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.network import Network

@@ -17,8 +17,9 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
-from surefoot.reach.stars import approximate, begin, exact
+from surefoot.reach.stars import approximate, begin
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
 from surefoot.sets.star import Star

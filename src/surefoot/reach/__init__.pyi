@@ -5,7 +5,7 @@ from .crown import Relaxation as Relaxation
 from .crown import lower_bounds as lower_bounds
 from .crown import relax as relax
 from .crown import tighten_by_crown as tighten_by_crown
+from .exact_stars import exact as exact
 from .ibp import Box as Box
 from .stars import approximate as approximate
 from .stars import begin as begin
-from .stars import exact as exact

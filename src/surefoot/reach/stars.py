@@ -1,10 +1,10 @@
 """Star reachability (Tran et al. 2020): affine forms over one growing predicate, layer after layer.
 
 What a ReLU or a pool with no certain answer does is a rule: the triangle of the paper, the parallelogram of zonotopes,
-the two-row polytope the paper compares with, or an exact split into several stars.
+or the two-row polytope that the paper compares with. `exact_stars` splits instead.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error, sum_error
+from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box
+from surefoot.reach.pool_windows import Windows, drop_losers
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
@@ -90,11 +91,11 @@ def approximate(
             case Mul():
                 state = _product(graph, state, arithmetic)
             case _:
-                state = certain(graph, state, arithmetic)
+                state = propagate_affine(graph, state, arithmetic)
     return state
 
 
-def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
+def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
     """Propagate through one operation that needs no choice: an affine one, a sum, a concatenation."""
     node = graph.nodes[state.at]
     forms = [state.forms[i] for i in node.inputs]
@@ -125,10 +126,10 @@ def certain(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
             raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not propagated here")
         case _:
             assert_never(node.op)
-    return _after(graph, state, form, state.predicate)
+    return step(graph, state, form, state.predicate)
 
 
-def _after(graph: Graph, state: State, form: AffineForm, predicate: Predicate, count: Count | None = None) -> State:
+def step(graph: Graph, state: State, form: AffineForm, predicate: Predicate, count: Count | None = None) -> State:
     """Step on, and let go of forms that nobody needs any more."""
     forms = {**state.forms, state.at: form}
     needed = {i for node in graph.nodes[state.at + 1 :] for i in node.inputs}
@@ -165,7 +166,7 @@ def _relu(
     form, predicate = _rectified(
         form, state.predicate, off, unstable, low.numpy()[unstable], high.numpy()[unstable], rule
     )
-    return _after(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(unstable)))
+    return step(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(unstable)))
 
 
 def _tighten(
@@ -243,8 +244,8 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     op = node.op
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
-    windows = _Windows.of(op, form, predicate)
-    solved = _drop_losers(form, predicate, windows) if use_lps and len(windows.undecided) else 0
+    windows = Windows.of(op, form, predicate)
+    solved = drop_losers(form, predicate, windows) if use_lps and len(windows.undecided) else 0
     undecided = windows.undecided
     n, m = len(undecided), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
@@ -268,64 +269,7 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
             predicate = predicate.with_constraints(
                 sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy()
             )
-    return _after(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
-
-
-@dataclass(eq=False)
-class _Windows:
-    """What is known of each window of a pool before any LP is solved."""
-
-    members: Tensor  # (w, k) places in the flat image, -1 for padding
-    candidates: Tensor  # (w, k) which may be the largest; that with the best lower bound always, padding never
-    best: Tensor  # (w,) which of the k that is
-    floor: Tensor  # (w,) its lower bound
-    ceiling: Tensor  # (w,) the greatest upper bound
-    error: Tensor  # (w,) by how much the winner's form may miss the true maximum
-
-    @staticmethod
-    def of(op: MaxPool2d, form: AffineForm, predicate: Predicate) -> "_Windows":
-        members = op.windows(tuple(form.centre.shape))
-        low, high = (t.flatten() for t in form.box(predicate))
-        place, padding = members.clamp(min=0), members < 0
-        lows = torch.where(padding, -torch.inf, low[place])
-        highs = torch.where(padding, -torch.inf, high[place])
-        best = lows.argmax(1)
-        floor, ceiling = lows.max(1).values, highs.max(1).values
-        candidates = highs > floor.unsqueeze(1)
-        rounding = 64 * sum_error(form.variables, form.size(predicate).flatten())
-        # equal values, as on a plain background, differ by rounding alone: the error takes it, nothing is split
-        tied = ceiling - floor <= torch.where(padding, 0.0, rounding[place]).max(1).values
-        candidates &= ~tied.unsqueeze(1)
-        candidates[torch.arange(len(best)), best] = True
-        error = torch.where(padding, 0.0, form.error.flatten()[place]).max(1).values
-        return _Windows(members, candidates, best, floor, ceiling, error + torch.where(tied, ceiling - floor, 0.0))
-
-    @property
-    def undecided(self) -> Tensor:
-        """Which windows have several candidates."""
-        return (self.candidates.sum(1) > 1).nonzero().squeeze(1)
-
-    @property
-    def winner(self) -> Tensor:
-        """The place of the best candidate of each window."""
-        return self.members[torch.arange(len(self.best)), self.best]
-
-
-def _drop_losers(form: AffineForm, predicate: Predicate, windows: _Windows) -> int:
-    """Strike out candidates that an LP on the difference shows never to exceed the best one; count the LPs."""
-    centre, generators = form.flat()
-    size = form.size(predicate).flatten().numpy()
-    solver = Solver(predicate)
-    for w in windows.undecided.tolist():
-        b = int(windows.winner[w])
-        for k in windows.candidates[w].nonzero().squeeze(1).tolist():
-            i = int(windows.members[w, k])
-            if i == b:
-                continue
-            ahead = solver.minimum(generators[:, b] - generators[:, i]) + (centre[b] - centre[i])
-            if ahead - step_error(4, size[b] + size[i]) >= 0:
-                windows.candidates[w, k] = False
-    return solver.solved
+    return step(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
 
 
 def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
@@ -367,138 +311,8 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     joined = np.concatenate([np.zeros((1 + m, n)), np.eye(n)])
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
     out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(UPWARD * error).reshape(node.shape))
-    return _after(graph, state, out, predicate, Count(variables=n))
+    return step(graph, state, out, predicate, Count(variables=n))
 
 
 def _sizes(stacked: np.ndarray, predicate: Predicate) -> np.ndarray:
     return magnitude(magnitude(stacked[0]) + predicate.radius @ magnitude(stacked[1:]))
-
-
-# Several stars: exact
-
-Prover: TypeAlias = Callable[[State], bool]
-
-
-def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[State]:
-    """Propagate to the output exactly, depth first: each leaf is a star of one pattern of signs and winners.
-
-    `proven` is asked at every split whether a branch need not be propagated, say one that a zonotope shows to be safe.
-
-    Property: sound and complete: the leaves together are the image of the star, less the branches not propagated.
-
-    Raises:
-        InputError: a product of branches, which no finite number of stars equals.
-    """
-    todo = [state]
-    while todo:
-        state = todo.pop()
-        while state.at < len(graph.nodes):
-            match graph.nodes[state.at].op:
-                case Relu():
-                    parts = _split_relu(graph, state)
-                case MaxPool2d():
-                    parts = _split_pool(graph, state)
-                case Mul():
-                    raise InputError("a product of branches has no exact star: take an over-approximation")
-                case _:
-                    parts = [certain(graph, state)]
-            if len(parts) > 1 and proven is not None:
-                parts = [part for part in parts if not proven(part)]
-            if not parts:
-                break
-            state = parts.pop()
-            todo.extend(parts)
-        else:
-            yield state
-
-
-def _split_relu(graph: Graph, state: State) -> list[State]:
-    """Decide one value's sign, in both ways if both are possible; step on when all are decided.
-
-    The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they constrain without rounding.
-    """
-    node = graph.nodes[state.at]
-    form, predicate = state.forms[node.inputs[0]].dense(), state.predicate
-    low, high = (t.flatten().numpy() for t in form.box(predicate))
-    centre, generators = form.flat()
-    signs = dict(state.decided)
-    unstable = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
-    solver = Solver(predicate)
-    for i in unstable[np.argsort(-np.abs(generators[:, unstable]).sum(0))].tolist():
-        g, c = generators[:, i], float(centre[i])
-        spare = step_error(2, float(abs(c) + magnitude(g) @ predicate.radius[: len(g)]))
-        if len(predicate.bounds):
-            if solver.minimum(g) + c - spare >= 0:
-                signs[i] = 1
-                continue
-            if -solver.minimum(-g) + c + spare <= 0:
-                signs[i] = -1
-                continue
-        count = state.count + Count(solver.solved)
-        children = []
-        for sign in (1, -1):
-            smaller = predicate.contracted(-sign * g, sign * c)
-            if smaller is not None:
-                constrained = smaller.with_constraints(-sign * g[None], np.array([sign * c]))
-                children.append(replace(state, predicate=constrained, decided={**signs, i: sign}, count=count))
-        return children
-    off = high <= 0
-    for i, sign in signs.items():
-        off[i] = sign < 0
-    error = form.error.flatten()
-    silent = (torch.from_numpy(high) + error <= 0).reshape(node.shape)
-    mask = torch.from_numpy(off).reshape(node.shape)
-    kept = AffineForm(
-        torch.where(mask, 0.0, form.centre),
-        torch.where(mask, 0.0, form.generators),
-        torch.where(silent, 0.0, form.error),  # a form that is not positive can stand for a value that is
-    )
-    return [_after(graph, state, kept, predicate, Count(solver.solved))]
-
-
-def _split_pool(graph: Graph, state: State) -> list[State]:
-    """Decide one window's winner, in every possible way; step on when all are decided. Ties overlap: harmless."""
-    node = graph.nodes[state.at]
-    op = node.op
-    assert isinstance(op, MaxPool2d)
-    form, predicate = state.forms[node.inputs[0]], state.predicate
-    windows = _Windows.of(op, form, predicate)
-    for w, i in state.decided.items():
-        windows.candidates[w] = windows.members[w] == i
-        windows.best[w] = int(windows.candidates[w].nonzero()[0, 0])
-    solved = _drop_losers(form, predicate, windows) if len(windows.undecided) else 0
-    undecided = windows.undecided
-    count = Count(solved)
-    if len(undecided):
-        w = int(undecided[windows.candidates[undecided].sum(1).argmin()])
-        rivals = [int(i) for i in windows.members[w][windows.candidates[w]]]
-        centre, generators = form.flat()
-        children = []
-        for i in rivals:
-            others = [j for j in rivals if j != i]
-            rows = (generators[:, others] - generators[:, [i]]).T  # x_j - x_i <= 0
-            bounds = centre[i] - centre[others]
-            # a difference of two rows is rounded: let it out, so that no point falls between the children
-            size = form.size(predicate).flatten().numpy()
-            bounds = bounds + step_error(3, size[i] + size[others])
-            smaller: Predicate | None = predicate
-            for row, bound in zip(rows, bounds, strict=True):
-                smaller = smaller.contracted(row, float(bound)) if smaller is not None else None
-            if smaller is not None:
-                decided = {**state.decided, w: i}
-                children.append(
-                    replace(
-                        state,
-                        predicate=smaller.with_constraints(rows, bounds),
-                        decided=decided,
-                        count=state.count + count,
-                    )
-                )
-        return children
-    # true values of the others may exceed the winner's by what the rows were let out
-    size = form.size(predicate).flatten()
-    size = torch.where(windows.members < 0, 0.0, size[windows.members.clamp(min=0)]).max(1).values
-    spare = step_error(6, 2 * size)  # those three again, and what they let out
-    stacked = form.stacked(predicate.variables).flatten(1)[:, windows.winner].reshape(-1, *node.shape)
-    out = AffineForm(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
-    return [_after(graph, state, out, predicate, count)]

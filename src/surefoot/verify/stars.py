@@ -11,7 +11,8 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import LOST, UPWARD, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
-from surefoot.reach.stars import Count, Rule, State, approximate, begin, exact
+from surefoot.reach.exact_stars import exact
+from surefoot.reach.stars import Count, Rule, State, approximate, begin
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
