@@ -8,7 +8,7 @@ demo: .venv/.demo
 	$(BIN)/surefoot compare --jobs 2 --out runs/demo
 
 test: .venv/.ready
-	$(BIN)/pytest -n 2 -m "not slow" -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+	$(BIN)/pytest -n 2 -m "not slow" --dist worksteal -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 test-slow: .venv/.ready
 	HYPOTHESIS_PROFILE=full $(BIN)/pytest -n 2 -m "slow or hypothesis"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from surefoot.cli.main import COMMANDS, FAULT, INTERRUPTED, OUT_OF_MEMORY, build, run
+from surefoot.core import cluster
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
 from typed import call
@@ -107,6 +108,7 @@ def test_a_full_disk_is_one_line_on_standard_output_too():
 )
 def test_each_mistake_is_one_line_a_code_and_no_file(capsys, tmp_path, monkeypatch, arguments, code, said):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
     inputs = tmp_path / "in"
     inputs.mkdir()
     z, y = np.array([[1.0, 0.5], [0.2, 3.0], [2.0, -1.0]]), np.array([0, 1, 1])

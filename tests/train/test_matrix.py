@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from surefoot.core import cluster
 from surefoot.core.errors import FileError, InputError
 from surefoot.train import (
     Run,
@@ -84,24 +85,26 @@ def test_unknown_names_are_refused_before_anything_is_trained(tmp_path):
         find_recipe("slow")
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(in_parallel, tmp_path):
     distributed = pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
     here, matrix, _ = in_parallel
-    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        victims = [nanny.pid for nanny in cluster.workers.values()]
+    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as two:
+        victims = [nanny.pid for nanny in two.workers.values()]
 
         def kill_one(cell):
             if victims:
                 os.kill(victims.pop(), signal.SIGKILL)
                 victims.clear()
 
-        there = run_matrix(matrix, tmp_path / "there", done=kill_one, cluster=cluster.scheduler_address)
+        there = run_matrix(matrix, tmp_path / "there", done=kill_one, cluster=two.scheduler_address)
     assert not victims
     for cell in matrix:
         assert np.array_equal(here[cell].scores, there[cell].scores)
 
 
-def test_an_address_where_nothing_answers_is_refused(tmp_path):
+def test_an_address_where_nothing_answers_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="a cluster needs Dask: pip install '.[cluster]'")
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         run_matrix([Run("digits", "mlp", "ce", SHORT, 0)], tmp_path, cluster="tcp://127.0.0.1:9")

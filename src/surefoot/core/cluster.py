@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from surefoot.core.errors import InputError, MissingExtra, pip_install
 
+PATIENCE = "10s"  # for the scheduler to answer
+
 
 @contextmanager
 def workers(address: str | None) -> Iterator[None]:
@@ -25,7 +27,7 @@ def workers(address: str | None) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise MissingExtra(f"a cluster needs Dask: {pip_install('cluster')}") from error
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
     with client, parallel_config("dask"):
