@@ -30,6 +30,7 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/stability.py
 	$(BIN)/python benchmarks/linear.py
 	$(BIN)/python benchmarks/polynomial.py
+	$(BIN)/python benchmarks/startup.py
 
 # Bytecode is compiled where it is imported, which is a small part of what is installed.
 INSTALL = $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable

@@ -15,7 +15,7 @@ from surefoot.core import native
 # The kernels for GPUs run on this processor, one program after the other: read by triton when it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# Shapes are types; here, and only here, they are checked on every call. Not those of operations, boxes and passes of
+# Shapes are types; here, and only here, they are checked, on first calls and some later ones. Not those of operations, boxes and passes of
 # bounds: these are called so often on small values that the tests of networks would take half as long again.
 CHECKED = (
     "losses", "metrics", "recalibrate", "models", "sets", "verify", "compress",
