@@ -15,14 +15,10 @@ from surefoot.core import native
 # The kernels for GPUs run on this processor, one program after the other: read by triton when it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# Shapes are types; here, and only here, they are checked, on first calls and some later ones. Not those of operations, boxes and passes of
-# bounds: these are called so often on small values that the tests of networks would take half as long again.
+# Shapes are types; here, and only here, they are checked: on each function's first calls, and on some of those after.
 CHECKED = (
-    "losses", "metrics", "recalibrate", "models", "sets", "verify", "compress",
-    "reach.stars", "reach.exact_stars", "reach.pool_windows", "reach.curvature", "reach.alpha_crown",
-    "reach.input_constraints",
-    "spec.exact", "spec.input_set", "spec.opening", "spec.outputs", "spec.perturbations", "spec.query", "spec.replay",
-    "spec.runtime",
+    "losses", "metrics", "recalibrate", "models", "graph", "proof", "sets", "spec", "reach", "verify", "compress",
+    "data", "train", "evaluate", "report",
 )  # fmt: skip
 jaxtyping.install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
 jaxtyping.jaxtyped = typecheck.sampled(jaxtyping.jaxtyped)  # by this name the hook calls it

@@ -285,7 +285,7 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     axes = range(rank) if len(inputs) < 4 or inputs[3] is None else constant(inputs[3], "axes").astype(int)
     for at, axis in enumerate(axes):
         begin[axis], end[axis] = pads[at], pads[at + len(pads) // 2]
-    guard([n + max(b, 0) + max(e, 0) for n, b, e in zip(value.full, begin, end, strict=True)])
+    guard([int(n + max(b, 0) + max(e, 0)) for n, b, e in zip(value.full, begin, end, strict=True)])
     mode = a.get("mode", b"constant").decode()
     places = np.arange(math.prod(value.full)).reshape(value.full)
     places = places[tuple(slice(max(-b, 0), n - max(-e, 0)) for n, b, e in zip(value.full, begin, end, strict=True))]

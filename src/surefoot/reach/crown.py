@@ -41,8 +41,8 @@ class Relaxation:
 
     graph: Graph
     boxes: list[Box]
-    errors: list[Float[Tensor, " b *shape"] | None]
-    sizes: list[Float[Tensor, " b *shape"] | None]  # |W| |x| + |b|, what our own rounding is relative to
+    errors: list[Float[Tensor, "b ..."] | None]
+    sizes: list[Float[Tensor, "b ..."] | None]  # |W| |x| + |b|, what our own rounding is relative to
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
     constraints: LinearConstraints | None = None  # of the inputs that count
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,7 +35,7 @@ _TOKEN = re.compile(  # of SMT-LIB 2: a comment ends where its line does; "" in 
     r"""|[()]|[^ \t\r\n()";|]+"""
 )
 _VARIABLE = re.compile("[XY]_[0-9]+")
-_Tree: TypeAlias = "str | list[_Tree]"
+_Tree: TypeAlias = str | list[Any]  # of trees
 _Weights: TypeAlias = dict[str, Fraction]
 _Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 _Box: TypeAlias = dict[int, _Ends]
