@@ -17,8 +17,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # Shapes are types; here, and only here, they are checked: on each function's first calls, and on some of those after.
 CHECKED = (
-    "losses", "metrics", "recalibrate", "models", "graph", "proof", "sets", "spec", "reach", "verify", "compress",
-    "data", "train", "evaluate", "report",
+    "losses", "metrics", "recalibrate", "models", "graph", "sets", "spec", "reach", "verify", "compress",
 )  # fmt: skip
 jaxtyping.install_import_hook([f"surefoot.{name}" for name in CHECKED], "typecheck.check")
 jaxtyping.jaxtyped = typecheck.sampled(jaxtyping.jaxtyped)  # by this name the hook calls it
