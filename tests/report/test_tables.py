@@ -1,6 +1,7 @@
 """Tables show all there is."""
 
 import pytest
+from rich.console import Console
 
 from models_that_err import sample
 from surefoot.evaluate.comparison import compare
@@ -18,6 +19,11 @@ def test_tables_show_all_and_wide_enough(capsys):
     comparison = compare({"a": [sample()], "b": [sample(0.5)]})
     before, after = comparison_tables(comparison)
     assert before.row_count == after.row_count == 3
+    console = Console(width=108)
+    for table in (before, after):
+        assert console.measure(table).maximum <= 108  # all of it fits what `compare` prints on
+        console.print(table)
+    assert "…" not in capsys.readouterr().out
     assert show("ece", float("nan")) == "–"
     assert percent(0.1234) == "12.3%"
     assert percent(0.01234) == "1.23%"

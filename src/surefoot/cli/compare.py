@@ -64,7 +64,7 @@ def command(
         json.dump(plain(comparison), sys.stdout, indent=2, allow_nan=False)
         print()
         return
-    printer = Console(width=max(Console().width, 136))  # the widest table, whole also in a pipe
+    printer = Console(width=max(Console().width, 108))  # the widest table, whole also in a pipe
     printer.print(f"\n[bold]{title}[/bold], {len(names)} losses, {seeds} seed{'s' * (seeds > 1)} each\n")
     for table in comparison_tables(comparison):
         printer.print(table)

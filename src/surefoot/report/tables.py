@@ -1,6 +1,7 @@
 """Comparisons as terminal tables."""
 
 import math
+import re
 
 from rich.table import Table
 
@@ -25,12 +26,17 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
             texts = [format_value(c, values[c]) for c in COLUMNS]
             marked = [f"[bold]{t} *[/bold]" if values[c].best else t for c, t in zip(COLUMNS, texts, strict=True)]
             marked += [format_temperature(row)] if stage == "after" else []
-            table.add_row(row.loss, *(text.replace(" (", "\n(") for text in marked))  # or it would be too wide
+            table.add_row(row.loss, *map(_two_lines, marked))
         table.add_section()
         floors = [f"[dim]{format_floors(comparison, stage, c)}[/dim]" for c in COLUMNS]
         table.add_row("[dim]noise floor,\nall losses[/dim]", *floors)
         tables.append(table)
     return tables
+
+
+def _two_lines(text: str) -> str:
+    """Write an interval below its number: one line would be too wide for a terminal."""
+    return re.sub(r" \((\S+) to (\S+)\)", r"\n\1–\2", text)
 
 
 def _scale(column: str) -> tuple[int, int]:
@@ -92,7 +98,7 @@ def footnote(comparison: Comparison) -> str:
     note = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
         f"Mean over {plural} on the same {comparison.n:,} test rows, with its 95% interval over seeds and rows, cut at "
-        f"what a metric can be: low to high, or ± where both sides are as long.{few} {note} (Paired tests at 5%, "
+        f"what a metric can be: below the mean, or ± where both sides are as long.{few} {note} (Paired tests at 5%, "
         f"corrected for the number of losses.) The noise floor is what a perfectly calibrated model with the same "
         f"confidences would show: from the least to the greatest of the losses."
     )
