@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from surefoot.compress.files import read_logits
+from surefoot.compress.file_equality import read_logits
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Linear, Relu, Softmax

@@ -15,7 +15,7 @@ import torch
 
 from compressed_files import KINDS, run
 from planted import convolutional, dense, hard
-from surefoot.compress.files import read_logits
+from surefoot.compress.file_equality import read_logits
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx

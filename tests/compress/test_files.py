@@ -7,7 +7,8 @@ import torch
 
 from networks import samples
 from pruned import ccp, residual, unit
-from surefoot.compress.files import compress_file, read_logits
+from surefoot.compress.file_equality import read_logits
+from surefoot.compress.files import compress_file
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
 from surefoot.graph.onnx_out import write_onnx

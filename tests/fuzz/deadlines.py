@@ -17,7 +17,8 @@ from fuzz import Attack
 from networks import random_box, random_network, samples
 from planted import dense
 from surefoot.compress.equal import equal, within
-from surefoot.compress.files import compress_file, read_logits
+from surefoot.compress.file_equality import read_logits
+from surefoot.compress.files import compress_file
 from surefoot.compress.stability import Patience
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate

@@ -11,7 +11,8 @@ import torch
 
 from fuzz import Attack
 from networks import random_box, random_network, samples
-from surefoot.compress.files import compress_file, equal_files
+from surefoot.compress.file_equality import equal_files
+from surefoot.compress.files import compress_file
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, Node, evaluate
 from surefoot.graph.onnx_out import write_onnx

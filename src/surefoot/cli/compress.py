@@ -36,7 +36,8 @@ def command(
 
     Example: surefoot compress net.onnx --domain 0,1 -o small.onnx --certificate proof.npz
     """
-    from surefoot.compress.files import compress_file, read_logits
+    from surefoot.compress.file_equality import read_logits
+    from surefoot.compress.files import compress_file
     from surefoot.core.plain import plain
 
     shape = read_logits(network).input_shape

@@ -54,7 +54,7 @@ def command(
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
-    from surefoot.compress.files import read_logits, same_polynomial_files
+    from surefoot.compress.file_equality import read_logits, same_polynomial_files
 
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
@@ -78,7 +78,7 @@ def _decide(
     first: Path, second: Path, where: "InputSet", within: float, patience: "Patience", out: Path | None, as_json: bool
 ) -> NoReturn:
     """Say whether the networks differ by so much anywhere in the domain."""
-    from surefoot.compress.files import ends_of, read_logits, within_files
+    from surefoot.compress.file_equality import ends_of, read_logits, within_files
     from surefoot.spec.query import Holds, Violated
 
     answer = within_files(first, second, where, within, patience.until)
@@ -93,7 +93,7 @@ def _bound(
     map_file: Path | None, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say by how much the networks can differ over the domain, and by how much they were seen to."""
-    from surefoot.compress.files import ends_of, equal_files, logits_of_file, replayed
+    from surefoot.compress.file_equality import ends_of, equal_files, logits_of_file, replayed
     from surefoot.core.plain import plain
 
     difference = equal_files(first, second, where, patience)

@@ -3,10 +3,10 @@
 from surefoot.compress.equal import Equality as Equality
 from surefoot.compress.equal import equal as equal
 from surefoot.compress.equal import within as within
+from surefoot.compress.file_equality import equal_files as equal_files
+from surefoot.compress.file_equality import within_files as within_files
 from surefoot.compress.files import Report as Report
 from surefoot.compress.files import compress_file as compress_file
-from surefoot.compress.files import equal_files as equal_files
-from surefoot.compress.files import within_files as within_files
 from surefoot.compress.finite_field import SamePolynomial as SamePolynomial
 from surefoot.compress.finite_field import same_polynomial as same_polynomial
 from surefoot.compress.linear_regions import LinearRegion as LinearRegion

@@ -16,8 +16,8 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
-from surefoot.compress.equal import Equality, equal, rounding_of_reading, searched, within, within_softmax
-from surefoot.compress.finite_field import SamePolynomial, same_polynomial
+from surefoot.compress.equal import Equality, equal, rounding_of_reading, searched
+from surefoot.compress.file_equality import see_over
 from surefoot.compress.interior import inside, with_interior
 from surefoot.compress.rewrites import REWRITES
 from surefoot.compress.stability import Patience, Stability, stability
@@ -28,14 +28,12 @@ from surefoot.core.files import whole_file
 from surefoot.core.onnx_file import load_model
 from surefoot.core.proven import at_most
 from surefoot.core.rounding import REAL
-from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
-from surefoot.graph.onnx_in import read_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_relus
-from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
+from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import save_certificate
@@ -43,8 +41,7 @@ from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
-from surefoot.spec.query import Verdict
+from surefoot.spec.opening import Opened, open_onnx
 from surefoot.spec.runtime import runner_of_onnx
 
 SAFE = ("inactive", "unused")  # rewrites that only leave things out: no digit can be lost
@@ -111,32 +108,6 @@ class Report:
         )
 
 
-def read_logits(path: Path | str) -> Graph:
-    """Read an ONNX file up to its logits, in float64, as ONNX Runtime agrees that they are.
-
-    Raises:
-        FileError: a file that cannot be read.
-        InputError: an operation that is not read, or a network that ONNX Runtime computes otherwise.
-    """
-    return flat_output(logits_of(open_onnx(path).graph))
-
-
-def ends_of(first: Path | str, second: Path | str) -> Link:
-    """Say what takes the logits of two ONNX files to their outputs.
-
-    Raises:
-        InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
-    """
-    one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
-    if one != two:
-        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
-        raise InputError(
-            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
-            "in the same, then compare"
-        )
-    return one
-
-
 def compress_file(
     path: Path,
     out: Path,
@@ -164,7 +135,7 @@ def compress_file(
     journal.must_be_own()
     opened = open_onnx(path)
     whole = opened.graph
-    _seen_over(domain, opened)
+    see_over(domain, opened)
     graph = flat_output(logits_of(whole))
     if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
         raise InputError(
@@ -333,71 +304,6 @@ def _approximate(work: _Work, tolerance: float) -> None:
             tried[0].log.append(passed)
         else:
             high = count - 1
-
-
-def equal_files(first: Path, second: Path, domain: InputSet, seconds: float | Patience = 2.0) -> Equality:
-    """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
-
-    Raises:
-        FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
-    """
-    ends_of(first, second)
-    one, two = open_onnx(first), open_onnx(second)
-    _seen_over(domain, one, two)
-    graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
-    return equal(*graphs, domain, seconds)
-
-
-def within_files(first: Path, second: Path, domain: InputSet, most: float, seconds: float | Deadline) -> Verdict:
-    """Prove that no output of two ONNX files differs by `most` or more over a domain, or give an input where one does.
-
-    Raises:
-        FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
-    """
-    link = ends_of(first, second)
-    one, two = open_onnx(first), open_onnx(second)
-    _seen_over(domain, one, two)
-
-    def run(x: np.ndarray) -> np.ndarray:
-        return one.run(x) - two.run(x)
-
-    if link == "identity":
-        graphs = flat_output(one.graph), flat_output(two.graph)
-        return within(*graphs, domain, most, seconds, run)
-    return within_softmax(one.graph, two.graph, domain, most, seconds, run)
-
-
-def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
-    """Decide whether two ONNX files with products are the same polynomial; None where one is not such a network.
-
-    Raises:
-        FileError: a file that cannot be read.
-        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
-    """
-    ends_of(first, second)
-    one, two = (read_logits(path) for path in (first, second))
-    if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
-        return None
-    return same_polynomial(one, two)
-
-
-def _seen_over(domain: InputSet, *networks: Opened) -> None:
-    for opened in networks:
-        see_agreement_within(opened.graph, opened.run, [domain.ends(opened.graph.input_shape)])
-
-
-def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
-    """Evaluate an ONNX file's logits in float64, (n, k)."""
-    return evaluate(read_logits(path), x).numpy()
-
-
-def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
-    """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
-    flat = x.reshape(1, -1).astype(np.float32)
-    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
-    return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
 
 
 def end_words(end: Float[np.ndarray, " d"]) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import torch
 
+from surefoot.compress.file_equality import read_logits
 from surefoot.compress.files import Report as Compression
-from surefoot.compress.files import compress_file, read_logits
+from surefoot.compress.files import compress_file
 from surefoot.core.errors import InputError
 from surefoot.core.inputs import Inputs
 from surefoot.core.onnx_file import load_model

@@ -1,0 +1,113 @@
+"""Whether two ONNX files are equal over a domain, by how much they can differ, and where they do."""
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from surefoot.compress.equal import Equality, equal, within, within_softmax
+from surefoot.compress.finite_field import SamePolynomial, same_polynomial
+from surefoot.compress.stability import Patience
+from surefoot.core.deadline import Deadline
+from surefoot.core.errors import InputError
+from surefoot.core.onnx_file import load_model
+from surefoot.graph.degree import degree_of
+from surefoot.graph.graph import Graph, evaluate
+from surefoot.graph.onnx_in import read_onnx
+from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
+from surefoot.spec.input_set import InputSet
+from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
+from surefoot.spec.query import Verdict
+from surefoot.spec.runtime import runner_of_onnx
+
+
+def read_logits(path: Path | str) -> Graph:
+    """Read an ONNX file up to its logits, in float64, as ONNX Runtime agrees that they are.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that is not read, or a network that ONNX Runtime computes otherwise.
+    """
+    return flat_output(logits_of(open_onnx(path).graph))
+
+
+def ends_of(first: Path | str, second: Path | str) -> Link:
+    """Say what takes the logits of two ONNX files to their outputs.
+
+    Raises:
+        InputError: one ends in a softmax, or its logarithm, and the other does not: their outputs are not comparable.
+    """
+    one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
+    if one != two:
+        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
+        raise InputError(
+            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
+            "in the same, then compare"
+        )
+    return one
+
+
+def equal_files(first: Path, second: Path, domain: InputSet, seconds: float | Patience = 2.0) -> Equality:
+    """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
+    """
+    ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    see_over(domain, one, two)
+    graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
+    return equal(*graphs, domain, seconds)
+
+
+def within_files(first: Path, second: Path, domain: InputSet, most: float, seconds: float | Deadline) -> Verdict:
+    """Prove that no output of two ONNX files differs by `most` or more over a domain, or give an input where one does.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
+    """
+    link = ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    see_over(domain, one, two)
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return one.run(x) - two.run(x)
+
+    if link == "identity":
+        graphs = flat_output(one.graph), flat_output(two.graph)
+        return within(*graphs, domain, most, seconds, run)
+    return within_softmax(one.graph, two.graph, domain, most, seconds, run)
+
+
+def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:
+    """Decide whether two ONNX files with products are the same polynomial; None where one is not such a network.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
+    """
+    ends_of(first, second)
+    one, two = (read_logits(path) for path in (first, second))
+    if any((degree_of(graph).degree or 0) < 2 for graph in (one, two)):
+        return None
+    return same_polynomial(one, two)
+
+
+def see_over(domain: InputSet, *networks: Opened) -> None:
+    """See that networks are what ONNX Runtime computes over a domain."""
+    for opened in networks:
+        see_agreement_within(opened.graph, opened.run, [domain.ends(opened.graph.input_shape)])
+
+
+def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
+    """Evaluate an ONNX file's logits in float64, (n, k)."""
+    return evaluate(read_logits(path), x).numpy()
+
+
+def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
+    """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
+    flat = x.reshape(1, -1).astype(np.float32)
+    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
+    return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
