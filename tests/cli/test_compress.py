@@ -333,3 +333,21 @@ def test_the_sentence_of_a_compression_promises_no_more_than_is_proven(
     logit, confidence = re.findall(r"by more than ([\d.]+(?:e[+-]?\d+)?)", report["sentence"])
     assert Fraction(logit) >= Fraction(report["bound"])
     assert Fraction(confidence) >= Fraction(report["confidence_bound"])
+
+
+def test_no_older_certificate_is_passed_off_as_that_of_this_run(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is up before one can be made: one of before goes, another file stays, and neither is named as made."""
+    given = ("compress", "net.onnx", "--domain", "0,1", "-o", "small.onnx", "--certificate")
+    surefoot(*given, "old.npz")
+    assert "certificate: old.npz" in capsys.readouterr().out
+    (folder / "mine.npz").write_text("hello")
+    monkeypatch.setattr("surefoot.compress.files._certified", lambda *_: None)
+    for name, words in (("old.npz", "was removed"), ("mine.npz", "is no certificate: it was left as it is")):
+        surefoot(*given, name)
+        out = capsys.readouterr().out
+        assert f"the {name} of before {words}" in out
+        assert "\ncertificate: " not in out
+    assert not (folder / "old.npz").exists()
+    assert (folder / "mine.npz").read_text() == "hello"

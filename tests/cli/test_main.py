@@ -14,7 +14,7 @@ from surefoot.cli.main import COMMANDS, FAULT, INTERRUPTED, OUT_OF_MEMORY, build
 from surefoot.core import cluster
 from surefoot.core.errors import InputError
 from surefoot.core.numerics import softmax
-from typed import call
+from typed import call, surefoot
 
 
 def test_an_interrupted_training_says_so_and_leaves_no_predictions(tmp_path):
@@ -146,3 +146,25 @@ def test_help_of_every_command_teaches(capsys):
         assert "Example" in help_text
     assert call(capsys, "--version")[1].startswith("surefoot ")
     assert call(capsys, "mesure")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], r"No such command 'nonsense'; see `surefoot --help`"),
+        (["verify"], r"Missing argument 'network'; see `surefoot verify --help`"),
+        (["verify", "net.onnx", "p.vnnlib", "--timeout", "nan"], r"'--timeout': .*0; see `surefoot verify --help`"),
+        (["verify", "net.onnx", "--first", "0"], r"'--first': .*1; see `surefoot verify --help`"),
+        (["compress", "net.onnx", "--domain", "0,1", "--tolerance", "nan"], r"'--tolerance'"),
+        (["measure", "t.npz", "--colour"], r"No such option: --colour"),
+    ],
+)
+def test_what_is_wrong_with_what_was_typed_is_one_line(words, said, capsys):
+    surefoot(*words, code=2)
+    err = capsys.readouterr().err
+    assert re.fullmatch(rf"surefoot: .*{said}.*\n", err)
+
+
+def test_without_a_word_there_is_the_help(capsys):
+    surefoot(code=2)
+    assert "Commands:" in capsys.readouterr().err

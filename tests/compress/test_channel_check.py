@@ -10,8 +10,14 @@ from networks import random_network
 from pruned import boxes_of, ends, gap, leaned, unit
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap
-from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Conv2d, ElementwiseAffine, Linear, Relu
+from surefoot.compress.equal import equal
+from surefoot.compress.transform import compress
+from surefoot.core.rounding import REAL
+from surefoot.graph.graph import Graph, GraphBuilder, evaluate
+from surefoot.graph.ops import Conv2d, ElementwiseAffine, Linear, Relu, Reshape
+from surefoot.reach.crown import relax
+from surefoot.reach.ibp import Box
+from surefoot.spec.input_set import InputSet
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -60,3 +66,30 @@ def test_a_zero_channel_that_stays_is_still_zero() -> None:
     made, bound = leaned(graph, *unit(graph))
     assert bound.max() < 1e-10
     assert gap(graph, made.graph, *unit(graph)).max() == 0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("shape", [(3, 2), (4, 3), (2, 3, 4)])
+def test_a_matrix_may_act_on_an_axis_that_is_not_that_of_channels(shape: tuple[int, ...], channels: int) -> None:
+    """As a mean over places does, and a token's own layer: its rows are no channels of what they give."""
+    generator = torch.Generator().manual_seed(len(shape) + channels)
+    builder = GraphBuilder(shape)
+    weight = torch.randn(channels, shape[-1], generator=generator, dtype=torch.float64)
+    inner = builder.add(Relu(), builder.add(Linear(weight, torch.randn(channels, generator=generator).double()), 0))
+    size = int(np.prod([*shape[:-1], channels]))
+    last = builder.add(Reshape((size,)), inner)
+    graph = builder.build(builder.add(Linear(torch.randn(2, size, generator=generator).double()), last))
+    moved = Graph(
+        tuple(
+            replace(node, op=replace(node.op, weight=1.01 * node.op.weight)) if isinstance(node.op, Linear) else node
+            for node in graph.nodes
+        )
+    )
+    domain = InputSet.of(np.zeros(shape), np.ones(shape))
+    x = torch.rand(2000, *shape, generator=generator, dtype=torch.float64)
+    met = float((evaluate(graph, x) - evaluate(moved, x)).abs().max())
+    claims = [ChannelMap.same(node.shape[0]) for node in graph.nodes]
+    boxes = [relax(g, Box.around(domain, shape), REAL).boxes for g in (graph, moved)]
+    assert met <= float(mapped_difference(graph, moved, claims, *boxes).max()) < np.inf
+    assert met <= equal(graph, moved, domain, 1.0).largest
+    assert compress(graph, domain, 0.1).graph.output_shape == (2,)

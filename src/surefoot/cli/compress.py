@@ -52,6 +52,6 @@ def command(
     print(report.of_units)
     logits = "" if math.isnan(report.met) else f"no logit moved by more than {at_most(report.met, 2)}, "
     print(f"ONNX Runtime, float32: {logits}no confidence by more than {at_most(report.confidence_met, 2)}.")
-    print(
-        f"network: {out}" + ("" if certificate is None or not certificate.exists() else f"\ncertificate: {certificate}")
-    )
+    print(f"network: {out}")
+    if report.certified:
+        print(f"certificate: {certificate}")

@@ -1,6 +1,7 @@
 """`surefoot equal`: can two networks differ?"""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
@@ -56,6 +57,8 @@ def command(
     """
     from surefoot.compress.file_equality import read_logits, same_polynomial_files
 
+    if within is not None and not 0 < within < math.inf:
+        raise InputError(f"--within {within}: a positive number is needed")
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)

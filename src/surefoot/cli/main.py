@@ -123,19 +123,20 @@ def _run(arguments: list[str]) -> None:
     wanted = next((a for a in arguments if a in COMMANDS), None)
     try:
         with _naming_extras(wanted):
-            build(wanted)(arguments)
+            code = build(wanted)(arguments, standalone_mode=False)
+        if code == INTERRUPTED:
+            print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
+        if code:
+            sys.exit(code)
     except SurefootError as error:
         _end(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
-    except SystemExit as done:
-        if done.code == INTERRUPTED:
-            print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
-        if done.code:
-            raise
     except MemoryError as error:
         _end(f"out of memory{f': {error}' if str(error) else ''}; give it a smaller question", OUT_OF_MEMORY)
     except OSError:
         raise
     except Exception as error:
+        if hasattr(error, "format_message"):  # of what was typed, by Typer
+            _end_of_usage(error)
         if isinstance(error, RuntimeError) and any(name in str(error) for name in ALLOCATORS):
             _end("out of memory; give it a smaller question", OUT_OF_MEMORY)
         if os.environ.get("SUREFOOT_TRACEBACK"):
@@ -171,6 +172,17 @@ def _warn(message: Warning | str, category: type[Warning], *place: Any, **more: 
         print(f"surefoot: {message}", file=sys.stderr)
     else:
         _show_warning(message, category, *place, **more)
+
+
+def _end_of_usage(error: Any) -> NoReturn:
+    """Say in one line what is wrong with what was typed; without any word, show the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    words = " ".join(error.format_message().split()).rstrip(".")
+    command = "surefoot" if context is None or context.info_name not in COMMANDS else f"surefoot {context.info_name}"
+    _end(f"{words}; see `{command} --help`", error.exit_code)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -13,8 +13,7 @@ import typer
 from surefoot.cli.arguments import numbers, places, value_range
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Output, Seed
-from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import writing
+from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, percent_at_least
 
 if TYPE_CHECKING:
@@ -272,7 +271,7 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
 
 def _why_none(certificate: Path, answer: dict[str, Any], beyond: str | None) -> str:
     """Say why no certificate was written; one that was there goes: it is not of this answer."""
-    from surefoot.proof.files import load_certificate
+    from surefoot.spec.checking import remove_certificate
 
     why = f"the answer is {answer['verdict']}, and only a proof has one"
     if answer["verdict"] == "holds":
@@ -280,12 +279,8 @@ def _why_none(certificate: Path, answer: dict[str, Any], beyond: str | None) -> 
         why = beyond or (never if answer["method"] == "softmax" else f"{answer['method']} writes none")
     if not certificate.is_file():
         return why
-    try:
-        load_certificate(certificate)
-    except FileError:  # no certificate: not ours to remove
+    if not remove_certificate(certificate):
         return f"{why}; {certificate}, which is no certificate, was left as it is"
-    with writing(certificate):
-        certificate.unlink()
     return f"{why}; the older {certificate} was removed"
 
 

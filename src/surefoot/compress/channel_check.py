@@ -195,6 +195,10 @@ def _affine(side: _Side, given: _Side, gap: Tensor) -> Tensor:
         mine = op.weight * given.ratio[:, None, None, None]
         size = magnitude(op.weight) * magnitude(given.ratio)[:, None, None, None]
         seen, moved, groups = given.seen, op, len(op.weight)
+    elif isinstance(op, Linear) and isinstance(small, Linear) and op.weight.shape == small.weight.shape:
+        same = side.node.shape == side.other.shape and given.node.shape == given.other.shape
+        whole = _whole(side.match) and _whole(given.match)
+        return _along_last(op, small, given.kept, gap) if same and whole else infinite
     elif op.weight.shape == small.weight.shape and _whole(side.match) and _whole(given.match):
         mine, size, seen, moved = op.weight, magnitude(op.weight), given.kept, op
         groups = getattr(op, "groups", 1)
@@ -213,3 +217,13 @@ def _affine(side: _Side, given: _Side, gap: Tensor) -> Tensor:
     wide = replace(moved, weight=off, bias=None, groups=groups) if isinstance(moved, Conv2d) else Linear(off)
     base = base if isinstance(op, Linear) else base[:, None, None]
     return (wide.absolute(seen) + op.absolute(magnitude(gap))) * (1 + unit) + base
+
+
+def _along_last(op: Linear, small: Linear, seen: Tensor, gap: Tensor) -> Tensor:
+    """Bound the same where a matrix acts on the last axis, which is not that of the channels: all stay as they are."""
+    unit = gamma(2 * op.terms + 8, DOUBLE)
+    off = (op.weight - small.weight).abs() + unit * (magnitude(op.weight) + magnitude(small.weight))
+    nothing = op.weight.new_zeros(1)
+    bias, other = (nothing if b is None else b for b in (op.bias, small.bias))
+    base = (bias - other).abs() + unit * (magnitude(bias) + magnitude(other))
+    return (Linear(off).absolute(seen) + op.absolute(magnitude(gap))) * (1 + unit) + base

@@ -40,6 +40,7 @@ from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
 from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
+from surefoot.spec.checking import remove_certificate
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import Opened, open_onnx
 from surefoot.spec.runtime import runner_of_onnx
@@ -72,6 +73,7 @@ class Report:
     log: list[str] = field(default_factory=list)
     late: bool = False  # time was up before all of it was done
     undecided: int = 0  # of the unstable neurons: those of which it is not known whether they are stable
+    certified: bool = False  # whether a certificate was written
 
     @property
     def sentence(self) -> str:
@@ -162,13 +164,8 @@ def compress_file(
     else:
         with whole_file(out) as temporary:
             temporary.write_bytes(load_model(path).SerializeToString())
-    if certificate is not None:
-        content = until.run(lambda: _certified(work, (whole, path), out, until))
-        if content is None:
-            in_time = False
-            compressed.log.append("time is up: no certificate could be made")
-        else:
-            save_certificate(certificate, content)
+    certified = certificate is not None and _certify(certificate, work, (whole, path), out, until, compressed.log)
+    in_time = in_time and (certificate is None or certified)
     if in_time:
         journal.forget()
     met, confidence = _met(path, out, work.domain, until)
@@ -191,6 +188,7 @@ def compress_file(
         compressed.log,
         not in_time,
         undecided,
+        certified,
     )
 
 
@@ -205,6 +203,21 @@ def _domain_words(domain: InputSet) -> dict[str, str]:
         return words
     rows = {"surefoot.domain.rows": json.dumps(domain.constraints.rows.tolist())}
     return words | rows | {"surefoot.domain.bounds": json.dumps(domain.constraints.bounds.tolist())}
+
+
+def _certify(
+    certificate: Path, work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline, log: list[str]
+) -> bool:
+    """Write the certificate; where time is up, see that none of before is taken for it."""
+    content = until.run(lambda: _certified(work, given, out, until))
+    if content is not None:
+        save_certificate(certificate, content)
+        return True
+    log.append("time is up: no certificate could be made")
+    if certificate.is_file():
+        gone = "was removed" if remove_certificate(certificate) else "is no certificate: it was left as it is"
+        log.append(f"the {certificate} of before {gone}")
+    return False
 
 
 def _certified(work: "_Work", given: tuple[Graph, Path], out: Path, until: Deadline) -> Certificate:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from surefoot.core.errors import InputError
+from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import writing
 from surefoot.core.onnx_file import digest_of
 from surefoot.core.rounding import softmax_change
 from surefoot.graph.graph import Graph
@@ -113,6 +114,17 @@ def files_of_certificate(certificate: Path | str) -> tuple[Path, Path]:
         if file.exists() and not file.is_file():  # a pipe or a device may have no end
             raise InputError(f"{certificate} names {file}, which is no file: name network, property and certificate")
     return files[0], files[1]
+
+
+def remove_certificate(path: Path) -> bool:
+    """Remove a certificate of before; return False where the file is none, which is left as it is."""
+    try:
+        load_certificate(path)
+    except FileError:
+        return False
+    with writing(path):
+        path.unlink()
+    return True
 
 
 def _check_files_named(loaded: Certificate, certificate: Path | str, files: tuple[Path | str, ...]) -> None:
