@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "assess": Entry("assess", "report,verify", "Assess a model, whole: one page, one paragraph, one model card."),
     "measure": Entry("measure", "", "Measure the calibration of a table of predictions."),
-    "recalibrate": Entry("recalibrate", "", "Learn a map that repairs confidence; apply it."),
+    "recalibrate": Entry("recalibrate", "", "Learn a calibrator that repairs confidence; apply it."),
     "export": Entry("export", "onnx", "Append a calibrator to a network: one ONNX file."),
-    "contrast": Entry("contrast", "", "Tell maps or models apart on the same rows, with paired tests."),
+    "contrast": Entry("contrast", "", "Compare calibrators or models on the same rows, with paired tests."),
     "report": Entry("report", "report", "Measure, repair, and write a page on what to do."),
     "compare": Entry("compare", "train,report", "Train losses side by side; print the paper's table."),
     "reproduce": Entry("reproduce", "train", "Train a table of the paper; print it beside the published numbers."),

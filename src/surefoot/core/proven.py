@@ -37,12 +37,13 @@ def span(low: float, high: float, places: int) -> str:
 
 
 def percent_span(low: float | Fraction, high: float | Fraction, places: int = 1) -> str:
-    """Write the proven ends of an interval of shares as percentages, rounded outward.
+    """Write the proven ends of an interval of shares as percentages, rounded outward; as one where they are the same.
 
-    >>> percent_span(0.56474, 0.56503)
-    '56.4% to 56.6%'
+    >>> percent_span(0.56474, 0.56503), percent_span(1.0, 1.0)
+    ('56.4% to 56.6%', '100.0%')
     """
-    return f"{percent_at_least(low, places)} to {percent_at_most(high, places)}"
+    ends = percent_at_least(low, places), percent_at_most(high, places)
+    return " to ".join(dict.fromkeys(ends))
 
 
 def percent_at_least(share: float | Fraction, places: int = 1) -> str:
