@@ -53,7 +53,7 @@ def rows_of_sigmoids(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows (m, 2), labels 0 or 1 (m,), and which label each is about, for one or several independent labels.
 
-    Scores and labels (n,) or (n, labels); sigmoid(z) is the second entry of softmax([0, z]), so maps, metrics and the
+    Scores and labels (n,) or (n, labels); sigmoid(z) is the second entry of softmax([0, z]), so calibrators, metrics and the
     undo of focal loss hold as they are. A label of -1 is unknown, and left out.
 
     Raises:
