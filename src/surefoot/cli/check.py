@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
 
-    A certificate alone is enough where it names its files, by paths relative to itself. That they are the files which it
-    is about is checked as always.
+    A certificate alone is enough where it names its files, by paths relative to itself. That they are the files that
+    it is about is checked as always.
 
     The check imports nothing of the search; the reader of networks and questions is shared. It computes with NumPy and
     sparse matrices, rounded outward (docs/trusted_base.md).

@@ -21,7 +21,9 @@ def command(
     network: Annotated[Path, typer.Argument(help="An .onnx file.")],
     domain: Annotated[
         str,
-        typer.Option(help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`."),
+        typer.Option(
+            help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`."
+        ),
     ],
     images: Annotated[
         Optional[Path],

@@ -106,5 +106,6 @@ def _table(name: str, rows: "list[Entry]", title: str) -> "Table":
     digits = 3 if name == "nll" else 2
     for row in rows:
         target = "–" if row.published is None else f"{row.published:.{digits}f}{' (from memory)' * row.from_memory}"
-        table.add_row(row.loss, row.stage, with_interval(row.mean, row.low, row.high, digits), target, _SHOWN.get(row.verdict, row.verdict))
+        here, verdict = with_interval(row.mean, row.low, row.high, digits), _SHOWN.get(row.verdict, row.verdict)
+        table.add_row(row.loss, row.stage, here, target, verdict)
     return table

@@ -112,7 +112,8 @@ class Predictions:
     def logits(self) -> Logits:
         """Compute logits: what the file holds, or log probabilities, where an exact 0 is about that of the floor.
 
-        To a calibrator an exact 0 is a class that the row cannot have; its loss is that of the floor (`precision.LogProbs`).
+        To a calibrator an exact 0 is a class that the row cannot have; its loss is that of the floor
+        (`precision.LogProbs`).
         """
         if self.kind == "logits":
             return self.scores

@@ -46,7 +46,7 @@ class Contrast:
 
     @property
     def better(self) -> str | None:
-        """Which of the two is better, None where no difference is significant at 5%; for metrics that are best when low."""
+        """Which of the two is better, None where neither is at the 5% level; for metrics that are best when low."""
         if not self.adjusted < 0.05:
             return None
         return self.a if self.difference < 0 else self.b

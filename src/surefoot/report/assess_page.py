@@ -83,8 +83,8 @@ def model_card(assessment: Assessment) -> str:
     body += [f"| {' | '.join(row)} |" for row in cells]
     body += [
         "",
-        f"{before.n:,} rows. {assessment.rows.sentence} Noise floor: what a calibrated model of the same confidences would "
-        "show, and (≤) what 95% of such stay below.",
+        f"{before.n:,} rows. {assessment.rows.sentence} Noise floor: what a calibrated model of the same confidences "
+        "would show, and (≤) what 95% of such stay below.",
         "",
         f"Files: {calibrated}`map.json`, {smaller}`report.html`, `assessment.json`.",
         "",
