@@ -41,7 +41,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs and table.")] = Path("runs/reproduce"),
     as_json: Json = False,
 ) -> None:
-    """Train what a table of the paper needs, and print it beside the published numbers.
+    """Train what a table of Mukhoti et al. 2020 needs, and print it beside the published numbers.
 
     Each number gets a verdict: reproduced (its interval lies within what two runs of the paper's code lie apart), not
     reproduced, or indistinguishable; numbers of another recipe, network or number of rows get none. Below stands
