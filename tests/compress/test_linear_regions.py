@@ -1,4 +1,4 @@
-"""Linear pieces: each is the network where it says so, together they are the box, and two walks count the same."""
+"""Linear regions: each is the network where it says so, together they are the box, and two ways of counting agree."""
 
 from dataclasses import replace
 

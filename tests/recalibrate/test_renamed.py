@@ -1,4 +1,4 @@
-"""Names of before version 0.2 still give the same, with a word."""
+"""Names of before still give the same, with a word."""
 
 import pytest
 

@@ -36,5 +36,5 @@ def test_what_there_is_is_drawn(tmp_path: Path, one: Shown, figures: int) -> Non
         text = (tmp_path / "p.html").read_text(encoding="utf-8")
         assert text.count('class="plotly-graph-div"') == figures + curves
         body = " ".join(text[text.index("<body") :].split())
-        assert "At radius 0.125 these are certain: accuracy from 37.5% to 62.5%" in body
+        assert "At radius 0.125 these are certain: accuracy 37.5% to 62.5%" in body
         assert (radius(0.125, late=True).warning in body) == (curves > 0)

@@ -27,7 +27,9 @@ def command(
         Optional[Path],
         typer.Option(help="With --images: an .npz to learn the calibrator on. Default: a random half of the images."),
     ] = None,
-    eps: Annotated[str, typer.Option(help="Radii of certificates, as shares of the range of values.")] = "0,1/64,1/32",
+    eps: Annotated[
+        str, typer.Option(help="Radii for which confidence is certified, as shares of the range of values.")
+    ] = "0,1/64,1/32",
     valid: Annotated[
         Optional[str],
         typer.Option("--range", help="The valid range of values. Default: that of the inputs."),

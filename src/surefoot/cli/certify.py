@@ -41,7 +41,7 @@ def command(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Certify confidence: bounds that hold for every input within a radius, after the map.
+    """Certify confidence: bounds that hold for every input within a radius, after the calibrator.
 
     The calibrator takes logits: where the network ends in a softmax, those before it.
 

@@ -31,9 +31,11 @@ def command(
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.
 
-    Alone, a certificate tells where the files were, seen from it; that they are the same is checked as always.
+    A certificate alone is enough where it names its files, by paths relative to itself. That they are the files that
+    it is about is checked as always.
 
-    The check shares no code with the search: NumPy and sparse matrices, rounded outward (docs/trusted_base.md).
+    The check imports nothing of the search; the reader of networks and questions is shared. It computes with NumPy and
+    sparse matrices, rounded outward (docs/trusted_base.md).
 
     Example: surefoot check net.onnx property.vnnlib proof.npz
 

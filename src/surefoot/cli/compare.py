@@ -1,4 +1,4 @@
-"""`surefoot compare`: the paper's table, trained here."""
+"""`surefoot compare`: the table of Mukhoti et al. 2020, trained here."""
 
 import json
 import sys
@@ -30,12 +30,12 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs, table and page.")] = Path("runs/compare"),
     as_json: Json = False,
 ) -> None:
-    """Train losses side by side and print the paper's table.
+    """Train losses side by side and print the table of Mukhoti et al. 2020.
 
     Every loss is trained from the same seeds on the same rows, recalibrated on the validation part, and measured on
-    the test part before and after. A loss is marked best only where paired tests can tell it from every other. Runs
-    that are there are not repeated: stop and start as you like. Leaves `report.html`, `comparison.json` and one folder
-    a run with weights and predictions.
+    the test part before and after. A loss is marked best only where paired tests find it significantly better than
+    every other. Runs that are there are not repeated: stop and start as you like. Leaves `report.html`,
+    `comparison.json` and one folder a run with weights and predictions.
 
     Example: surefoot compare --losses ce,flsd-53 --seeds 2 --jobs 2
     """

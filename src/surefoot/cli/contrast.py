@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def command(
     tables: Annotated[list[str], typer.Argument(help="One table and --methods, or several tables of the same rows.")],
     methods: Annotated[
-        str, typer.Option(help="Maps between commas, learnt on the held-out part and compared on the rest.")
+        str, typer.Option(help="Calibrators between commas, learnt on the held-out part and compared on the rest.")
     ] = "",
     metrics: Annotated[str, typer.Option(help="Names between commas.")] = "nll,brier,ece,ks",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Tell calibrators or models apart on the same rows.
+    """Compare calibrators or models on the same rows.
 
     Every pair is compared by a paired bootstrap of the rows and one row more (errors that were not seen may occur);
     p-values are adjusted for the number of pairs (Holm), intervals are of each pair alone. With one table,
@@ -66,7 +66,7 @@ def command(
 
 
 def shortened(names: list[str]) -> dict[str, str]:
-    """Leave out the folders, and the ending, that all names share: they are still told apart.
+    """Leave out the folders, and the ending, that all names share: what is left still differs.
 
     >>> shortened(["runs/x/one/p.parquet", "runs/x/two/p.parquet"])
     {'runs/x/one/p.parquet': 'one', 'runs/x/two/p.parquet': 'two'}

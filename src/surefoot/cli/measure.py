@@ -103,7 +103,9 @@ def _show(name: str, groups: "dict[str, Group]", by: str | None, worst: dict[str
             for m, g in worst.items() if g is not None
         ]  # fmt: skip
         none = (
-            "told only with intervals, which --fast leaves out" if fast else "no group that can be told from all rows"
+            "known only with intervals, which --fast leaves out"
+            if fast
+            else "no group differs significantly from all rows"
         )
         note = " Intervals are widened for the number of groups; an error of calibration must exceed chance, too."
         console.print(f"Worst by {by}: {'; '.join(worst_groups) or none}.{note if worst_groups else ''}")

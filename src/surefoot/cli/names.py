@@ -33,7 +33,7 @@ METHODS = (
     "auto", "crown", "curvature", "alpha-crown", "relu-splitting", "input-splitting", "exact", "star", "zonotope",
     "polytope", "relaxed",
 )  # fmt: skip
-RENAMED_METHODS = {  # until version 0.3
+RENAMED_METHODS = {  # names of before, kept for one version
     "substitution": "crown", "ascent": "alpha-crown", "split": "relu-splitting", "divide": "input-splitting",
 }  # fmt: skip
 

@@ -22,9 +22,9 @@ def command(
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(CALIBRATORS)}.")] = "temperature",
     gamma: Annotated[
         Optional[float],
-        typer.Option(help="The gamma that the network was trained with, for the focal-undo maps."),
+        typer.Option(help="The gamma that the network was trained with, for the focal-undo calibrators."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the map.")] = Path("map.json"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the calibrator.")] = Path("map.json"),
     apply_to: Annotated[
         Optional[Path],
         typer.Option("--apply", help="Predictions to apply the calibrator to; default: the table itself."),

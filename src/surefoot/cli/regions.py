@@ -8,18 +8,23 @@ from typing import Annotated, Any, Optional
 import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
-from surefoot.cli.options import Domain, Json, Limit
+from surefoot.cli.options import Json, Limit
 from surefoot.core.errors import InputError
 
 _RENAMED = {
     "piece": "region",
     "pieces_of_a_segment": "regions_of_a_segment",
-}  # keys of before version 0.2, kept for one
+}  # keys of before, kept for one version
 
 
 def command(
     network: Annotated[Path, typer.Argument(help="An .onnx file.")],
-    domain: Domain,
+    domain: Annotated[
+        str,
+        typer.Option(
+            help="Least and largest value of every input, such as 0,1; or an .npz file of `lower` and `upper`."
+        ),
+    ],
     images: Annotated[
         Optional[Path],
         typer.Option(help="An .npz file with inputs `x`: how many regions do the segments between them cross?"),
@@ -61,7 +66,7 @@ def command(
     box = read_domain(domain, graph.input_shape)
     see_agreement_within(opened.graph, opened.run, box.boxes)
     if box.constraints is not None:
-        raise InputError(f"--domain {domain}: regions are those of a box, without rows")
+        raise InputError(f"--domain {domain}: regions are those of a box, without linear input constraints")
     x = read_images(images, graph.input_shape)
     _see_enough(0 if x is None else len(x), images, around, page)
     survey = Survey(graph, box, patience_of(limit))

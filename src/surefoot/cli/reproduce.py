@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHALLENGERS = ("flsd-53", "fl-3", "dual-focal", "adafocal")
 _BASELINES = ("ce", "brier", "mmce-w-ref", "ls")
+_SHOWN = {"cannot be told apart": "indistinguishable"}  # the other words are shown as files have them
 
 
 def command(
@@ -40,10 +41,10 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of runs and table.")] = Path("runs/reproduce"),
     as_json: Json = False,
 ) -> None:
-    """Train what a table of the paper needs, and print it beside the published numbers.
+    """Train what a table of Mukhoti et al. 2020 needs, and print it beside the published numbers.
 
     Each number gets a verdict: reproduced (its interval lies within what two runs of the paper's code lie apart), not
-    reproduced, or cannot be told apart; numbers of another recipe, network or number of rows get none. Below stands
+    reproduced, or indistinguishable; numbers of another recipe, network or number of rows get none. Below stands
     what paired tests say of the paper's claim. Runs that are there are not repeated; `surefoot compare` shares them.
 
     Example: surefoot reproduce ece --data cifar10 --folder cifar-10-batches-py --jobs 2
@@ -105,5 +106,6 @@ def _table(name: str, rows: "list[Entry]", title: str) -> "Table":
     digits = 3 if name == "nll" else 2
     for row in rows:
         target = "–" if row.published is None else f"{row.published:.{digits}f}{' (from memory)' * row.from_memory}"
-        table.add_row(row.loss, row.stage, with_interval(row.mean, row.low, row.high, digits), target, row.verdict)
+        here, verdict = with_interval(row.mean, row.low, row.high, digits), _SHOWN.get(row.verdict, row.verdict)
+        table.add_row(row.loss, row.stage, here, target, verdict)
     return table

@@ -86,13 +86,11 @@ class Report:
             stable = self.active + self.inactive
             if not stable + self.open:
                 return "Nothing changed: of the products none is 0, read by nothing, or a multiple of another."
-            if self.undecided:
-                return (
-                    f"Nothing changed: of {self.units[0]} units {stable} are proven to be stable over the domain, of "
-                    f"which none can go, {self.open - self.undecided} are not stable, and of {self.undecided} it is "
-                    "not known."
-                )
-            return f"Nothing changed: {stable} of {self.units[0]} units are stable over the domain, and none can go."
+            undecided = f", {self.undecided} undecided" if self.undecided else ""
+            return (
+                f"Nothing changed: nothing to remove was found. Of {self.units[0]} units {stable} are stable over the "
+                f"domain, {self.open - self.undecided} unstable{undecided}."
+            )
         less = 1 - self.parameters[1] / self.parameters[0]
         return (
             f"{self.units[0]} units became {self.units[1]}, {self.parameters[0]:,} parameters {self.parameters[1]:,} "

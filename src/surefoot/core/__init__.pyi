@@ -7,4 +7,5 @@ from .numerics import softmax as softmax
 from .onnx_file import load_model as load_model
 from .predictions import Predictions as Predictions
 from .predictions import save_predictions as save_predictions
+from .scored import Scored as Scored
 from .tables import load_predictions as load_predictions

@@ -46,7 +46,7 @@ class Predictions:
         resolution: the least probability that the whole table was written with, see `core.precision`; found if it is
             not given, and kept by the table's parts. None for logits.
         zeros_count_as: what a stored probability of 0 counts as, where that is not what the resolution says: of a table
-            that was rounded, a map gives new numbers to all but the zeros.
+            that was rounded, a calibrator gives new numbers to all but the zeros.
 
     Raises:
         InputError: any of it does not fit; the message says which row.
@@ -112,7 +112,8 @@ class Predictions:
     def logits(self) -> Logits:
         """Compute logits: what the file holds, or log probabilities, where an exact 0 is about that of the floor.
 
-        To a map an exact 0 is a class that the row cannot have; its loss is that of the floor (`precision.LogProbs`).
+        To a calibrator an exact 0 is a class that the row cannot have; its loss is that of the floor
+        (`precision.LogProbs`).
         """
         if self.kind == "logits":
             return self.scores

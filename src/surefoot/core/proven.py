@@ -30,19 +30,23 @@ def at_most(value: float, digits: int) -> str:
 def span(low: float, high: float, places: int) -> str:
     """Write the proven ends of an interval with so many places after the point, rounded outward.
 
-    >>> span(0.25, 0.31253, 4)
-    '0.2500 to 0.3126'
+    One number stands where both ends are written alike.
+
+    >>> span(0.25, 0.31253, 4), span(0.5, 0.5, 4)
+    ('0.2500 to 0.3126', '0.5000')
     """
-    return f"{_fixed(low, places, ROUND_FLOOR)} to {_fixed(high, places, ROUND_CEILING)}"
+    ends = _fixed(low, places, ROUND_FLOOR), _fixed(high, places, ROUND_CEILING)
+    return " to ".join(dict.fromkeys(ends))
 
 
 def percent_span(low: float | Fraction, high: float | Fraction, places: int = 1) -> str:
-    """Write the proven ends of an interval of shares as percentages, rounded outward.
+    """Write the proven ends of an interval of shares as percentages, rounded outward; one where they are written alike.
 
-    >>> percent_span(0.56474, 0.56503)
-    '56.4% to 56.6%'
+    >>> percent_span(0.56474, 0.56503), percent_span(1.0, 1.0)
+    ('56.4% to 56.6%', '100.0%')
     """
-    return f"{percent_at_least(low, places)} to {percent_at_most(high, places)}"
+    ends = percent_at_least(low, places), percent_at_most(high, places)
+    return " to ".join(dict.fromkeys(ends))
 
 
 def percent_at_least(share: float | Fraction, places: int = 1) -> str:

@@ -53,8 +53,8 @@ def rows_of_sigmoids(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows (m, 2), labels 0 or 1 (m,), and which label each is about, for one or several independent labels.
 
-    Scores and labels (n,) or (n, labels); sigmoid(z) is the second entry of softmax([0, z]), so maps, metrics and the
-    undo of focal loss hold as they are. A label of -1 is unknown, and left out.
+    Scores and labels (n,) or (n, labels); sigmoid(z) is the second entry of softmax([0, z]), so calibrators and metrics
+    hold as they are, and so does the inverse of focal loss. A label of -1 is unknown, and left out.
 
     Raises:
         InputError: shapes that do not fit, labels other than 0, 1 and -1, or nothing known.

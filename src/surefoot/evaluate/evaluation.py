@@ -144,7 +144,7 @@ def evaluate(
     title: str = "",
     seed: int = 0,
 ) -> tuple[Evaluation, Calibrator]:
-    """Fit a calibrator on one part of the predictions and measure the other before and after; also return the map.
+    """Fit a calibrator on one part of the predictions and measure the other before and after; return both.
 
     With `auto`, the evaluation has the name of the calibrator that was chosen.
     """

@@ -46,7 +46,7 @@ class Contrast:
 
     @property
     def better(self) -> str | None:
-        """Which of the two is better, None where the data cannot tell at 5%; for metrics that are best when low."""
+        """Which of the two is better, None where neither is at the 5% level; for metrics that are best when low."""
         if not self.adjusted < 0.05:
             return None
         return self.a if self.difference < 0 else self.b
@@ -94,7 +94,7 @@ def _check(tables: Mapping[str, Probs | Scored], labels: Labels, metrics: Sequen
     if len(labels) < _LEAST_ROWS:
         raise InputError(f"at least {_LEAST_ROWS} rows are needed to tell tables apart, got {len(labels)}")
     if len(tables) < 2:
-        raise InputError(f"at least two tables are needed to tell them apart, got {len(tables)}")
+        raise InputError(f"at least two tables are needed to compare them, got {len(tables)}")
     shapes = {name: probs.shape for name, probs in tables.items()}
     first = next(iter(shapes))
     for name, shape in shapes.items():

@@ -21,7 +21,7 @@ class Remedy:
 
     @property
     def best(self) -> float:
-        """The NLL of the chosen map."""
+        """The NLL of the chosen calibrator."""
         return self.nll[self.method]
 
 
@@ -81,5 +81,5 @@ def recommend(held_out: Mapping[str, Sequence[Predictions]]) -> Recommendation:
         second = min(others, key=lambda loss: others[loss])
         gaps = np.array([a.best - b.best for a, b in zip(remedies[second], remedies[best], strict=True)])
         clear = len(gaps) > 1 and gaps.mean() > 2 * gaps.std(ddof=1) / math.sqrt(len(gaps))
-        words += f"; next is {second} ({others[second]:.4f}), {'' if clear else 'not '}told apart over the seeds"
+        words += f"; next is {second} ({others[second]:.4f}), {'' if clear else 'not '}significantly worse over seeds"
     return Recommendation(best, method, means, f"{words}.")

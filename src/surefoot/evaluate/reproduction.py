@@ -10,6 +10,7 @@ from surefoot.evaluate.published import FROM_MEMORY, RERUN, published
 
 COLUMN_OF = {"ece": "ece", "ada-ece": "ada_ece", "classwise-ece": "classwise_ece", "nll": "nll", "error": "error"}
 
+# As files have them; `cannot be told apart` is shown as "indistinguishable".
 Outcome = Literal["reproduced", "not reproduced", "cannot be told apart", "no published number", "another recipe"]
 
 
@@ -41,7 +42,7 @@ def judge(
     """Compare a mean and its interval with a published number, which itself is one run of many that could have been.
 
     Reproduced: the whole interval lies within what two runs of the paper's code lie apart. Not reproduced: none of it
-    does. Else the data cannot tell. Without the paper's own recipe there is nothing to reproduce.
+    does. Else the two are indistinguishable. Without the paper's own recipe there is nothing to reproduce.
 
     >>> judge(4.5, 4.4, 4.6, 4.35, 0.3), judge(9.0, 8.5, 9.5, 4.35, 0.3), judge(4.5, 2.5, 6.5, 4.35, 0.3)
     ('reproduced', 'not reproduced', 'cannot be told apart')
@@ -114,7 +115,7 @@ class Claim:
             return f"{pair}: better, ECE lower by {size}; the claim holds here."
         if self.p_higher < level:
             return f"{pair}: worse, ECE higher by {size}; the claim fails here."
-        return f"{pair}: the data cannot tell ({size} apart)."
+        return f"{pair}: no significant difference ({size})."
 
 
 def claims_of(comparison: Comparison, challengers: Sequence[str], baselines: Sequence[str]) -> list[Claim]:

@@ -55,7 +55,7 @@ class FocalLoss(PointwiseLoss):
         return rows.hard(logits, target, self.curve, self.one_buffer)
 
     def per_sample_soft(self, logits: LogitRows, target: SoftTargets) -> PerSample:
-        """Compute -sum_k q_k (1 - p_k)^gamma log p_k: the form whose bias the undo map inverts."""
+        """Compute -sum_k q_k (1 - p_k)^gamma log p_k: the form whose bias `InverseFocal` inverts."""
         return rows.soft(logits, target, self.curve)
 
     def extra_repr(self) -> str:

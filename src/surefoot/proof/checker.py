@@ -1,4 +1,4 @@
-"""An independent check of a proof: NumPy and sparse matrices, none of the code that made it.
+"""An independent check of a proof: NumPy and sparse matrices, nothing of the search that made it.
 
 It shares with the prover what an operation *is* (`graph.ops` as data), nothing else: every operation becomes a matrix
 here, bounds are carried back one region at a time, and each sum is let out by the rounding it may have suffered. What

@@ -53,7 +53,7 @@ if _TYPE_CHECKING:
     from surefoot.recalibrate.onnx import save_onnx as save_onnx
 
 _OF_ONNX = ("load_onnx", "model_to_onnx", "save_onnx")  # which is an extra
-_RENAMED = {  # until version 0.3
+_RENAMED = {  # names of before, kept for one version
     "AffineMap": "AffineCalibrator",
     "FocalUndo": "InverseFocal",
     "FocalUndoTemperature": "InverseFocalTemperature",
@@ -66,7 +66,7 @@ _RENAMED = {  # until version 0.3
 
 
 def __getattr__(name: str) -> object:
-    """Give what needs ONNX, when it is asked for, and what had another name before version 0.2, with a word on it."""
+    """Give what needs ONNX, when it is asked for, and what had another name before, with a word on it."""
     if name in _OF_ONNX:
         return getattr(_importlib.import_module("surefoot.recalibrate.onnx"), name)
     if name not in _RENAMED:

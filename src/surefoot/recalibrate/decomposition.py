@@ -18,7 +18,7 @@ class Decomposition:
     Attributes:
         score: mean NLL or Brier score as it is.
         refinement: what is left after the calibrator that suits best, each row judged by a calibrator that has not seen
-        it. calibration: what that calibrator is worth. method: the map.
+        it. calibration: what that calibrator is worth. method: its name.
     """
 
     score: float
@@ -34,7 +34,7 @@ def decompose(
     """Split a proper score into refinement and calibration, by the least score that a calibrator of the ladder reaches.
 
     The calibration term is what can be gained by a calibrator; bins are not involved, so it is not biased upwards. It
-    is at least 0: doing nothing is a map.
+    is at least 0: doing nothing is a calibrator.
 
     Property: calibration 0 for a model that no calibrator of the ladder improves on held-out rows.
 

@@ -25,7 +25,7 @@ _KNOWN_ELSEWHERE = {"steps_", "n_classes_", "n_features_in_", "classes_"}
 
 
 def save_calibrator(calibrator: Calibrator, path: Path | str) -> None:
-    """Write the calibrator (its steps), and by which calibrator with which settings it was learnt.
+    """Write the steps of a fitted calibrator, with its class, its settings and what it learnt.
 
     The schema is in docs/guide/recalibrating.md.
 

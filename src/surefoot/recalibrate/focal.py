@@ -50,7 +50,7 @@ class InverseFocal(Calibrator):
 
     @property
     def keeps_accuracy(self) -> bool:
-        """True for one gamma; where gamma jumps, so does the map."""
+        """True for one gamma; where gamma jumps, so does the calibrator."""
         return not self.thresholds
 
     def _learn(self, logits: Logits, labels: Labels) -> Steps:
@@ -76,7 +76,7 @@ class InverseFocalTemperature(Calibrator):
 
     @property
     def keeps_accuracy(self) -> bool:
-        """True for one gamma; where gamma jumps, so does the map."""
+        """True for one gamma; where gamma jumps, so does the calibrator."""
         return not self.thresholds
 
     def _learn(self, logits: Logits, labels: Labels) -> Steps:

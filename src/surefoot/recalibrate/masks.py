@@ -83,7 +83,7 @@ def refuse_lifted(steps: tuple[Step, ...], logits: Logits) -> None:
 
 
 def one_sided(logits: Logits, labels: Labels) -> bool:
-    """Whether no row is wrong, or none is right: such rows alone bound no map."""
+    """Whether no row is wrong, or none is right: on such rows alone no calibrator has a finite fit."""
     right = int(np.count_nonzero(logits[np.arange(len(labels)), labels] >= logits.max(1)))
     return right in (0, len(labels))
 

@@ -76,15 +76,15 @@ def model_card(assessment: Assessment) -> str:
         "",
         f"Calibrator: {assessment.why or assessment.evaluation.method}",
         "",
-        "| | as it is | 95% interval | a calibrated one would show | after the calibrator | 95% interval "
-        "| a calibrated one would show |",
+        "| | as it is | 95% interval | noise floor | after the calibrator | 95% interval | noise floor |",
         "|" + "---|" * 7,
     ]
     cells = [reading_cells(name, before, after) for name in SHOWN if name in before.readings]
     body += [f"| {' | '.join(row)} |" for row in cells]
     body += [
         "",
-        f"{before.n:,} rows. {assessment.rows.sentence}",
+        f"{before.n:,} rows. {assessment.rows.sentence} Noise floor: what a calibrated model of the same confidences "
+        "would show, and (≤) what 95% of such stay below.",
         "",
         f"Files: {calibrated}`map.json`, {smaller}`report.html`, `assessment.json`.",
         "",

@@ -1,4 +1,4 @@
-"""The HTML page: one file, no network, readable in the dark and on a phone."""
+"""The HTML page: one file that works offline, readable in the dark and on a phone."""
 
 import json
 from dataclasses import dataclass

@@ -156,7 +156,7 @@ RENAMED = {
 
 
 def find_method(name: str) -> Method:
-    """Look a method up by its name, or by the one it had before version 0.2.
+    """Look a method up by its name, or by the one it had before.
 
     Raises:
         InputError: there is none of that name.

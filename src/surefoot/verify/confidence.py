@@ -57,10 +57,10 @@ class Certified:
 def certify(network: Network, region: InputSet, calibrator: Calibrator | None = None) -> Certified:
     """Bound the recalibrated probabilities of every class over a region.
 
-    The map's first affine step (temperature, vector, matrix) is appended to the network, so that it is bounded whole;
-    the rest travels as bounds on differences and boxes (`enclose`), an affine step behind a log-softmax too. The upper
-    end of the confidence, whose logarithm's opposite is convex, is improved by cutting planes: each tangent is one more
-    linear bound, sound by itself.
+    The calibrator's first affine step (temperature, vector, matrix) is appended to the network, so that it is
+    bounded whole; the rest travels as bounds on differences and boxes (`enclose`), an affine step behind a log-softmax
+    too. The upper end of the confidence, whose logarithm's opposite is convex, is improved by cutting planes: each
+    tangent is one more linear bound, sound by itself.
 
     Raises:
         InputError: a calibrator of another number of classes, or one without bounds.

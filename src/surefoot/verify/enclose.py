@@ -56,7 +56,7 @@ Enclosed: TypeAlias = Differences | ProbabilityBox
 
 
 def enclose(steps: tuple[Step, ...], known: Enclosed) -> ProbabilityBox:
-    """Bound the probabilities that a map's steps give, from what is known of logits, or of probabilities.
+    """Bound the probabilities that a calibrator's steps give, from what is known of logits, or of probabilities.
 
     Property: sound. Ends are attained for a softmax of one class's differences, and for monotone curves of them.
 

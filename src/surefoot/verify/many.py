@@ -46,7 +46,7 @@ class Settings:
     output: str | None = None
 
 
-_RENAMED = {"programs": "lps_solved", "spared": "lps_avoided"}  # keys of before version 0.2, kept for one version
+_RENAMED = {"programs": "lps_solved", "spared": "lps_avoided"}  # keys of before, kept for one version
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:
