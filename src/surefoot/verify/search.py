@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
+from surefoot.core.memory import is_out_of_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import MaxPool2d, Mul, Relu
@@ -87,6 +88,7 @@ class Search:
         self.best = -math.inf
         self.seen: State | None = None
         self.broken = False  # exact propagation met inputs that no proof can be had for
+        self.too_large: list[str] = []  # stages that needed more memory than may be used
         self.region = Box.around(query.inputs, network.graph.input_shape)
 
     def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
@@ -110,16 +112,28 @@ class Search:
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
-            verdict = stage(self)
+            verdict = self._within_memory(stage)
             if verdict is not None:
                 return verdict
             if self.deadline.is_over():
                 break
         return self.unknown(method)
 
+    def _within_memory(self, stage: Stage) -> Verdict | None:
+        """Try a stage; where it needs more memory than may be used, it is noted, and the next one's turn."""
+        try:
+            return stage(self)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.too_large.append(getattr(stage, "__name__", "a stage").replace("_", "-"))
+            return None
+
     def unknown(self, method: str) -> Unknown:
         """Say why there is no answer."""
         why = "time is up" if self.deadline.is_over() else f"the bounds of {method} are not tight enough"
+        if self.too_large:
+            why += f"; too large for the memory that may be used: {', '.join(dict.fromkeys(self.too_large))}"
         if self.broken:
             why = "real inputs break it, or come within rounding of it; none was seen to in float32"
         if self.replay.impossible:
