@@ -67,7 +67,8 @@ def test_the_base_is_small_and_reaches_no_search() -> None:
     names = trusted()
     assert {name.split(".")[1] for name in names} == {"proof", "graph", "core", "spec"}
     assert {name for name in names if name.startswith("surefoot.spec.")} <= {
-        "surefoot.spec.exact", "surefoot.spec.float32", "surefoot.spec.input_set", "surefoot.spec.opening",
+        "surefoot.spec.checking", "surefoot.spec.exact", "surefoot.spec.float32", "surefoot.spec.input_set",
+        "surefoot.spec.opening",
         "surefoot.spec.operations",
         "surefoot.spec.outputs", "surefoot.spec.query", "surefoot.spec.runtime", "surefoot.spec.vnnlib",
     }  # fmt: skip

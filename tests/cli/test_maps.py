@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logits = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     save_predictions(Predictions(logits, "logits", logits.argmax(1)), made / "t.parquet")
     for name, steps in CASES.items():
-        head = {"format": "surefoot calibrator", "version": 2, "name": "TemperatureScaling", "settings": {}}
+        head = {"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}}
         record = {**head, "learnt": {"temperature_": 1.0}, "classes": 3, "steps": steps}
         (made / f"{name}.json").write_text(json.dumps(record))
     return made

@@ -54,7 +54,7 @@ def attack(seed: int, count: int) -> Attack:
 def _illegal(rng: np.random.Generator, path: Path, met: Attack) -> None:
     k = int(rng.integers(2, 5))
     what, steps = illegal(rng, k)
-    head = {"format": "surefoot calibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}}
+    head = {"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}}
     path.write_text(json.dumps(head | {"classes": k, "steps": steps}))
     try:
         load_calibrator(path)

@@ -114,11 +114,13 @@ def test_maps_that_would_leave_float64_are_told() -> None:
 @pytest.mark.parametrize("name", ["[]", "{}", '"x"', "1" * 5000, "[" * 100_000])
 def test_files_that_hold_something_else_are_refused_in_a_line(name: str, tmp_path) -> None:
     path = tmp_path / "map.json"
-    head = '{"format": "surefoot calibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}'
+    head = (
+        '{"format": "surefoot recalibrator", "version": 2, "name": "TemperatureScaling", "settings": {}, "learnt": {}'
+    )
     for text in (
         name,
         f'{head}, "classes": 3, "steps": {name}}}',
-        f'{{"format": "surefoot calibrator", "name": {name}',
+        f'{{"format": "surefoot recalibrator", "name": {name}',
     ):
         path.write_text(text)
         with pytest.raises(FileError) as raised:

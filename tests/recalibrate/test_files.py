@@ -10,11 +10,12 @@ from scipy.special import softmax
 from surefoot.core.errors import FileError
 from surefoot.recalibrate import InverseFocal, TemperatureScaling, load_calibrator, save_calibrator
 
+BEFORE = Path(__file__).parent / "written_before"
 Z = np.array([[2.0, 0.0, -1.0], [0.1, 0.2, 0.3]])
 
 
 def first(path: Path, name: str, settings: dict[str, object], **learnt: object) -> Path:
-    record = {"format": "surefoot calibrator", "version": 1, "name": name, "settings": settings}
+    record = {"format": "surefoot recalibrator", "version": 1, "name": name, "settings": settings}
     path.write_text(json.dumps(record | {"learnt": {"n_classes_": 3, **learnt}}))
     return path
 
@@ -25,8 +26,8 @@ def test_files_of_the_first_version_are_read_and_written_anew(tmp_path: Path) ->
     undo = {"gamma": 2.0, "thresholds": []}
     cases = [
         ("TemperatureScaling", {}, {"temperature_": 2.0, "at_bound_": False}, softmax(Z / 2, 1)),
-        ("InverseFocal", undo, {}, undone),
-        ("InverseFocalTemperature", undo, {"temperature_": 1.0}, undone),
+        ("FocalUndo", undo, {}, undone),
+        ("FocalUndoTemperature", undo, {"temperature_": 1.0}, undone),
         ("VectorScaling", {}, {"weight_": [1.0, 2.0, 3.0], "bias_": bias}, softmax(Z * [1, 2, 3] + bias, 1)),
         ("MatrixScaling", {}, {"weight_": weight, "bias_": bias}, softmax(Z @ np.transpose(weight) + bias, 1)),
     ]
@@ -34,8 +35,17 @@ def test_files_of_the_first_version_are_read_and_written_anew(tmp_path: Path) ->
         made = load_calibrator(first(path, name, settings, **learnt))
         np.testing.assert_allclose(made.predict_proba(Z), probs, rtol=1e-12)
         save_calibrator(made, path)
-        assert json.loads(path.read_text())["version"] == 2
+        written = json.loads(path.read_text())
+        assert (written["format"], written["version"]) == ("surefoot recalibrator", 2)
         np.testing.assert_array_equal(load_calibrator(path).predict_proba(Z), made.predict_proba(Z))
+
+
+@pytest.mark.parametrize("path", sorted(BEFORE.glob("*.json")), ids=lambda path: path.stem)
+def test_files_of_before_the_names_changed_compute_the_same(path: Path) -> None:
+    """They and what they computed of `logits` were written by the code of commit 950c29f."""
+    held = np.load(BEFORE / "probs.npz")
+    found = load_calibrator(path).predict_proba(held["logits"])
+    np.testing.assert_allclose(found, held[path.stem], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("change", [{"version": 3}, {"version": 1, "learnt": {}}, {"version": None}])

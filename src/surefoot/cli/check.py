@@ -1,8 +1,6 @@
 """`surefoot check`: is a certificate a proof?"""
 
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -13,11 +11,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, at_most
 
 if TYPE_CHECKING:
-    from surefoot.graph.graph import Graph
-    from surefoot.graph.passes.softmax import Link
-    from surefoot.proof.certificate import Certificate
-    from surefoot.proof.question import Question
-    from surefoot.spec.query import Query
+    from surefoot.proof.certificate import Proof
 
 
 def command(
@@ -46,8 +40,10 @@ def command(
 
     Example: surefoot check proof.npz
     """
+    from surefoot.spec.checking import files_of_certificate
+
     if prop is None:
-        network, prop, certificate = (*_files_of(network), network)
+        network, prop, certificate = (*files_of_certificate(network), network)
     if certificate is None:
         raise InputError("either a certificate alone, or network, property and certificate")
     if prop.name.endswith((".onnx", ".onnx.gz")):
@@ -57,116 +53,36 @@ def command(
 
 
 def _check_property(network: Path, prop: Path, certificate: Path, output: str | None, as_json: bool) -> None:
-    from surefoot.proof.files import load_certificate
-    from surefoot.proof.property import check_property, parts_of
-    from surefoot.proof.question import check_networks, checked_graph
-    from surefoot.spec.opening import open_onnx
-    from surefoot.spec.vnnlib import read_vnnlib
+    from surefoot.spec.checking import check_property_file
 
-    loaded = load_certificate(certificate)
-    whole = open_onnx(network, output).graph
-    graph = checked_graph(whole)
-    _check_files_named(loaded, certificate, (network,))
-    try:
-        check_networks(loaded, [graph])
-    except InputError as error:
-        raise InputError(f"{certificate} and {network}: {error}") from error
-    asked = _asked(whole, read_vnnlib(prop, math.prod(whole.input_shape), math.prod(whole.output_shape)))
-    if not asked:
-        raise InputError(
-            f"no output is what {prop} calls unsafe, whatever {network} computes: no certificate is needed"
-        )
-    try:
-        margin = check_property(loaded, graph, asked)
-    except InputError as error:
-        raise InputError(f"{certificate} does not prove {prop} of {network}: {error}") from error
-    parts = sum(map(parts_of, loaded.proofs))
+    checked = check_property_file(network, prop, certificate, output)
     if as_json:
-        print(json.dumps({"valid": True, "margin": margin, "parts": parts}, allow_nan=False))
-    else:
-        least = at_least(margin, 4)
-        print(
-            f"valid: in real arithmetic no input of the region of {prop} has an output of {network} that it calls "
-            f"unsafe ({parts} part{'s' if parts != 1 else ''}, least margin {least})"
-        )
-
-
-def _files_of(certificate: Path) -> tuple[Path, Path]:
-    from surefoot.proof.files import load_certificate
-
-    files = load_certificate(certificate).files
-    if len(files) != 2:
-        raise InputError(f"{certificate} does not say where its files are: name network, property and certificate")
-    for file in files:
-        if file.exists() and not file.is_file():  # a pipe or a device may have no end
-            raise InputError(f"{certificate} names {file}, which is no file: name network, property and certificate")
-    return files[0], files[1]
-
-
-def _check_files_named(loaded: "Certificate", certificate: Path, files: tuple[Path, ...]) -> None:
-    """See that a certificate of format 1 names these files; format 2 names networks, and is compared with those."""
-    from surefoot.core.onnx_file import digest_of
-
-    if loaded.version == 1 and loaded.networks != tuple(digest_of(file) for file in files):
-        raise InputError(f"{certificate} is about another network than {' and '.join(map(str, files))}")
-
-
-def _asked(whole: "Graph", queries: "Sequence[Query]") -> "list[Question]":
-    """Return what a property asks of the logits, which `checked_graph` ends in."""
-    from surefoot.graph.passes.softmax import link_of
-    from surefoot.proof.question import Question
-    from surefoot.spec.outputs import comparisons_of_logits
-
-    if not all(query.has_exact_weights for query in queries):
-        raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
-    of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
-    return [
-        Question(query.inputs.lower, query.inputs.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])
-        for query in of_logits
-        if query is not None  # no output is what it calls unsafe
-    ]
-
-
-_OUTPUTS: "dict[Link, str]" = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
+        print(json.dumps({"valid": True, "margin": checked.margin, "parts": checked.parts}, allow_nan=False))
+        return
+    print(
+        f"valid: in real arithmetic no input of the region of {prop} has an output of {network} that it calls unsafe "
+        f"({checked.parts} part{'s' if checked.parts != 1 else ''}, least margin {at_least(checked.margin, 4)})"
+    )
 
 
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
-    from surefoot.core.rounding import softmax_change
-    from surefoot.graph.passes.softmax import link_of
-    from surefoot.proof.equality import check_equal
-    from surefoot.proof.files import load_certificate
-    from surefoot.proof.question import checked_graph
-    from surefoot.spec.opening import open_onnx
+    from surefoot.spec.checking import check_equal_files
 
-    loaded = load_certificate(certificate)
-    wholes = [open_onnx(path).graph for path in (first, second)]
-    one, two = (_OUTPUTS[link_of(whole)] for whole in wholes)
-    if one != two:
-        raise InputError(f"the outputs of {first} are {one} and those of {second} {two}: they cannot be compared")
-    _check_files_named(loaded, certificate, (first, second))
-    try:
-        bounds = check_equal(loaded, *map(checked_graph, wholes))
-    except InputError as error:
-        raise InputError(f"{certificate} does not show that {first} and {second} agree: {error}") from error
-    bound, domain = float(bounds.max()), _domain(loaded)
-    confidence = softmax_change(bound)
+    checked = check_equal_files(first, second, certificate)
+    domain = _domain(checked.domain)
     if as_json:
-        answer = {"valid": True, "domain": domain, "logits": bound, "confidence": confidence}
+        answer = {"valid": True, "domain": domain, "logits": checked.logits, "confidence": checked.confidence}
         print(json.dumps(answer, allow_nan=False))
-    else:
-        print(
-            f"valid: in real arithmetic for {domain} no logit of {first} and {second} differs by more than "
-            f"{at_most(bound, 3)}, no confidence by {at_most(confidence, 3)}"
-        )
-        from surefoot.graph.same import same_operations
-
-        if same_operations(*wholes):
-            print("the two networks are the same, constant for constant: that bound is what the check itself rounds")
+        return
+    print(
+        f"valid: in real arithmetic for {domain} no logit of {first} and {second} differs by more than "
+        f"{at_most(checked.logits, 3)}, no confidence by {at_most(checked.confidence, 3)}"
+    )
+    if checked.same:
+        print("the two networks are the same, constant for constant: that bound is what the check itself rounds")
 
 
-def _domain(certificate: "Certificate") -> str:
-    proof = certificate.proofs[0]
-
+def _domain(proof: "Proof") -> str:
     def plain(value: float) -> str:  # 0.9999999 is not 1
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 

@@ -96,7 +96,8 @@ def main() -> NoReturn:
     try:
         run()
     finally:
-        gc.freeze()  # all ends with the process: to look once more what is garbage takes a third of a second
+        if "triton" not in sys.modules:  # whose binding would call what is left leaked
+            gc.freeze()  # all ends with the process: to look once more what is garbage takes a third of a second
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -241,7 +241,7 @@ def within(
         return {"seconds": round(deadline.clock.wall() - begin, 3)}
 
     if bounded.largest < most:
-        return Holds(most - bounded.largest, "forms", False, took())
+        return Holds(most - bounded.largest, "affine-forms", False, took())
     graphs = first.to(torch.float64), second.to(torch.float64)
     gap, spare = difference_of(*graphs), rounding_of_reading(graphs, domain)
     less = _less(most, spare)
@@ -314,7 +314,7 @@ def _apart(first: Graph, second: Graph, domain: InputSet, apart: float, deadline
     patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
     bounded = equal(first, second, domain, patience)
     if 2 * bounded.largest < apart:
-        return Holds(apart - 2 * bounded.largest, "forms", False)
+        return Holds(apart - 2 * bounded.largest, "affine-forms", False)
     k = math.prod(first.output_shape)
     if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
         return within(first, second, domain, apart / 2, deadline)

@@ -17,8 +17,10 @@ from surefoot.recalibrate.curves import CURVES, CalibrationCurve
 from surefoot.recalibrate.focal import undo
 from surefoot.recalibrate.steps import STEPS, Softmax, Step, affine, scaling, to_plain
 
-FORMAT = "surefoot calibrator"
+FORMAT = "surefoot recalibrator"  # by the name that calibrators had first: files do not change with our words
 VERSION = 2
+_FORMATS = (FORMAT, "surefoot calibrator")  # for a day files said so
+_RENAMED = {"FocalUndo": "InverseFocal", "FocalUndoTemperature": "InverseFocalTemperature"}
 _KNOWN_ELSEWHERE = {"steps_", "n_classes_", "n_features_in_", "classes_"}
 
 
@@ -52,13 +54,15 @@ def load_calibrator(path: Path | str) -> Calibrator:
             from logits to probabilities (`checks.check_steps`).
     """
     record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") not in _FORMATS:
         raise FileError(f"{path} is not a calibrator file (no 'format': '{FORMAT}' in it)")
     if record.get("version") not in (1, VERSION):
         raise FileError(f"{path} is of version {record.get('version')}; this surefoot reads 1 and {VERSION}")
     classes = {type(make()).__name__: type(make()) for make in CALIBRATORS.values()}
-    if not isinstance(record.get("name"), str) or record["name"] not in classes:
-        raise FileError(f"{path} holds a {record.get('name')!r}, which this surefoot does not have")
+    name = record.get("name")
+    record["name"] = _RENAMED.get(name, name) if isinstance(name, str) else None
+    if record["name"] not in classes:
+        raise FileError(f"{path} holds a {name!r}, which this surefoot does not have")
     try:
         record = _from_first(record) if record["version"] == 1 else record
         calibrator = classes[record["name"]](**{k: _setting(v) for k, v in record["settings"].items()})

@@ -1,3 +1,5 @@
+from .checking import check_equal_files as check_equal_files
+from .checking import check_property_file as check_property_file
 from .input_set import InputSet as InputSet
 from .input_set import LinearConstraints as LinearConstraints
 from .opening import Opened as Opened

@@ -19,7 +19,8 @@ class Method:
     """A way to answer a query.
 
     Attributes:
-        name: as on the command line and in verdicts.
+        name: as on the command line and in verdicts; these also name `attack` and `sampling`, that gave an input, and
+            `softmax`, where the bounds of probabilities settle it.
         summary: one line for the help.
         complete: whether it answers every query, given time (but those within rounding).
         float32: whether what it proves is also tried for any float32 evaluation.

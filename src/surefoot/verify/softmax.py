@@ -53,7 +53,7 @@ def verify_through_softmax(
             )
         )
         if search.counterexample is not None:
-            return search.violated("halving")
+            return search.violated("input-splitting")
         if margin is not None and margin > 0:
-            return Holds(margin, "halving", False, search.details())
+            return Holds(margin, "input-splitting", False, search.details())
     return search.answer(method.name, stages_of(method, search))
