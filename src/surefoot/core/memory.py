@@ -1,6 +1,6 @@
 """A limit of memory: what goes beyond it is refused with an error, where the system would kill the process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +61,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in ALLOCATORS)
     )
+
+
+def within_memory(call: Callable[[], object]) -> bool:
+    """Call; return whether it came to its end with the memory that may be used."""
+    try:
+        call()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def _allocated() -> int:

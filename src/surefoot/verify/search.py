@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
-from surefoot.core.memory import is_out_of_memory
+from surefoot.core.memory import within_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import MaxPool2d, Mul, Relu
@@ -100,7 +100,7 @@ class Search:
 
     def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
         """Answer by stages, one after another; when time is up, with what was found by then."""
-        verdict = self.deadline.run(lambda: self._by_stages(method, stages))
+        verdict = self.deadline.run(lambda: self._within_memory("bounds", lambda: self._by_stages(method, stages)))
         if verdict is not None:
             return verdict
         if self.counterexample is not None:
@@ -112,22 +112,20 @@ class Search:
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
-            verdict = self._within_memory(stage)
+            verdict = self._within_memory(getattr(stage, "__name__", "a stage"), partial(stage, self))
             if verdict is not None:
                 return verdict
             if self.deadline.is_over():
                 break
         return self.unknown(method)
 
-    def _within_memory(self, stage: Stage) -> Verdict | None:
-        """Try a stage; where it needs more memory than may be used, it is noted, and the next one's turn."""
-        try:
-            return stage(self)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self.too_large.append(getattr(stage, "__name__", "a stage").replace("_", "-"))
-            return None
+    def _within_memory(self, name: str, stage: Callable[[], Verdict | None]) -> Verdict | None:
+        """Try a stage; where it needs more memory than may be used that is noted, and it is the next one's turn."""
+        verdicts: list[Verdict | None] = []
+        if within_memory(lambda: verdicts.append(stage())):
+            return verdicts[0]
+        self.too_large.append(name.replace("_", "-"))
+        return None
 
     def unknown(self, method: str) -> Unknown:
         """Say why there is no answer."""
