@@ -27,7 +27,20 @@ from surefoot.verify.run import verify
 
 CASES = 2_000
 BEFORE = "51 of 572: generated names that collide, empty names; and a KeyError where the output is an unstable ReLU"
-ENDINGS = ("Relu", "Add", "Mul", "Concat", "Take", "Scale", "Reshape", "MaxPool2d", "Conv2d", "Linear", "two Relus")
+ENDINGS = (
+    "Relu",
+    "Add",
+    "Mul",
+    "Concat",
+    "Take",
+    "Scale",
+    "Reshape",
+    "MaxPool2d",
+    "Conv2d",
+    "Linear",
+    "matrix",
+    "two Relus",
+)
 
 
 def attack(seed: int, count: int) -> Attack:
@@ -121,6 +134,8 @@ def ending_in(ending: str, graph: Graph, rng: np.random.Generator) -> Graph:
     }  # fmt: skip
     if ending in image:
         builder.add(image[ending], builder.add(Reshape((1, 1, k)), last))
+    elif ending == "matrix":  # on the last axis of a table, as a mean over places is
+        builder.add(Linear(weights(3, 1)), builder.add(Reshape((k, 1)), last))
     elif ending == "two Relus":
         builder.add(Relu(), builder.add(Relu(), last))
     elif ending in ("Add", "Mul", "Concat"):

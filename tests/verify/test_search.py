@@ -98,3 +98,17 @@ def test_a_candidate_counts_only_if_it_is_replayed() -> None:
     assert search.candidate(torch.tensor([[0.75], [0.25]]).double()) is not None
     verdict = search.violated("mine")
     assert (verdict.input.tolist(), verdict.output.tolist()) == ([0.25], [0.25])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_stage_that_is_too_large_is_named_and_the_next_one_tried(error: Exception) -> None:
+    def greedy(_: Search) -> None:
+        raise error
+
+    network = Network.of(folded(0))
+    query = replace(asked(folded(0), 0, rows=1), inputs=InputSet(-np.ones(3), np.ones(3)))
+    sure = Search(network, query, 10.0).answer("mine", [greedy, lambda s: Holds(1.0, "sure", False, s.details())])
+    assert isinstance(sure, Holds)
+    unknown = Search(network, query, 10.0).answer("mine", [greedy])
+    assert isinstance(unknown, Unknown)
+    assert "too large for the memory that may be used: greedy" in unknown.why

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.arguments import numbers, value_range
-from surefoot.cli.options import DataFolder, DataName, Json, Seed
+from surefoot.cli.options import DataFolder, DataName, Json, Memory, Seed
 from surefoot.core.errors import InputError
 
 
@@ -38,6 +38,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("runs/assess"),
     title: Annotated[Optional[str], typer.Option(help="The page's title; default: the network's name.")] = None,
     seed: Seed = 0,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Assess a model: is it calibrated, what repairs it, where is it worst, what is certain, how small can it be?

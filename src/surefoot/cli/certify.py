@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from surefoot.cli.arguments import numbers, value_range
-from surefoot.cli.options import Json, Output
+from surefoot.cli.options import Json, Memory, Output
 from surefoot.core.proven import percent_span, span
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def command(
         typer.Option("--limit", "--timeout", min=0, help="Seconds for all images at all radii, and the pictures."),
     ] = math.inf,
     output: Output = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Certify confidence: bounds that hold for every input within a radius, after the calibrator.

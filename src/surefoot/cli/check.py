@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from surefoot.cli.options import Json, Output
+from surefoot.cli.options import Json, Memory, Output
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, at_most
 
@@ -27,6 +27,7 @@ def command(
         typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
     ] = None,
     output: Output = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Replay a certificate: that it is of this network and this property, leaves nothing out, and every bound holds.

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
-from surefoot.cli.options import Domain, Json, Limit
+from surefoot.cli.options import Domain, Json, Limit, Memory
 from surefoot.core.proven import at_most
 
 
@@ -30,6 +30,7 @@ def command(
     ] = 0.0,
     clip: Annotated[bool, typer.Option("--clip", help="Let the file move every input into the domain first.")] = False,
     limit: Limit = 600.0,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Remove what cannot matter for any input of the domain: the answers stay the same, outside nothing is promised.

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
-from surefoot.cli.options import Domain, Json, Limit
+from surefoot.cli.options import Domain, Json, Limit, Memory
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
 from surefoot.core.proven import at_most
@@ -46,6 +46,7 @@ def command(
         Optional[Path],
         typer.Option("--out", "-o", help="Write the input of the largest difference (.npy)."),
     ] = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Bound by how much two networks' logits and confidences can differ over a domain; show the largest difference met.

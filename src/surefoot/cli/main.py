@@ -17,12 +17,13 @@ from surefoot import __version__
 from surefoot.cli.names import EXTRAS
 from surefoot.cli.outputs import guarded
 from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, Taken, pip_install
+from surefoot.core.memory import is_out_of_memory
 
 EXIT_CODES = {InputError: 2, FileError: 3, MissingExtra: 4}
 INTERRUPTED = 130
 OUT_OF_MEMORY = 5
-ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")  # in PyTorch's words
 FAULT = 70  # of surefoot itself
+_SMALLER = "give it a smaller question, or more memory"
 _show_warning = warnings.showwarning
 # Threads that wait sleep: by default they spin, each on a core, take the time of others on a busy machine, and keep the
 # thread that has work waiting for those that the machine does not run. Said before the libraries are loaded.
@@ -131,14 +132,14 @@ def _run(arguments: list[str]) -> None:
     except SurefootError as error:
         _end(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError as error:
-        _end(f"out of memory{f': {error}' if str(error) else ''}; give it a smaller question", OUT_OF_MEMORY)
+        _end(f"out of memory{f': {error}' if str(error) else ''}; {_SMALLER}", OUT_OF_MEMORY)
     except OSError:
         raise
     except Exception as error:
         if hasattr(error, "format_message"):  # of what was typed, by Typer
             _end_of_usage(error)
-        if isinstance(error, RuntimeError) and any(name in str(error) for name in ALLOCATORS):
-            _end("out of memory; give it a smaller question", OUT_OF_MEMORY)
+        if is_out_of_memory(error):
+            _end(f"out of memory; {_SMALLER}", OUT_OF_MEMORY)
         if os.environ.get("SUREFOOT_TRACEBACK"):
             raise
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -65,6 +65,14 @@ Domain = Annotated[
         "`rows` and `bounds`: rows x <= bounds."
     ),
 ]
+Memory = Annotated[
+    Optional[float],
+    typer.Option(
+        "--memory",
+        min=0.5,
+        help="Gibibytes that may be used; default: what is free. What needs more is left out, and said.",
+    ),
+]
 Limit = Annotated[
     float, typer.Option("--limit", "--timeout", min=0, help="Seconds, at most; what was found by then is said.")
 ]

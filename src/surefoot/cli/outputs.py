@@ -10,6 +10,7 @@ from typing import Any
 from surefoot.cli.names import TABLES
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import check_writable, keep_inputs, read_json
+from surefoot.core.memory import GIB, limited_memory
 
 _OF_A_RUN = {"data", "model", "loss", "recipe", "seed"}
 PAGES = (".html",)  # may be written anew into a folder that is read: nobody reads them
@@ -60,14 +61,18 @@ WRITTEN: dict[str, dict[str, Output]] = {
 
 
 def guarded(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that first asks `check_outputs`."""
+    """Return a command that first asks `check_outputs`, and keeps to its memory if it has a limit of it."""
 
     @functools.wraps(command)
     def run(*values: Any, **named: Any) -> Any:
         bound = inspect.signature(command).bind(*values, **named)
         bound.apply_defaults()
         check_outputs(WRITTEN.get(name, {}), bound.arguments)
-        return command(*values, **named)
+        if "memory" not in bound.arguments:
+            return command(*values, **named)
+        memory = bound.arguments["memory"]
+        with limited_memory(memory and memory * GIB, bound.arguments.get("jobs", 1)):
+            return command(*values, **named)
 
     return run
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from surefoot.cli.arguments import patience_of, read_domain, read_images
-from surefoot.cli.options import Json, Limit
+from surefoot.cli.options import Json, Limit, Memory
 from surefoot.core.errors import InputError
 
 _RENAMED = {
@@ -50,6 +50,7 @@ def command(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where --around writes.")] = Path("region.npz"),
     limit: Limit = 60.0,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Count, bound and draw the linear regions of a network; take one out, or write all of them in two layers.

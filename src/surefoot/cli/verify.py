@@ -12,7 +12,7 @@ import typer
 
 from surefoot.cli.arguments import numbers, places, value_range
 from surefoot.cli.names import METHODS, RENAMED_METHODS
-from surefoot.cli.options import Cluster, Json, Output, Seed
+from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, percent_at_least
 
@@ -76,6 +76,7 @@ def command(
     ] = None,
     output: Output = None,
     seed: Seed = 0,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Prove a property for every input of a region, or find an input that breaks it.

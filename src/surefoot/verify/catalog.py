@@ -63,22 +63,39 @@ def alpha_crown(search: Search) -> Verdict | None:
 
 def relus(most_parts: int = 10**9, share: float = 1.0) -> Stage:
     """Split ReLUs, in so many subproblems and this share of the work that is left."""
-    return lambda search: search.split_relus(most_parts, share)
+
+    def relu_splitting(search: Search) -> Verdict | None:
+        return search.split_relus(most_parts, share)
+
+    return relu_splitting
 
 
 def inputs(share: float = 1.0, axis_by: AxisBy = "slope", grace: float = 1.0) -> Stage:
     """Split inputs, in this share of the work that is left."""
-    return lambda search: search.split_inputs(share, axis_by, grace)
+
+    def input_splitting(search: Search) -> Verdict | None:
+        return search.split_inputs(share, axis_by, grace)
+
+    return input_splitting
 
 
-def curvature(share: float = 1.0) -> Stage:
+def curved(share: float = 1.0) -> Stage:
     """Bound the curvature of a polynomial and split inputs."""
-    return lambda search: search.curvature(share)
+
+    def curvature(search: Search) -> Verdict | None:
+        return search.curvature(share)
+
+    return curvature
 
 
 def star(method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Stage:
     """Propagate one star."""
-    return lambda search: search.star(method, rule, lps, relaxed)
+
+    def stars(search: Search) -> Verdict | None:
+        return search.star(method, rule, lps, relaxed)
+
+    stars.__name__ = method
+    return stars
 
 
 def exact(search: Search) -> Verdict | None:
@@ -99,12 +116,12 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
     (
         "few inputs, polynomial",
         lambda s: s.has_few_inputs and s.is_polynomial,
-        (curvature(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
+        (curved(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
     ),
     ("few inputs", lambda s: s.has_few_inputs, (_INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
     ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (relus(), inputs())),
     ("certified", lambda s: s.prove, (relus(),)),
-    ("polynomial", lambda s: s.is_polynomial, (crown, curvature())),
+    ("polynomial", lambda s: s.is_polynomial, (crown, curved())),
     ("constrained, with products", lambda s: s.constraints is not None and s.has_products,
      (crown, relus(share=0.5), _TRIANGLE)),
     ("constrained", lambda s: s.constraints is not None, (crown, relus(share=0.5), exact)),
@@ -121,7 +138,7 @@ def _auto(search: Search) -> list[Stage]:
 def _curvature(search: Search) -> list[Stage]:
     if not search.is_polynomial:
         raise InputError(f"curvature is for polynomials of at most {LARGEST} inputs, degree 2 or more")
-    return [pgd, curvature()]
+    return [pgd, curved()]
 
 
 def _split_inputs(search: Search) -> list[Stage]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline
+from surefoot.core.memory import within_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import MaxPool2d, Mul, Relu
@@ -87,6 +88,7 @@ class Search:
         self.best = -math.inf
         self.seen: State | None = None
         self.broken = False  # exact propagation met inputs that no proof can be had for
+        self.too_large: list[str] = []  # stages that needed more memory than may be used
         self.region = Box.around(query.inputs, network.graph.input_shape)
 
     def candidate(self, x: Tensor, near: bool = True) -> Tensor | None:
@@ -98,7 +100,7 @@ class Search:
 
     def answer(self, method: str, stages: Sequence[Stage]) -> Verdict:
         """Answer by stages, one after another; when time is up, with what was found by then."""
-        verdict = self.deadline.run(lambda: self._by_stages(method, stages))
+        verdict = self.deadline.run(lambda: self._within_memory("bounds", lambda: self._by_stages(method, stages)))
         if verdict is not None:
             return verdict
         if self.counterexample is not None:
@@ -110,16 +112,26 @@ class Search:
         if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
-            verdict = stage(self)
+            verdict = self._within_memory(getattr(stage, "__name__", "a stage"), partial(stage, self))
             if verdict is not None:
                 return verdict
             if self.deadline.is_over():
                 break
         return self.unknown(method)
 
+    def _within_memory(self, name: str, stage: Callable[[], Verdict | None]) -> Verdict | None:
+        """Try a stage; where it needs more memory than may be used that is noted, and it is the next one's turn."""
+        verdicts: list[Verdict | None] = []
+        if within_memory(lambda: verdicts.append(stage())):
+            return verdicts[0]
+        self.too_large.append(name.replace("_", "-"))
+        return None
+
     def unknown(self, method: str) -> Unknown:
         """Say why there is no answer."""
         why = "time is up" if self.deadline.is_over() else f"the bounds of {method} are not tight enough"
+        if self.too_large:
+            why += f"; too large for the memory that may be used: {', '.join(dict.fromkeys(self.too_large))}"
         if self.broken:
             why = "real inputs break it, or come within rounding of it; none was seen to in float32"
         if self.replay.impossible:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
+from surefoot.core.memory import within_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
@@ -119,7 +121,8 @@ def answer_all(
             q.inputs.constraints is None and q.has_exact_weights for q in queries
         )
         if len(queries) > FEW and method == "auto" and plain:
-            deadline.share(TOGETHER).run(lambda: _together(network, answers, prove))
+            all_at_once = partial(_together, network, answers, prove)
+            within_memory(partial(deadline.share(TOGETHER).run, all_at_once))  # one by one they need less
         todo = [] if answers.violated else answers.open
         for number, i in enumerate(todo):
             tick()

@@ -1,0 +1,39 @@
+"""A limit of memory is kept by errors, and is gone afterwards."""
+
+import numpy as np
+import pytest
+import torch
+
+from surefoot.core.memory import GIB, free_memory, is_out_of_memory, limited_memory
+
+resource = pytest.importorskip("resource", reason="this system has no limits")
+pytestmark = pytest.mark.skipif(free_memory() is None, reason="this system does not say what memory is free")
+
+
+def limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_DATA)[0]
+
+
+@pytest.mark.parametrize(
+    "allocate", [lambda: np.ones(GIB), lambda: torch.ones(GIB, dtype=torch.float64), lambda: bytearray(8 * GIB)]
+)
+def test_what_passes_the_limit_is_refused_as_out_of_memory(allocate) -> None:
+    before = limit()
+    with limited_memory(4 * GIB):
+        with pytest.raises((MemoryError, RuntimeError)) as refused:
+            allocate()
+        assert is_out_of_memory(refused.value)
+        assert np.ones(2**20).sum() == 2**20  # less is had still
+    assert limit() == before
+
+
+def test_processes_share_it_and_the_default_is_what_is_free() -> None:
+    with limited_memory(8 * GIB, processes=4):
+        assert limit() == 2 * GIB
+    with limited_memory():
+        assert 0 < limit() < (free_memory() or 0) + 16 * GIB
+
+
+def test_other_errors_are_not_taken_for_it() -> None:
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
