@@ -114,9 +114,9 @@ class Polytope:
         goal = np.zeros(len(self.lower) + 1)
         goal[-1] = -1.0
         solver.minimum(goal)
-        if not solver.sample_inputs:
+        if not solver.solutions:
             raise InputError("a linear program of a region was not solved")
-        centre_and_radius = solver.sample_inputs[-1]
+        centre_and_radius = solver.solutions[-1]
         return Polytope(self.lower, self.upper, rows, centre_and_radius[:-1], float(centre_and_radius[-1]))
 
     def sides(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
