@@ -221,7 +221,7 @@ class _Reader:
             tuple(self.leaf(leaf) for leaf in _list(entry["leaves"], "leaves")),
             tightened,
             tuple(_whole(at, "a node") for at in _list(entry.get("places", []), "nodes")),
-            self.pair(entry["cuts"], "rows that cut") if "cuts" in entry else None,
+            self.pair(entry["cuts"], "linear input constraints") if "cuts" in entry else None,
             tuple(_whole(x, "a numerator") for x in _list(entry["inside"], "an input")) if "inside" in entry else None,
         )
 

@@ -45,8 +45,8 @@ ARRAYS = {
     "slopes to tighten with": Array(PROPOSED, ("w2", "m")),
     "slopes": Array(PROPOSED, ("m",)),
     "multipliers": Array(PROPOSED, ("m",)),
-    "rows that cut": Array(REAL, ("c", "d")),
-    "bounds that cut": Array(REAL, ("c",)),
+    "rows of linear input constraints": Array(REAL, ("c", "d")),
+    "bounds of linear input constraints": Array(REAL, ("c",)),
 }
 
 
@@ -143,7 +143,7 @@ class _Fit:
             raise self.fail("a proof by boxes has no leaves and no slopes")
         if proof.kind == "signs" and (bisections or proof.thorough):
             raise self.fail("a proof by signs halves no box")
-        self._check_cuts(proof)
+        self._check_constraints(proof)
         self._check_unsafe(proof)
         self._check_tightened(proof)
         if type(proof.leaves) is not tuple:
@@ -151,21 +151,21 @@ class _Fit:
         for number, leaf in enumerate(proof.leaves):
             self._check_leaf(proof, leaf, number)
 
-    def _check_cuts(self, proof: Proof) -> None:
+    def _check_constraints(self, proof: Proof) -> None:
         if proof.constraints is None:
             if proof.inside is not None:
-                raise self.fail("an input is named that satisfies rows, and no rows")
+                raise self.fail("an input is named that satisfies constraints, and no constraints")
             return
         if len(proof.constraints) != 2:
-            raise self.fail("rows that cut the region need bounds")
-        self.array("rows that cut", proof.constraints[0])
-        self.array("bounds that cut", proof.constraints[1])
+            raise self.fail("linear input constraints are not a pair of rows and bounds")
+        self.array("rows of linear input constraints", proof.constraints[0])
+        self.array("bounds of linear input constraints", proof.constraints[1])
         if proof.inside is None:
-            raise InputError("the certificate names no input that satisfies its rows: make it anew")
+            raise InputError("the certificate names no input that satisfies its constraints: make it anew")
         if type(proof.inside) is not tuple or len(proof.inside) != self.sizes["d"] + 1:
-            raise self.fail(f"the input that satisfies the rows is not {self.sizes['d']} numerators and a denominator")
+            raise self.fail(f"the input that satisfies the constraints is not {self.sizes['d']} numerators and a denominator")
         if any(type(x) is not int or x.bit_length() > LONGEST for x in proof.inside) or proof.inside[-1] < 1:
-            raise self.fail(f"the input that satisfies the rows is not of whole numbers of at most {LONGEST} bits")
+            raise self.fail(f"the input that satisfies the constraints is not of whole numbers of at most {LONGEST} bits")
 
     def _check_unsafe(self, proof: Proof) -> None:
         if type(proof.unsafe) is not tuple or type(proof.places) is not tuple:
