@@ -207,7 +207,7 @@ class _Reader:
         _keys(entry, needed, what, frozenset({"places", "cuts", "inside"}))
         if entry["kind"] not in ("boxes", "signs") or type(entry["thorough"]) is not bool:
             raise ValueError(f"{what} is by {str(entry['kind'])[:40]!r}")
-        one, two, three = (self.take(name) for name in _list(entry["halvings"], "halvings", 3))
+        one, two, three = (self.take(name) for name in _list(entry["halvings"], "bisections", 3))
         tightened = {}
         for at, content in self.by_node(entry["tightened"], "nodes to tighten").items():
             which, slopes = _list(content, "values to tighten and slopes", 2)

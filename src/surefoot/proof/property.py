@@ -64,7 +64,7 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     bisected: dict[int, tuple[int, int, float]] = {}
     for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.bisections), strict=True)):
         if number > 2 * i:
-            raise InputError(f"the certificate halves box {number}, which is not there yet")
+            raise InputError(f"the certificate bisects box {number}, which is not there yet")
         bisected[number] = (i, axis, place)
     lower, upper = proof.lower.copy(), proof.upper.copy()
     todo: list[tuple[int, int, float, float]] = [(0, 0, float(lower[0]), float(upper[0]))]
@@ -79,7 +79,7 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         i, axis, place = bisected[number]
         low, high = float(lower[axis]), float(upper[axis])
         if not low <= place <= high:
-            raise InputError(f"the certificate halves box {number} at {place}, which is not between {low} and {high}")
+            raise InputError(f"the certificate bisects box {number} at {place}, which is not between {low} and {high}")
         todo += [(-1, axis, low, high), (2 * i + 2, axis, place, high), (2 * i + 1, axis, low, place)]
 
 
