@@ -162,27 +162,3 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
         return np.arange(len(count))
     at = ((np.cumsum(count) - count / 2) * groups / count.sum()).astype(np.intp)
     return np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
-
-
-def reference_spline(score: Confidences, correct: Correct, knots: int = 6) -> PiecewiseLinear:
-    """Fit the calibrator as the paper's code does, with its bugs, for parity with published numbers.
-
-    Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the
-    weights of the interpolation are swapped: the curve is a sawtooth. Cut to [0, 1]; not monotone.
-    """
-    order = np.argsort(score, kind="stable")
-    s, y = score[order].astype(np.float64), correct[order].astype(np.float64)
-    n = len(s)
-    t = np.linspace(0, 1, n)
-    basis = natural_basis(t, knots)
-    values = np.linalg.lstsq(basis, np.cumsum(y - s) / n, rcond=None)[0]
-    step = 1e-6  # the derivative of a cubic by central differences is exact but for its third term
-    low, high = np.maximum(t - step, 0), np.minimum(t + step, 1)
-    slope = (natural_basis(high, knots) - natural_basis(low, knots)) @ values / (high - low)
-    value = np.clip(s + slope, 0.0, 1.0)
-    # from just above s[i-1] with the value of s[i], to s[i] with that of s[i-1]; at a score itself its own
-    above, below = np.nextafter(s[:-1], 2), np.nextafter(s[1:], -1)
-    x = np.concatenate([s, above, below])
-    swapped = np.concatenate([value, value[1:], value[:-1]])
-    x, first = np.unique(x, return_index=True)
-    return PiecewiseLinear(x, swapped[first])

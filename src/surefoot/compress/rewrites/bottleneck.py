@@ -15,7 +15,7 @@ def bottleneck(segment: Segment) -> Segment:
 
     Property: exact in real arithmetic, up to the singular values that are called 0.
 
-    Reference: our specification's R5; compare Dobler and Lemmerich 2025.
+    Reference: ours, by a singular value decomposition; compare Dobler and Lemmerich 2025.
     """
     active = segment.signs > 0
     count = int(active.sum())
