@@ -151,10 +151,10 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
 
 def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.spec.query import Holds, Unknown, Violated
-    from surefoot.verify.many import plain
+    from surefoot.verify.many import answer_of
 
     if as_json:
-        content = plain(answer)
+        content = answer_of(answer)
         if isinstance(answer, Violated):
             content["difference"] = content["output"]  # which was its only name once, and goes with the next version
         print(json.dumps(content, allow_nan=False))

@@ -150,7 +150,7 @@ def _of_property(
     """Answer a property, and leave its proof where there is one and it is asked for."""
     from surefoot.core.deadline import Deadline
     from surefoot.spec.query import Unknown
-    from surefoot.verify.many import open_network, plain
+    from surefoot.verify.many import answer_of, open_network
     from surefoot.verify.several import answer_all, beyond_certificates, read_property
 
     opened = open_network(network, output)
@@ -158,11 +158,11 @@ def _of_property(
     begin = deadline.clock.wall()
     queries = deadline.run(lambda: read_property(prop, opened))
     if queries is None:
-        return plain(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
+        return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
     beyond = None if certificate is None else beyond_certificates(queries, opened)
     prove = certificate is not None and beyond is None
     verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
-    answer = plain(verdict)
+    answer = answer_of(verdict)
     if certificate is None:
         return answer
     if not proofs:
