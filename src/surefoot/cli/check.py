@@ -14,7 +14,6 @@ from surefoot.core.proven import at_least, at_most
 
 if TYPE_CHECKING:
     from surefoot.graph.graph import Graph
-    from surefoot.graph.passes.softmax import Link
     from surefoot.proof.certificate import Certificate
     from surefoot.proof.question import Question
     from surefoot.spec.query import Query
@@ -126,12 +125,9 @@ def _asked(whole: "Graph", queries: "Sequence[Query]") -> "list[Question]":
     ]
 
 
-_OUTPUTS: "dict[Link, str]" = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
-
-
 def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) -> None:
     from surefoot.core.rounding import softmax_change
-    from surefoot.graph.passes.softmax import link_of
+    from surefoot.graph.passes.softmax import OUTPUTS, link_of
     from surefoot.proof.equality import check_equal
     from surefoot.proof.files import load_certificate
     from surefoot.proof.question import checked_graph
@@ -139,7 +135,7 @@ def _check_equal(first: Path, second: Path, certificate: Path, as_json: bool) ->
 
     loaded = load_certificate(certificate)
     wholes = [open_onnx(path).graph for path in (first, second)]
-    one, two = (_OUTPUTS[link_of(whole)] for whole in wholes)
+    one, two = (OUTPUTS[link_of(whole)] for whole in wholes)
     if one != two:
         raise InputError(f"the outputs of {first} are {one} and those of {second} {two}: they cannot be compared")
     _check_files_named(loaded, certificate, (first, second))

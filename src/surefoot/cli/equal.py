@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from surefoot.spec.query import Verdict
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
-_WORDS = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}
 
 
 def command(
@@ -79,12 +78,13 @@ def _decide(
 ) -> NoReturn:
     """Say whether the networks differ by so much anywhere in the domain."""
     from surefoot.compress.file_equality import ends_of, read_logits, within_files
+    from surefoot.graph.passes.softmax import OUTPUT
     from surefoot.spec.query import Holds, Violated
 
     answer = within_files(first, second, where, within, patience.until)
     if isinstance(answer, Violated) and out is not None:
         _save(out, answer.input.reshape(read_logits(first).input_shape))
-    _say(answer, within, _WORDS[ends_of(first, second)], as_json)
+    _say(answer, within, OUTPUT[ends_of(first, second)], as_json)
     raise typer.Exit(0 if isinstance(answer, Holds) else 1)
 
 

@@ -14,7 +14,7 @@ from surefoot.core.onnx_file import load_model
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import read_onnx
-from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
+from surefoot.graph.passes.softmax import OUTPUTS, Link, flat_output, link_of, logits_of
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
 from surefoot.spec.query import Verdict
@@ -39,9 +39,8 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     """
     one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
     if one != two:
-        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
         raise InputError(
-            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
+            f"{first} gives {OUTPUTS[one]} and {second} {OUTPUTS[two]}: their outputs differ by what they mean; end both "
             "in the same, then compare"
         )
     return one
