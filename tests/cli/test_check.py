@@ -154,7 +154,7 @@ def test_a_network_and_its_softmax_are_not_compared(folder: Path, capsys: pytest
     assert "inputs from 0 to 1 no logit" in capsys.readouterr().out
     write_onnx(with_softmax(graph_of_onnx(load_model("small.onnx"))), folder / "probs.onnx")
     surefoot("check", "net.onnx", "probs.onnx", "proof.npz", code=2)
-    assert "the outputs of net.onnx are logits and those of probs.onnx a softmax" in capsys.readouterr().err
+    assert "the outputs of net.onnx are logits and those of probs.onnx probabilities" in capsys.readouterr().err
 
 
 def test_files_that_a_certificate_names_are_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,8 +40,8 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
     if one != two:
         raise InputError(
-            f"{first} gives {OUTPUTS[one]} and {second} {OUTPUTS[two]}: their outputs differ by what they mean; end both "
-            "in the same, then compare"
+            f"{first} gives {OUTPUTS[one]} and {second} {OUTPUTS[two]}: their outputs differ by what they mean; end "
+            "both in the same, then compare"
         )
     return one
 

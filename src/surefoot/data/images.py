@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import map_array
 from surefoot.data import formats, hub
 from surefoot.data.prepare import Prepare
 from surefoot.data.splits import Data, Part, divide, divide_published
@@ -239,7 +240,7 @@ def corrupted(folder: Path | str, kind: str, severity: int) -> Part:
     folder = Path(folder)
     rows = slice(10_000 * (severity - 1), 10_000 * severity)
     try:
-        images, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in (kind, "labels"))
+        images, labels = (map_array(folder / f"{name}.npy") for name in (kind, "labels"))
         return formats.part_of(np.array(images[rows]).transpose(0, 3, 1, 2), np.array(labels[rows]), folder)
     except (OSError, ValueError, EOFError) as error:
         raise FileError(f"{folder} does not hold CIFAR-10-C's {kind}.npy and labels.npy: {error}") from error

@@ -91,8 +91,8 @@ def of_logits(query: Query, link: Link) -> OfLogits:
 def no_certificate_of_thresholds(link: Link) -> str:
     """Say which properties certificates do not cover."""
     return (
-        f"certificates cover comparisons of two outputs; the property has a threshold of {OUTPUTS[link]}, which they do "
-        "not cover"
+        f"certificates cover comparisons of two outputs; the property has a threshold of {OUTPUTS[link]}, which they "
+        "do not cover"
     )
 
 
