@@ -10,7 +10,7 @@ from surefoot.compress.finite_field import SamePolynomial, same_polynomial
 from surefoot.compress.stability import Patience
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import read_onnx
@@ -108,5 +108,5 @@ def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
 def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
     """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
     flat = x.reshape(1, -1).astype(np.float32)
-    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
+    one, two = (runner_of_onnx(load_onnx_model(path), logits=True)(flat) for path in (first, second))
     return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())
