@@ -93,7 +93,7 @@ def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
     most_parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The boxes that nobody came to lie below those of the last batch."""
-    monkeypatch.setattr("surefoot.verify.input_splitting.AT_ONCE", 2)
+    monkeypatch.setattr("surefoot.verify.input_splitting.BATCH_BOXES", 2)
     for seed in range(6):
         graph = folded(seed)
         query = replace(asked(graph, seed, rows=1), inputs=InputSet(-np.ones(3), np.ones(3)))

@@ -37,7 +37,7 @@ from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
 SAMPLES = 4000
-AT_ONCE = 500  # samples
+BATCH_SAMPLES = 500  # at most
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
 ASCENT = 20
@@ -345,7 +345,7 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
 
     def search() -> None:
         nonlocal tried
-        for batch in x.split(int(np.clip(fit, 1, AT_ONCE))):
+        for batch in x.split(int(np.clip(fit, 1, BATCH_SAMPLES))):
             _outputs(first, second, batch)
             tried = torch.cat([tried, batch])
         one, two = _outputs(first, second, tried)

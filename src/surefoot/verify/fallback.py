@@ -18,7 +18,7 @@ from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import ends
 from surefoot.verify.input_splitting import (
-    AT_ONCE,
+    BATCH_BOXES,
     Effort,
     OutputConstraints,
     SplittingOptions,
@@ -109,8 +109,8 @@ def boxes_hold_in_float32(
 ) -> bool:
     """Whether every box (n, d) misses all that is unsafe for any float32 evaluation, by substitution alone."""
     rows = OutputConstraints(query)
-    for i in range(0, len(low), AT_ONCE):
-        sets, _ = bound_sets(graph, low[i : i + AT_ONCE], high[i : i + AT_ONCE], rows, FLOAT32, effort)
+    for i in range(0, len(low), BATCH_BOXES):
+        sets, _ = bound_sets(graph, low[i : i + BATCH_BOXES], high[i : i + BATCH_BOXES], rows, FLOAT32, effort)
         if not bool((sets > 0).all()):
             return False
     return True

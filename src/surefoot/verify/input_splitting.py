@@ -38,7 +38,7 @@ from surefoot.verify.branch_and_bound import (
     depth_first,
 )
 
-AT_ONCE = 256
+BATCH_BOXES = 256
 SHARE = 0.1  # of the time, that one batch may take
 FINISH_FROM = 850  # boxes made before any is finished in another way
 MEAN_TURNS = 10
@@ -255,7 +255,7 @@ def prove_by_input_splitting(
     """Bisect boxes until each is proven or one holds a counterexample."""
     deadline = Deadline.of(seconds)
     problem = _InputSplitting(graph, query, arithmetic, options, deadline)
-    size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)
+    size = Paced(SHARE * deadline.work_left, deadline.clock.work, BATCH_BOXES)
     order = depth_first if options.finish is None else breadth_first  # what is finished should be large
     return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_parts)
 

@@ -22,7 +22,7 @@ from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 ITERATIONS = 20
-AT_ONCE = 64
+BATCH_SUBPROBLEMS = 64
 CANDIDATES = 12  # ReLUs that are tried before one is chosen
 Neuron: TypeAlias = tuple[int, int]  # a ReLU of the graph, and which of its values
 
@@ -47,13 +47,17 @@ def prove_by_relu_splitting(
 ) -> Result[Subproblem, Neuron]:
     """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
     problem = _ReluSplitting(relaxation, query)
-    return branch_and_bound(problem, replay, Deadline.of(seconds).is_over, steady(AT_ONCE), most_parts=most_parts)
+    return branch_and_bound(
+        problem, replay, Deadline.of(seconds).is_over, steady(BATCH_SUBPROBLEMS), most_parts=most_parts
+    )
 
 
 def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Subproblem]) -> float:
     """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
     problem = _ReluSplitting(relaxation, query)
-    bounds = torch.cat([problem.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
+    bounds = torch.cat(
+        [problem.rounded(parts[i : i + BATCH_SUBPROBLEMS])[0] for i in range(0, len(parts), BATCH_SUBPROBLEMS)]
+    )
     return float(bounds.min())  # not a number, if one is not
 
 
@@ -244,8 +248,8 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
 
     def _quick(self, parts: list[Subproblem]) -> Tensor:
         margins = []
-        for begin in range(0, len(parts), 4 * AT_ONCE):
-            chunk = parts[begin : begin + 4 * AT_ONCE]
+        for begin in range(0, len(parts), 4 * BATCH_SUBPROBLEMS):
+            chunk = parts[begin : begin + 4 * BATCH_SUBPROBLEMS]
             tick()
             which = torch.tensor([part.unsafe for part in chunk])
             single, signs = self._boxes(chunk, self.single)
