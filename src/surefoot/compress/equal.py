@@ -26,7 +26,7 @@ from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
 from surefoot.graph.same import same_operations
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
-from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds, relax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.input_set import InputSet
@@ -40,7 +40,6 @@ SAMPLES = 4000
 BATCH_SAMPLES = 500  # at most
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
-ASCENT = 20
 MANY_CLASSES = 32
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
@@ -193,7 +192,7 @@ class _Search:
     def by_bounds(self) -> None:
         """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
-        tighten, constraints = tighten_by_alpha_crown(ASCENT, until), self.domain.constraints
+        tighten, constraints = tighten_by_alpha_crown(ALPHA_STEPS, until), self.domain.constraints
         relaxation = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
         widest, single = max(size_of(node) for node in self.gap.nodes), relaxation.to(torch.float32)
@@ -204,7 +203,7 @@ class _Search:
             rows = torch.eye(k)[outputs].double()
             rows = torch.cat([rows, -rows]).reshape(1, 2 * len(outputs), *self.gap.output_shape)
             start = default_choice(single, out, 2 * len(outputs))
-            choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ASCENT)
+            choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ALPHA_STEPS)
             ends = lower_bounds(relaxation, out, rows, choice.to(torch.float64))[0].reshape(2, len(outputs)).numpy()
             bound = np.full(k, np.inf)
             bound[outputs.numpy()] = np.maximum(-ends[0], -ends[1])

@@ -25,6 +25,7 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 
+ALPHA_STEPS = 20  # of gradient ascent, where nothing else is asked for
 RATE = 0.25
 TANGENT_RATE = 0.05  # they start where triangles alone are best, and need not go far
 FADE = 0.96  # of the rate, a step

@@ -11,7 +11,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.core.threads import in_processes
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
@@ -27,7 +27,6 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
 
-ASCENT = 20
 QUICK_PARTS = 32  # of a box: bisections before signs are split
 SIGN_PARTS = 200
 SUSPECTS = 4
@@ -85,7 +84,7 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
     if quick.proven:
         return Fallback(quick.margin, quick.parts, bisected=ends(quick.leaves))
     asked = replace(task.sign_query, inputs=part)
-    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
+    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ALPHA_STEPS, until))
     result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
     parts = quick.parts + result.parts
     if not result.proven:
@@ -100,7 +99,7 @@ def box_holds_in_float32(
     if proven.bisected is not None:
         return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "open")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
-    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
+    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, until))
     return bound_again(relaxation, asked, proven.signed) > 0
 
 

@@ -18,7 +18,7 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
-from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
@@ -29,7 +29,7 @@ from surefoot.verify.attack import descend, sample
 from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
-from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.fallback import FallbackSolver, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.input_splitting import (
     AxisBy,
     Effort,
@@ -293,7 +293,7 @@ class Search:
         tightened: Tightened = {}
         until = self.deadline.share(share)
         graph, query = self.with_slack_relus()
-        tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
+        tighten = tighten_by_alpha_crown(ALPHA_STEPS, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
         result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
         if self.counterexample is not None:
@@ -365,6 +365,6 @@ class Search:
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
         """Whether the subproblems of a proof hold for float32 too."""
         relaxation = relax(
-            graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
+            graph, region, FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening()), constraints=self.constraints
         )
         return bound_again(relaxation, query, leaves) > 0
