@@ -68,7 +68,7 @@ class Line(Problem[Interval, int]):
         middles = [(low + high) // 2 for low, high in batch]
         return [(at, [(low, at), (at, high)]) for at, (low, high) in zip(middles, batch, strict=True)]
 
-    def finish(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval] | None:
+    def fallback(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval] | None:
         if bounded < self.finish_from:
             return None
         return Bounds(torch.tensor([self.f[low:high].min() for low, high in batch]), batch, torch.zeros(0))
@@ -171,7 +171,7 @@ def test_what_is_finished_in_another_way_needs_no_children(order: Order, finish_
 
 def test_suspects_of_finishing_are_replayed_and_what_it_leaves_open_is_branched() -> None:
     class Suspicious(Line):
-        def finish(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval]:
+        def fallback(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval]:
             return Bounds(torch.full((len(batch),), torch.nan), batch, torch.tensor([low for low, _ in batch]))
 
     found = Suspicious(np.array([0.0, 3.0, 3.0, 3.0]), 3.0, ((0, 4),)).solved()

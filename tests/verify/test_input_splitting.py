@@ -104,33 +104,33 @@ def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
         assert found.margin <= query.slack(y).min()
 
 
-def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
+def test_input_splitting_hands_what_it_leaves_open_to_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.input_splitting.FALLBACK_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), inputs=InputSet(-np.ones(3), np.ones(3)))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
     boxes: list[torch.Tensor] = []
 
-    def finish(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def fallback(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         boxes.append(torch.stack([low, high]))
         return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, SplittingOptions(finish=finish))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, SplittingOptions(fallback=fallback))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
-    assert all(leaf.finished for leaf in found.leaves)  # CROWN does not show them in float32 either
+    assert all(leaf.by_fallback for leaf in found.leaves)  # CROWN does not show them in float32 either
 
     def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
 
     assert not prove_by_input_splitting(
-        graph, hopeless, REAL, 0.2, lambda _: None, SplittingOptions(finish=no_number)
+        graph, hopeless, REAL, 0.2, lambda _: None, SplittingOptions(fallback=no_number)
     ).proven
 
 
-def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
+def test_inputs_that_the_fallback_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.input_splitting.FALLBACK_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), inputs=InputSet(-np.ones(3), np.ones(3)))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
@@ -141,6 +141,6 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     def replay(x: torch.Tensor) -> torch.Tensor | None:
         return x[0] if bool((x == 0.125).all()) else None
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(finish=suspicious))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(fallback=suspicious))
     assert not found.proven
     assert found.counterexample is not None

@@ -56,7 +56,7 @@ class Problem(ABC, Generic[S, D]):
     def branch(self, batch: Sequence[S]) -> Sequence[tuple[D, Sequence[S]]] | None:
         """Return on what each subproblem is branched, and children that cover it; None if one cannot be."""
 
-    def finish(self, batch: Sequence[S], bounded: int) -> Bounds[S] | None:
+    def fallback(self, batch: Sequence[S], bounded: int) -> Bounds[S] | None:
         """Bound open subproblems in a dearer way, if it is time for that: so many have been bounded."""
         return None
 
@@ -224,10 +224,10 @@ def branch_and_bound(
             if tree.parts > most_parts:
                 return tree.result(why="as many subproblems as allowed")
             batch = tree.pop(max(size // 2, 1))  # most have two children
-            finished = problem.finish(_values(batch), tree.parts)
-            if finished is not None:
-                batch = tree.prove(batch, finished)
-                met = attack(finished)
+            by_fallback = problem.fallback(_values(batch), tree.parts)
+            if by_fallback is not None:
+                batch = tree.prove(batch, by_fallback)
+                met = attack(by_fallback)
                 if met is not None:
                     return tree.result(batch, met)
                 if not batch:

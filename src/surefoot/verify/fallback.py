@@ -1,4 +1,4 @@
-"""Finish the boxes that input splitting leaves open by ReLU splitting: near the least margin bisection never ends."""
+"""Prove the boxes that input splitting leaves open by ReLU splitting: near the least margin bisection never ends."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -62,7 +62,7 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
     return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
 
 
-def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
+def prove_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
     """Prove one box by a few bisections, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
@@ -122,7 +122,7 @@ def _box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"]) -> Box
 
 @dataclass(eq=False)
 class FallbackSolver:
-    """Finish boxes, in so many processes; keep what showed each."""
+    """Prove boxes, in so many processes; keep what showed each."""
 
     task: Task
     until: Deadline
@@ -134,7 +134,7 @@ class FallbackSolver:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
-        fallbacks = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
+        fallbacks = [one or Fallback() for one in in_processes(prove_box, tasks, self.until, self.jobs)]
         self.parts += sum(one.parts for one in fallbacks)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, fallbacks, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in fallbacks], dtype=torch.float64)

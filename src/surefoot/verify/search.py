@@ -252,12 +252,12 @@ class Search:
         """Prove it by branch and bound on the inputs."""
         effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
         until = self.deadline.share(share)
-        finish = None
+        fallback = None
         if axis_by == "trial" and not self.prove:
             task = Task(self.network.graph, self.query, *self.with_slack_relus())
-            finish = FallbackSolver(task, until, self.jobs)
+            fallback = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
-        options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
+        options = SplittingOptions(axis_by, effort, self.prove, fallback, grace=grace)
         result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
         if self.counterexample is not None:
             return self.violated("input-splitting")
@@ -268,12 +268,12 @@ class Search:
         if self.prove:
             thorough, bisections = effort == "thorough", bisections_of(result)
             proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        parts = result.parts + (finish.parts if finish else 0)
-        plain = [leaf for leaf in result.leaves if not leaf.finished]
+        parts = result.parts + (fallback.parts if fallback else 0)
+        plain = [leaf for leaf in result.leaves if not leaf.by_fallback]
 
         def in_float32() -> bool:
             return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
-                finish is None or finish.holds_in_float32()
+                fallback is None or fallback.holds_in_float32()
             )
 
         return self.holds(result.margin, "input-splitting", in_float32, proof, parts=parts)
