@@ -222,7 +222,7 @@ def within(
 
     By `equal`, else by splitting the domain of the difference's graph.
 
-    `run` gives the difference of the networks as they are deployed, for the replay; default: both in float32.
+    `run` gives the difference of the networks in float32 execution, for the replay; default: that of both graphs.
 
     Property: sound; complete given time.
 
@@ -270,7 +270,7 @@ def within_softmax(
 
     Where the differences of logits are less than S apart, no probability differs by tanh(S / 4), and no log-probability
     by S: what is added to all logits changes nothing. The opposite is not true: what is said to differ is what `run`,
-    the difference of the outputs as deployed, was seen to give.
+    the difference of the outputs in float32 execution, was seen to give.
 
     Property: sound, not complete.
 

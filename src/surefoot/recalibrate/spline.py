@@ -49,11 +49,11 @@ def natural_basis(t: Float[np.ndarray, " m"], knots: int) -> Float[np.ndarray, "
 
 @dataclass(frozen=True)
 class Spline(BinaryCalibrator):
-    """Map s to s + h'(t): h the natural spline through the cumulated sum of (hit - score), t the share of rows below s.
+    """Map s to s + h'(t): h the natural spline through the cumulated sum of (correct - score), t the share of rows below s.
 
     h is fitted by least squares with equally spaced knots on [0, 1] and h(0) = 0. Rows of equal score are one step, and
     get its average slope. A score that holds 2% of the rows (and 50) or more is an atom: it gets its own share of
-    hits, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that neither s
+    correct rows, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that neither s
     nor 1 - s shrinks below a hundredth of itself.
 
     Attributes:
