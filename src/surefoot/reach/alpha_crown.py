@@ -54,7 +54,7 @@ def optimize_slopes(
     iterations: int,
     enough: float = float("inf"),
 ) -> tuple[Choice, Float[Tensor, "b s"]]:
-    """Improve slopes, upper slopes, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (<= 0), else 0.
+    """Improve slopes, upper ones too, and multipliers where `signs` (b, 1, *shape) are 1 (>= 0) or -1 (<= 0), else 0.
 
     Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.
     """

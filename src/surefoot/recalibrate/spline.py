@@ -49,12 +49,12 @@ def natural_basis(t: Float[np.ndarray, " m"], knots: int) -> Float[np.ndarray, "
 
 @dataclass(frozen=True)
 class Spline(BinaryCalibrator):
-    """Map s to s + h'(t): h the natural spline through the cumulated sum of (correct - score), t the share of rows below s.
+    """Map s to s + h'(t): h the natural spline through the sums of (correct - score), t the share of rows below s.
 
     h is fitted by least squares with equally spaced knots on [0, 1] and h(0) = 0. Rows of equal score are one step, and
     get its average slope. A score that holds 2% of the rows (and 50) or more is an atom: it gets its own share of
-    correct rows, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that neither s
-    nor 1 - s shrinks below a hundredth of itself.
+    correct rows, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that
+    neither s nor 1 - s shrinks below a hundredth of itself.
 
     Attributes:
         knots: their number, at least 3; or "cv", chosen from 4 to 14 by the held-out Brier score of five folds.
