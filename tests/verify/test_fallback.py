@@ -20,7 +20,7 @@ from surefoot.verify.search import Search
 
 def test_boxes_proven_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small boxes, with a margin that is a twentieth of the range of values there."""
-    monkeypatch.setattr("surefoot.verify.fallback.QUICK_PARTS", 1)
+    monkeypatch.setattr("surefoot.verify.fallback.QUICK_SUBPROBLEMS", 1)
     proven = split = 0
     for seed in range(12):
         graph = folded(seed)

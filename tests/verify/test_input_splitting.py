@@ -46,7 +46,7 @@ def test_a_mean_of_rows_shows_what_no_row_does() -> None:
     )
     found = prove_by_input_splitting(builder.build(), query, REAL, 5.0, lambda _: None)
     assert found.proven
-    assert found.parts == 1
+    assert found.subproblems == 1
 
 
 def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
@@ -88,9 +88,9 @@ def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
     assert progress.is_over()
 
 
-@pytest.mark.parametrize("most_parts", [1, 10, 100])
+@pytest.mark.parametrize("most_subproblems", [1, 10, 100])
 def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
-    most_parts: int, monkeypatch: pytest.MonkeyPatch
+    most_subproblems: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The boxes that nobody came to lie below those of the last batch."""
     monkeypatch.setattr("surefoot.verify.input_splitting.BATCH_BOXES", 2)
@@ -98,7 +98,7 @@ def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
         graph = folded(seed)
         query = replace(asked(graph, seed, rows=1), inputs=InputSet(-np.ones(3), np.ones(3)))
         y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, seed)).numpy()
-        options = SplittingOptions(most_parts=most_parts)
+        options = SplittingOptions(most_subproblems=most_subproblems)
         found = prove_by_input_splitting(graph, query, REAL, 20, lambda _: None, options)
         assert found.why == "as many subproblems as allowed"
         assert found.margin <= query.slack(y).min()

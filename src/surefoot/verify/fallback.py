@@ -27,8 +27,8 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
 
-QUICK_PARTS = 32  # of a box: bisections before signs are split
-SIGN_PARTS = 200
+QUICK_SUBPROBLEMS = 32  # of a box: bisections before signs are split
+SIGN_SUBPROBLEMS = 200
 SUSPECTS = 4
 
 
@@ -44,12 +44,12 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Fallback:
-    """A bound of the margin over one box (minus infinity: not to be had in few parts), and what showed it."""
+    """A bound of the margin over one box (minus infinity: not to be had in few subproblems), and what showed it."""
 
     margin: float = -math.inf
-    parts: int = 0
+    subproblems: int = 0
     bisected: tuple[Tensor, Tensor] | None = None  # boxes that bisection proved,
-    signed: tuple[Subproblem, ...] = ()  # or parts of the box by signs
+    signed: tuple[Subproblem, ...] = ()  # or subproblems of the box, by signs
     suspects: Tensor | None = None  # inputs (n, d) that seem to be counterexamples, to be replayed
 
 
@@ -80,22 +80,24 @@ def prove_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], u
         return Fallback()
     part = InputSet.of(low, high)
     query = replace(task.query, inputs=part)
-    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, SplittingOptions(most_parts=QUICK_PARTS))
+    quick = prove_by_input_splitting(
+        task.graph, query, REAL, until, suspect, SplittingOptions(most_subproblems=QUICK_SUBPROBLEMS)
+    )
     if quick.proven:
-        return Fallback(quick.margin, quick.parts, bisected=ends(quick.leaves))
+        return Fallback(quick.margin, quick.subproblems, bisected=ends(quick.leaves))
     asked = replace(task.sign_query, inputs=part)
     relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ALPHA_STEPS, until))
-    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
-    parts = quick.parts + result.parts
+    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_SUBPROBLEMS)
+    subproblems = quick.subproblems + result.subproblems
     if not result.proven:
-        return Fallback(parts=parts, suspects=met())
-    return Fallback(result.margin, parts, signed=result.leaves)
+        return Fallback(subproblems=subproblems, suspects=met())
+    return Fallback(result.margin, subproblems, signed=result.leaves)
 
 
 def box_holds_in_float32(
     task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], proven: Fallback, until: Deadline
 ) -> bool:
-    """Whether what was proven of a box is proven for float32 too, by the same parts."""
+    """Whether what was proven of a box is proven for float32 too, by the same subproblems."""
     if proven.bisected is not None:
         return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "open")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
@@ -127,7 +129,7 @@ class FallbackSolver:
     task: Task
     until: Deadline
     jobs: int = 1
-    parts: int = 0
+    subproblems: int = 0
     done: list[tuple[Tensor, Tensor, Fallback]] = field(default_factory=list)
 
     def __call__(self, low: Float[Tensor, "n d"], high: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
@@ -135,7 +137,7 @@ class FallbackSolver:
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
         fallbacks = [one or Fallback() for one in in_processes(prove_box, tasks, self.until, self.jobs)]
-        self.parts += sum(one.parts for one in fallbacks)
+        self.subproblems += sum(one.subproblems for one in fallbacks)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, fallbacks, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in fallbacks], dtype=torch.float64)
         return margins, torch.cat([low[:0], *(one.suspects for one in fallbacks if one.suspects is not None)])

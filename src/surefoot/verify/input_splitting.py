@@ -142,7 +142,7 @@ class SplittingOptions:
     effort: Effort = "open"
     certifiable: bool = False
     fallback: FallbackBounds | None = None
-    most_parts: int = 10**9
+    most_subproblems: int = 10**9
     grace: float = 1.0
 
 
@@ -259,7 +259,7 @@ def prove_by_input_splitting(
     problem = _InputSplitting(graph, query, arithmetic, options, deadline)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, BATCH_BOXES)
     order = depth_first if options.fallback is None else breadth_first  # what the fallback gets should be large
-    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_parts)
+    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_subproblems)
 
 
 def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

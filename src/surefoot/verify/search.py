@@ -268,7 +268,7 @@ class Search:
         if self.prove:
             thorough, bisections = effort == "thorough", bisections_of(result)
             proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        parts = result.parts + (fallback.parts if fallback else 0)
+        subproblems = result.subproblems + (fallback.subproblems if fallback else 0)
         plain = [leaf for leaf in result.leaves if not leaf.by_fallback]
 
         def in_float32() -> bool:
@@ -276,7 +276,7 @@ class Search:
                 fallback is None or fallback.holds_in_float32()
             )
 
-        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=parts)
+        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=subproblems)
 
     @property
     def constraints(self) -> LinearConstraints | None:
@@ -288,23 +288,23 @@ class Search:
         """The unsafe sets as a certificate has them."""
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def split_relus(self, most_parts: int = 10**9, share: float = 1.0) -> Verdict | None:
+    def split_relus(self, most_subproblems: int = 10**9, share: float = 1.0) -> Verdict | None:
         """Prove it by branch and bound on the ReLUs."""
         tightened: Tightened = {}
         until = self.deadline.share(share)
         graph, query = self.with_slack_relus()
         tighten = tighten_by_alpha_crown(ALPHA_STEPS, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
-        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
+        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_subproblems)
         if self.counterexample is not None:
             return self.violated("relu-splitting")
         self.best = max(self.best, result.margin)
         if not result.proven:
             return None
-        method = "alpha-crown" if result.parts <= len(self.query.unsafe) else "relu-splitting"
+        method = "alpha-crown" if result.subproblems <= len(self.query.unsafe) else "relu-splitting"
         proof = self._proof_by_splits(result, tightened) if self.prove else None
         in_float32 = partial(self.parts_hold, graph, query, self.region, result.leaves)
-        return self.holds(result.margin, method, in_float32, proof, parts=result.parts)
+        return self.holds(result.margin, method, in_float32, proof, parts=result.subproblems)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
@@ -329,7 +329,7 @@ class Search:
         if not result.proven:
             return None
         in_float32 = all(leaf.float32 for leaf in result.leaves)
-        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.parts))
+        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.subproblems))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
