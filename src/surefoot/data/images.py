@@ -205,7 +205,7 @@ def gaussian_noise(images: np.ndarray, severity: int, seed: int = 0) -> np.ndarr
     return (np.clip(images / 255 + noise, 0, 1) * 255).astype(np.uint8)
 
 
-def strange_parts(known: Data, folder: Path | str | None = None) -> dict[str, Part]:
+def ood_parts(known: Data, folder: Path | str | None = None) -> dict[str, Part]:
     """Return inputs that a network trained on `known` has not seen the like of.
 
     From a folder: SVHN's test part (`test_32x32.mat`), or CIFAR-10-C's Gaussian noise at its five severities. Without
@@ -227,6 +227,9 @@ def strange_parts(known: Data, folder: Path | str | None = None) -> dict[str, Pa
         raise InputError(f"noise is made for images in bytes; {known.name} has inputs of {known.test.x.dtype}")
     images, labels = known.test.x.numpy(), known.test.y
     return {f"noise {s}": Part(torch.from_numpy(gaussian_noise(images, s)), labels) for s in range(1, 6)}
+
+
+strange_parts = ood_parts  # its name of before, until version 0.3
 
 
 def corrupted(folder: Path | str, kind: str, severity: int) -> Part:
