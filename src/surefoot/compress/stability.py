@@ -181,7 +181,7 @@ def _seen(
 
 
 def _searched(stable: Stability, relaxation: Relaxation, at: int, box: Box, patience: Patience) -> Box:
-    """Search exactly for each value whose sign is open, but that was never seen with both."""
+    """Search exactly for each value whose sign is undecided, but that was never seen with both."""
     low, high = box.lower.clone(), box.upper.clone()
     least, most = stable.seen[at]
     spare = PLAINLY * (1 + box.magnitude[0])

@@ -180,7 +180,9 @@ def _dense(
         bias = layer.output_bias + layer.after[:, active] @ layer.bias[active]
         result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(bias))}, {after: before, at: None})
         result.removed["fold"] += layer.units
-        result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
+        result.log.append(
+            f"{name}: no unit is unstable; what is left of its {begin} units is folded into one linear map"
+        )
         return True
     if layer.units == begin:
         return False

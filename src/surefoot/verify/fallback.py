@@ -99,7 +99,7 @@ def box_holds_in_float32(
 ) -> bool:
     """Whether what was proven of a box is proven for float32 too, by the same subproblems."""
     if proven.bisected is not None:
-        return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "open")
+        return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "unstable")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
     relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, until))
     return bound_again(relaxation, asked, proven.signed) > 0

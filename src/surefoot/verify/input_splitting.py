@@ -43,11 +43,11 @@ SHARE = 0.1  # of the time, that one batch may take
 FALLBACK_FROM = 850  # boxes made before the fallback gets any
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
-Effort = Literal["open", "all", "thorough"]
+Effort = Literal["unstable", "all", "thorough"]
 # Boxes to bounds, and inputs that may break the property.
 FallbackBounds = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 _TIGHTEN: dict[Effort, Tighten] = {
-    "open": tighten_by_crown,
+    "unstable": tighten_by_crown,
     "all": tighten_all,
     "thorough": tighten_thoroughly,
 }
@@ -139,7 +139,7 @@ class SplittingOptions:
     """
 
     axis_by: AxisBy = "slope"
-    effort: Effort = "open"
+    effort: Effort = "unstable"
     certifiable: bool = False
     fallback: FallbackBounds | None = None
     most_subproblems: int = 10**9
@@ -281,7 +281,7 @@ def bound_sets(
     high: Float[Tensor, "n d"],
     rows: OutputConstraints,
     arithmetic: Arithmetic,
-    effort: Effort = "open",
+    effort: Effort = "unstable",
     certifiable: bool = False,
 ) -> tuple[Float[Tensor, "n sets"], Float[Tensor, "n sets d"]]:
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""

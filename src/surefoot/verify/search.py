@@ -250,7 +250,7 @@ class Search:
 
     def split_inputs(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
         """Prove it by branch and bound on the inputs."""
-        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
+        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "unstable"
         until = self.deadline.share(share)
         fallback = None
         if axis_by == "trial" and not self.prove:
