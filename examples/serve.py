@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from surefoot.core import load_model
+from surefoot.core import load_onnx_model
 from surefoot.graph import GraphBuilder, Linear, write_onnx
 from surefoot.recalibrate import TemperatureScaling, load_calibrator, save_calibrator
 from surefoot.spec import linf_ball, runner_of_onnx
@@ -26,7 +26,7 @@ from surefoot.verify import certify, open_network
 def server(network: Path, map_file: Path, radius: float, port: int = 8000) -> HTTPServer:
     """Make a server of one network and its map."""
     opened, calibrator = open_network(network), load_calibrator(map_file)
-    logits_of = runner_of_onnx(load_model(network), logits=True)
+    logits_of = runner_of_onnx(load_onnx_model(network), logits=True)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from surefoot.core.files import read_json
-from surefoot.data import load_data, strange_parts
+from surefoot.data import load_data, ood_parts
 from surefoot.evaluate.comparison import COLUMNS, STAGES, Comparison, compare
 from surefoot.evaluate.diagnosis import direction
 from surefoot.evaluate.ood import ood_values
@@ -89,8 +89,8 @@ def main() -> None:
     ]
     if study.data == "cifar10":
         known = load_data(study.data, 0, matrix[0].folder)
-        strange = {name: part.rows(np.arange(NOISY)) for name, part in strange_parts(known).items()}
-        values = ood_values(found, out, strange, known.prepare)
+        ood = {name: part.rows(np.arange(NOISY)) for name, part in ood_parts(known).items()}
+        values = ood_values(found, out, ood, known.prepare)
         sections.append(noise(values))
     harness.write_page(f"{options.study}.md", sections)
 

@@ -26,7 +26,7 @@ from surefoot.recalibrate import TemperatureScaling
 from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import robustness
 from surefoot.train import cells, find_recipe, load_model_with_example, run_cell
-from surefoot.verify.many import plain
+from surefoot.verify.many import answer_of
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
@@ -96,7 +96,7 @@ def prove() -> None:
                     region = linf_ball(image, (high - low) / float(radius[2:]), low, high)
                     query = robustness(region, label, network.outputs)
                     how, seconds = ("auto", 60.0) if longer else (method, SECONDS)
-                    counts[plain(verify(network, query, seconds, how, float32=False))["verdict"]] += 1
+                    counts[answer_of(verify(network, query, seconds, how, float32=False))["verdict"]] += 1
                 kept.add(key, {**counts, "cpu": time.process_time() - begin})
 
 

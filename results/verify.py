@@ -37,7 +37,7 @@ from surefoot.spec.perturbations import brightening, line, linf_ball
 from surefoot.spec.query import robustness
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
-from surefoot.verify.many import open_network, plain
+from surefoot.verify.many import answer_of, open_network
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
@@ -80,7 +80,7 @@ def mnist(data: Path, seconds: float, methods: tuple[str, ...]) -> None:
                         region = brightening(x[i], float(d), float(delta))
                         query = robustness(region, int(y[i]), 10)
                         name = method.removesuffix("+float32")
-                        answer = plain(verify(network, query, seconds, name, float32=name != method))
+                        answer = answer_of(verify(network, query, seconds, name, float32=name != method))
                         counts[answer["verdict"]] += 1
                         counts["float32"] += "float32" in answer.get("proven_for", ())
                         known = truth[net, d, delta, i]
@@ -114,7 +114,7 @@ def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int) ->
             begin, cpu = time.monotonic(), time.process_time()
             network = open_network(onnx)
             queries = read_vnnlib(prop, network.inputs, network.outputs)
-            answer = plain(answer_all(network, queries, seconds, "auto", 0, jobs=jobs)[0])
+            answer = answer_of(answer_all(network, queries, seconds, "auto", 0, jobs=jobs)[0])
             answer = {k: v for k, v in answer.items() if k not in ("input", "output")}
             kept.add(key, {
                 **answer,
@@ -230,7 +230,7 @@ def losses(seconds: float, runs: Path) -> None:
             for image, label in zip(x, y, strict=True):
                 region = linf_ball(image, float(eps) * (high - low), low, high)
                 query = robustness(region, label, network.outputs)
-                counts[plain(verify(network, query, seconds, float32=False))["verdict"]] += 1
+                counts[answer_of(verify(network, query, seconds, float32=False))["verdict"]] += 1
             kept.add(f"{name} {eps}", {**counts, "clean": clean, "cpu": time.process_time() - begin})
 
 
@@ -286,7 +286,7 @@ def _counted(
     begin = time.process_time()
     for region, label in zip(regions, labels, strict=False):
         query = robustness(region, label, network.outputs)
-        counts[plain(verify(network, query, seconds, method, float32=False))["verdict"]] += 1
+        counts[answer_of(verify(network, query, seconds, method, float32=False))["verdict"]] += 1
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 
 

@@ -11,7 +11,7 @@ import torch
 from mutations import archive
 from planted import dense
 from small_proofs import by_boxes, certified, distance
-from surefoot.core.onnx_file import digest_of, load_model
+from surefoot.core.onnx_file import digest_of, load_onnx_model
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
@@ -70,7 +70,7 @@ def test_four_kinds_of_forged_certificates_are_refused(folder: Path, capsys: pyt
     forged(proof, net, {"w": np.eye(2), "b": np.array([5.0, -5.0])})
     check("not proven")
     which = {"t": np.array([[0, 1]]), "w": np.array([[1.0, 0.0]]), "b": np.array([-1.0])}
-    nodes = checked_graph(graph_of_onnx(load_model(net))).nodes
+    nodes = checked_graph(graph_of_onnx(load_onnx_model(net))).nodes
     (entering,) = (str(node.inputs[0]) for node in nodes if isinstance(node.op, Relu))
     property_file(prop, 2, "(<= Y_0 -1.0)")
     leaf = {"unsafe": 0, "row": 0, "signs": [], "slopes": {}, "multipliers": {}}
@@ -107,7 +107,7 @@ def test_what_is_proven_of_logits_is_not_said_of_probabilities(
     builder.add(Linear(torch.tensor([[1.0], [0.0]]), torch.tensor([5.0, 0.0])), 0)
     write_onnx(with_softmax(builder.build()), folder / "net.onnx")
     property_file(folder / "p.vnnlib", 2, unsafe)
-    graph = checked_graph(graph_of_onnx(load_model(folder / "net.onnx")))
+    graph = checked_graph(graph_of_onnx(load_onnx_model(folder / "net.onnx")))
     proof = Proof(np.zeros(1), np.ones(1), ((np.array([row]), np.array([bound])),), "boxes")
     save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
     surefoot("check", "net.onnx", "p.vnnlib", "proof.npz", code=code)
@@ -119,7 +119,7 @@ def test_thresholds_of_probabilities_are_refused(folder: Path, capsys: pytest.Ca
     builder = GraphBuilder((1,))
     builder.add(Linear(torch.ones(3, 1), torch.tensor([5.0, 0.0, 0.0])), 0)
     write_onnx(with_softmax(builder.build()), folder / "net.onnx")
-    graph = checked_graph(graph_of_onnx(load_model(folder / "net.onnx")))
+    graph = checked_graph(graph_of_onnx(load_onnx_model(folder / "net.onnx")))
     proof = Proof(np.zeros(1), np.ones(1), ((np.array([[1.0, 0.0, 0.0]]), np.array([0.9])),), "boxes")
     save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
     for unsafe, why in (
@@ -139,7 +139,7 @@ def test_what_always_breaks_is_never_proven(folder: Path, capsys: pytest.Capture
     builder.add(Linear(torch.tensor([[1.0], [0.0]]), torch.tensor([5.0, 0.0])), 0)
     write_onnx(with_softmax(builder.build()), folder / "net.onnx")
     property_file(folder / "p.vnnlib", 2, "(<= (- Y_0 Y_1) 1.0)")
-    graph = checked_graph(graph_of_onnx(load_model(folder / "net.onnx")))
+    graph = checked_graph(graph_of_onnx(load_onnx_model(folder / "net.onnx")))
     proof = Proof(np.zeros(1), np.ones(1), ((np.zeros((0, 2)), np.zeros(0)),), "boxes")
     save_certificate(folder / "proof.npz", certificate_of_property(graph, (proof,)))
     surefoot("check", "net.onnx", "p.vnnlib", "proof.npz", code=2)
@@ -152,9 +152,9 @@ def test_a_network_and_its_softmax_are_not_compared(folder: Path, capsys: pytest
     capsys.readouterr()
     surefoot("check", "proof.npz")
     assert "inputs from 0 to 1 no logit" in capsys.readouterr().out
-    write_onnx(with_softmax(graph_of_onnx(load_model("small.onnx"))), folder / "probs.onnx")
+    write_onnx(with_softmax(graph_of_onnx(load_onnx_model("small.onnx"))), folder / "probs.onnx")
     surefoot("check", "net.onnx", "probs.onnx", "proof.npz", code=2)
-    assert "the outputs of net.onnx are logits and those of probs.onnx a softmax" in capsys.readouterr().err
+    assert "the outputs of net.onnx are logits and those of probs.onnx probabilities" in capsys.readouterr().err
 
 
 def test_files_that_a_certificate_names_are_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,9 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
     return json.loads(capsys.readouterr().out)
 
 
-def test_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "0")
+@pytest.mark.parametrize("name", ["--limit", "--timeout"])
+def test_verify(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    found = said(capsys, "verify", "one.onnx", "p.vnnlib", name, "0")
     assert (found["verdict"], found["why"]) == ("unknown", "time is up")
 
 

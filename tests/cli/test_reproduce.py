@@ -1,6 +1,8 @@
-"""`surefoot reproduce`: tables beside the paper's, runs that are shared, and strange inputs."""
+"""`surefoot reproduce`: tables beside the paper's, runs that are shared, and out-of-distribution inputs."""
 
 import json
+
+import pytest
 
 from image_files import write_pictures
 from typed import call
@@ -19,7 +21,7 @@ def test_reproduce_prints_a_table_beside_the_papers(tmp_path, capsys):
     assert (code, "no table is called 'mce'" in err) == (2, True)
 
 
-def test_reproduce_measures_strange_inputs(tmp_path, capsys):
+def test_reproduce_measures_out_of_distribution_inputs(tmp_path, capsys):
     write_pictures(tmp_path / "mine")
     options = ["--data", tmp_path / "mine", "--model", "mlp", "--losses", "ce", "--seeds", "1", "--recipe", "quick"]
     code, out, _ = call(capsys, "reproduce", "ood-auroc", *options, "--epochs", "1", "-o", tmp_path / "runs", "--json")
@@ -28,3 +30,11 @@ def test_reproduce_measures_strange_inputs(tmp_path, capsys):
     assert len(rows) == 15  # five severities of noise, three scores
     assert all(0 <= row["mean"] <= 100 for part in rows.values() for row in part)
     assert json.loads((tmp_path / "runs" / "ood-auroc.json").read_text())["rows"] == rows
+
+
+@pytest.mark.parametrize("option", ["--ood", "--strange"])
+def test_the_folder_of_out_of_distribution_inputs_has_two_names(tmp_path, capsys, option):
+    write_pictures(tmp_path / "mine")
+    options = ["--data", tmp_path / "mine", "--model", "mlp", "--losses", "ce", "--seeds", "1", "--recipe", "quick"]
+    code, _, err = call(capsys, "reproduce", "ood-auroc", *options, option, tmp_path, "-o", tmp_path / "runs")
+    assert (code, "holds neither SVHN" in err) == (3, True)

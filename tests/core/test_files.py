@@ -6,10 +6,11 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.files import keep_inputs, read_arrays, read_json, whole_file, write_json, write_text
+from surefoot.core.files import keep_inputs, map_array, read_arrays, read_json, whole_file, write_json, write_text
 from surefoot.core.tables import load_predictions
 from surefoot.proof.files import load_certificate
 
@@ -112,3 +113,11 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "t.json").write_text('{"a": {"weight": 1, "weight": 2}}')
     with pytest.raises(FileError, match="'weight' stands twice"):
         read_json(tmp_path / "t.json")
+
+
+def test_arrays_are_mapped_and_nothing_is_unpickled(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(6.0))
+    assert np.array_equal(map_array(tmp_path / "a.npy")[2:4], [2, 3])
+    (tmp_path / "b.npy").write_bytes(pickle.dumps([1]))
+    with pytest.raises(ValueError, match="magic string"):
+        map_array(tmp_path / "b.npy")

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.onnx_file import digest_of, files_of, load_model
+from surefoot.core.onnx_file import digest_of, files_of, load_onnx_model
 from surefoot.spec.opening import open_onnx
 
 
@@ -133,7 +133,7 @@ def test_weights_are_those_that_the_runtime_takes(tmp_path: Path, layout: Callab
         return
     opened = open_onnx(path)
     assert opened.run(np.ones((1, 1), np.float32)) == theirs
-    assert numpy_helper.to_array(load_model(path).graph.initializer[0]) == theirs
+    assert numpy_helper.to_array(load_onnx_model(path).graph.initializer[0]) == theirs
     digest = digest_of(path)
     weights = files_of(path)[1].resolve()
     weights.write_bytes(np.float32(theirs + 1).tobytes() * (weights.stat().st_size // 4))
@@ -142,7 +142,7 @@ def test_weights_are_those_that_the_runtime_takes(tmp_path: Path, layout: Callab
 
 def test_weights_that_another_reader_would_take_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The door asks the runtime for the file itself: weights from the folder behind a link were once read."""
-    real = load_model(linked_model(tmp_path).resolve())
+    real = load_onnx_model(linked_model(tmp_path).resolve())
     monkeypatch.setattr("surefoot.spec.opening.load_with_files", lambda path: (real, files_of(path)))
     with pytest.raises(InputError, match="takes other weights from the files beside it"):
         open_onnx(tmp_path / "a/net.onnx")
@@ -151,13 +151,13 @@ def test_weights_that_another_reader_would_take_are_seen(tmp_path: Path, monkeyp
 def test_places_that_are_no_file_or_two_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     with pytest.raises(FileError, match="which is no file"):
-        load_model(written(tmp_path / "net.onnx", "w"))
+        load_onnx_model(written(tmp_path / "net.onnx", "w"))
     number(tmp_path / "v", 1)
     model = onnx.load(written(tmp_path / "net.onnx", "v"), load_external_data=False)
     model.graph.initializer[0].external_data.add(key="location", value="other")
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(FileError, match="several places at once"):
-        load_model(tmp_path / "net.onnx")
+        load_onnx_model(tmp_path / "net.onnx")
 
 
 def test_the_files_of_a_network_are_named_as_far_as_it_can_be_read(tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_weights_in_what_is_no_file_are_refused(tmp_path: Path, location: str) -
     link(tmp_path / "round1", "round2")
     link(tmp_path / "round2", "round1")
     with pytest.raises(FileError, match="the weights"):
-        load_model(written(tmp_path / "net.onnx", location))
+        load_onnx_model(written(tmp_path / "net.onnx", location))

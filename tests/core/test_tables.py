@@ -8,7 +8,7 @@ import pytest
 from prediction_tables import same, sample
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.predictions import save_predictions
-from surefoot.core.tables import iter_predictions, load_predictions, pieces_of, read_piece
+from surefoot.core.tables import load_predictions, pieces_of, read_piece
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
@@ -30,7 +30,7 @@ def test_a_folder_of_parquet_is_one_table_read_in_batches(tmp_path):
     for i in range(4):
         save_predictions(predictions.rows(np.arange(5 * i, 5 * i + 5)), tmp_path / "preds" / f"{i}.parquet")
     same(load_predictions(tmp_path / "preds"), predictions)
-    batches = list(iter_predictions(tmp_path / "preds", values=6))
+    batches = [b for piece in pieces_of(tmp_path / "preds") for b in read_piece(piece, values=6)]
     assert [b.n for b in batches] == [2, 2, 1] * 4
 
 

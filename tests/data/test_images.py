@@ -1,4 +1,4 @@
-"""Noise by its formula, CIFAR-10-C and SVHN as strange inputs, a user's own pictures."""
+"""Noise by its formula, CIFAR-10-C and SVHN as out-of-distribution inputs, a user's own pictures."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from image_files import bytes_images, png, write_pictures
 from surefoot.core.errors import FileError, InputError
-from surefoot.data import Data, Part, from_datasets, gaussian_noise, load_data, strange_parts
+from surefoot.data import Data, Part, from_datasets, gaussian_noise, load_data, ood_parts
 
 
 def known():
@@ -31,18 +31,18 @@ def test_noise_stays_within_bytes_and_refuses_other_severities():
         gaussian_noise(bytes_images(1), 6)
 
 
-def test_strange_inputs_are_noise_or_what_a_folder_holds(tmp_path):
-    assert list(strange_parts(known())) == [f"noise {s}" for s in range(1, 6)]
+def test_out_of_distribution_inputs_are_noise_or_what_a_folder_holds(tmp_path):
+    assert list(ood_parts(known())) == [f"noise {s}" for s in range(1, 6)]
     with pytest.raises(FileError, match="holds neither SVHN"):
-        strange_parts(known(), tmp_path)
+        ood_parts(known(), tmp_path)
     images = bytes_images(30)
     savemat(tmp_path / "test_32x32.mat", {"X": images.transpose(2, 3, 1, 0), "y": np.ones((30, 1))})
-    assert np.array_equal(strange_parts(known(), tmp_path)["svhn"].x.numpy(), images)
+    assert np.array_equal(ood_parts(known(), tmp_path)["svhn"].x.numpy(), images)
     stack = np.zeros((50_000, 32, 32, 3), dtype=np.uint8)
     stack[20_000:30_000] = 7
     np.save(tmp_path / "gaussian_noise.npy", stack)
     np.save(tmp_path / "labels.npy", np.tile(np.arange(10_000) % 10, 5))
-    found = strange_parts(known(), tmp_path)
+    found = ood_parts(known(), tmp_path)
     assert (found["gaussian noise 3"].x == 7).all()
     assert (found["gaussian noise 2"].x == 0).all()
 
@@ -50,7 +50,7 @@ def test_strange_inputs_are_noise_or_what_a_folder_holds(tmp_path):
 def test_noise_is_not_made_for_texts():
     part = Part(torch.zeros(4, 3, dtype=torch.int32), torch.arange(4) % 2)
     with pytest.raises(InputError, match="images in bytes"):
-        strange_parts(Data("words", part, part, part, ("a", "b")))
+        ood_parts(Data("words", part, part, part, ("a", "b")))
 
 
 @pytest.mark.parametrize("published", [True, False])

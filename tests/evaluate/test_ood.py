@@ -1,4 +1,4 @@
-"""AUROC against strange inputs, for trained networks."""
+"""AUROC against out-of-distribution inputs, for trained networks."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from training import SHORT
 def test_values_are_those_of_the_networks_that_were_left(tmp_path):
     data = load_data("digits")
     runs = run_matrix(cells(["digits"], ["mlp"], ["ce", "fl-3"], SHORT, [0, 1]), tmp_path)
-    strange = {"nonsense": Part(torch.rand(100, 1, 8, 8), torch.zeros(100, dtype=torch.long))}
-    found = ood_values(runs, tmp_path, strange, data.prepare)
+    ood = {"nonsense": Part(torch.rand(100, 1, 8, 8), torch.zeros(100, dtype=torch.long))}
+    found = ood_values(runs, tmp_path, ood, data.prepare)
     assert {name for name, _ in found} == {"nonsense"}
     cell = next(iter(runs))
-    logits = predict(load_model(tmp_path / cell.name / "model.safetensors"), strange["nonsense"])
+    logits = predict(load_model(tmp_path / cell.name / "model.safetensors"), ood["nonsense"])
     known = runs[cell].part("test").scores
     values = [100 * ood_auroc(run.part("test").scores, x, "energy") for run, x in ((runs[cell], logits),)]
     assert values[0] == pytest.approx(100 * ood_auroc(known, logits, "energy"))

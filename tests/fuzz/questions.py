@@ -276,7 +276,7 @@ def answered(asked: Question, rng: np.random.Generator) -> tuple[str, str]:
         said = io.StringIO()
         try:
             with contextlib.redirect_stdout(said):
-                command(net, prop, timeout=SECONDS, as_json=True)
+                command(net, prop, limit=SECONDS, as_json=True)
         except (InputError, FileError) as error:
             if "\n" in str(error) or len(str(error)) > 900:
                 return "refused", f"not one line: {error}"

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from networks import random_network
 from onnx_models import agree, array, model_of
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.graph import evaluate
 from surefoot.graph.onnx_in import graph_of_onnx, read_onnx
 from surefoot.graph.onnx_out import write_onnx
@@ -83,11 +83,11 @@ def test_external_weights_do_not_leave_the_folder(tmp_path: Path, location: str)
     with pytest.raises(FileError, match="outside its folder"):
         load_onnx(folder / "net.onnx")
     with pytest.raises(FileError, match="outside its folder"):
-        load_model(folder / "net.onnx")
+        load_onnx_model(folder / "net.onnx")
     tensor.external_data[0].value = "weights"
     (folder / "weights").write_bytes(array(6).tobytes())
     (folder / "net.onnx").write_bytes(model.SerializeToString())
-    assert np.allclose(numpy_helper.to_array(load_model(folder / "net.onnx").graph.initializer[0]), array(6))
+    assert np.allclose(numpy_helper.to_array(load_onnx_model(folder / "net.onnx").graph.initializer[0]), array(6))
 
 
 def test_what_is_not_read_is_named() -> None:

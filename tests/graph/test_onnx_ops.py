@@ -72,16 +72,16 @@ def test_a_matrix_from_the_left() -> None:
     agree(model_of(nodes, {"w": array(5, 3)}, [1, 3, 4]), [1, 3, 4])
 
 
-@pytest.mark.parametrize("offset", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
+@pytest.mark.parametrize("bias", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1)])
 @pytest.mark.parametrize("factors", [{}, {"alpha": 0.5, "beta": -2.0}])
-def test_gemm_broadcasts_its_offset_as_onnx_does(offset: tuple[int, ...], factors: dict[str, Any]) -> None:
+def test_gemm_broadcasts_its_bias_as_onnx_does(bias: tuple[int, ...], factors: dict[str, Any]) -> None:
     nodes = [
         helper.make_node("Reshape", ["x", "s"], ["a"]),
         helper.make_node("Gemm", ["a", "w", "c"], ["b"], **factors),
         helper.make_node("Reshape", ["b", "t"], ["y"]),
     ]
     shapes = {"s": np.array([2, 4]), "t": np.array([1, 6])}
-    agree(model_of(nodes, {"w": array(4, 3), "c": array(*offset), **shapes}, [1, 8]), [1, 8])
+    agree(model_of(nodes, {"w": array(4, 3), "c": array(*bias), **shapes}, [1, 8]), [1, 8])
 
 
 @pytest.mark.parametrize("left", [False, True])

@@ -12,9 +12,9 @@ from cases import first
 from networks import random_box, random_network
 from planted import box, dense, largest_gap
 from surefoot.compress.equal import equal
+from surefoot.compress.hidden_layer import HiddenLayer
 from surefoot.compress.interior import inside
 from surefoot.compress.rewrites import REWRITES
-from surefoot.compress.segment import Segment
 from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import InputError
@@ -75,12 +75,12 @@ def test_a_rewrite_alone_keeps_its_segment(name: str, seed: int) -> None:
     signs = rng.choice([-1, 0, 1], size=n)
     signs[n // 2] = signs[0] = 0
     offset = np.where(signs > 0, reach + 0.2, np.where(signs < 0, -reach - 0.2, offset))
-    segment = Segment(before, offset, after, rng.normal(size=3), signs, np.stack([-np.ones(d), np.ones(d)]))
-    made = REWRITES[name](segment)
+    layer = HiddenLayer(before, offset, after, rng.normal(size=3), signs, np.stack([-np.ones(d), np.ones(d)]))
+    made = REWRITES[name](layer)
     x = rng.uniform(-1, 1, size=(500, d))
     x[:100] = np.sign(x[:100])
-    assert np.allclose(made(x), segment(x), atol=1e-9 * (1 + np.abs(segment(x)).max()))
-    assert made.units <= segment.units
+    assert np.allclose(made(x), layer(x), atol=1e-9 * (1 + np.abs(layer(x)).max()))
+    assert made.units <= layer.units
     z = x @ made.before.T + made.bias
     assert (z[:, made.signs > 0] >= 0).all()
     assert REWRITES[name](made).units == made.units  # once is enough

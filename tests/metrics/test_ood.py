@@ -1,4 +1,4 @@
-"""Scores of strangeness against SciPy, AUROC against scikit-learn."""
+"""Scores of out-of-distribution inputs against SciPy, AUROC against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ from surefoot.metrics.ood import energy, entropy, max_probability
 @pytest.mark.parametrize("ties", [False, True])
 def test_auroc_is_scikit_learns(score, ties):
     rng = np.random.default_rng(0)
-    known, strange = 3 * rng.normal(size=(200, 4)), rng.normal(size=(150, 4))
+    known, ood = 3 * rng.normal(size=(200, 4)), rng.normal(size=(150, 4))
     if ties:
-        known, strange = known.round(), strange.round()
-    scores = np.concatenate([OOD_SCORES[score](known), OOD_SCORES[score](strange)])
+        known, ood = known.round(), ood.round()
+    scores = np.concatenate([OOD_SCORES[score](known), OOD_SCORES[score](ood)])
     truth = np.repeat([0, 1], [200, 150])
-    assert ood_auroc(known, strange, score) == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
+    assert ood_auroc(known, ood, score) == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
 
 
 def test_scores_are_their_formulas_also_where_confidence_saturates():

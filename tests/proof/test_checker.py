@@ -95,7 +95,7 @@ def test_rows_are_carried_back_some_at_a_time(thorough: bool, monkeypatch: pytes
     rows = np.random.default_rng(0).normal(size=(50, 3))
     found = []
     for most in (2**23, 1):
-        monkeypatch.setattr("surefoot.proof.checker.AT_ONCE", most)
+        monkeypatch.setattr("surefoot.proof.checker.BATCH_NUMBERS", most)
         checker = Checker(graph)
         boxes = checker.boxes(lower, upper, thorough=thorough)
         found.append(

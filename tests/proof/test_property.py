@@ -53,7 +53,7 @@ def test_honest_proofs_are_accepted() -> None:
         (replace(by_signs(-0.1, leaf()), places=(1,)), "inner nodes"),
         (replace(by_boxes(-0.1), constraints=(np.ones((1, 1)), np.zeros(1))), "part of a box"),
         (replace(by_boxes(-0.1), leaves=(leaf(),)), "no leaves"),
-        (replace(by_signs(-0.1, leaf()), thorough=True), "halves no box"),
+        (replace(by_signs(-0.1, leaf()), thorough=True), "bisects no box"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_false_is_refused(proof: Proof, why: str) -> None:

@@ -1,4 +1,4 @@
-"""ReLUs of few inputs taken together: sound for any tangents, never looser than triangles, exact where concave."""
+"""ReLUs of few inputs taken together: sound for any upper slopes, never looser than triangles, exact where concave."""
 
 import itertools
 

@@ -9,7 +9,7 @@ from surefoot.metrics import observe_ranked_confidence
 from surefoot.metrics.ranking import read_ks, read_ks_pvalue
 from surefoot.recalibrate import Isotonic, Spline
 from surefoot.recalibrate.curves import PiecewiseLinear
-from surefoot.recalibrate.spline import natural_basis, reference_spline
+from surefoot.recalibrate.spline import natural_basis
 
 
 @pytest.mark.parametrize("knots", [3, 6, 11])
@@ -77,20 +77,3 @@ def test_the_map_is_small():
     curve = Spline().fit(score, rng.random(50_000) < score)
     assert isinstance(curve, PiecewiseLinear)
     assert len(curve.x) < 300
-
-
-def test_parity_with_the_reference_formula_faults_included():
-    rng = np.random.default_rng(4)
-    n = 400
-    score = np.sort(rng.random(n))
-    correct = rng.random(n) < score**2
-    t = np.linspace(0, 1, n)
-    columns = [CubicSpline(np.linspace(0, 1, 6), unit, bc_type="natural")(t) for unit in np.eye(6)]
-    fitted = np.linalg.lstsq(np.stack(columns, 1), np.cumsum(correct - score) / n, rcond=None)[0]
-    slope = CubicSpline(np.linspace(0, 1, 6), fitted, bc_type="natural")(t, 1)
-    value = np.clip(score + slope, 0, 1)
-    curve = reference_spline(score, correct)
-    inner = (score[:-1] + 0.25 * np.diff(score))[5:-5]
-    swapped = (0.25 * value[:-1] + 0.75 * value[1:])[5:-5]  # a quarter of the way, with the weights exchanged
-    assert np.allclose(curve(inner), swapped, atol=1e-6)
-    assert np.allclose(curve(np.array([0.0, 1.0])), value[[0, -1]], atol=1e-6)

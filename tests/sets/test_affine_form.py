@@ -39,7 +39,7 @@ def same(a: AffineForm, b: AffineForm) -> None:
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("at_once", [1, 2**24])
 def test_every_operation_agrees_with_dense_generators(seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "AT_ONCE", at_once)
+    monkeypatch.setattr(forms, "BATCH_NUMBERS", at_once)
     form = some_form(seed)
     dense, predicate = form.dense(), box_of(form, seed)
     assert len(form.places)

@@ -191,7 +191,7 @@ def test_every_box_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in (0, 3, 57, 99):
         with pytest.raises(InputError, match="do not agree"):
             opening.see_agreement_within(graph, partial(run, wrong=wrong), boxes)
-    monkeypatch.setattr(opening, "AT_ONCE", 1)
+    monkeypatch.setattr(opening, "BATCH_VALUES", 1)
     monkeypatch.setattr(opening, "POINTS", 20)
     opening.see_agreement_within(graph, run, boxes)
 

@@ -68,7 +68,7 @@ class Line(Problem[Interval, int]):
         middles = [(low + high) // 2 for low, high in batch]
         return [(at, [(low, at), (at, high)]) for at, (low, high) in zip(middles, batch, strict=True)]
 
-    def finish(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval] | None:
+    def fallback(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval] | None:
         if bounded < self.finish_from:
             return None
         return Bounds(torch.tensor([self.f[low:high].min() for low, high in batch]), batch, torch.zeros(0))
@@ -83,9 +83,9 @@ class Line(Problem[Interval, int]):
         size: int = 4,
         is_over: Callable[[], bool] = never,
         replay: Callable[[torch.Tensor], torch.Tensor | None] | None = None,
-        most_parts: int = 10**9,
+        most_subproblems: int = 10**9,
     ) -> Result[Interval, int]:
-        return branch_and_bound(self, replay or self.replay, is_over, lambda _: size, order, most_parts)
+        return branch_and_bound(self, replay or self.replay, is_over, lambda _: size, order, most_subproblems)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -99,7 +99,7 @@ def test_the_verdict_is_that_of_brute_force_whatever_the_order_and_the_batches(
         found = line.solved(order, size)
         assert found.proven == (line.f.min() > 0)
         assert found.margin <= line.f.min()
-        assert found.parts == len(line.bounded)
+        assert found.subproblems == len(line.bounded)
         if not found.proven:
             assert found.counterexample is not None
             assert line.f[int(found.counterexample)] <= 0
@@ -121,7 +121,7 @@ def test_leaves_are_a_partition_and_branchings_lead_to_them(order: Order) -> Non
             made += 2
         assert sorted(tree.values()) == sorted(found.leaves)
         assert found.depth == max(depths.values())
-        assert found.parts == made
+        assert found.subproblems == made
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -165,13 +165,13 @@ def test_what_is_finished_in_another_way_needs_no_children(order: Order, finish_
         line.finish_from = finish_from
         found = line.solved(order)
         assert found.proven
-        assert found.parts <= plain.parts
+        assert found.subproblems <= plain.subproblems
         assert sorted(i for low, high in found.leaves for i in range(low, high)) == list(range(len(line.f)))
 
 
 def test_suspects_of_finishing_are_replayed_and_what_it_leaves_open_is_branched() -> None:
     class Suspicious(Line):
-        def finish(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval]:
+        def fallback(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval]:
             return Bounds(torch.full((len(batch),), torch.nan), batch, torch.tensor([low for low, _ in batch]))
 
     found = Suspicious(np.array([0.0, 3.0, 3.0, 3.0]), 3.0, ((0, 4),)).solved()
@@ -186,10 +186,10 @@ def test_suspects_of_finishing_are_replayed_and_what_it_leaves_open_is_branched(
 def test_no_more_subproblems_than_allowed_and_a_batch() -> None:
     line = Line.of(5, TINY)
     full = line.solved(size=2)
-    found = line.solved(size=2, most_parts=3)
-    assert full.parts > 5
+    found = line.solved(size=2, most_subproblems=3)
+    assert full.subproblems > 5
     assert found.why == "as many subproblems as allowed"
-    assert 3 < found.parts <= 5
+    assert 3 < found.subproblems <= 5
     assert found.margin <= line.f.min()
 
 

@@ -79,7 +79,7 @@ def test_convex_and_concave_quadratics_are_bounded_exactly() -> None:
     query = Query(InputSet(np.array([-1.0, -1.0]), np.ones(2)), (Unsafe(np.ones((1, 1)), np.array([-0.2501])),))
     found = prove_by_curvature(graph, query, 10, lambda _: None)
     assert found.proven
-    assert found.parts < 200
+    assert found.subproblems < 200
     hopeless = Query(query.inputs, (Unsafe(np.ones((1, 1)), np.array([-0.2499])),))
     assert not prove_by_curvature(graph, hopeless, 0.5, lambda _: None).proven
 
@@ -114,7 +114,7 @@ def test_overflow_proves_nothing() -> None:
     last = builder.add(Mul(), last, last)
     graph = builder.build()
     query = Query(InputSet(np.array([0.5]), np.ones(1)), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
-    assert not prove_by_curvature(graph, query, 0.2, lambda _: None, most_parts=50).proven
+    assert not prove_by_curvature(graph, query, 0.2, lambda _: None, most_subproblems=50).proven
 
 
 def test_it_is_for_polynomials() -> None:

@@ -1,4 +1,4 @@
-"""Boxes that halving leaves open: what finishes them is sound, in one process or two."""
+"""Boxes that halving leaves open: the fallback is sound, in one process or two."""
 
 from dataclasses import replace
 
@@ -13,15 +13,15 @@ from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Reshape
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.fallback import FallbackSolver, Task, finish_box
+from surefoot.verify.fallback import FallbackSolver, Task, prove_box
 from surefoot.verify.network import Network
 from surefoot.verify.search import Search
 
 
-def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_proven_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small boxes, with a margin that is a twentieth of the range of values there."""
-    monkeypatch.setattr("surefoot.verify.fallback.QUICK_PARTS", 1)
-    finished = split = 0
+    monkeypatch.setattr("surefoot.verify.fallback.QUICK_SUBPROBLEMS", 1)
+    proven = split = 0
     for seed in range(12):
         graph = folded(seed)
         centre = np.random.default_rng(seed).uniform(-1, 1, size=3)
@@ -32,15 +32,15 @@ def test_boxes_finished_by_signs_have_sound_bounds(monkeypatch: pytest.MonkeyPat
         moved = tuple(Unsafe(u.weights, u.bounds + m - spread) for u, m in zip(query.unsafe, least, strict=True))
         query = replace(query, unsafe=moved)
         run = Search(Network.of(graph), query, 60)
-        finish = FallbackSolver(Task(graph, query, *run.with_slack_relus()), Deadline.of(60.0))
-        bounds, _ = finish(torch.from_numpy(query.inputs.lower)[None], torch.from_numpy(query.inputs.upper)[None])
+        solver = FallbackSolver(Task(graph, query, *run.with_slack_relus()), Deadline.of(60.0))
+        bounds, _ = solver(torch.from_numpy(query.inputs.lower)[None], torch.from_numpy(query.inputs.upper)[None])
         margin = float(bounds)
         more = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, seed + 1)).numpy()
         assert (query.slack(more) >= margin - 1e-9 * (1 + np.abs(y).max())).all()
-        finished += margin > 0
-        split += sum(len(found.signed) > 0 for *_, found in finish.done)
-        assert margin <= 0 or finish.holds_in_float32()
-    assert finished > 6
+        proven += margin > 0
+        split += sum(len(found.signed) > 0 for *_, found in solver.done)
+        assert margin <= 0 or solver.holds_in_float32()
+    assert proven > 6
     assert split > 3
 
 
@@ -67,7 +67,7 @@ def test_what_seems_a_counterexample_is_told_whatever_the_shape_of_inputs() -> N
     graph = builder.build()
     query = Query(InputSet(np.zeros(1), np.ones(1)), (Unsafe(np.ones((1, 1)), np.full(1, 0.5)),))
     task = Task(graph, query, graph, query)
-    found = finish_box(task, torch.zeros(1).double(), torch.ones(1).double(), Deadline.of(5.0))
+    found = prove_box(task, torch.zeros(1).double(), torch.ones(1).double(), Deadline.of(5.0))
     assert found.margin == -np.inf
     assert found.suspects is not None
     assert found.suspects.ndim == 2

@@ -24,7 +24,7 @@ from surefoot.verify.input_splitting import (
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("effort", ["open", "all", "thorough"])
+@pytest.mark.parametrize("effort", ["unstable", "all", "thorough"])
 def test_sets_are_bounded_soundly_and_no_worse_than_by_their_best_row(seed: int, effort: str) -> None:
     graph = random_network(seed)
     query = asked(graph, seed)
@@ -46,7 +46,7 @@ def test_a_mean_of_rows_shows_what_no_row_does() -> None:
     )
     found = prove_by_input_splitting(builder.build(), query, REAL, 5.0, lambda _: None)
     assert found.proven
-    assert found.parts == 1
+    assert found.subproblems == 1
 
 
 def test_halving_does_not_stick_to_an_input_that_is_used_up() -> None:
@@ -88,49 +88,49 @@ def test_dividing_goes_on_past_its_share_of_time_while_it_does_not_stall(
     assert progress.is_over()
 
 
-@pytest.mark.parametrize("most_parts", [1, 10, 100])
+@pytest.mark.parametrize("most_subproblems", [1, 10, 100])
 def test_the_margin_of_what_was_not_decided_is_that_of_all_boxes(
-    most_parts: int, monkeypatch: pytest.MonkeyPatch
+    most_subproblems: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The boxes that nobody came to lie below those of the last batch."""
-    monkeypatch.setattr("surefoot.verify.input_splitting.AT_ONCE", 2)
+    monkeypatch.setattr("surefoot.verify.input_splitting.BATCH_BOXES", 2)
     for seed in range(6):
         graph = folded(seed)
         query = replace(asked(graph, seed, rows=1), inputs=InputSet(-np.ones(3), np.ones(3)))
         y = evaluate(graph, samples(query.inputs.lower, query.inputs.upper, graph, 2000, seed)).numpy()
-        options = SplittingOptions(most_parts=most_parts)
+        options = SplittingOptions(most_subproblems=most_subproblems)
         found = prove_by_input_splitting(graph, query, REAL, 20, lambda _: None, options)
         assert found.why == "as many subproblems as allowed"
         assert found.margin <= query.slack(y).min()
 
 
-def test_divide_asks_to_finish_what_it_leaves_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
+def test_input_splitting_hands_what_it_leaves_open_to_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.input_splitting.FALLBACK_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), inputs=InputSet(-np.ones(3), np.ones(3)))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
     boxes: list[torch.Tensor] = []
 
-    def finish(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def fallback(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         boxes.append(torch.stack([low, high]))
         return torch.full((len(low),), 0.25, dtype=torch.float64), low[:0]
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, SplittingOptions(finish=finish))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, lambda _: None, SplittingOptions(fallback=fallback))
     assert len(boxes) == 1
     assert found.proven
     assert found.margin == 0.25
-    assert all(leaf.finished for leaf in found.leaves)  # CROWN does not show them in float32 either
+    assert all(leaf.by_fallback for leaf in found.leaves)  # CROWN does not show them in float32 either
 
     def no_number(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(low),), torch.nan, dtype=torch.float64), low[:0]
 
     assert not prove_by_input_splitting(
-        graph, hopeless, REAL, 0.2, lambda _: None, SplittingOptions(finish=no_number)
+        graph, hopeless, REAL, 0.2, lambda _: None, SplittingOptions(fallback=no_number)
     ).proven
 
 
-def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surefoot.verify.input_splitting.FINISH_FROM", 0)
+def test_inputs_that_the_fallback_suspects_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.verify.input_splitting.FALLBACK_FROM", 0)
     graph = folded(0)
     query = replace(asked(graph, 0, rows=2), inputs=InputSet(-np.ones(3), np.ones(3)))
     hopeless = replace(query, unsafe=tuple(Unsafe(u.weights, u.bounds + 1e6) for u in query.unsafe))
@@ -141,6 +141,6 @@ def test_inputs_that_finishing_suspects_are_replayed(monkeypatch: pytest.MonkeyP
     def replay(x: torch.Tensor) -> torch.Tensor | None:
         return x[0] if bool((x == 0.125).all()) else None
 
-    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(finish=suspicious))
+    found = prove_by_input_splitting(graph, hopeless, REAL, 20, replay, SplittingOptions(fallback=suspicious))
     assert not found.proven
     assert found.counterexample is not None

@@ -66,4 +66,4 @@ def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(relu_splitting._ReluSplitting, "_by_trial", halves)
     found = prove_by_relu_splitting(made, query, 5.0, lambda _: None)
     assert not found.proven
-    assert found.parts == 3
+    assert found.subproblems == 3

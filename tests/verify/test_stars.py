@@ -36,7 +36,7 @@ def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
         for star in sets[:5]:
             solver = Solver(star.predicate)
             solver.minimum(np.ones(star.predicate.variables))
-            member = star.member(solver.sample_inputs[-1])
+            member = star.member(solver.solutions[-1])
             assert query.slack(evaluate(graph, member[None]).numpy())[0] <= 1e-6
             assert torch.isfinite(member).all()
     assert met > 50

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from surefoot.spec.query import Verdict
 
 POLYNOMIAL = 0.5  # of the limit, to decide whether two networks are the same polynomial
-_WORDS = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}
 
 
 def command(
@@ -83,12 +82,13 @@ def _decide(
 ) -> NoReturn:
     """Say whether the networks differ by so much anywhere in the domain."""
     from surefoot.compress.file_equality import ends_of, read_logits, within_files
+    from surefoot.graph.passes.softmax import OUTPUT
     from surefoot.spec.query import Holds, Violated
 
     answer = within_files(first, second, where, within, patience.until)
     if isinstance(answer, Violated) and out is not None:
         _save(out, answer.input.reshape(read_logits(first).input_shape))
-    _say(answer, within, _WORDS[ends_of(first, second)], as_json)
+    _say(answer, within, OUTPUT[ends_of(first, second)], as_json)
     raise typer.Exit(0 if isinstance(answer, Holds) else 1)
 
 
@@ -155,10 +155,10 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
 
 def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.spec.query import Holds, Unknown, Violated
-    from surefoot.verify.many import plain
+    from surefoot.verify.many import answer_of
 
     if as_json:
-        content = plain(answer)
+        content = answer_of(answer)
         if isinstance(answer, Violated):
             content["difference"] = content["output"]  # which was its only name once, and goes with the next version
         print(json.dumps(content, allow_nan=False))

@@ -32,9 +32,13 @@ def command(
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings of each loss; the paper has one.")] = 3,
     recipe: Annotated[str, typer.Option(help=f"How to optimise: {', '.join(RECIPES)}.")] = "paper",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Other than the recipe's.")] = None,
-    strange: Annotated[
+    ood: Annotated[
         Optional[Path],
-        typer.Option(help="For ood-auroc: folder of SVHN (test_32x32.mat) or CIFAR-10-C (*.npy); default: made noise."),
+        typer.Option(
+            "--ood",
+            "--strange",
+            help="For ood-auroc: folder of SVHN (test_32x32.mat) or CIFAR-10-C (*.npy); default: made noise.",
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     cluster: Cluster = None,
@@ -54,7 +58,7 @@ def command(
     from surefoot.cli.matrix import run_with_bar
     from surefoot.core.files import write_json
     from surefoot.core.plain import plain
-    from surefoot.data import load_data, strange_parts
+    from surefoot.data import load_data, ood_parts
     from surefoot.evaluate.comparison import compare
     from surefoot.evaluate.ood import ood_values
     from surefoot.evaluate.reproduction import claims_of, entries, values_of
@@ -65,7 +69,7 @@ def command(
     how = find_recipe(recipe, epochs, data=data)
     matrix = cells([data], [model], names_in(losses), how, range(seeds), folder=folder, train_rows=train_rows)
     known = load_data(data, 0, folder)
-    parts = strange_parts(known, strange) if table == "ood-auroc" else {}
+    parts = ood_parts(known, ood) if table == "ood-auroc" else {}
     runs = run_with_bar(matrix, out, jobs, cluster)
     same_recipe = recipe == "paper" and epochs is None and train_rows is None
     claims = []

@@ -62,7 +62,9 @@ def command(
         typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
     ] = None,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for each property or image.")] = 60.0,
+    limit: Annotated[
+        float, typer.Option("--limit", "--timeout", min=0.0, help="Seconds for each property or image.")
+    ] = 60.0,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes at once: images, or the parts of a property.")] = 1,
     cluster: Cluster = None,
@@ -94,7 +96,7 @@ def command(
 
     The exit status is 0 for all three: read the verdict (--json). It is 2 or 3 for what cannot be asked or read.
 
-    Example: surefoot verify net.onnx property.vnnlib --timeout 60 --json
+    Example: surefoot verify net.onnx property.vnnlib --limit 60 --json
 
     Example: surefoot verify net.onnx --images test.npz --eps 2/255 --jobs 2 --journal answers.jsonl
     """
@@ -111,7 +113,7 @@ def command(
     _check_options(about, region if images is not None else None)
     if images is None:
         assert prop is not None
-        answer = _of_property(network, prop, output, timeout, method, seed, jobs, certificate)
+        answer = _of_property(network, prop, output, limit, method, seed, jobs, certificate)
         _show_one(answer, as_json)
         return
     if certificate is not None:
@@ -125,7 +127,7 @@ def command(
     x, y = x[:first], y[:first]
     regions = _regions(x, region, about, opened)
     see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in box.boxes])
-    settings = Settings(str(network.resolve()), method, timeout, seed, output)
+    settings = Settings(str(network.resolve()), method, limit, seed, output)
     with workers(cluster):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     predicted = opened.run(x.reshape(len(x), -1).astype(np.float32)).argmax(1).tolist()
@@ -144,25 +146,25 @@ def _holds_its_image(region: "InputSet", image: np.ndarray) -> bool:
 
 
 def _of_property(
-    network: Path, prop: Path, output: str | None, timeout: float, method: str, seed: int, jobs: int,
+    network: Path, prop: Path, output: str | None, limit: float, method: str, seed: int, jobs: int,
     certificate: Path | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Answer a property, and leave its proof where there is one and it is asked for."""
     from surefoot.core.deadline import Deadline
     from surefoot.spec.query import Unknown
-    from surefoot.verify.many import open_network, plain
+    from surefoot.verify.many import answer_of, open_network
     from surefoot.verify.several import answer_all, beyond_certificates, read_property
 
     opened = open_network(network, output)
-    deadline = Deadline.of(timeout)
+    deadline = Deadline.of(limit)
     begin = deadline.clock.wall()
     queries = deadline.run(lambda: read_property(prop, opened))
     if queries is None:
-        return plain(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
+        return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
     beyond = None if certificate is None else beyond_certificates(queries, opened)
     prove = certificate is not None and beyond is None
     verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
-    answer = plain(verdict)
+    answer = answer_of(verdict)
     if certificate is None:
         return answer
     if not proofs:

@@ -26,7 +26,7 @@ from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
 from surefoot.graph.same import same_operations
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
-from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds, relax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.input_set import InputSet
@@ -37,10 +37,9 @@ from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
 SAMPLES = 4000
-AT_ONCE = 500  # samples
+BATCH_SAMPLES = 500  # at most
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
-ASCENT = 20
 MANY_CLASSES = 32
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
@@ -193,7 +192,7 @@ class _Search:
     def by_bounds(self) -> None:
         """Bound the outputs of the difference's graph by CROWN with slopes from alpha-CROWN."""
         until = self.patience.until.before(TIGHTENING).at_most(10 * self.patience.each)
-        tighten, constraints = tighten_by_alpha_crown(ASCENT, until), self.domain.constraints
+        tighten, constraints = tighten_by_alpha_crown(ALPHA_STEPS, until), self.domain.constraints
         relaxation = relax(self.gap, self.region, REAL, tighten, constraints=constraints)
         out, k = len(self.gap.nodes) - 1, math.prod(self.gap.output_shape)
         widest, single = max(size_of(node) for node in self.gap.nodes), relaxation.to(torch.float32)
@@ -204,7 +203,7 @@ class _Search:
             rows = torch.eye(k)[outputs].double()
             rows = torch.cat([rows, -rows]).reshape(1, 2 * len(outputs), *self.gap.output_shape)
             start = default_choice(single, out, 2 * len(outputs))
-            choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ASCENT)
+            choice, _ = optimize_slopes(single, out, rows.float(), start, {}, ALPHA_STEPS)
             ends = lower_bounds(relaxation, out, rows, choice.to(torch.float64))[0].reshape(2, len(outputs)).numpy()
             bound = np.full(k, np.inf)
             bound[outputs.numpy()] = np.maximum(-ends[0], -ends[1])
@@ -223,7 +222,7 @@ def within(
 
     By `equal`, else by splitting the domain of the difference's graph.
 
-    `run` gives the difference of the networks as they are deployed, for the replay; default: both in float32.
+    `run` gives the difference of the networks in float32 execution, for the replay; default: that of both graphs.
 
     Property: sound; complete given time.
 
@@ -271,7 +270,7 @@ def within_softmax(
 
     Where the differences of logits are less than S apart, no probability differs by tanh(S / 4), and no log-probability
     by S: what is added to all logits changes nothing. The opposite is not true: what is said to differ is what `run`,
-    the difference of the outputs as deployed, was seen to give.
+    the difference of the outputs in float32 execution, was seen to give.
 
     Property: sound, not complete.
 
@@ -345,7 +344,7 @@ def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, u
 
     def search() -> None:
         nonlocal tried
-        for batch in x.split(int(np.clip(fit, 1, AT_ONCE))):
+        for batch in x.split(int(np.clip(fit, 1, BATCH_SAMPLES))):
             _outputs(first, second, batch)
             tried = torch.cat([tried, batch])
         one, two = _outputs(first, second, tried)

@@ -10,11 +10,11 @@ from surefoot.compress.finite_field import SamePolynomial, same_polynomial
 from surefoot.compress.stability import Patience
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import read_onnx
-from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
+from surefoot.graph.passes.softmax import OUTPUTS, Link, flat_output, link_of, logits_of
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
 from surefoot.spec.query import Verdict
@@ -39,10 +39,9 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     """
     one, two = link_of(read_onnx(first)), link_of(read_onnx(second))
     if one != two:
-        words: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
         raise InputError(
-            f"{first} gives {words[one]} and {second} {words[two]}: their outputs differ by what they mean; end both "
-            "in the same, then compare"
+            f"{first} gives {OUTPUTS[one]} and {second} {OUTPUTS[two]}: their outputs differ by what they mean; end "
+            "both in the same, then compare"
         )
     return one
 
@@ -109,5 +108,5 @@ def logits_of_file(path: Path, x: Tensor) -> np.ndarray:
 def replayed(first: Path, second: Path, x: np.ndarray) -> tuple[float, bool]:
     """Run one input through both files in float32: the largest difference of a logit, and whether answers differ."""
     flat = x.reshape(1, -1).astype(np.float32)
-    one, two = (runner_of_onnx(load_model(path), logits=True)(flat) for path in (first, second))
+    one, two = (runner_of_onnx(load_onnx_model(path), logits=True)(flat) for path in (first, second))
     return float(np.abs(one - two).max()), int(one.argmax()) != int(two.argmax())

@@ -25,7 +25,7 @@ from surefoot.compress.transform import Compressed, compress, open_amounts
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.files import whole_file
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.core.proven import at_most
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
@@ -161,7 +161,7 @@ def compress_file(
         write_onnx(_ended_as(whole, small), out, _type_of(opened), _domain_words(domain), clipped)
     else:
         with whole_file(out) as temporary:
-            temporary.write_bytes(load_model(path).SerializeToString())
+            temporary.write_bytes(load_onnx_model(path).SerializeToString())
     certified = certificate is not None and _certify(certificate, work, (whole, path), out, until, compressed.log)
     in_time = in_time and (certificate is None or certified)
     if in_time:
@@ -352,7 +352,7 @@ def _met(first: Path, second: Path, domain: InputSet, until: Deadline = NEVER) -
     """Measure the largest change of a logit and of a confidence that ONNX Runtime shows."""
     lower, upper = domain.lower.astype(np.float32), domain.upper.astype(np.float32)
     x = inside(domain, (domain.size,), SAMPLES, 1).float().numpy().clip(lower, upper)
-    runs = [runner_of_onnx(load_model(path), logits=True) for path in (first, second)]
+    runs = [runner_of_onnx(load_onnx_model(path), logits=True) for path in (first, second)]
     given = np.split(x, range(RUNS, len(x), RUNS))
     met = []
     for batch in [x[:1], x[1:RUNS], *given[1:]]:  # one at least

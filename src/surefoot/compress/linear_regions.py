@@ -31,24 +31,24 @@ UNKNOWN = 2
 class LinearRegion:
     """An activation region and what the network is on it.
 
-    For x with rows x >= -offsets, the output is weight x + offset, exactly; each row is one ReLU's input, times
+    For x with rows x >= -row_bias, the output is weight x + bias, exactly; each row is one ReLU's input, times
     its sign.
     """
 
     weight: Float[np.ndarray, "k d"]
-    offset: Float[np.ndarray, " k"]
+    bias: Float[np.ndarray, " k"]
     rows: Float[np.ndarray, "r d"]
-    offsets: Float[np.ndarray, " r"]
+    row_bias: Float[np.ndarray, " r"]
     signs: Int[np.ndarray, " r"]  # 1 active, -1 inactive
     cell: "Cell"
 
     def holds(self, x: np.ndarray) -> np.ndarray:
         """Say which inputs (n, d) lie in it."""
-        return np.asarray((x @ self.rows.T + self.offsets >= 0).all(1))
+        return np.asarray((x @ self.rows.T + self.row_bias >= 0).all(1))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Give the affine map's outputs (n, k) for inputs (n, d)."""
-        return x @ self.weight.T + self.offset
+        return x @ self.weight.T + self.bias
 
 
 @runtime_checkable
@@ -114,9 +114,9 @@ class Polytope:
         goal = np.zeros(len(self.lower) + 1)
         goal[-1] = -1.0
         solver.minimum(goal)
-        if not solver.sample_inputs:
+        if not solver.solutions:
             raise InputError("a linear program of a region was not solved")
-        centre_and_radius = solver.sample_inputs[-1]
+        centre_and_radius = solver.solutions[-1]
         return Polytope(self.lower, self.upper, rows, centre_and_radius[:-1], float(centre_and_radius[-1]))
 
     def sides(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
 from surefoot.proof.certificate import Proof
-from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import Relaxation, relax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.input_set import InputSet
@@ -31,7 +31,6 @@ from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes, prove_by_relu_splitting, split_leaves
 
 SAMPLE_INPUTS = 4000
-ASCENT = 20
 MOST_VALUES = 2**25  # of all nodes, for the sample inputs that are evaluated at once
 SEARCHING = 0.5  # of the work that is left: what one layer's searches may take of a limit
 
@@ -139,7 +138,7 @@ def stability(
     patience = Patience.of(seconds)
     seen = _seen(graph, domain, sample_inputs, seed, patience.until)
     stable = Stability(graph, domain, [], {}, seen=seen, journal=journal)
-    by_ascent = tighten_by_alpha_crown(ASCENT, patience.until, record=stable.tightened)
+    by_ascent = tighten_by_alpha_crown(ALPHA_STEPS, patience.until, record=stable.tightened)
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
         if patience.until.is_over():
@@ -182,7 +181,7 @@ def _seen(
 
 
 def _searched(stable: Stability, relaxation: Relaxation, at: int, box: Box, patience: Patience) -> Box:
-    """Search exactly for each value whose sign is open, but that was never seen with both."""
+    """Search exactly for each value whose sign is undecided, but that was never seen with both."""
     low, high = box.lower.clone(), box.upper.clone()
     least, most = stable.seen[at]
     spare = PLAINLY * (1 + box.magnitude[0])

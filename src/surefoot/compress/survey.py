@@ -85,7 +85,7 @@ class Survey:
         region = self.in_time("the region around the image", lambda: linear_region_at(self.graph, x))
         if region is not None:
             with whole_file(out) as temporary, temporary.open("wb") as file:
-                np.savez(file, weight=region.weight, offset=region.offset, rows=region.rows, offsets=region.offsets)
+                np.savez(file, weight=region.weight, offset=region.bias, rows=region.rows, offsets=region.row_bias)
             self.answers["region"] = str(out)
 
     def plane(self, x: Tensor) -> list[LinearRegion] | None:

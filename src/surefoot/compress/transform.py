@@ -10,9 +10,9 @@ from torch import Tensor
 
 from surefoot.compress.channels import Pruned, prune_channels
 from surefoot.compress.checkpoint import Journal
+from surefoot.compress.hidden_layer import HiddenLayer
 from surefoot.compress.interior import with_interior
 from surefoot.compress.rewrites import REWRITES
-from surefoot.compress.segment import Segment
 from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Conv2d, Linear
@@ -154,7 +154,7 @@ def _dense(
     first, second = graph.nodes[before].op, graph.nodes[after].op
     assert isinstance(first, Linear)
     assert isinstance(second, Linear)
-    segment = Segment(
+    layer = HiddenLayer(
         first.weight.numpy(),
         np.zeros(len(first.weight)) if first.bias is None else first.bias.numpy(),
         second.weight.numpy(),
@@ -162,33 +162,35 @@ def _dense(
         signs.numpy(),
         torch.cat([inputs.lower, inputs.upper]).numpy(),
     )
-    begin = segment.units
+    begin = layer.units
     name = graph.nodes[at].name.rsplit("#", 1)[0]
 
     def linear() -> bool:
-        return bool((segment.signs != 0).all()) and ("bottleneck" in rewrites or not segment.units)
+        return bool((layer.signs != 0).all()) and ("bottleneck" in rewrites or not layer.units)
 
     for rewrite in () if linear() else rewrites:
-        smaller = REWRITES[rewrite](segment)
-        if smaller.units < segment.units:
-            result.removed[rewrite] += segment.units - smaller.units
-            result.log.append(f"{name}: {segment.units - smaller.units} of {segment.units} units go ({rewrite})")
-            segment = smaller
+        smaller = REWRITES[rewrite](layer)
+        if smaller.units < layer.units:
+            result.removed[rewrite] += layer.units - smaller.units
+            result.log.append(f"{name}: {layer.units - smaller.units} of {layer.units} units go ({rewrite})")
+            layer = smaller
     if linear():
-        active = segment.signs > 0
-        weight = segment.after[:, active] @ segment.before[active]
-        bias = segment.output_bias + segment.after[:, active] @ segment.bias[active]
+        active = layer.signs > 0
+        weight = layer.after[:, active] @ layer.before[active]
+        bias = layer.output_bias + layer.after[:, active] @ layer.bias[active]
         result.graph = _replaced(graph, {after: Linear(_tensor(weight), _tensor(bias))}, {after: before, at: None})
-        result.removed["fold"] += segment.units
-        result.log.append(f"{name}: no unit is open; what is left of its {begin} units is folded into one linear map")
+        result.removed["fold"] += layer.units
+        result.log.append(
+            f"{name}: no unit is unstable; what is left of its {begin} units is folded into one linear map"
+        )
         return True
-    if segment.units == begin:
+    if layer.units == begin:
         return False
     result.graph = _replaced(
         graph,
         {
-            before: Linear(_tensor(segment.before), _tensor(segment.bias)),
-            after: Linear(_tensor(segment.after), _tensor(segment.output_bias)),
+            before: Linear(_tensor(layer.before), _tensor(layer.bias)),
+            after: Linear(_tensor(layer.after), _tensor(layer.output_bias)),
         },
         {},
     )

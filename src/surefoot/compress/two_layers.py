@@ -31,7 +31,7 @@ def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int
     if not 0 < sharpness < np.inf:
         raise InputError(f"the sharpness must be positive and finite; got {sharpness}")
     regions = linear_regions(graph, domain, most)
-    d, k, low = domain.size, len(regions[0].offset), domain.lower
+    d, k, low = domain.size, len(regions[0].bias), domain.lower
     units: dict[bytes, int] = {}
     violated: list[np.ndarray] = []
     owned = [[_place(units, violated, row) for row in _borders(region)] for region in regions]
@@ -44,7 +44,7 @@ def two_layers(graph: Graph, domain: InputSet, sharpness: float = 1e3, most: int
         for sign, begin in ((1.0, 0), (-1.0, k)):
             at = slice(2 * k * number + begin, 2 * k * number + begin + k)
             second[at, :d] = sign * region.weight
-            second_bias[at] = sign * (region.offset + region.weight @ low)
+            second_bias[at] = sign * (region.bias + region.weight @ low)
             second[at, [d + i for i in borders]] = -sharpness
     last = np.tile(np.concatenate([np.eye(k), -np.eye(k)], 1), len(regions))
     builder = GraphBuilder(graph.input_shape)
@@ -60,7 +60,7 @@ def _linear(weight: np.ndarray, bias: np.ndarray) -> Linear:
 
 def _borders(region: LinearRegion) -> np.ndarray:
     """Return the rows (r, 1 + d) of a region, those that no input moves left out, of length 1."""
-    rows = np.concatenate([region.offsets[:, None], region.rows], 1)
+    rows = np.concatenate([region.row_bias[:, None], region.rows], 1)
     sizes = np.linalg.norm(region.rows, axis=1)
     return rows[sizes > 0] / sizes[sizes > 0, None]
 

@@ -5,6 +5,7 @@ from .errors import MissingExtra as MissingExtra
 from .numerics import log_softmax as log_softmax
 from .numerics import softmax as softmax
 from .onnx_file import load_model as load_model
+from .onnx_file import load_onnx_model as load_onnx_model
 from .predictions import Predictions as Predictions
 from .predictions import save_predictions as save_predictions
 from .scored import Scored as Scored

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.lib.npyio import NpzFile
 
 from surefoot.core.errors import FileError, InputError
@@ -184,6 +185,15 @@ def open_npz(source: Path | str | BytesIO) -> Iterator[NpzFile]:
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
             yield archive
+
+
+def map_array(path: Path | str) -> np.ndarray:
+    """Map the array of an .npy file: only what is used of it is read. Nothing is unpickled.
+
+    Raises:
+        OSError, ValueError: the file is missing, damaged, or no such array.
+    """
+    return open_memmap(path, mode="r")
 
 
 def read_arrays(path: Path | str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:

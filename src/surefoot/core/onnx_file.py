@@ -19,9 +19,9 @@ def digest_of(path: Path | str) -> str:
     """Return the SHA-256 of an ONNX file's content, unpacked, with its external weights.
 
     Raises:
-        FileError: as `load_model`.
+        FileError: as `load_onnx_model`.
     """
-    return hashlib.sha256(load_model(path).SerializeToString(deterministic=True)).hexdigest()
+    return hashlib.sha256(load_onnx_model(path).SerializeToString(deterministic=True)).hexdigest()
 
 
 def files_of(path: Path | str) -> tuple[Path, ...]:
@@ -35,7 +35,7 @@ def files_of(path: Path | str) -> tuple[Path, ...]:
         return (path,)
 
 
-def load_model(path: Path | str) -> onnx.ModelProto:
+def load_onnx_model(path: Path | str) -> onnx.ModelProto:
     """Load an ONNX model, plain or gzipped, with its external weights, from the files that ONNX Runtime takes.
 
     Raises:
@@ -44,11 +44,14 @@ def load_model(path: Path | str) -> onnx.ModelProto:
     return load_with_files(path)[0]
 
 
+load_model = load_onnx_model  # its name of before, until version 0.3
+
+
 def load_with_files(path: Path | str) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
     """Load an ONNX model; return it, and its file with those that hold its weights.
 
     Raises:
-        FileError: as `load_model`.
+        FileError: as `load_onnx_model`.
     """
     path = Path(path)
     content = _content(path)

@@ -53,14 +53,6 @@ def load_predictions(
     return replace(parts[0], scores=scores, labels=targets, split=split, group=group, resolution=least)
 
 
-def iter_predictions(
-    path: Path | str, labels: Path | str | None = None, kind: Kind | None = None, values: int = 1 << 22
-) -> Iterator[Predictions]:
-    """Read a table in batches of about `values` scores (Parquet; other formats come as one), with constant memory."""
-    for piece in pieces_of(path):
-        yield from read_piece(piece, labels, kind, values=values)
-
-
 def resolution_of(
     pieces: "Sequence[TablePart]", labels: Path | str | None = None, kind: Kind | None = None
 ) -> float | None:

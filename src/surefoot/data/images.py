@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import FileError, InputError
+from surefoot.core.files import map_array
 from surefoot.data import formats, hub
 from surefoot.data.prepare import Prepare
 from surefoot.data.splits import Data, Part, divide, divide_published
@@ -204,7 +205,7 @@ def gaussian_noise(images: np.ndarray, severity: int, seed: int = 0) -> np.ndarr
     return (np.clip(images / 255 + noise, 0, 1) * 255).astype(np.uint8)
 
 
-def strange_parts(known: Data, folder: Path | str | None = None) -> dict[str, Part]:
+def ood_parts(known: Data, folder: Path | str | None = None) -> dict[str, Part]:
     """Return inputs that a network trained on `known` has not seen the like of.
 
     From a folder: SVHN's test part (`test_32x32.mat`), or CIFAR-10-C's Gaussian noise at its five severities. Without
@@ -228,6 +229,9 @@ def strange_parts(known: Data, folder: Path | str | None = None) -> dict[str, Pa
     return {f"noise {s}": Part(torch.from_numpy(gaussian_noise(images, s)), labels) for s in range(1, 6)}
 
 
+strange_parts = ood_parts  # its name of before, until version 0.3
+
+
 def corrupted(folder: Path | str, kind: str, severity: int) -> Part:
     """Read CIFAR-10-C as published: `<kind>.npy`, 10,000 images a severity, and `labels.npy`.
 
@@ -239,7 +243,7 @@ def corrupted(folder: Path | str, kind: str, severity: int) -> Part:
     folder = Path(folder)
     rows = slice(10_000 * (severity - 1), 10_000 * severity)
     try:
-        images, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in (kind, "labels"))
+        images, labels = (map_array(folder / f"{name}.npy") for name in (kind, "labels"))
         return formats.part_of(np.array(images[rows]).transpose(0, 3, 1, 2), np.array(labels[rows]), folder)
     except (OSError, ValueError, EOFError) as error:
         raise FileError(f"{folder} does not hold CIFAR-10-C's {kind}.npy and labels.npy: {error}") from error

@@ -14,7 +14,7 @@ from surefoot.compress.files import Report as Compression
 from surefoot.compress.files import compress_file
 from surefoot.core.errors import InputError
 from surefoot.core.inputs import Inputs
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.core.plain import plain
 from surefoot.core.predictions import Predictions, save_predictions
 from surefoot.core.proven import percent_span
@@ -108,7 +108,7 @@ def assess(
         FileError: a file that cannot be read or written.
     """
     step("predicting")
-    model = load_model(network)
+    model = load_onnx_model(network)
     predictions = _predictions(model, network, validation, test, class_names)
     step("calibrating")
     evaluation, calibrator = evaluate(predictions, "auto", None, title, request.seed)

@@ -14,7 +14,7 @@ from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import Query, other_classes
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
-from surefoot.verify.many import plain
+from surefoot.verify.many import answer_of
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
 from surefoot.verify.stars import ExactProgress, counterexamples, leaves, over_approximate, slack_of, star_of_inputs
@@ -114,7 +114,7 @@ def show(
 ) -> Shown:
     """Collect the pictures of one image: its verdict, a counterexample, and where two outputs can be."""
     along, query = region_to_query(network, region, other_classes(label, network.outputs))
-    answer = plain(verify(along, query, seconds))
+    answer = answer_of(verify(along, query, seconds))
     shape = network.graph.input_shape
     other = None
     if answer["verdict"] == "violated":

@@ -1,4 +1,4 @@
-"""How well trained networks tell strange inputs from known ones, before and after their temperature."""
+"""How well trained networks tell out-of-distribution inputs from known ones, before and after their temperature."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,20 +12,20 @@ from surefoot.metrics import OOD_SCORES, ood_auroc
 from surefoot.recalibrate import TemperatureScaling
 from surefoot.train import Run, load_model, predict
 
-# Of one set of strange inputs and one score: loss -> stage -> mean over seeds in percent, and the ends of its interval.
+# Of one set of such inputs and one score: loss -> stage -> mean over seeds in percent, and the ends of its interval.
 Values = dict[str, dict[str, tuple[float, float, float]]]
 
 
 def ood_values(
-    runs: Mapping[Run, Predictions], folder: Path, strange: Mapping[str, Part], prepare: Prepare
+    runs: Mapping[Run, Predictions], folder: Path, ood: Mapping[str, Part], prepare: Prepare
 ) -> dict[tuple[str, str], Values]:
-    """Compute the AUROC of every network of a matrix against each set of strange inputs, by each score."""
+    """Compute the AUROC of every network of a matrix against each set of out-of-distribution inputs, by each score."""
     values: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for cell, predictions in runs.items():
         network = load_model(folder / cell.name / "model.safetensors")
         held_out, known = predictions.part("validation"), predictions.part("test").scores
         temperature = TemperatureScaling().fit(held_out.scores, held_out.labels).temperature_
-        for name, part in strange.items():
+        for name, part in ood.items():
             logits = predict(network, part, prepare)
             for score in OOD_SCORES:
                 stages = values.setdefault((name, score), {}).setdefault(cell.loss, {})

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
 from surefoot.graph.onnx_ops import READERS
@@ -46,7 +46,7 @@ def read_onnx(path: Path | str, output: str | None = None) -> Graph:
         FileError: missing, damaged, too large, or weights outside the file's folder.
         InputError: an operation that is not in the list, by name and node; weights that are not finite; no such output.
     """
-    return graph_of_onnx(load_model(path), output)
+    return graph_of_onnx(load_onnx_model(path), output)
 
 
 def output_of(model: onnx.ModelProto, output: str | None = None) -> str:

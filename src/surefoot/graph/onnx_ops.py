@@ -27,10 +27,10 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     weight = weight if a.get("transB", 0) else weight.T
     alpha, beta, bias, rounded = attribute(a, "alpha", 1.0), attribute(a, "beta", 1.0), None, ""
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = constant(inputs[2], "offset")
+        bias = constant(inputs[2], "bias")
         target = (value.full[0], len(weight))
         if bias.ndim > 2 or np.broadcast_shapes(bias.shape, target) != target:
-            raise InputError(f"the offset of shape {bias.shape} is not one for values of shape {target}")
+            raise InputError(f"the bias of shape {bias.shape} is not one for values of shape {target}")
         double = isinstance(inputs[2], np.ndarray) and inputs[2].dtype == np.float64
         # a product of two float32 is exact in float64
         rounded = rounded_from("beta c", bias, beta) if double and beta != 1 else ""

@@ -108,7 +108,7 @@ class Linear(Affine):
         return a @ self.weight
 
     def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
-        """Give the offset."""
+        """Give the bias."""
         return self.bias
 
 
@@ -175,7 +175,7 @@ class Conv2d(Affine):
         return x[:, :, top : top + given[1], left : left + given[2]]
 
     def broadcast_bias(self) -> Float[Tensor, "*out"] | None:
-        """Give the offset a channel."""
+        """Give the bias of each channel."""
         return None if self.bias is None else self.bias[:, None, None]
 
 

@@ -31,7 +31,7 @@ MOST_SAMPLE = 256  # rows of the table from which the row more is taken,
 _SAMPLE_VALUES = 1 << 20  # of so many probabilities in all,
 _LEAST_SAMPLE = 16  # but at least so many rows
 UNDERFLOW = 745.0  # exp of less than minus this is 0 in float64
-_AT_ONCE = 200  # draws: bounds memory where a tally keeps many distinct confidences
+_BATCH_DRAWS = 200  # bounds memory where a tally keeps many distinct confidences
 
 
 def clopper_pearson(
@@ -193,8 +193,8 @@ def read_sums(metrics: Sequence[Metric], tallies: Sequence[Tally], weights: np.n
     """Read metrics from weighted sums of tallies, a few at a time."""
     values = np.empty((len(weights), len(metrics)))
     slow = [j for j, metric in enumerate(metrics) if metric.of_sums is None]
-    for start in range(0, len(weights), _AT_ONCE):
-        chunk = slice(start, start + _AT_ONCE)
+    for start in range(0, len(weights), _BATCH_DRAWS):
+        chunk = slice(start, start + _BATCH_DRAWS)
         for j, metric in enumerate(metrics):
             if metric.of_sums is not None:
                 values[chunk, j] = metric.of_sums(tallies, weights[chunk])

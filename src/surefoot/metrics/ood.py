@@ -28,7 +28,7 @@ def energy(logits: Logits) -> Float[np.ndarray, " n"]:
     return -logsumexp(logits, 1)
 
 
-# The greater a score, the stranger the input.
+# The greater a score, the less the input is like known ones.
 OOD_SCORES: dict[str, Callable[[Logits], np.ndarray]] = {
     "entropy": entropy,
     "max-probability": max_probability,
@@ -36,8 +36,8 @@ OOD_SCORES: dict[str, Callable[[Logits], np.ndarray]] = {
 }
 
 
-def ood_auroc(known: ArrayLike, strange: ArrayLike, score: str = "entropy") -> float:
-    """Compute how often a strange input scores above a known one, from logits (n, k) and (m, k); ties count half.
+def ood_auroc(known: ArrayLike, ood: ArrayLike, score: str = "entropy") -> float:
+    """Compute how often an unknown input scores above a known one, from logits (n, k) and (m, k); ties count half.
 
     Raises:
         InputError: tables that are not logits.
@@ -45,7 +45,7 @@ def ood_auroc(known: ArrayLike, strange: ArrayLike, score: str = "entropy") -> f
     >>> ood_auroc([[4.0, 0.0], [0.0, 5.0]], [[0.1, 0.0], [0.0, 0.2]])
     1.0
     """
-    parts = [OOD_SCORES[score](check_logits(part).astype(np.float64)) for part in (known, strange)]
+    parts = [OOD_SCORES[score](check_logits(part).astype(np.float64)) for part in (known, ood)]
     n, m = map(len, parts)
     ranks = average_ranks(np.concatenate(parts))[n:]
     return float((ranks.sum() - m * (m + 1) / 2) / (n * m))

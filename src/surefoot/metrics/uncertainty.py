@@ -140,11 +140,6 @@ def total(tallies: Sequence[Tally]) -> Tally:
     return tallies[0].recombine(tallies, np.ones((1, len(tallies))))[0]
 
 
-def bootstrap_weights(shards: int, draws: int = DRAWS, seed: int = 0) -> Float[np.ndarray, "d m"]:
-    """Draw how often each shard occurs in each bootstrap sample."""
-    return np.random.default_rng(seed).multinomial(shards, np.full(shards, 1 / shards), size=draws).astype(np.float64)
-
-
 def draw_labels(probs: Probs, seed: int, times: int, rows: RowRange | None = None) -> Iterator[Int[np.ndarray, " n"]]:
     """Draw one label a row from the row's own distribution, `times` over: what a calibrated model would meet.
 

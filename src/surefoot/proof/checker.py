@@ -18,9 +18,7 @@ from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu
 from surefoot.proof.matrices import affine_matrix
 
 LARGEST = 1e300  # of a value: the width of its box, and a sum of two ends, are float64 numbers still
-AT_ONCE = (
-    2**23
-)  # numbers in the rows that are carried back together: what memory is needed does not grow with their count
+BATCH_NUMBERS = 2**23  # in the rows that are carried back together: memory does not grow with their count
 Box: TypeAlias = tuple[np.ndarray, np.ndarray]
 _U = 2.0**-53
 _LEAST = 1e-150
@@ -97,7 +95,7 @@ class Checker:
     def _tighten(self, at: int, which: np.ndarray, boxes: list[Box], slopes: Mapping[int, np.ndarray] | None) -> None:
         """Narrow the box of a node at some values; slopes are one row an end, lower ends first, or one for all."""
         (low, high), count = boxes[at], len(which)
-        step = max(AT_ONCE // (2 * self.widest), 1)
+        step = max(BATCH_NUMBERS // (2 * self.widest), 1)
         for begin in range(0, count, step):
             values = which[begin : begin + step]
             ends = np.concatenate(
@@ -169,7 +167,7 @@ class Checker:
         Raises:
             InputError: a bound that is no finite number.
         """
-        step = max(AT_ONCE // self.widest, 1)
+        step = max(BATCH_NUMBERS // self.widest, 1)
         if len(rows) > step and not any(x.ndim > 1 for x in (slopes or {}).values()):
             parts = [rows[begin : begin + step] for begin in range(0, len(rows), step)]
             return np.concatenate([self.bound(target, part, boxes, slopes, multipliers) for part in parts])

@@ -207,7 +207,7 @@ class _Reader:
         _keys(entry, needed, what, frozenset({"places", "cuts", "inside"}))
         if entry["kind"] not in ("boxes", "signs") or type(entry["thorough"]) is not bool:
             raise ValueError(f"{what} is by {str(entry['kind'])[:40]!r}")
-        one, two, three = (self.take(name) for name in _list(entry["halvings"], "halvings", 3))
+        one, two, three = (self.take(name) for name in _list(entry["halvings"], "bisections", 3))
         tightened = {}
         for at, content in self.by_node(entry["tightened"], "nodes to tighten").items():
             which, slopes = _list(content, "values to tighten and slopes", 2)
@@ -221,7 +221,7 @@ class _Reader:
             tuple(self.leaf(leaf) for leaf in _list(entry["leaves"], "leaves")),
             tightened,
             tuple(_whole(at, "a node") for at in _list(entry.get("places", []), "nodes")),
-            self.pair(entry["cuts"], "rows that cut") if "cuts" in entry else None,
+            self.pair(entry["cuts"], "linear input constraints") if "cuts" in entry else None,
             tuple(_whole(x, "a numerator") for x in _list(entry["inside"], "an input")) if "inside" in entry else None,
         )
 

@@ -61,11 +61,11 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 
     Bisection number i makes boxes 2 i + 1 and 2 i + 2, so a box is made by an earlier bisection, or is the whole.
     """
-    constraints: dict[int, tuple[int, int, float]] = {}
+    bisected: dict[int, tuple[int, int, float]] = {}
     for i, (number, axis, place) in enumerate(zip(*(array.tolist() for array in proof.bisections), strict=True)):
         if number > 2 * i:
-            raise InputError(f"the certificate halves box {number}, which is not there yet")
-        constraints[number] = (i, axis, place)
+            raise InputError(f"the certificate bisects box {number}, which is not there yet")
+        bisected[number] = (i, axis, place)
     lower, upper = proof.lower.copy(), proof.upper.copy()
     todo: list[tuple[int, int, float, float]] = [(0, 0, float(lower[0]), float(upper[0]))]
     while todo:
@@ -73,13 +73,13 @@ def _parts(proof: Proof) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         lower[axis], upper[axis] = low, high
         if number < 0:  # back to what it was
             continue
-        if number not in constraints:
+        if number not in bisected:
             yield number, lower.copy(), upper.copy()
             continue
-        i, axis, place = constraints[number]
+        i, axis, place = bisected[number]
         low, high = float(lower[axis]), float(upper[axis])
         if not low <= place <= high:
-            raise InputError(f"the certificate halves box {number} at {place}, which is not between {low} and {high}")
+            raise InputError(f"the certificate bisects box {number} at {place}, which is not between {low} and {high}")
         todo += [(-1, axis, low, high), (2 * i + 2, axis, place, high), (2 * i + 1, axis, low, place)]
 
 

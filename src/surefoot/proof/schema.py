@@ -38,15 +38,15 @@ ARRAYS = {
     "upper": Array(REAL, ("d",)),
     "weights": Array(REAL, ("r", "k")),
     "bounds": Array(REAL, ("r",)),
-    "boxes that are halved": Array(WHOLE, ("h",), below="b", unique=True),
+    "boxes that are bisected": Array(WHOLE, ("h",), below="b", unique=True),
     "axes": Array(WHOLE, ("h",), below="d"),
-    "places of halving": Array(REAL, ("h",)),
+    "places of bisections": Array(REAL, ("h",)),
     "values to tighten": Array(WHOLE, ("w",), below="n", unique=True),
     "slopes to tighten with": Array(PROPOSED, ("w2", "m")),
     "slopes": Array(PROPOSED, ("m",)),
     "multipliers": Array(PROPOSED, ("m",)),
-    "rows that cut": Array(REAL, ("c", "d")),
-    "bounds that cut": Array(REAL, ("c",)),
+    "rows of linear input constraints": Array(REAL, ("c", "d")),
+    "bounds of linear input constraints": Array(REAL, ("c",)),
 }
 
 
@@ -129,21 +129,21 @@ class _Fit:
         if proof.kind not in ("boxes", "signs") or type(proof.thorough) is not bool:
             raise self.fail(f"its kind {proof.kind!r} or thoroughness {proof.thorough!r} is unknown")
         if len(proof.bisections) != 3:
-            raise self.fail(f"{len(proof.bisections)} arrays of halvings; 3 are needed")
+            raise self.fail(f"{len(proof.bisections)} arrays of bisections; 3 are needed")
         bisections = len(proof.bisections[0]) if np.ndim(proof.bisections[0]) else 0
         self.sizes = {"d": self.values[0], "b": 2 * bisections + 1}
         self.array("lower", proof.lower)
         self.array("upper", proof.upper)
         if not (proof.lower <= proof.upper).all():
             raise self.fail("a lower bound of the region is above its upper bound: it is empty")
-        self.array("boxes that are halved", proof.bisections[0])
+        self.array("boxes that are bisected", proof.bisections[0])
         self.array("axes", proof.bisections[1])
-        self.array("places of halving", proof.bisections[2])
+        self.array("places of bisections", proof.bisections[2])
         if proof.kind == "boxes" and (proof.leaves or proof.tightened):
             raise self.fail("a proof by boxes has no leaves and no slopes")
         if proof.kind == "signs" and (bisections or proof.thorough):
-            raise self.fail("a proof by signs halves no box")
-        self._check_cuts(proof)
+            raise self.fail("a proof by signs bisects no box")
+        self._check_constraints(proof)
         self._check_unsafe(proof)
         self._check_tightened(proof)
         if type(proof.leaves) is not tuple:
@@ -151,21 +151,25 @@ class _Fit:
         for number, leaf in enumerate(proof.leaves):
             self._check_leaf(proof, leaf, number)
 
-    def _check_cuts(self, proof: Proof) -> None:
+    def _check_constraints(self, proof: Proof) -> None:
         if proof.constraints is None:
             if proof.inside is not None:
-                raise self.fail("an input is named that satisfies rows, and no rows")
+                raise self.fail("an input is named that satisfies constraints, and no constraints")
             return
         if len(proof.constraints) != 2:
-            raise self.fail("rows that cut the region need bounds")
-        self.array("rows that cut", proof.constraints[0])
-        self.array("bounds that cut", proof.constraints[1])
+            raise self.fail("linear input constraints are not a pair of rows and bounds")
+        self.array("rows of linear input constraints", proof.constraints[0])
+        self.array("bounds of linear input constraints", proof.constraints[1])
         if proof.inside is None:
-            raise InputError("the certificate names no input that satisfies its rows: make it anew")
+            raise InputError("the certificate names no input that satisfies its constraints: make it anew")
         if type(proof.inside) is not tuple or len(proof.inside) != self.sizes["d"] + 1:
-            raise self.fail(f"the input that satisfies the rows is not {self.sizes['d']} numerators and a denominator")
+            raise self.fail(
+                f"the input that satisfies the constraints is not {self.sizes['d']} numerators and a denominator"
+            )
         if any(type(x) is not int or x.bit_length() > LONGEST for x in proof.inside) or proof.inside[-1] < 1:
-            raise self.fail(f"the input that satisfies the rows is not of whole numbers of at most {LONGEST} bits")
+            raise self.fail(
+                f"the input that satisfies the constraints is not of whole numbers of at most {LONGEST} bits"
+            )
 
     def _check_unsafe(self, proof: Proof) -> None:
         if type(proof.unsafe) is not tuple or type(proof.places) is not tuple:

@@ -25,13 +25,14 @@ from surefoot.reach.crown import (
 )
 from surefoot.reach.ibp import Box, size_of
 
+ALPHA_STEPS = 20  # of gradient ascent, where nothing else is asked for
 RATE = 0.25
-TANGENT_RATE = 0.05  # they start where triangles alone are best, and need not go far
+UPPER_SLOPE_RATE = 0.05  # they start where triangles alone are best, and need not go far
 FADE = 0.96  # of the rate, a step
 
 
 def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
-    """Return the slopes with the smaller areas, one for each row, and the triangles' tangents where they matter."""
+    """Return the slopes with the smaller areas, one for each row, and the triangles' upper slopes where they matter."""
     slopes, upper_slopes = {}, {}
     for at in relaxation.relus():
         if at <= target:  # the target may be a ReLU itself
@@ -53,7 +54,7 @@ def optimize_slopes(
     iterations: int,
     enough: float = float("inf"),
 ) -> tuple[Choice, Float[Tensor, "b s"]]:
-    """Improve slopes, tangents, and multipliers where `signs` (b, 1, *shape) are 1 (known >= 0) or -1 (<= 0), else 0.
+    """Improve slopes, upper ones too, and multipliers where `signs` (b, 1, *shape) are 1 (>= 0) or -1 (<= 0), else 0.
 
     Stops when every bound is at least `enough`. Returns for each row the best that was met, and its bound, not rounded.
     """
@@ -68,7 +69,7 @@ def optimize_slopes(
     if not variables:
         return start, lower_bounds(relaxation, target, rows, rounded=False)
     lines = [*slopes.values(), *sizes.values()]
-    optimiser = Adam([(lines, RATE), ([*upper_slopes.values()], TANGENT_RATE)])
+    optimiser = Adam([(lines, RATE), ([*upper_slopes.values()], UPPER_SLOPE_RATE)])
     for turn in range(iterations + 1):
         tick()
         now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, upper_slopes)

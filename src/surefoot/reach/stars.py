@@ -209,7 +209,7 @@ def _rectified(
         size = magnitude(offsets) + magnitude(rows) @ predicate.radius + half
         form = form.shifted(places, torch.from_numpy(half), torch.from_numpy(step_error(3, size)))
         return form.with_units(places, torch.from_numpy(half), m), predicate.extended(-np.ones(n), np.ones(n))
-    constraints = _triangle(rows, offsets, rising, low, high, m, predicate.radius, rule)
+    constraints = _triangle(rows, offsets, rising, low, high, predicate.radius, rule)
     units = torch.ones(n, dtype=form.centre.dtype)
     return form.with_units(places, units, m), predicate.extended(np.zeros(n), high).with_constraints(*constraints)
 
@@ -220,7 +220,6 @@ def _triangle(
     rising: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
-    m: int,
     radius: np.ndarray,
     rule: Rule,
 ) -> tuple[sparse.csr_matrix, np.ndarray]:

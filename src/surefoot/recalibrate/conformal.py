@@ -17,9 +17,9 @@ S = TypeVar("S", bound="ConformalSets")
 
 
 class ConformalSets(BaseEstimator, ABC):
-    """Sets of classes {j : strangeness(p, j) <= threshold}, the threshold learnt on held-out rows.
+    """Sets of classes {j : nonconformity score(p, j) <= threshold}, the threshold learnt on held-out rows.
 
-    The threshold is the ceil((n + 1)(1 - alpha))-th smallest strangeness of the held-out rows' own labels; infinite, so
+    The threshold is the ceil((n + 1)(1 - alpha))-th smallest score of the held-out rows' own labels; infinite, so
     that every class is in every set, where n is too small for that.
 
     Property: P(label in set) >= 1 - alpha for new rows exchangeable with the held-out ones, whatever the model;
@@ -46,9 +46,9 @@ class ConformalSets(BaseEstimator, ABC):
         labels = check_labels(y, *table.shape)
         n = len(table)
         check_possible(table, labels)
-        strangeness = self._strangeness(table, np.random.default_rng(0).random(n))[np.arange(n), labels]
+        scores = self._nonconformity(table, np.random.default_rng(0).random(n))[np.arange(n), labels]
         rank = int(np.ceil((n + 1) * (1 - alpha)))
-        self.threshold_ = float(np.sort(strangeness)[rank - 1]) if rank <= n else np.inf
+        self.threshold_ = float(np.sort(scores)[rank - 1]) if rank <= n else np.inf
         self.n_classes_ = table.shape[1]
         return self
 
@@ -65,15 +65,15 @@ class ConformalSets(BaseEstimator, ABC):
             table = check_logits(logits)
         if table.shape[1] != self.n_classes_:
             raise InputError(f"fitted on {self.n_classes_} classes, got logits of {table.shape[1]}")
-        return self._strangeness(table, np.random.default_rng(seed).random(len(table))) <= self.threshold_
+        return self._nonconformity(table, np.random.default_rng(seed).random(len(table))) <= self.threshold_
 
     @abstractmethod
-    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-        """Compute how strange each class would be as the label of each row, given a uniform number a row."""
+    def _nonconformity(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        """Compute the nonconformity score of each class as the label of each row, given a uniform number a row."""
 
 
 class SplitConformal(ConformalSets):
-    """Strangeness -log p_j, which orders classes as 1 - p_j does, and does not tie where that rounds to 0 or 1.
+    """Score -log p_j, which orders classes as 1 - p_j does, and does not tie where that rounds to 0 or 1.
 
     The smallest sets on average, but empty or too small for hard rows.
 
@@ -88,12 +88,12 @@ class SplitConformal(ConformalSets):
     def __init__(self, alpha: float = 0.1) -> None:
         self.alpha = alpha
 
-    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _nonconformity(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         return -log_softmax(logits)
 
 
 class AdaptiveSets(ConformalSets):
-    """APS: strangeness is the mass of the classes above j, and a random share of j's own.
+    """APS: the score is the mass of the classes above j, and a random share of j's own.
 
     Property: sets grow with the difficulty of a row; their coverage is nearly the same for easy and hard rows.
     Reference: Romano, Sesia, Candes 2020, eq. 8.
@@ -106,7 +106,7 @@ class AdaptiveSets(ConformalSets):
     def __init__(self, alpha: float = 0.1) -> None:
         self.alpha = alpha
 
-    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _nonconformity(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         probs = softmax(logits)
         return _mass_above(probs) + u[:, None] * probs
 
@@ -126,7 +126,7 @@ class RegularizedSets(ConformalSets):
         self.penalty = penalty
         self.free = free
 
-    def _strangeness(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+    def _nonconformity(self, logits: Logits, u: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         probs = softmax(logits)
         ranks = np.argsort(np.argsort(-probs, axis=1, kind="stable"), axis=1) + 1
         return _mass_above(probs) + u[:, None] * probs + self.penalty * np.maximum(ranks - self.free, 0)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.files import whole_file
-from surefoot.core.onnx_file import load_model
+from surefoot.core.onnx_file import load_onnx_model
 from surefoot.recalibrate.base import Calibrator
 from surefoot.recalibrate.checks import check_reach
 from surefoot.recalibrate.onnx_logits import CUT_OFF, check_logits, check_runs
@@ -174,7 +174,7 @@ def load_onnx(path: Path | str) -> onnx.ModelProto:
     Raises:
         FileError: it is missing or damaged, or its weights lie outside its folder.
     """
-    model = load_model(path)
+    model = load_onnx_model(path)
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # whatever protobuf and the checker raise

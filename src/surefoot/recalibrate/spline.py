@@ -49,12 +49,12 @@ def natural_basis(t: Float[np.ndarray, " m"], knots: int) -> Float[np.ndarray, "
 
 @dataclass(frozen=True)
 class Spline(BinaryCalibrator):
-    """Map s to s + h'(t): h the natural spline through the cumulated sum of (hit - score), t the share of rows below s.
+    """Map s to s + h'(t): h the natural spline through the sums of (correct - score), t the share of rows below s.
 
     h is fitted by least squares with equally spaced knots on [0, 1] and h(0) = 0. Rows of equal score are one step, and
     get its average slope. A score that holds 2% of the rows (and 50) or more is an atom: it gets its own share of
-    hits, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that neither s
-    nor 1 - s shrinks below a hundredth of itself.
+    correct rows, and the spline the other rows. The curve is then made non-decreasing by projection, and cut so that
+    neither s nor 1 - s shrinks below a hundredth of itself.
 
     Attributes:
         knots: their number, at least 3; or "cv", chosen from 4 to 14 by the held-out Brier score of five folds.
@@ -162,27 +162,3 @@ def _grouped(count: np.ndarray, groups: int) -> np.ndarray:
         return np.arange(len(count))
     at = ((np.cumsum(count) - count / 2) * groups / count.sum()).astype(np.intp)
     return np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
-
-
-def reference_spline(score: Confidences, correct: Correct, knots: int = 6) -> PiecewiseLinear:
-    """Fit the calibrator as the paper's code does, with its bugs, for parity with published numbers.
-
-    Rows that tie stay in the order they come in, the first row is at t = 0, h(0) is free, and between two scores the
-    weights of the interpolation are swapped: the curve is a sawtooth. Cut to [0, 1]; not monotone.
-    """
-    order = np.argsort(score, kind="stable")
-    s, y = score[order].astype(np.float64), correct[order].astype(np.float64)
-    n = len(s)
-    t = np.linspace(0, 1, n)
-    basis = natural_basis(t, knots)
-    values = np.linalg.lstsq(basis, np.cumsum(y - s) / n, rcond=None)[0]
-    step = 1e-6  # the derivative of a cubic by central differences is exact but for its third term
-    low, high = np.maximum(t - step, 0), np.minimum(t + step, 1)
-    slope = (natural_basis(high, knots) - natural_basis(low, knots)) @ values / (high - low)
-    value = np.clip(s + slope, 0.0, 1.0)
-    # from just above s[i-1] with the value of s[i], to s[i] with that of s[i-1]; at a score itself its own
-    above, below = np.nextafter(s[:-1], 2), np.nextafter(s[1:], -1)
-    x = np.concatenate([s, above, below])
-    swapped = np.concatenate([value, value[1:], value[:-1]])
-    x, first = np.unique(x, return_index=True)
-    return PiecewiseLinear(x, swapped[first])

@@ -12,7 +12,7 @@ from surefoot.core.deadline import tick
 from surefoot.core.rounding import LEAST, UPWARD, magnitude, step_error, sum_error
 from surefoot.sets.predicate import Predicate
 
-AT_ONCE = 2**21  # numbers of generators that are worked on together: a limit of time is seen between two lots
+BATCH_NUMBERS = 2**21  # of generators that are worked on together: a limit of time is seen between two lots
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class AffineForm:
     def weighted(self, weights: Float[Tensor, " variables"], absolute: bool) -> Float[Tensor, "*shape"]:
         """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
         m, total = len(self.generators), torch.zeros_like(self.centre)
-        step = max(AT_ONCE // max(total.numel(), 1), 1)
+        step = max(BATCH_NUMBERS // max(total.numel(), 1), 1)
         for begin in range(0, m, step):
             chunk = self.generators[begin : begin + step]
             total += torch.tensordot(weights[begin : min(begin + step, m)], chunk.abs() if absolute else chunk, 1)
@@ -152,12 +152,12 @@ class AffineForm:
         return AffineForm(centre, moved[1:], UPWARD * spread)
 
     def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
-        if (1 + self.variables) * self.centre.numel() <= AT_ONCE:
+        if (1 + self.variables) * self.centre.numel() <= BATCH_NUMBERS:
             return linear(self.stacked(self.variables))
         first = linear(self.centre.unsqueeze(0))  # large: never two copies of all generators
         moved = first.new_empty(1 + self.variables, *first.shape[1:])
         moved[:1] = first
-        m, step = len(self.generators), max(AT_ONCE // max(self.centre.numel(), first.numel()), 1)
+        m, step = len(self.generators), max(BATCH_NUMBERS // max(self.centre.numel(), first.numel()), 1)
         for begin in range(0, m, step):
             tick()
             chunk = self.generators[begin : begin + step]

@@ -161,7 +161,7 @@ class Solver:
 
     predicate: Predicate
     solved: int = 0
-    sample_inputs: list[np.ndarray] = field(default_factory=list)
+    solutions: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Build the model."""
@@ -198,7 +198,7 @@ class Solver:
         cost = np.zeros(p.variables)
         cost[: len(direction)] = direction
         if not self._solvable or not p.variables:
-            self.sample_inputs.append(np.where(cost > 0, p.lower, p.upper))
+            self.solutions.append(np.where(cost > 0, p.lower, p.upper))
             return float(p.box_minimum(cost[None])[0])
         tick()
         model = self._model
@@ -215,7 +215,7 @@ class Solver:
         solution = model.getSolution()
         point = np.asarray(solution.col_value)
         if len(point) == p.variables and np.isfinite(point).all():
-            self.sample_inputs.append(point)
+            self.solutions.append(point)
         bound = float(p.box_minimum(cost[None])[0])
         multipliers = -np.asarray(solution.row_dual) * scale
         if len(multipliers) == len(p.bounds):

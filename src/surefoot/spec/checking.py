@@ -10,7 +10,7 @@ from surefoot.core.files import writing
 from surefoot.core.onnx_file import digest_of
 from surefoot.core.rounding import softmax_change
 from surefoot.graph.graph import Graph
-from surefoot.graph.passes.softmax import Link, link_of
+from surefoot.graph.passes.softmax import OUTPUTS, link_of
 from surefoot.graph.same import same_operations
 from surefoot.proof.certificate import Certificate, Proof
 from surefoot.proof.equality import check_equal
@@ -21,8 +21,6 @@ from surefoot.spec.opening import open_onnx
 from surefoot.spec.outputs import comparisons_of_logits
 from surefoot.spec.query import Query
 from surefoot.spec.vnnlib import read_vnnlib
-
-OUTPUTS: dict[Link, str] = {"identity": "logits", "softmax": "a softmax", "log-softmax": "a log-softmax"}
 
 
 @dataclass(frozen=True)

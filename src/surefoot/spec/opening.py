@@ -24,7 +24,7 @@ LARGE = 10**9  # products and values of one evaluation: from here on two inputs 
 MEDIUM = 10**7
 POINTS = 1000  # at which a network is compared within what is asked of it, if that costs at most `EFFORT` products
 EFFORT = 10**8
-AT_ONCE = 2**22  # values of as many inputs as are evaluated together
+BATCH_VALUES = 2**22  # of all nodes, for the inputs that are evaluated together
 _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
 
 
@@ -121,7 +121,7 @@ def see_agreement(graph: Graph, run: Runner, x: np.ndarray, everywhere: bool = F
     Raises:
         InputError: another number of outputs, other values, or no number anywhere.
     """
-    step = max(AT_ONCE // sum(math.prod(node.shape) for node in graph.nodes), 1)
+    step = max(BATCH_VALUES // sum(math.prod(node.shape) for node in graph.nodes), 1)
     if everywhere and len(x) > step:
         for begin in range(0, len(x), step):
             tick()

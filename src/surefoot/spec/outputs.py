@@ -14,7 +14,7 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import formula_error
-from surefoot.graph.passes.softmax import Link
+from surefoot.graph.passes.softmax import OUTPUTS, Link
 from surefoot.spec.exact import below as rounded_down
 from surefoot.spec.query import Query, Unsafe
 
@@ -91,8 +91,8 @@ def of_logits(query: Query, link: Link) -> OfLogits:
 def no_certificate_of_thresholds(link: Link) -> str:
     """Say which properties certificates do not cover."""
     return (
-        f"certificates cover comparisons of two outputs; the property has a threshold of {_named(link)}, which they do "
-        "not cover"
+        f"certificates cover comparisons of two outputs; the property has a threshold of {OUTPUTS[link]}, which they "
+        "do not cover"
     )
 
 
@@ -204,16 +204,12 @@ def _up(x: float) -> float:
     return x + formula_error(abs(x))
 
 
-def _named(link: Link) -> str:
-    return "probabilities" if link == "softmax" else "log-probabilities"
-
-
 def _refusal(unsafe: Unsafe, at: int, number: int, link: Link) -> str:
     weights, bound = unsafe.weights[at], unsafe.bounds[at]
     terms = [f"{weights[i]:+g} Y_{i}" for i in np.flatnonzero(weights)[:6]]
     more = " ..." if np.count_nonzero(weights) > 6 else ""
     return (
         f"the condition {' '.join(terms)}{more} <= {bound:g} (row {at + 1} of unsafe set {number}) speaks of "
-        f"{_named(link)}, for the network ends in a {link}: two can be compared (Y_0 <= Y_1) and one bounded "
+        f"{OUTPUTS[link]}, for the network ends in a {link}: two can be compared (Y_0 <= Y_1) and one bounded "
         "(Y_0 <= 0.5); ask for no more, or cut the softmax off and ask of logits"
     )

@@ -56,7 +56,7 @@ class Problem(ABC, Generic[S, D]):
     def branch(self, batch: Sequence[S]) -> Sequence[tuple[D, Sequence[S]]] | None:
         """Return on what each subproblem is branched, and children that cover it; None if one cannot be."""
 
-    def finish(self, batch: Sequence[S], bounded: int) -> Bounds[S] | None:
+    def fallback(self, batch: Sequence[S], bounded: int) -> Bounds[S] | None:
         """Bound open subproblems in a dearer way, if it is time for that: so many have been bounded."""
         return None
 
@@ -69,7 +69,7 @@ class Result(Generic[S, D]):
         margin: a lower bound of all that is asked, whatever was found.
         counterexample: an input that `replay` confirmed.
         why: why it ended without an answer.
-        parts: how many subproblems were bounded.
+        subproblems: how many subproblems were bounded.
         depth: of the deepest of them; the roots have depth 0.
         leaves: the subproblems that were proven; if it holds they cover the roots.
         branchings: which subproblem was branched, and on what; numbered are roots first, then children as they come.
@@ -78,7 +78,7 @@ class Result(Generic[S, D]):
     margin: float
     counterexample: Tensor | None
     why: Reason | None
-    parts: int
+    subproblems: int
     depth: int
     leaves: tuple[S, ...]
     branchings: tuple[tuple[int, D], ...]
@@ -106,7 +106,7 @@ def breadth_first(bound: float, number: int) -> tuple[float, int]:
 
 def steady(size: int) -> Callable[[int], int]:
     """Bound so many subproblems at once."""
-    return lambda parts: size
+    return lambda bounded: size
 
 
 @dataclass
@@ -120,20 +120,20 @@ class Paced:
     work: Callable[[], float]  # the clock of the deadline
     most: int
     size: int = 1
-    parts: int = 0
+    bounded: int = 0
     begin: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin now."""
         self.begin = self.work()
 
-    def __call__(self, parts: int) -> int:
-        """Return how many the cost of the last batch allows, `parts` having been bounded by now."""
+    def __call__(self, bounded: int) -> int:
+        """Return how many the cost of the last batch allows; `bounded` counts those by now."""
         now = self.work()
-        if done := parts - self.parts:
+        if done := bounded - self.bounded:
             allowed = int(done * self.seconds / max(now - self.begin, 1e-9))
             self.size = max(min(self.most, 2 * self.size, allowed), 1)
-        self.parts, self.begin = parts, now
+        self.bounded, self.begin = bounded, now
         return self.size
 
 
@@ -154,11 +154,11 @@ class _Tree(Generic[S, D]):
         self.frontier: list[tuple[tuple[float, int], _Node[S]]] = []
         self.leaves: list[_Node[S]] = []
         self.branchings: list[tuple[int, D]] = []
-        self.numbered, self.parts, self.depth = len(self.fresh), 0, 0
+        self.numbered, self.bounded, self.depth = len(self.fresh), 0, 0
 
     def take_fresh(self, most: int) -> list[_Node[S]]:
         batch, self.fresh = self.fresh[:most], self.fresh[most:]
-        self.parts += len(batch)
+        self.bounded += len(batch)
         self.depth = max(self.depth, *(node.depth for node in batch))
         return batch
 
@@ -192,7 +192,7 @@ class _Tree(Generic[S, D]):
         nodes = [*self.fresh, *(node for _, node in self.frontier), *self.leaves, *batch]
         margin = min((node.bound for node in nodes), default=math.inf)
         leaves = tuple(leaf.subproblem for leaf in self.leaves)
-        return Result(margin, met, why, self.parts, self.depth, leaves, tuple(self.branchings))
+        return Result(margin, met, why, self.bounded, self.depth, leaves, tuple(self.branchings))
 
 
 def branch_and_bound(
@@ -201,7 +201,7 @@ def branch_and_bound(
     is_over: Callable[[], bool],
     batch_size: Callable[[int], int],
     order: Order = best_first,
-    most_parts: int = 10**9,
+    most_subproblems: int = 10**9,
 ) -> Result[S, D]:
     """Bound, attack and branch until everything is proven, a counterexample is met, or it is over.
 
@@ -217,17 +217,17 @@ def branch_and_bound(
     tree: _Tree[S, D] = _Tree(problem.roots(), order)
     while tree.fresh or tree.frontier:
         tick()
-        size = batch_size(tree.parts)
+        size = batch_size(tree.bounded)
         if not tree.fresh:
             if is_over():
                 return tree.result(why="time is up")
-            if tree.parts > most_parts:
+            if tree.bounded > most_subproblems:
                 return tree.result(why="as many subproblems as allowed")
             batch = tree.pop(max(size // 2, 1))  # most have two children
-            finished = problem.finish(_values(batch), tree.parts)
-            if finished is not None:
-                batch = tree.prove(batch, finished)
-                met = attack(finished)
+            by_fallback = problem.fallback(_values(batch), tree.bounded)
+            if by_fallback is not None:
+                batch = tree.prove(batch, by_fallback)
+                met = attack(by_fallback)
                 if met is not None:
                     return tree.result(batch, met)
                 if not batch:

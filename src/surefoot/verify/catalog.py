@@ -58,14 +58,14 @@ def crown(search: Search) -> Verdict | None:
 
 def alpha_crown(search: Search) -> Verdict | None:
     """Bound it by CROWN, with slopes found by gradient ascent: ReLU splitting without a split."""
-    return search.split_relus(most_parts=len(search.query.unsafe))
+    return search.split_relus(most_subproblems=len(search.query.unsafe))
 
 
-def relus(most_parts: int = 10**9, share: float = 1.0) -> Stage:
+def relus(most_subproblems: int = 10**9, share: float = 1.0) -> Stage:
     """Split ReLUs, in so many subproblems and this share of the work that is left."""
 
     def relu_splitting(search: Search) -> Verdict | None:
-        return search.split_relus(most_parts, share)
+        return search.split_relus(most_subproblems, share)
 
     return relu_splitting
 

@@ -14,7 +14,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import ELEMENTARY, REAL, formula_error
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
-from surefoot.reach.alpha_crown import default_choice, optimize_slopes
+from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes
 from surefoot.reach.crown import Trace, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.recalibrate import Calibrator
@@ -25,7 +25,6 @@ from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
 from surefoot.verify.network import Network, region_to_query
 
 CUTS = 8  # planes for the upper end, at most
-ASCENT = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ class _Bounds:
     def lower(self, rows: np.ndarray) -> np.ndarray:
         given = torch.from_numpy(rows).unsqueeze(0)
         start = default_choice(self.single, self.out, len(rows))
-        choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ASCENT)
+        choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ALPHA_STEPS)
         trace = Trace()
         bounds = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
         if trace.input is not None:

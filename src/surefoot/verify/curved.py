@@ -38,7 +38,7 @@ from surefoot.spec.query import Query
 from surefoot.verify.bisection import bisect, ends
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
-AT_ONCE = 32
+BATCH_BOXES = 32
 LARGEST = 1024  # inputs
 DESCENT = 40  # steps towards the minimum of the convex function
 ROUNDS = 3  # of choosing a, then y'
@@ -119,7 +119,7 @@ def prove_by_curvature(
     query: Query,
     seconds: float | Deadline,
     replay: Replay,
-    most_parts: int = 10**9,
+    most_subproblems: int = 10**9,
     float32: bool = False,
 ) -> Result[RowOverBox, int]:
     """Prove that every unsafe set is missed by one of its rows, bisecting the box where the bound is lost.
@@ -131,7 +131,7 @@ def prove_by_curvature(
     """
     is_over = Deadline.of(seconds).is_over
     problem = _Curvature(graph, query, float32)
-    return branch_and_bound(problem, replay, is_over, steady(AT_ONCE), most_parts=most_parts)
+    return branch_and_bound(problem, replay, is_over, steady(BATCH_BOXES), most_subproblems=most_subproblems)
 
 
 def _float32_gap(graph: Graph, low: Tensor, high: Tensor, rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Finish the boxes that input splitting leaves open by ReLU splitting: near the least margin bisection never ends."""
+"""Prove the boxes that input splitting leaves open by ReLU splitting: near the least margin bisection never ends."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -11,14 +11,14 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.core.threads import in_processes
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.alpha_crown import tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import ends
 from surefoot.verify.input_splitting import (
-    AT_ONCE,
+    BATCH_BOXES,
     Effort,
     OutputConstraints,
     SplittingOptions,
@@ -27,9 +27,8 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
 
-ASCENT = 20
-QUICK_PARTS = 32  # of a box: bisections before signs are split
-SIGN_PARTS = 200
+QUICK_SUBPROBLEMS = 32  # of a box: bisections before signs are split
+SIGN_SUBPROBLEMS = 200
 SUSPECTS = 4
 
 
@@ -45,12 +44,12 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Fallback:
-    """A bound of the margin over one box (minus infinity: not to be had in few parts), and what showed it."""
+    """A bound of the margin over one box (minus infinity: not to be had in few subproblems), and what showed it."""
 
     margin: float = -math.inf
-    parts: int = 0
+    subproblems: int = 0
     bisected: tuple[Tensor, Tensor] | None = None  # boxes that bisection proved,
-    signed: tuple[Subproblem, ...] = ()  # or parts of the box by signs
+    signed: tuple[Subproblem, ...] = ()  # or subproblems of the box, by signs
     suspects: Tensor | None = None  # inputs (n, d) that seem to be counterexamples, to be replayed
 
 
@@ -63,7 +62,7 @@ def near_misses(graph: Graph, query: Query, x: Tensor) -> Tensor:
     return x.flatten(1)[near[slack[near] <= 1e-4 * (1 + float(y.abs().max()))]]
 
 
-def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
+def prove_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], until: Deadline) -> Fallback:
     """Prove one box by a few bisections, else by a few splits of signs.
 
     Property: a margin above 0 is proven in real arithmetic.
@@ -81,26 +80,28 @@ def finish_box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], 
         return Fallback()
     part = InputSet.of(low, high)
     query = replace(task.query, inputs=part)
-    quick = prove_by_input_splitting(task.graph, query, REAL, until, suspect, SplittingOptions(most_parts=QUICK_PARTS))
+    quick = prove_by_input_splitting(
+        task.graph, query, REAL, until, suspect, SplittingOptions(most_subproblems=QUICK_SUBPROBLEMS)
+    )
     if quick.proven:
-        return Fallback(quick.margin, quick.parts, bisected=ends(quick.leaves))
+        return Fallback(quick.margin, quick.subproblems, bisected=ends(quick.leaves))
     asked = replace(task.sign_query, inputs=part)
-    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ASCENT, until))
-    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_PARTS)
-    parts = quick.parts + result.parts
+    relaxation = relax(task.sign_graph, _box(task, low, high), REAL, tighten_by_alpha_crown(ALPHA_STEPS, until))
+    result = prove_by_relu_splitting(relaxation, asked, until, suspect, SIGN_SUBPROBLEMS)
+    subproblems = quick.subproblems + result.subproblems
     if not result.proven:
-        return Fallback(parts=parts, suspects=met())
-    return Fallback(result.margin, parts, signed=result.leaves)
+        return Fallback(subproblems=subproblems, suspects=met())
+    return Fallback(result.margin, subproblems, signed=result.leaves)
 
 
 def box_holds_in_float32(
     task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"], proven: Fallback, until: Deadline
 ) -> bool:
-    """Whether what was proven of a box is proven for float32 too, by the same parts."""
+    """Whether what was proven of a box is proven for float32 too, by the same subproblems."""
     if proven.bisected is not None:
-        return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "open")
+        return boxes_hold_in_float32(task.graph, task.query, *proven.bisected, "unstable")
     asked = replace(task.sign_query, inputs=InputSet.of(low, high))
-    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ASCENT, until))
+    relaxation = relax(task.sign_graph, _box(task, low, high), FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, until))
     return bound_again(relaxation, asked, proven.signed) > 0
 
 
@@ -109,8 +110,8 @@ def boxes_hold_in_float32(
 ) -> bool:
     """Whether every box (n, d) misses all that is unsafe for any float32 evaluation, by substitution alone."""
     rows = OutputConstraints(query)
-    for i in range(0, len(low), AT_ONCE):
-        sets, _ = bound_sets(graph, low[i : i + AT_ONCE], high[i : i + AT_ONCE], rows, FLOAT32, effort)
+    for i in range(0, len(low), BATCH_BOXES):
+        sets, _ = bound_sets(graph, low[i : i + BATCH_BOXES], high[i : i + BATCH_BOXES], rows, FLOAT32, effort)
         if not bool((sets > 0).all()):
             return False
     return True
@@ -123,20 +124,20 @@ def _box(task: Task, low: Float[Tensor, " d"], high: Float[Tensor, " d"]) -> Box
 
 @dataclass(eq=False)
 class FallbackSolver:
-    """Finish boxes, in so many processes; keep what showed each."""
+    """Prove boxes, in so many processes; keep what showed each."""
 
     task: Task
     until: Deadline
     jobs: int = 1
-    parts: int = 0
+    subproblems: int = 0
     done: list[tuple[Tensor, Tensor, Fallback]] = field(default_factory=list)
 
     def __call__(self, low: Float[Tensor, "n d"], high: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
         """Return bounds of the margins over boxes (n, d) from below, and inputs (m, d) to be replayed."""
         boxes = list(zip(low, high, strict=True))
         tasks = [(self.task, lo, hi, self.until) for lo, hi in boxes]
-        fallbacks = [one or Fallback() for one in in_processes(finish_box, tasks, self.until, self.jobs)]
-        self.parts += sum(one.parts for one in fallbacks)
+        fallbacks = [one or Fallback() for one in in_processes(prove_box, tasks, self.until, self.jobs)]
+        self.subproblems += sum(one.subproblems for one in fallbacks)
         self.done += [(lo, hi, one) for (lo, hi), one in zip(boxes, fallbacks, strict=True) if one.margin > 0]
         margins = torch.tensor([one.margin for one in fallbacks], dtype=torch.float64)
         return margins, torch.cat([low[:0], *(one.suspects for one in fallbacks if one.suspects is not None)])

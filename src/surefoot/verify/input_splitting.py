@@ -38,15 +38,16 @@ from surefoot.verify.branch_and_bound import (
     depth_first,
 )
 
-AT_ONCE = 256
+BATCH_BOXES = 256
 SHARE = 0.1  # of the time, that one batch may take
-FINISH_FROM = 850  # boxes made before any is finished in another way
+FALLBACK_FROM = 850  # boxes made before the fallback gets any
 MEAN_TURNS = 10
 AxisBy = Literal["slope", "trial"]
-Effort = Literal["open", "all", "thorough"]
-Finish = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # boxes to bounds, and inputs that may break the property
+Effort = Literal["unstable", "all", "thorough"]
+# Boxes to bounds, and inputs that may break the property.
+FallbackBounds = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 _TIGHTEN: dict[Effort, Tighten] = {
-    "open": tighten_by_crown,
+    "unstable": tighten_by_crown,
     "all": tighten_all,
     "thorough": tighten_thoroughly,
 }
@@ -54,12 +55,12 @@ _TIGHTEN: dict[Effort, Tighten] = {
 
 @dataclass(frozen=True, eq=False)
 class SubBox:
-    """A part of the region, how its worst bound depends on each input, and whether another method bounded it since."""
+    """A part of the region, how its worst bound depends on each input, and whether the fallback bounded it since."""
 
     low: Float[Tensor, " d"]
     high: Float[Tensor, " d"]
     slope: Float[Tensor, " d"] | None = None
-    finished: bool = False
+    by_fallback: bool = False
 
 
 Bisection = tuple[int, float]  # along which input, and where
@@ -132,15 +133,16 @@ class SplittingOptions:
     `axis_by`, along which input: `slope` takes that to which the bound owes most, coefficient times width; `trial`
     bisects along each in turn and takes the best. Neither is better on all networks. `effort` says which values
     CROWN bounds. `certifiable`: only by what certificates speak of, neither ReLUs nor rows taken together.
-    `finish` is asked for other bounds of boxes that are still open when many have been made, and for inputs to replay;
-    the largest boxes come first then. `grace`: so many times the time is allowed where little is left to prove.
+    `fallback` is asked for other bounds of boxes that are still open when many have been made, and for inputs to
+    replay; the largest boxes come first then. `grace`: so many times the time is allowed where little is left to
+    prove.
     """
 
     axis_by: AxisBy = "slope"
-    effort: Effort = "open"
+    effort: Effort = "unstable"
     certifiable: bool = False
-    finish: Finish | None = None
-    most_parts: int = 10**9
+    fallback: FallbackBounds | None = None
+    most_subproblems: int = 10**9
     grace: float = 1.0
 
 
@@ -208,11 +210,11 @@ class _InputSplitting(Problem[SubBox, Bisection]):
         suspects = torch.cat([torch.where(slope[~proven] > 0, lo, hi), (lo + hi) / 2])
         return Bounds(values, [replace(box, slope=s) for box, s in zip(batch, slope, strict=True)], suspects)
 
-    def finish(self, batch: Sequence[SubBox], bounded: int) -> Bounds[SubBox] | None:
-        if self.options.finish is None or bounded <= FINISH_FROM:
+    def fallback(self, batch: Sequence[SubBox], bounded: int) -> Bounds[SubBox] | None:
+        if self.options.fallback is None or bounded <= FALLBACK_FROM:
             return None
-        values, suspects = self.options.finish(*ends(batch))
-        return Bounds(values, [replace(box, finished=True) for box in batch], suspects)
+        values, suspects = self.options.fallback(*ends(batch))
+        return Bounds(values, [replace(box, by_fallback=True) for box in batch], suspects)
 
     def branch(self, batch: Sequence[SubBox]) -> Sequence[tuple[Bisection, Sequence[SubBox]]] | None:
         low, high = ends(batch)
@@ -255,9 +257,9 @@ def prove_by_input_splitting(
     """Bisect boxes until each is proven or one holds a counterexample."""
     deadline = Deadline.of(seconds)
     problem = _InputSplitting(graph, query, arithmetic, options, deadline)
-    size = Paced(SHARE * deadline.work_left, deadline.clock.work, AT_ONCE)
-    order = depth_first if options.finish is None else breadth_first  # what is finished should be large
-    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_parts)
+    size = Paced(SHARE * deadline.work_left, deadline.clock.work, BATCH_BOXES)
+    order = depth_first if options.fallback is None else breadth_first  # what the fallback gets should be large
+    return branch_and_bound(problem, replay, problem.progress.is_over, size, order, options.most_subproblems)
 
 
 def bisections_of(result: Result[SubBox, Bisection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -279,7 +281,7 @@ def bound_sets(
     high: Float[Tensor, "n d"],
     rows: OutputConstraints,
     arithmetic: Arithmetic,
-    effort: Effort = "open",
+    effort: Effort = "unstable",
     certifiable: bool = False,
 ) -> tuple[Float[Tensor, "n sets"], Float[Tensor, "n sets d"]]:
     """Bound from below by how much each box misses each unsafe set; return it, and the slopes of the input."""

@@ -49,7 +49,7 @@ class Settings:
 _RENAMED = {"programs": "lps_solved", "spared": "lps_avoided"}  # keys of before, kept for one version
 
 
-def plain(verdict: Verdict) -> dict[str, Any]:
+def answer_of(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as what JSON can hold."""
     match verdict:
         case Holds():
@@ -72,7 +72,7 @@ def verify_image(settings: Settings, region: InputSet, label: int, network: Netw
     network = network or open_network(settings.network, settings.output)
     along, query = region_to_query(network, region, other_classes(label, network.outputs))
     verdict = verify(along, query, settings.seconds, settings.method, settings.seed)
-    answer = {"label": label} | plain(verdict)
+    answer = {"label": label} | answer_of(verdict)
     if isinstance(verdict, Violated) and along.moved is not None:  # it was found as a place along directions
         (image,) = along.moved(verdict.input[None])
         answer |= {"input": image.tolist(), "position": verdict.input.tolist()}
@@ -179,7 +179,7 @@ def _answers(journal: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether an entry holds what `plain` gives, as far as it is shown."""
+    """Whether an entry holds what `answer_of` gives, as far as it is shown."""
     match entry:
         case {"key": str(), "answer": {"label": int(), "seconds": int() | float(), "verdict": verdict, **answer}}:
             pass

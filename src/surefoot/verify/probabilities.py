@@ -26,7 +26,7 @@ _PARTS = 2.0**30  # weights are multiples of one of these, so that sums of them 
 _STEEP = 300.0  # exp of more is not written as a chord
 _FLAT = -200.0  # nor, exactly, exp of less
 _FEW_CLASSES = 10  # up to so many, which class is the largest makes sets of their own
-_AT_ONCE = 64
+_BATCH_BOXES = 64
 _NARROW = 1e-9  # of the region's width: no box is bisected further
 
 HalfSpace = tuple[np.ndarray, np.ndarray]  # (b, k) and (b,): rows z <= bounds, one row a box
@@ -92,7 +92,7 @@ def prove_by_bisection(
     while len(low):
         if until.is_over():
             return -float("inf")
-        here, rest = slice(-_AT_ONCE, None), slice(None, -_AT_ONCE)
+        here, rest = slice(-_BATCH_BOXES, None), slice(None, -_BATCH_BOXES)
         slack = _slack(_Spans.over(graph, low[here], high[here], sets), sets)
         closed = slack > 0
         margin = min(margin, float(slack[closed].min(initial=np.inf)))

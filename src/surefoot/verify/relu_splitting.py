@@ -22,7 +22,7 @@ from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 
 ITERATIONS = 20
-AT_ONCE = 64
+BATCH_SUBPROBLEMS = 64
 CANDIDATES = 12  # ReLUs that are tried before one is chosen
 Neuron: TypeAlias = tuple[int, int]  # a ReLU of the graph, and which of its values
 
@@ -43,22 +43,29 @@ def prove_by_relu_splitting(
     query: Query,
     seconds: float | Deadline,
     replay: Replay,
-    most_parts: int = 10**9,
+    most_subproblems: int = 10**9,
 ) -> Result[Subproblem, Neuron]:
     """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
     problem = _ReluSplitting(relaxation, query)
-    return branch_and_bound(problem, replay, Deadline.of(seconds).is_over, steady(AT_ONCE), most_parts=most_parts)
+    return branch_and_bound(
+        problem, replay, Deadline.of(seconds).is_over, steady(BATCH_SUBPROBLEMS), most_subproblems=most_subproblems
+    )
 
 
-def bound_again(relaxation: Relaxation, query: Query, parts: Sequence[Subproblem]) -> float:
-    """Bound parts with the slopes and multipliers that they carry, over another relaxation; return the least bound."""
+def bound_again(relaxation: Relaxation, query: Query, subproblems: Sequence[Subproblem]) -> float:
+    """Bound subproblems with the slopes and multipliers they carry, over another relaxation; return the least."""
     problem = _ReluSplitting(relaxation, query)
-    bounds = torch.cat([problem.rounded(parts[i : i + AT_ONCE])[0] for i in range(0, len(parts), AT_ONCE)])
+    bounds = torch.cat(
+        [
+            problem.rounded(subproblems[i : i + BATCH_SUBPROBLEMS])[0]
+            for i in range(0, len(subproblems), BATCH_SUBPROBLEMS)
+        ]
+    )
     return float(bounds.min())  # not a number, if one is not
 
 
-def split_leaves(parts: Sequence[Subproblem], unsafe: int) -> list[SplitLeaf]:
-    """Write parts as a certificate has them."""
+def split_leaves(subproblems: Sequence[Subproblem], unsafe: int) -> list[SplitLeaf]:
+    """Write subproblems as a certificate has them."""
 
     def flat(x: Tensor) -> np.ndarray:
         return x.flatten().numpy()
@@ -66,12 +73,12 @@ def split_leaves(parts: Sequence[Subproblem], unsafe: int) -> list[SplitLeaf]:
     return [
         SplitLeaf(
             unsafe,
-            part.row,
-            part.signs,
-            {at: flat(x) for at, x in part.choice.slopes.items()},
-            {at: flat(x) for at, x in part.choice.multipliers.items() if bool(x.any())},
+            subproblem.row,
+            subproblem.signs,
+            {at: flat(x) for at, x in subproblem.choice.slopes.items()},
+            {at: flat(x) for at, x in subproblem.choice.multipliers.items() if bool(x.any())},
         )
-        for part in parts
+        for subproblem in subproblems
     ]
 
 
@@ -107,7 +114,7 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
         return [Subproblem(unsafe, row=row) for unsafe, row in enumerate(self.chosen)]
 
     def bound(self, batch: Sequence[Subproblem]) -> Bounds[Subproblem]:
-        which = torch.tensor([part.unsafe for part in batch])
+        which = torch.tensor([subproblem.unsafe for subproblem in batch])
         rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
         single, signs = self._boxes(batch, self.single)
         # the offset is part of what must be positive
@@ -121,8 +128,8 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
             float(offsets.max()) + 1e-4 if bool((offsets == offsets[0]).all()) else float("inf"),
         )
         now = [
-            replace(part, choice=Choice(*({at: x[i] for at, x in p.items()} for p in choice.parts)))
-            for i, part in enumerate(batch)
+            replace(subproblem, choice=Choice(*({at: x[i] for at, x in p.items()} for p in choice.parts)))
+            for i, subproblem in enumerate(batch)
         ]
         bounds, double, trace = self.rounded(now)
         corner = None
@@ -133,9 +140,9 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
 
     def branch(self, batch: Sequence[Subproblem]) -> Sequence[tuple[Neuron, Sequence[Subproblem]]] | None:
         """Branch on a ReLU of the options; where there are none all signs are decided, and ascent cannot prove it."""
-        return self._by_trial(batch) if all(part.options for part in batch) else None
+        return self._by_trial(batch) if all(subproblem.options for subproblem in batch) else None
 
-    def _boxes(self, parts: Sequence[Subproblem], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
+    def _boxes(self, subproblems: Sequence[Subproblem], relaxation: Relaxation) -> tuple[Relaxation, dict[int, Tensor]]:
         """Apply the decided signs to the boxes; return them as a mask too."""
         boxes = list(relaxation.boxes)
         signs: dict[int, Tensor] = {}
@@ -143,16 +150,16 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
         for at in self.places:
             entering = relaxation.graph.nodes[at].inputs[0]
             regions, which, sign = [], [], []
-            for region, part in enumerate(parts):
-                for place, value, s in part.signs:
+            for region, subproblem in enumerate(subproblems):
+                for place, value, s in subproblem.signs:
                     if place == at:
                         regions.append(region)
                         which.append(value)
                         sign.append(float(s))
             shape = relaxation.graph.nodes[at].shape
-            mask = torch.zeros(len(parts), int(np.prod(shape)), dtype=dtype)
+            mask = torch.zeros(len(subproblems), int(np.prod(shape)), dtype=dtype)
             mask[regions, which] = torch.tensor(sign, dtype=dtype)
-            mask = mask.reshape(len(parts), *shape)
+            mask = mask.reshape(len(subproblems), *shape)
             signs[at] = mask.unsqueeze(1)
             box = boxes[entering]
             boxes[entering] = Box(
@@ -161,12 +168,12 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
             )
         return relaxation.over(boxes), signs
 
-    def _start(self, parts: Sequence[Subproblem], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
+    def _start(self, subproblems: Sequence[Subproblem], boxes: Relaxation, signs: dict[int, Tensor]) -> Choice:
         default = default_choice(boxes, self.out, 1)
 
         def start(which: int, at: int) -> Tensor:
             other = default.parts[which][at]
-            choices = [part.choice.parts[which].get(at) for part in parts]
+            choices = [subproblem.choice.parts[which].get(at) for subproblem in subproblems]
             return torch.stack(
                 [
                     other[min(i, len(other) - 1)] if x is None else x.to(other.dtype).clamp(0, 1)
@@ -176,7 +183,7 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
 
         def multiplier(at: int, mask: Tensor) -> Tensor:  # a half starts with those of the whole
             none = torch.zeros_like(mask[0])
-            multipliers = [part.choice.multipliers.get(at, none).to(mask.dtype) for part in parts]
+            multipliers = [subproblem.choice.multipliers.get(at, none).to(mask.dtype) for subproblem in subproblems]
             return mask * (mask * torch.stack(multipliers)).clamp(min=0)
 
         return Choice(
@@ -185,20 +192,20 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
             {at: start(2, at) for at in self.places if at in default.upper_slopes},
         )
 
-    def rounded(self, parts: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:
-        """Bound parts in float64, rounded outward, with the slopes and multipliers that they carry: the proof."""
-        which = torch.tensor([part.unsafe for part in parts])
+    def rounded(self, subproblems: Sequence[Subproblem]) -> tuple[Tensor, Relaxation, Trace]:
+        """Bound subproblems in float64, rounded outward, with the slopes and multipliers that they carry: the proof."""
+        which = torch.tensor([subproblem.unsafe for subproblem in subproblems])
         rows, offsets = self.rows[which].unsqueeze(1), self.offsets[which]
-        double, signs = self._boxes(parts, self.double)
-        choice = self._start(parts, double, signs).to(torch.float64)
+        double, signs = self._boxes(subproblems, self.double)
+        choice = self._start(subproblems, double, signs).to(torch.float64)
         trace = Trace()
         bounds = lower_bounds(double, self.out, rows, choice, trace)[:, 0]
         return difference_below(bounds, offsets), double, trace
 
-    def _with_options(self, parts: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
-        """Remember for each part which ReLUs lose most: coefficient times the triangle's height."""
+    def _with_options(self, subproblems: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
+        """Remember for each subproblem which ReLUs lose most: coefficient times the triangle's height."""
         if not self.places:  # linear over the whole region: nothing to split
-            return parts
+            return subproblems
         scores = []
         for at in self.places:
             x = double.boxes[double.graph.nodes[at].inputs[0]]
@@ -206,32 +213,32 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
             height = torch.where(unstable, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
             a = trace.entering.get(at)
             if a is None:
-                a = torch.zeros(len(parts), 1, *x.lower.shape[1:], dtype=height.dtype)
+                a = torch.zeros(len(subproblems), 1, *x.lower.shape[1:], dtype=height.dtype)
             a = a[:, 0]
             loss = (a.clamp(max=0).abs() + 0.3 * a.clamp(min=0)) * height
             loss = torch.where(unstable, loss + 1e-12 * height, 0.0)
-            scores.append(loss.flatten(1).expand(len(parts), -1))
+            scores.append(loss.flatten(1).expand(len(subproblems), -1))
         table = torch.cat(scores, 1)
         sizes = [s.shape[1] for s in scores]
         count = min(CANDIDATES, table.shape[1])
         top = table.topk(count, 1)
         starts = np.cumsum([0, *sizes])
-        for i, part in enumerate(parts):
+        for i, subproblem in enumerate(subproblems):
             options = []
             for value, flat in zip(top.values[i].tolist(), top.indices[i].tolist(), strict=True):
                 if value > 0:
                     layer = int(np.searchsorted(starts, flat, side="right")) - 1
                     options.append((self.places[layer], int(flat - starts[layer])))
-            parts[i] = replace(part, options=tuple(options))
-        return parts
+            subproblems[i] = replace(subproblem, options=tuple(options))
+        return subproblems
 
-    def _by_trial(self, parts: Sequence[Subproblem]) -> list[tuple[Neuron, list[Subproblem]]]:
-        """Of each part's options take the one whose worse half is bounded best without ascent."""
-        owners = [i for i, part in enumerate(parts) for _ in part.options]
+    def _by_trial(self, subproblems: Sequence[Subproblem]) -> list[tuple[Neuron, list[Subproblem]]]:
+        """Of each subproblem's options take the one whose worse half is bounded best without ascent."""
+        owners = [i for i, subproblem in enumerate(subproblems) for _ in subproblem.options]
         trial = [
-            [replace(part, signs=(*part.signs, (*neuron, sign)), options=()) for sign in (1, -1)]
-            for part in parts
-            for neuron in part.options
+            [replace(subproblem, signs=(*subproblem.signs, (*neuron, sign)), options=()) for sign in (1, -1)]
+            for subproblem in subproblems
+            for neuron in subproblem.options
         ]
         quick = self._quick([half for halves in trial for half in halves]).double().reshape(-1, 2)
         worst, other = quick.amin(1), quick.amax(1)
@@ -242,12 +249,12 @@ class _ReluSplitting(Problem[Subproblem, Neuron]):
                 best[i] = j
         return [(trial[j][0].signs[-1][:2], trial[j]) for j in best.values()]
 
-    def _quick(self, parts: list[Subproblem]) -> Tensor:
+    def _quick(self, subproblems: list[Subproblem]) -> Tensor:
         margins = []
-        for begin in range(0, len(parts), 4 * AT_ONCE):
-            chunk = parts[begin : begin + 4 * AT_ONCE]
+        for begin in range(0, len(subproblems), 4 * BATCH_SUBPROBLEMS):
+            chunk = subproblems[begin : begin + 4 * BATCH_SUBPROBLEMS]
             tick()
-            which = torch.tensor([part.unsafe for part in chunk])
+            which = torch.tensor([subproblem.unsafe for subproblem in chunk])
             single, signs = self._boxes(chunk, self.single)
             start = replace(self._start(chunk, single, signs), multipliers={})
             rows = self.rows[which].unsqueeze(1).float()

@@ -19,7 +19,7 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
-from surefoot.reach.alpha_crown import Tightened, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.stars import Rule, State, approximate, begin
@@ -30,7 +30,7 @@ from surefoot.verify.attack import descend, sample
 from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
-from surefoot.verify.fallback import ASCENT, FallbackSolver, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.fallback import FallbackSolver, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.input_splitting import (
     AxisBy,
     Effort,
@@ -262,14 +262,14 @@ class Search:
 
     def split_inputs(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
         """Prove it by branch and bound on the inputs."""
-        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "open"
+        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "unstable"
         until = self.deadline.share(share)
-        finish = None
+        fallback = None
         if axis_by == "trial" and not self.prove:
             task = Task(self.network.graph, self.query, *self.with_slack_relus())
-            finish = FallbackSolver(task, until, self.jobs)
+            fallback = FallbackSolver(task, until, self.jobs)
         graph = self.network.graph
-        options = SplittingOptions(axis_by, effort, self.prove, finish, grace=grace)
+        options = SplittingOptions(axis_by, effort, self.prove, fallback, grace=grace)
         result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
         if self.counterexample is not None:
             return self.violated("input-splitting")
@@ -280,15 +280,15 @@ class Search:
         if self.prove:
             thorough, bisections = effort == "thorough", bisections_of(result)
             proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        parts = result.parts + (finish.parts if finish else 0)
-        plain = [leaf for leaf in result.leaves if not leaf.finished]
+        subproblems = result.subproblems + (fallback.subproblems if fallback else 0)
+        plain = [leaf for leaf in result.leaves if not leaf.by_fallback]
 
         def in_float32() -> bool:
             return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
-                finish is None or finish.holds_in_float32()
+                fallback is None or fallback.holds_in_float32()
             )
 
-        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=parts)
+        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=subproblems)
 
     @property
     def constraints(self) -> LinearConstraints | None:
@@ -300,23 +300,23 @@ class Search:
         """The unsafe sets as a certificate has them."""
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def split_relus(self, most_parts: int = 10**9, share: float = 1.0) -> Verdict | None:
+    def split_relus(self, most_subproblems: int = 10**9, share: float = 1.0) -> Verdict | None:
         """Prove it by branch and bound on the ReLUs."""
         tightened: Tightened = {}
         until = self.deadline.share(share)
         graph, query = self.with_slack_relus()
-        tighten = tighten_by_alpha_crown(ASCENT, self.tightening(0.5 * share), tightened if self.prove else None)
+        tighten = tighten_by_alpha_crown(ALPHA_STEPS, self.tightening(0.5 * share), tightened if self.prove else None)
         relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
-        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_parts)
+        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_subproblems)
         if self.counterexample is not None:
             return self.violated("relu-splitting")
         self.best = max(self.best, result.margin)
         if not result.proven:
             return None
-        method = "alpha-crown" if result.parts <= len(self.query.unsafe) else "relu-splitting"
+        method = "alpha-crown" if result.subproblems <= len(self.query.unsafe) else "relu-splitting"
         proof = self._proof_by_splits(result, tightened) if self.prove else None
         in_float32 = partial(self.parts_hold, graph, query, self.region, result.leaves)
-        return self.holds(result.margin, method, in_float32, proof, parts=result.parts)
+        return self.holds(result.margin, method, in_float32, proof, parts=result.subproblems)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
@@ -341,7 +341,7 @@ class Search:
         if not result.proven:
             return None
         in_float32 = all(leaf.float32 for leaf in result.leaves)
-        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.parts))
+        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.subproblems))
 
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
@@ -377,6 +377,6 @@ class Search:
     def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
         """Whether the subproblems of a proof hold for float32 too."""
         relaxation = relax(
-            graph, region, FLOAT32, tighten_by_alpha_crown(ASCENT, self.tightening()), constraints=self.constraints
+            graph, region, FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening()), constraints=self.constraints
         )
         return bound_again(relaxation, query, leaves) > 0

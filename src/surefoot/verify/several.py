@@ -27,7 +27,7 @@ from surefoot.verify.network import Network, must_fit
 from surefoot.verify.run import verify
 
 FEW = 4  # so many boxes and fewer are answered one by one
-AT_ONCE = 1024  # boxes
+BATCH_BOXES = 1024  # at most
 MOST_VALUES = 2**23  # rows times values of a layer that are carried back at once, for all boxes
 STEPS = 4  # of the attack on all boxes
 TOGETHER = 0.5  # of the work, at most, for all boxes at once
@@ -220,7 +220,7 @@ def _stacks(network: Network, queries: Sequence[Query]) -> Iterator[_Stack]:
         if all(len(unsafe.bounds) for unsafe in query.unsafe):
             alike.setdefault(tuple(len(unsafe.bounds) for unsafe in query.unsafe), []).append(i)
     widest = max(size_of(node) for node in network.graph.nodes)
-    most = int(np.clip(MOST_VALUES // (2 * widest * widest), 1, AT_ONCE))
+    most = int(np.clip(MOST_VALUES // (2 * widest * widest), 1, BATCH_BOXES))
     for numbers in alike.values():
         size, begin = 1, 0
         while begin < len(numbers):

@@ -107,7 +107,7 @@ def slack_of(star: Star, unsafe: Unsafe) -> tuple[float, np.ndarray | None]:
         # two rows alone are a sound answer too, and the better one where the elastic LP went wrong
         alone = Solver(predicate)
         slack = max(slack, *(alone.minimum(row) + o - s for row, o, s in zip(rows, offsets, spare, strict=True)))
-    point = solver.sample_inputs[-1][: predicate.variables] if solver.sample_inputs else None
+    point = solver.solutions[-1][: predicate.variables] if solver.solutions else None
     return float(slack), point
 
 

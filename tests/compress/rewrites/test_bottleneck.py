@@ -2,41 +2,41 @@
 
 import numpy as np
 
+from surefoot.compress.hidden_layer import HiddenLayer
 from surefoot.compress.rewrites.bottleneck import bottleneck
-from surefoot.compress.segment import Segment
 
 BOX = np.stack([-np.ones(2), np.ones(2)])
 X = np.random.default_rng(0).uniform(-1, 1, (200, 2))
 
 
-def of(rank: int, active: int, seed: int) -> Segment:
+def of(rank: int, active: int, seed: int) -> HiddenLayer:
     """Active units whose product with what reads them has a rank, and one that is unstable."""
     rng = np.random.default_rng(seed)
     before = rng.normal(size=(active + 1, 2))
     after = rng.normal(size=(4, rank)) @ rng.normal(size=(rank, active + 1))
     offset = np.append(np.abs(before[:-1]).sum(1) + rng.random(active), 0.1)
-    return Segment(before, offset, after, rng.normal(size=4), np.append(np.ones(active, int), 0), BOX)
+    return HiddenLayer(before, offset, after, rng.normal(size=4), np.append(np.ones(active, int), 0), BOX)
 
 
 def test_as_many_units_carry_it_as_it_has_dimensions() -> None:
     for seed in range(5):
-        segment = of(1, 5, seed)
-        made = bottleneck(segment)
+        layer = of(1, 5, seed)
+        made = bottleneck(layer)
         assert made.units == 1 + 1
-        assert np.allclose(made(X), segment(X), atol=1e-9)
+        assert np.allclose(made(X), layer(X), atol=1e-9)
         corners = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
         z = corners @ made.before.T + made.bias
         assert (z[:, made.signs > 0] > 0).all()
 
 
 def test_where_nothing_is_won_nothing_changes() -> None:
-    segment = of(2, 2, 0)
-    assert bottleneck(segment) is segment
+    layer = of(2, 2, 0)
+    assert bottleneck(layer) is layer
     assert bottleneck(of(1, 1, 0)).units == 2
 
 
 def test_units_that_cancel_leave_a_constant() -> None:
-    segment = Segment(
+    layer = HiddenLayer(
         np.array([[1.0, 0.0], [1.0, 0.0]]),
         np.array([2.0, 5.0]),
         np.array([[1.0, -1.0]]),
@@ -44,6 +44,6 @@ def test_units_that_cancel_leave_a_constant() -> None:
         np.ones(2, int),
         BOX,
     )
-    made = bottleneck(segment)
+    made = bottleneck(layer)
     assert made.units == 0
     assert np.allclose(made(X), -3.0)

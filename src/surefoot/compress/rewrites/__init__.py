@@ -1,16 +1,16 @@
-"""Rewrites of a segment, one a file: each keeps every answer over the domain, in real arithmetic."""
+"""Rewrites of a hidden layer, one a file: each keeps every answer over the domain, in real arithmetic."""
 
 from collections.abc import Callable
 
+from surefoot.compress.hidden_layer import HiddenLayer
 from surefoot.compress.rewrites.bottleneck import bottleneck
 from surefoot.compress.rewrites.constant import fold_constant
 from surefoot.compress.rewrites.dependent import merge_dependent
 from surefoot.compress.rewrites.inactive import drop_inactive
 from surefoot.compress.rewrites.proportional import merge_proportional
 from surefoot.compress.rewrites.unused import drop_unused
-from surefoot.compress.segment import Segment
 
-REWRITES: dict[str, Callable[[Segment], Segment]] = {
+REWRITES: dict[str, Callable[[HiddenLayer], HiddenLayer]] = {
     "inactive": drop_inactive,
     "constant": fold_constant,
     "unused": drop_unused,

@@ -2,41 +2,41 @@
 
 import numpy as np
 
-from surefoot.compress.segment import Segment
+from surefoot.compress.hidden_layer import HiddenLayer
 
 TOLERANCE = 1e-10  # of the largest singular value
 SPARE = 0.01  # of a new unit's range, by which it stays above 0
 
 
-def bottleneck(segment: Segment) -> Segment:
+def bottleneck(layer: HiddenLayer) -> HiddenLayer:
     """Factor M = after_S before_S = P V of rank r < |S|; r units V x + c, made active by c, replace the |S| ones.
 
     c is the least value of V x over the inputs' box, and a little: P c goes out of the output bias again.
 
     Property: exact in real arithmetic, up to the singular values that are called 0.
 
-    Reference: our specification's R5; compare Dobler and Lemmerich 2025.
+    Reference: ours, by a singular value decomposition; compare Dobler and Lemmerich 2025.
     """
-    active = segment.signs > 0
+    active = layer.signs > 0
     count = int(active.sum())
     if count < 2:
-        return segment
-    u, s, v = np.linalg.svd(segment.after[:, active] @ segment.before[active], full_matrices=False)
+        return layer
+    u, s, v = np.linalg.svd(layer.after[:, active] @ layer.before[active], full_matrices=False)
     rank = int((s > TOLERANCE * s[0]).sum()) if s[0] > 0 else 0
     if rank >= count:
-        return segment
+        return layer
     out, into = u[:, :rank] * s[:rank], v[:rank]
-    low, high = segment.inputs
+    low, high = layer.inputs
     least = np.minimum(into * low, into * high).sum(1)
     most = np.maximum(into * low, into * high).sum(1)
-    lift = SPARE * (most - least) + 1e-6 * (np.abs(into) @ np.abs(segment.inputs).max(0)) - least
-    output_bias = segment.output_bias + segment.after[:, active] @ segment.bias[active] - out @ lift
-    kept = segment.keep(~active)
-    return Segment(
+    lift = SPARE * (most - least) + 1e-6 * (np.abs(into) @ np.abs(layer.inputs).max(0)) - least
+    output_bias = layer.output_bias + layer.after[:, active] @ layer.bias[active] - out @ lift
+    kept = layer.keep(~active)
+    return HiddenLayer(
         np.concatenate([kept.before, into]),
         np.concatenate([kept.bias, lift]),
         np.concatenate([kept.after, out], 1),
         output_bias,
         np.concatenate([kept.signs, np.ones(rank, dtype=kept.signs.dtype)]),
-        segment.inputs,
+        layer.inputs,
     )

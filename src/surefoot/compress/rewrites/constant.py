@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from surefoot.compress.segment import Segment
+from surefoot.compress.hidden_layer import HiddenLayer
 
 
-def fold_constant(segment: Segment) -> Segment:
+def fold_constant(layer: HiddenLayer) -> HiddenLayer:
     """Fold max(0, b) of units whose weights are all 0 into the output bias.
 
     Property: exact in real arithmetic.
     """
-    still = (segment.before == 0).all(1)
+    still = (layer.before == 0).all(1)
     if not still.any():
-        return segment
-    given = segment.after[:, still] @ np.maximum(segment.bias[still], 0)
-    return segment.keep(~still).moved(given)
+        return layer
+    given = layer.after[:, still] @ np.maximum(layer.bias[still], 0)
+    return layer.keep(~still).moved(given)

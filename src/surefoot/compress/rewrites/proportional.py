@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from surefoot.compress.segment import Segment
+from surefoot.compress.hidden_layer import HiddenLayer
 
 TOLERANCE = 1e-13  # of the norm of weights and bias
 
 
-def merge_proportional(segment: Segment) -> Segment:
+def merge_proportional(layer: HiddenLayer) -> HiddenLayer:
     """Merge (w_i, b_i) = a (w_j, b_j), a > 0: relu is homogeneous, so a times the outgoing weights goes to j.
 
     Property: exact in real arithmetic, up to the tolerance by which units are called proportional.
     """
-    rows = np.concatenate([segment.before, segment.bias[:, None]], 1)
+    rows = np.concatenate([layer.before, layer.bias[:, None]], 1)
     norms = np.linalg.norm(rows, axis=1)
-    after = segment.after.copy()
-    kept = np.ones(segment.units, dtype=bool)
+    after = layer.after.copy()
+    kept = np.ones(layer.units, dtype=bool)
     first: dict[bytes, list[int]] = {}
     for i in np.flatnonzero(norms > 0):
         key = np.round(rows[i] / norms[i], 6).astype(np.float32).__add__(0.0).tobytes()
@@ -27,6 +27,6 @@ def merge_proportional(segment: Segment) -> Segment:
         else:
             first.setdefault(key, []).append(int(i))
     if kept.all():
-        return segment
-    merged = Segment(segment.before, segment.bias, after, segment.output_bias, segment.signs, segment.inputs)
+        return layer
+    merged = HiddenLayer(layer.before, layer.bias, after, layer.output_bias, layer.signs, layer.inputs)
     return merged.keep(kept)

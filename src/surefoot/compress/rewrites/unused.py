@@ -1,11 +1,11 @@
 """Units that nothing after them reads go."""
 
-from surefoot.compress.segment import Segment
+from surefoot.compress.hidden_layer import HiddenLayer
 
 
-def drop_unused(segment: Segment) -> Segment:
+def drop_unused(layer: HiddenLayer) -> HiddenLayer:
     """Drop units whose outgoing weights are all 0.
 
     Property: exact, also in floating point but for the order of sums.
     """
-    return segment.keep((segment.after != 0).any(0))
+    return layer.keep((layer.after != 0).any(0))

@@ -7,6 +7,8 @@ from surefoot.graph.graph import Graph, Node
 from surefoot.graph.ops import Reshape, Softmax
 
 Link: TypeAlias = Literal["identity", "softmax", "log-softmax"]
+OUTPUT: dict[Link, str] = {"identity": "logit", "softmax": "probability", "log-softmax": "log-probability"}
+OUTPUTS: dict[Link, str] = {"identity": "logits", "softmax": "probabilities", "log-softmax": "log-probabilities"}
 
 
 def link_of(graph: Graph) -> Link:

@@ -1,4 +1,4 @@
-"""A layer between two linear maps: what the rewrites of dense layers take and give."""
+"""A hidden layer between two linear maps: what the rewrites of dense layers take and give."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 
 @dataclass(frozen=True, eq=False)
-class Segment:
+class HiddenLayer:
     """y = after relu(before x + bias) + output_bias, over a domain.
 
     `signs` say what each unit is over it: 1 active, -1 inactive, 0 neither. `inputs` (2, d) bound x.
@@ -25,15 +25,15 @@ class Segment:
         """How many ReLUs it has."""
         return len(self.bias)
 
-    def keep(self, units: np.ndarray) -> "Segment":
+    def keep(self, units: np.ndarray) -> "HiddenLayer":
         """Return it with some of its units."""
-        return Segment(
+        return HiddenLayer(
             self.before[units], self.bias[units], self.after[:, units], self.output_bias, self.signs[units], self.inputs
         )
 
-    def moved(self, by: np.ndarray) -> "Segment":
+    def moved(self, by: np.ndarray) -> "HiddenLayer":
         """Return it with a constant added to what it gives."""
-        return Segment(self.before, self.bias, self.after, self.output_bias + by, self.signs, self.inputs)
+        return HiddenLayer(self.before, self.bias, self.after, self.output_bias + by, self.signs, self.inputs)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate inputs (k, d)."""
