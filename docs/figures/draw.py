@@ -109,7 +109,7 @@ def recalibration() -> Figure:
 
 def stars() -> Figure:
     """Draw the triangle that encloses a ReLU, and the outputs of a small network: exact, and enclosed."""
-    figure, (left, right) = panels("A ReLU that is open, −1 ≤ x ≤ 2", "Two outputs over a box of inputs")
+    figure, (left, right) = panels("An unstable ReLU, −1 ≤ x ≤ 2", "Two outputs over a box of inputs")
     left.fill([-1, 0, 2], [0, 0, 2], color=BLUE, alpha=0.2, linewidth=0, label="the triangle")
     left.plot([-1, 0, 2], [0, 0, 2], color=BLUE, label="relu(x)")
     left.plot([-1, 2], [-0.5, 1], color=RED, linewidth=1, label="a line below, slope ½")
