@@ -7,11 +7,12 @@ BIN := .venv/bin
 demo: .venv/.demo
 	$(BIN)/surefoot compare --jobs 2 --out runs/demo
 
+# Two workers on two cores: libraries that start threads of their own would take each other's time.
 test: .venv/.ready
-	$(BIN)/pytest -n 2 -m "not slow" --dist worksteal -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --dist worksteal -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 test-slow: .venv/.ready
-	HYPOTHESIS_PROFILE=full $(BIN)/pytest -n 2 -m "slow or hypothesis"
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=full $(BIN)/pytest -n 2 -m "slow or hypothesis"
 
 lint: .venv/.ready
 	$(BIN)/ruff format --check .
