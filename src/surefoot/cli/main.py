@@ -125,10 +125,8 @@ def _run(arguments: list[str]) -> None:
     try:
         with _naming_extras(wanted):
             code = build(wanted)(arguments, standalone_mode=False)
-        if code == INTERRUPTED:
-            print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
-        if code:
-            sys.exit(code)
+    except SystemExit as done:  # by whom a command calls: the trainer, where it is interrupted
+        code = done.code
     except SurefootError as error:
         _end(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError as error:
@@ -146,6 +144,10 @@ def _run(arguments: list[str]) -> None:
         place = f"{Path(frame.filename).name}:{frame.lineno}"
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         _end(f"a fault of surefoot, please report it: {what} ({place}; SUREFOOT_TRACEBACK=1 shows where)", FAULT)
+    if code == INTERRUPTED:
+        print("surefoot: stopped; the same command goes on from here", file=sys.stderr)
+    if code:
+        sys.exit(code)
 
 
 @contextlib.contextmanager
