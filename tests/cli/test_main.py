@@ -18,10 +18,12 @@ from typed import call, surefoot
 
 
 def test_an_interrupted_training_says_so_and_leaves_no_predictions(tmp_path):
-    command = [sys.executable, "-m", "surefoot.cli.main", "train", "--model", "mlp", "--epochs", "100000"]
-    process = subprocess.Popen(
-        [*command, "-o", str(tmp_path)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    code = (  # a suite in the background ignores interrupts, and what it starts does too
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from surefoot.cli.main import main; main()"
     )
+    command = [sys.executable, "-c", code, "train", "--model", "mlp", "--epochs", "100000", "-o", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         deadline = time.monotonic() + 240  # a busy machine takes its time to import PyTorch
         while not (tmp_path / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:

@@ -64,7 +64,7 @@ def test_a_record_of_something_else_is_refused(tmp_path, record):
 @pytest.fixture(scope="module")
 def in_parallel(tmp_path_factory):
     """Run a matrix two cells at a time: what was found, and the cells in the order in which they ended."""
-    matrix, seen = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=12), [0, 1]), []
+    matrix, seen = cells(["digits"], ["mlp"], ["ce", "adafocal"], replace(SHORT, epochs=4), [0, 1]), []
     return run_matrix(matrix, tmp_path_factory.mktemp("many"), jobs=2, done=seen.append), matrix, seen
 
 

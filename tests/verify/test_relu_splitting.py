@@ -44,7 +44,7 @@ def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
     monkeypatch.setattr(relu_splitting, "ITERATIONS", iterations)
     query, box, graph = violated(seed, shares)
     made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
-    found = prove_by_relu_splitting(made, query, 1.0, lambda _: None)
+    found = prove_by_relu_splitting(made, query, 0.4, lambda _: None)
     assert not found.proven
     assert not prove_by_input_splitting(graph, query, REAL, 0.1, lambda _: None).proven
 
