@@ -60,6 +60,7 @@ def test_it_is_logged_inside_lightning(tmp_path):
     assert found == pytest.approx({name: expected()[name] for name in ("ece", "ks", "nll")}, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_all_rows(tmp_path):
     spawn(two_processes.worker, (tmp_path,), nprocs=2)
     for rank in range(2):

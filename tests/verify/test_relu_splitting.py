@@ -34,7 +34,7 @@ def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
     return Query(InputSet(lower, upper), unsafe), box, graph
 
 
-@pytest.mark.parametrize("seed", first(3, range(30)))
+@pytest.mark.parametrize("seed", first(2, range(30)))
 @pytest.mark.parametrize("iterations", [0, 20])
 @pytest.mark.parametrize("shares", [(0.02,), (0.02, -0.02), (0.001, -0.2, -0.01)])
 def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
