@@ -1,10 +1,13 @@
 """A limit of memory is kept by errors, and is gone afterwards."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from surefoot.core.memory import GIB, free_memory, is_out_of_memory, limited_memory
+from surefoot.spec.runtime import values_of
 
 resource = pytest.importorskip("resource", reason="this system has no limits")
 pytestmark = pytest.mark.skipif(free_memory() is None, reason="this system does not say what memory is free")
@@ -37,3 +40,15 @@ def test_processes_share_it_and_the_default_is_what_is_free() -> None:
 def test_other_errors_are_not_taken_for_it() -> None:
     assert not is_out_of_memory(RuntimeError("shapes differ"))
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+
+
+def test_a_runtime_that_lacks_memory_does_not_put_it_down_to_the_network() -> None:
+    class Session:
+        def get_inputs(self) -> list[object]:
+            return [SimpleNamespace(name="x", shape=[1, 2], type="tensor(float)")]
+
+        def run(self, *_: object) -> list[np.ndarray]:
+            raise Exception("[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested buffer")
+
+    with pytest.raises(MemoryError, match="Failed to allocate memory"):
+        values_of(Session(), ["y"], np.zeros(2))

@@ -70,7 +70,8 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         min=0.5,
-        help="Gibibytes that may be used; default: what is free. What needs more is left out, and said.",
+        help="Gibibytes that may be used; default: what is free. `verify` leaves out methods that need more, and names "
+        "them; other commands end.",
     ),
 ]
 Limit = Annotated[

@@ -11,7 +11,8 @@ except ModuleNotFoundError:  # not on Windows: no limit there
 
 GIB = 2**30
 SPARE = 0.95  # of what is free
-ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")  # in the words of PyTorch, C++
+# In the words of PyTorch, C++ and ONNX Runtime, whose errors have no type of their own.
+ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation", "Failed to allocate memory")
 _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
 
 
@@ -53,21 +54,19 @@ def limited_memory(size: float | None = None, processes: int = 1) -> Iterator[No
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had: PyTorch's has no type of its own.
+    """Whether an error says that memory could not be had.
 
     >>> [is_out_of_memory(error) for error in (MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError())]
     [True, True, False]
     """
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in ALLOCATORS)
-    )
+    return isinstance(error, MemoryError) or any(word in str(error) for word in ALLOCATORS)
 
 
 def within_memory(call: Callable[[], object]) -> bool:
     """Call; return whether it came to its end with the memory that may be used."""
     try:
         call()
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
         if not is_out_of_memory(error):
             raise
         return False

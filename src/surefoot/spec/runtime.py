@@ -10,6 +10,7 @@ from onnx import helper
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError, MissingExtra, pip_install
+from surefoot.core.memory import is_out_of_memory
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import output_of
 
@@ -50,6 +51,7 @@ def session_of(source: bytes | str) -> Any:
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no common class of errors
+        _refuse_lack_of_memory(error)
         raise InputError(f"ONNX Runtime does not take this network: {one_line(error)}") from error
 
 
@@ -85,8 +87,15 @@ def values_of(
     try:
         outputs = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
     except Exception as error:
+        _refuse_lack_of_memory(error)
         raise InputError(f"ONNX Runtime does not run this network: {one_line(error)}") from error
     return [np.asarray(y) for y in outputs]
+
+
+def _refuse_lack_of_memory(error: Exception) -> None:
+    """Raise MemoryError where a runtime's error is that: the network is not to blame."""
+    if is_out_of_memory(error):
+        raise MemoryError(one_line(error)) from error
 
 
 _KEEP_ORDER = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")

@@ -131,7 +131,8 @@ class Search:
         """Say why there is no answer."""
         why = "time is up" if self.deadline.is_over() else f"the bounds of {method} are not tight enough"
         if self.too_large:
-            why += f"; too large for the memory that may be used: {', '.join(dict.fromkeys(self.too_large))}"
+            memory = f"too large for the memory that may be used: {', '.join(dict.fromkeys(self.too_large))}"
+            why = memory if math.isinf(self.best) else f"{why}; {memory}"  # without a bound, none was not tight enough
         if self.broken:
             why = "real inputs break it, or come within rounding of it; none was seen to in float32"
         if self.replay.impossible:
