@@ -98,7 +98,7 @@ def footnote(comparison: Comparison) -> str:
     note = "* and bold: better than every other loss." if bold else "No loss is bold: none beats every other."
     return (
         f"Mean over {plural} on the same {comparison.n:,} test rows, with its 95% interval over seeds and rows, cut at "
-        f"what a metric can be: below the mean, or ± where both sides are as long.{few} {note} (Paired tests at 5%, "
-        f"corrected for the number of losses.) The noise floor is what a perfectly calibrated model with the same "
-        f"confidences would show: from the least to the greatest of the losses."
+        f"what a metric can be: written under the mean, or as ± where both sides are as long.{few} {note} (Paired "
+        f"tests at 5%, corrected for the number of losses.) The noise floor is what a perfectly calibrated model with "
+        f"the same confidences would show: from the least to the greatest of the losses."
     )
