@@ -22,6 +22,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import LEAST, LOST, UPWARD, Arithmetic, gamma, magnitude, step_error, unit_of
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.reach.around import Around
 from surefoot.reach.ibp import Box, error_of, magnitude_of, size_of, step
 from surefoot.reach.input_constraints import multipliers_of_constraints
 from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
@@ -45,6 +46,7 @@ class Relaxation:
     sizes: list[Float[Tensor, "b ..."] | None]  # |W| |x| + |b|, what our own rounding is relative to
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
     constraints: LinearConstraints | None = None  # of the inputs that count
+    around: Around | None = None  # then coefficients multiply deviations from its values, and `sizes` are of those
 
     @property
     def unit(self) -> float:
@@ -60,7 +62,8 @@ class Relaxation:
         boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
         multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
         errors, sizes = ([moved(x) for x in group] for group in (self.errors, self.sizes))
-        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints)
+        around = None if self.around is None else self.around.to(dtype)
+        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints, around)
 
     def over(self, boxes: list[Box]) -> "Relaxation":
         """Return it over parts of its regions."""
@@ -117,14 +120,17 @@ def relax(
     known: Mapping[int, Box] | None = None,
     multi_neuron: bool = True,
     constraints: LinearConstraints | None = None,
+    around: Around | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
     `tighten` is asked for better bounds of what enters a ReLU or a product, and what it finds knows of linear
     `constraints` of the region's inputs; `known` are bounds proven before.
     `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
+    `around`: bounds are of deviations from its values; for one region, which it lies in, without linear constraints.
     """
-    relaxation = Relaxation(graph, [region], [None], [None], constraints=constraints)
+    relaxation = Relaxation(graph, [region], [None], [None], constraints=constraints, around=around)
+    multi_neuron = multi_neuron and around is None
     matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
     simple = (
         {0} if constraints is None else set()
@@ -133,17 +139,24 @@ def relax(
         tick()
         inputs = [relaxation.boxes[i] for i in node.inputs]
         error = error_of(node, inputs, arithmetic)
-        box = step(node, inputs, error)
-        if known and at in known:
-            box = box.meet(known[at].lower, known[at].upper)
+        if around is None:
+            box = step(node, inputs, error)
+            if known and at in known:
+                box = box.meet(known[at].lower, known[at].upper)
+            size = _size(node.op, inputs)
+        else:
+            box = around.extend(at, node, inputs, error, known)
+            size = _size(node.op, [around.deviations[i] for i in node.inputs], around)
         relaxation.errors.append(error)
-        relaxation.sizes.append(_size(node.op, inputs))
+        relaxation.sizes.append(size)
         relaxation.boxes.append(box)
         exact = isinstance(node.op, Affine) and node.inputs[0] in simple
         if exact and isinstance(node.op, Gather | Reshape):
             simple.add(at)
         if tighten is not None and at in matters and not exact:
-            relaxation.boxes[at] = tighten(relaxation, at, box)
+            relaxation.boxes[at] = box = tighten(relaxation, at, box)
+            if around is not None:
+                around.meet(at, box)
         if multi_neuron and isinstance(node.op, Relu) and shares_inputs(graph, at):
             entering = graph.nodes[node.inputs[0]]
             size = relaxation.sizes[node.inputs[0]]
@@ -155,12 +168,12 @@ def relax(
     return relaxation
 
 
-def _size(op: object, inputs: list[Box]) -> Tensor | None:
+def _size(op: object, inputs: list[Box], around: Around | None = None) -> Tensor | None:
     match op:
         case Gather() | Reshape() | Relu() | Concat() | MaxPool2d():
             return None
         case Affine():
-            return magnitude_of(op, inputs[0])
+            return magnitude_of(op, inputs[0]) if around is None else op.absolute(inputs[0].magnitude)
         case Add():
             return inputs[0].magnitude + inputs[1].magnitude
         case Mul():
@@ -182,7 +195,7 @@ def lower_bounds(
     Property: sound for any choice, if `rounded` and in float64.
     """
     carried = _Pass(relaxation, rows, choice or Choice(), trace, rounded)
-    carried.give(target, rows)
+    carried.begin(target, rows)
     for at in range(target, 0, -1):
         a = carried.coefficients.pop(at, None)
         if a is not None:
@@ -223,11 +236,26 @@ class _Pass:
         """Add coefficients to those that a node has."""
         if to in self.coefficients:
             if self.rounded:
-                size = self.relaxation.boxes[to].magnitude
+                size = self.extent(to)
                 both = self.dot(a.abs(), size) + self.dot(self.coefficients[to].abs(), size)
                 self.error = self.error + step_error(1, both, self.unit)
             a = self.coefficients[to] + a
         self.coefficients[to] = a
+
+    def extent(self, at: int) -> Tensor:
+        """Return the largest size of what a node's coefficients multiply."""
+        around = self.relaxation.around
+        return self.relaxation.boxes[at].magnitude if around is None else around.deviations[at].magnitude
+
+    def begin(self, target: int, rows: Tensor) -> None:
+        """Give the target its rows; around a point, with what they are there."""
+        self.give(target, rows)
+        around = self.relaxation.around
+        if around is not None:
+            value = around.value(target)
+            self.collect(self.dot(rows, value))
+            terms = int((rows != 0).flatten(2).sum(2).max())
+            self.pay(rows, around.error(target) + 2 * gamma(terms, self.unit) * magnitude(value))
 
     def through(self, at: int, a: Tensor) -> None:
         """Carry the coefficients of a node's values back to its inputs."""
@@ -243,7 +271,7 @@ class _Pass:
             case Affine():
                 given = graph.nodes[node.inputs[0]].shape
                 bias = op.broadcast_bias()
-                if bias is not None:
+                if bias is not None and self.relaxation.around is None:
                     self.collect(self.dot(a, torch.broadcast_to(bias, node.shape).unsqueeze(0)))
                 back = op.adjoint(a.reshape(self.regions * self.count, *node.shape), given)
                 self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
@@ -261,14 +289,27 @@ class _Pass:
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
                     self.give(place, part)
             case MaxPool2d():
-                self.pay(a, relative * self.relaxation.boxes[at].magnitude)
-                back, constant = _through_pool(a, op, inputs[0])
-                self.collect(_sums(constant))
-                self.give(node.inputs[0], back)
+                self.through_pool(at, a, op, inputs[0], relative)
             case Softmax() | Input():
                 raise InputError(f"node {node.name!r}: bounds are not carried back through {type(op).__name__}")
             case _:
                 assert_never(op)
+
+    def through_pool(self, at: int, a: Tensor, op: MaxPool2d, x: Box, relative: float) -> None:
+        """Take the best value of each window for what is positive, a constant above for what is negative."""
+        pool = _Pool.of(op, x)
+        extent = self.relaxation.boxes[at].magnitude
+        constant = pool.constant(a)
+        around = self.relaxation.around
+        entering = self.relaxation.graph.nodes[at].inputs[0]
+        if around is not None:  # max(c + d) - max(c): the d of the best, where no other can be the largest
+            shift, wrong, size = pool.around(around.value(entering), around.error(entering), around.value(at))
+            constant = constant + shift(a)
+            self.pay(a, wrong)
+            extent = around.deviations[at].magnitude + size
+        self.pay(a, relative * extent)
+        self.collect(_sums(constant))
+        self.give(entering, pool.back(a))
 
     def through_relu(self, at: int, a: Tensor, x: Box, relative: float) -> None:
         """Take the line below for what is positive, a line above for what is negative."""
@@ -284,27 +325,40 @@ class _Pass:
         back = a.clamp(min=0) * below + negative * above
         # the line of slope s above meets the ReLU at an end: relu(z) - s z is at most -s l or (1 - s) u
         constant = negative * torch.where(unstable, torch.maximum(-above * low, (1 - above) * high), 0.0)
+        entering, around, extent = self.relaxation.graph.nodes[at].inputs[0], self.relaxation.around, x.magnitude
+        if around is not None:  # relu(c + d) - relu(c): the lines move by c and relu(c), where they matter
+            value, free = around.value(entering), ~around.decided(entering, x)
+            shifts = (torch.where(free.unsqueeze(1), s * value - value.clamp(min=0), 0.0) for s in (below, above))
+            constant = constant + a.clamp(min=0) * next(shifts) + negative * next(shifts)
+            self.pay(a, torch.where(free, 2 * around.error(entering), 0.0))
+            extent = around.deviations[entering].magnitude
+            extent = extent + torch.where(free, 2 * magnitude(value) + x.magnitude, 0.0)
         multi_neuron = self.relaxation.multi_neuron.get(at)
         if multi_neuron is None:
             self.collect(_sums(constant))
         else:
             together = multi_neuron.least(torch.where(unstable, negative, 0.0), above, self.rounded)
             self.collect(_sums(torch.maximum(together, constant.sum(2))))
-        self.pay(a, relative * x.magnitude)
+        self.pay(a, relative * extent)
         if self.trace is not None:
             self.trace.entering[at] = a
         multiplier = self.choice.multipliers.get(at)
         if multiplier is not None:
+            if around is not None:  # it multiplies c + d
+                self.collect(_sums(-multiplier * around.value(entering)))
+                self.pay(multiplier.expand(a.shape), around.error(entering) + relative * magnitude(around.value(entering)))
             if self.rounded:
-                self.error = self.error + step_error(1, self.dot(multiplier.abs() + back.abs(), x.magnitude), self.unit)
+                size = self.dot(multiplier.abs() + back.abs(), self.extent(entering))
+                self.error = self.error + step_error(1, size, self.unit)
             back = back - multiplier
-        self.give(self.relaxation.graph.nodes[at].inputs[0], back)
+        self.give(entering, back)
 
     def bound(self) -> Tensor:
         """Return the least value at the input."""
         a = self.coefficients.get(0)
         if a is not None:
-            box = self.relaxation.boxes[0]
+            around = self.relaxation.around
+            box = self.relaxation.boxes[0] if around is None else around.deviations[0]
             if self.relaxation.constraints is not None:
                 a = self.constrained(a, box, self.relaxation.constraints)
             self.collect(self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper))
@@ -335,25 +389,55 @@ def _sums(constant: Tensor) -> Tensor:
     return constant.flatten(2).sum(2) if constant.dim() > 2 else constant
 
 
-def _through_pool(a: Tensor, op: MaxPool2d, x: Box) -> tuple[Tensor, Tensor]:
-    """Take the element with the best lower bound from below, and from above where it alone can win; else a constant.
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Lines below and above the largest value of each window, over b regions.
 
+    Below lies the element with the best lower bound, and above too where it alone can be the largest; else a constant.
     Tighter planes above come from writing the pool with ReLUs first (`pools_as_relus`).
     """
-    windows = op.windows(tuple(x.lower.shape[1:]))
-    place, padding = windows.clamp(min=0), windows < 0
-    lows = torch.where(padding, -torch.inf, x.lower.flatten(1)[:, place])  # (b, w, k)
-    highs = torch.where(padding, -torch.inf, x.upper.flatten(1)[:, place])
-    best = lows.argmax(2)
-    alone = (highs > lows.max(2).values.unsqueeze(2)).scatter(2, best.unsqueeze(2), False).any(2).logical_not()
-    winner = windows.expand(len(best), -1, -1).gather(2, best.unsqueeze(2)).squeeze(2)  # (b, w)
-    flat = a.flatten(2)
-    above = torch.where(alone, 0.0, highs.max(2).values).unsqueeze(1)
-    carried = torch.where(alone.unsqueeze(1), flat, flat.clamp(min=0))
-    constant = torch.where(alone.unsqueeze(1), 0.0, flat.clamp(max=0)) * above
-    back = a.new_zeros(*a.shape[:2], math.prod(x.lower.shape[1:]))
-    back = back.scatter_add(2, winner.unsqueeze(1).expand(*a.shape[:2], -1), carried)
-    return back.reshape(*a.shape[:2], *x.lower.shape[1:]), constant
+
+    shape: tuple[int, ...]  # of what enters
+    windows: Int[Tensor, "windows places"]
+    best: Int[Tensor, "b windows"]  # the place of the element
+    alone: Bool[Tensor, "b windows"]
+    above: Float[Tensor, "b windows"]
+
+    @staticmethod
+    def of(op: MaxPool2d, x: Box) -> "_Pool":
+        shape = tuple(x.lower.shape[1:])
+        windows = op.windows(shape)
+        place, padding = windows.clamp(min=0), windows < 0
+        lows = torch.where(padding, -torch.inf, x.lower.flatten(1)[:, place])  # (b, w, k)
+        highs = torch.where(padding, -torch.inf, x.upper.flatten(1)[:, place])
+        best = lows.argmax(2, keepdim=True)
+        alone = (highs > lows.max(2, keepdim=True).values).scatter(2, best, False).any(2).logical_not()
+        above = torch.where(alone, 0.0, highs.max(2).values)
+        return _Pool(shape, windows, windows.expand(len(best), -1, -1).gather(2, best).squeeze(2), alone, above)
+
+    def constant(self, a: Tensor) -> Tensor:
+        """Return what coefficients a (b, s, *out) meet of the constants above."""
+        return (a.flatten(2).clamp(max=0) * self.above.unsqueeze(1)).reshape(a.shape)
+
+    def back(self, a: Tensor) -> Tensor:
+        """Return the coefficients of what enters."""
+        flat = a.flatten(2)
+        carried = torch.where(self.alone.unsqueeze(1), flat, flat.clamp(min=0))
+        back = a.new_zeros(*a.shape[:2], math.prod(self.shape))
+        back = back.scatter_add(2, self.best.unsqueeze(1).expand(*a.shape[:2], -1), carried)
+        return back.reshape(*a.shape[:2], *self.shape)
+
+    def around(self, value: Tensor, error: Tensor, out: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+        """Return by how much the lines move around values (1, *shape), (1, *out), their error, and the size of both."""
+        shape = out.shape[1:]
+        alone, top = self.alone.reshape(-1, *shape), magnitude(out)
+        below = torch.where(alone, 0.0, value.flatten()[self.best].reshape(-1, *shape) - out).unsqueeze(1)
+        above = torch.where(alone, 0.0, -out).unsqueeze(1)
+        place, padding = self.windows.clamp(min=0), self.windows < 0
+        most = error.flatten()[place].masked_fill(padding, 0.0).max(1).values.reshape(1, *shape)
+        size = torch.where(alone, 0.0, 2 * top + self.above.abs().reshape(-1, *shape) - below.squeeze(1))
+        wrong = torch.where(alone, 0.0, 2 * most)
+        return lambda a: a.clamp(min=0) * below + a.clamp(max=0) * above, wrong, size
 
 
 def _planes(x: Box, y: Box) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:

@@ -12,7 +12,7 @@ from surefoot.core.rounding import magnitude, step_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import MaxPool2d, Mul, Relu
 from surefoot.reach.pool_windows import Windows, drop_losers
-from surefoot.reach.stars import Count, State, propagate_affine, step
+from surefoot.reach.stars import Count, State, at_point, leaving, propagate_affine, step, values_entering
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 
@@ -58,8 +58,9 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
     The rows -g a <= c (x >= 0) and g a <= -c (x <= 0) hold the form's own numbers: they constrain without rounding.
     """
     node = graph.nodes[state.at]
-    form, predicate = state.forms[node.inputs[0]].dense(), state.predicate
-    low, high = (t.flatten().numpy() for t in form.box(predicate))
+    predicate = state.predicate
+    form, below, above, free = values_entering(state, node.inputs[0], state.forms[node.inputs[0]].dense())
+    low, high = below.flatten().numpy(), above.flatten().numpy()
     centre, generators = form.flat()
     signs = dict(state.decided)
     unstable = np.array([i for i in np.nonzero((low < 0) & (high > 0))[0] if i not in signs], dtype=int)
@@ -93,7 +94,7 @@ def _split_relu(graph: Graph, state: State) -> list[State]:
         torch.where(mask, 0.0, form.generators),
         torch.where(silent, 0.0, form.error),  # a form that is not positive can stand for a value that is
     )
-    return [step(graph, state, kept, predicate, Count(solver.solved))]
+    return [step(graph, state, leaving(state, state.at, kept, free), predicate, Count(solver.solved))]
 
 
 def _split_pool(graph: Graph, state: State) -> list[State]:
@@ -102,10 +103,7 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
     op = node.op
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
-    windows = Windows.of(op, form, predicate)
-    for w, i in state.decided.items():
-        windows.candidates[w] = windows.members[w] == i
-        windows.best[w] = int(windows.candidates[w].nonzero()[0, 0])
+    windows = Windows.of(op, form, predicate, at_point(state, node.inputs[0]), state.decided)
     solved = drop_losers(form, predicate, windows) if len(windows.undecided) else 0
     undecided = windows.undecided
     count = Count(solved)
@@ -117,10 +115,12 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
         for i in rivals:
             others = [j for j in rivals if j != i]
             rows = (generators[:, others] - generators[:, [i]]).T  # x_j - x_i <= 0
-            bounds = centre[i] - centre[others]
+            behind = dict(zip(windows.members[w].tolist(), windows.behind[w].tolist(), strict=True))
+            moved = np.array([behind[i] - behind[j] for j in others])
+            bounds = centre[i] - centre[others] + moved
             # a difference of two rows is rounded: let it out, so that no point falls between the children
             size = form.size(predicate).flatten().numpy()
-            bounds = bounds + step_error(3, size[i] + size[others])
+            bounds = bounds + step_error(5, size[i] + size[others] + abs(moved))
             smaller: Predicate | None = predicate
             for row, bound in zip(rows, bounds, strict=True):
                 smaller = smaller.contracted(row, float(bound)) if smaller is not None else None
@@ -135,10 +135,14 @@ def _split_pool(graph: Graph, state: State) -> list[State]:
                     )
                 )
         return children
-    # true values of the others may exceed the winner's by what the rows were let out
-    size = form.size(predicate).flatten()
-    size = torch.where(windows.members < 0, 0.0, size[windows.members.clamp(min=0)]).max(1).values
-    spare = step_error(6, 2 * size)  # those three again, and what they let out
-    stacked = form.stacked(predicate.variables).flatten(1)[:, windows.winner].reshape(-1, *node.shape)
-    out = AffineForm(stacked[0], stacked[1:], (windows.error + spare).reshape(node.shape))
+    # where a winner was decided the others' true values may exceed it by what the rows were let out
+    spare = torch.zeros_like(windows.error)
+    if state.decided:
+        which = torch.tensor([*state.decided])
+        place = windows.members[which].clamp(min=0)
+        sizes = 2 * form.size(predicate).flatten()[place] + windows.behind[which].abs()
+        sizes = sizes.masked_fill(windows.members[which] < 0, 0.0).max(1).values
+        spare[which] = step_error(10, sizes)  # those five again, and what they let out
+    out = form.dense().gathered(windows.winner, torch.ones(len(spare), dtype=torch.bool), windows.error + spare)
+    out = replace(out, centre=out.centre + windows.moved).reshaped(node.shape)
     return [step(graph, state, out, predicate, count)]

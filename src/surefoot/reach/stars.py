@@ -19,7 +19,8 @@ from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magn
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box
-from surefoot.reach.pool_windows import Windows, drop_losers
+from surefoot.reach.pool_windows import PoolAtPoint, Windows, drop_losers
+from surefoot.reach.reference import Reference
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
@@ -44,7 +45,10 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Propagation in progress: the forms still needed, by node, over one predicate; `at` comes next."""
+    """Propagation in progress: the forms still needed, by node, over one predicate; `at` comes next.
+
+    With a `reference` the forms are of deviations from it.
+    """
 
     at: int
     forms: Mapping[int, AffineForm]
@@ -52,16 +56,57 @@ class State:
     count: Count = field(default_factory=Count)
     seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a ReLU, by node
     decided: Mapping[int, int] = field(default_factory=dict)  # of the node that comes next, where it is being split
+    reference: Reference | None = None
 
     @property
     def star(self) -> Star:
         """The star of the node that was propagated last."""
-        return Star(self.forms[self.at - 1], self.predicate)
+        form = self.forms[self.at - 1]
+        if self.reference is not None:
+            form = moved_by(self.reference, self.at - 1, form, None)
+        return Star(form, self.predicate)
 
 
-def begin(star: Star) -> State:
-    """Start to propagate."""
-    return State(1, {0: star.form}, star.predicate)
+def begin(star: Star, reference: Reference | None = None) -> State:
+    """Start to propagate; a reference is of the star's centre."""
+    form = star.form
+    if reference is not None:
+        form = replace(form, centre=form.centre - reference.values[0][0])
+    return State(1, {0: form}, star.predicate, reference=reference)
+
+
+def moved_by(reference: Reference, at: int, form: AffineForm, where: Tensor | None, back: bool = False) -> AffineForm:
+    """Return a form of deviations as one of values, or `back`, everywhere or at some values (*shape)."""
+    value, error = reference.values[at][0], reference.error(at)[0]
+    error = error + step_error(1, magnitude(value) + magnitude(form.centre))
+    if where is not None:
+        value, error = (torch.where(where, x, 0.0) for x in (value, error))
+    centre = form.centre - value if back else form.centre + value
+    return replace(form, centre=centre, error=UPWARD * (form.error + error))
+
+
+def values_entering(state: State, at: int, form: AffineForm) -> tuple[AffineForm, Tensor, Tensor, Tensor | None]:
+    """Return what enters a ReLU, its box without error, and where it is of values; None: everywhere.
+
+    Around a point that is where a sign is not certain, or another than at the point; elsewhere ReLU moves the deviation,
+    or nothing.
+    """
+    low, high = form.box(state.predicate)
+    if state.reference is None:
+        return form, low, high, None
+    value, error = state.reference.values[at][0], state.reference.error(at)[0]
+    spread = step_error(3, magnitude(value) + torch.maximum(low.abs(), high.abs()))
+    low, high = low + value - spread, high + value + spread
+    wrong = form.error + error
+    same = torch.where(low >= wrong, value >= error, (high <= -wrong) & (value <= -error))
+    return moved_by(state.reference, at, form, ~same), low, high, ~same
+
+
+def leaving(state: State, at: int, form: AffineForm, free: Tensor | None) -> AffineForm:
+    """Return what leaves a ReLU as deviations again."""
+    if state.reference is None:
+        return form
+    return moved_by(state.reference, at, form, free, back=True)
 
 
 def approximate(
@@ -105,7 +150,7 @@ def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) 
         case Affine():
             float32_error, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
             relative = gamma(node.op.terms, DOUBLE) + float32_error if node.op.terms else 0.0
-            bias = node.op.broadcast_bias()
+            bias = node.op.broadcast_bias() if state.reference is None else None
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
             form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
             if least:  # the error holds twice what rounding is relative to, by `relative`
@@ -134,7 +179,8 @@ def step(graph: Graph, state: State, form: AffineForm, predicate: Predicate, cou
     forms = {**state.forms, state.at: form}
     needed = {i for node in graph.nodes[state.at + 1 :] for i in node.inputs}
     kept = {i: f for i, f in forms.items() if i in needed or i == state.at}
-    return State(state.at + 1, kept, predicate, state.count + count if count else state.count, state.seen)
+    count = state.count + count if count else state.count
+    return State(state.at + 1, kept, predicate, count, state.seen, reference=state.reference)
 
 
 # One star all the way
@@ -144,8 +190,8 @@ def _relu(
     graph: Graph, state: State, rule: Rule, use_lps: bool, known: Mapping[int, Box] | None, relaxed: float
 ) -> State:
     node = graph.nodes[state.at]
-    form = state.forms[node.inputs[0]]
-    low, high = (t.flatten().clone() for t in form.box(state.predicate))
+    form, low, high, free = values_entering(state, node.inputs[0], state.forms[node.inputs[0]])
+    low, high = low.flatten().clone(), high.flatten().clone()
     if known and node.inputs[0] in known:  # proven of true values, which are within the error of the form's
         box = known[node.inputs[0]]
         error = form.error.flatten()
@@ -161,11 +207,14 @@ def _relu(
     error = form.error.flatten()
     off, silent = ((t <= 0).reshape(node.shape) for t in (high, high + error))
     form = replace(form, error=torch.where(silent, 0.0, form.error))
+    if state.reference is not None:
+        error = error + state.reference.error(node.inputs[0]).flatten()
     seen = Box((low - error).reshape(1, *node.shape), (high + error).reshape(1, *node.shape))
     state = replace(state, seen={**state.seen, node.inputs[0]: seen})
     form, predicate = _rectified(
         form, state.predicate, off, unstable, low.numpy()[unstable], high.numpy()[unstable], rule
     )
+    form = leaving(state, state.at, form, free)
     return step(graph, state, form, predicate, Count(solved, int(low.numel()) - solved, len(unstable)))
 
 
@@ -243,13 +292,14 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     op = node.op
     assert isinstance(op, MaxPool2d)
     form, predicate = state.forms[node.inputs[0]], state.predicate
-    windows = Windows.of(op, form, predicate)
+    windows = Windows.of(op, form, predicate, at_point(state, node.inputs[0]))
     solved = drop_losers(form, predicate, windows) if use_lps and len(windows.undecided) else 0
     undecided = windows.undecided
     n, m = len(undecided), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
     certain_[undecided] = False
     out = form.gathered(windows.winner, certain_, windows.error)
+    out = replace(out, centre=out.centre + windows.moved.masked_fill(~certain_, 0.0))
     floor, ceiling = windows.floor[undecided], windows.ceiling[undecided]
     if rule == "zonotope":  # an interval
         half = (ceiling - floor) / 2
@@ -265,10 +315,15 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
         entries = sparse.csr_matrix((-np.ones(len(which)), (np.arange(len(which)), which.numpy())), (len(which), n))
         predicate = predicate.extended(floor.numpy(), ceiling.numpy())
         if n:
-            predicate = predicate.with_constraints(
-                sparse.hstack([rows, entries]), -form.centre.flatten()[pixel].numpy()
-            )
+            centre, behind = form.centre.flatten()[pixel], windows.behind[undecided][which, member]
+            bounds = step_error(2, centre.abs() + behind.abs()) * (behind != 0) - centre - behind
+            predicate = predicate.with_constraints(sparse.hstack([rows, entries]), bounds.numpy())
     return step(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
+
+
+def at_point(state: State, entering: int) -> PoolAtPoint | None:
+    """Return what enters the pool that comes next at the point that forms are around."""
+    return None if state.reference is None else PoolAtPoint.of(state.reference, entering, state.at)
 
 
 def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:

@@ -112,6 +112,7 @@ _TRIANGLE = star("star", "triangle")
 # linear programs. Deep networks of few inputs often need few subproblems. Certificates speak of McCormick's planes, not
 # of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
 AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
+    ("large", lambda s: s.is_large, (crown, long_attack, exact)),
     ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, _INPUTS_CERTIFIED),
     (
         "few inputs, polynomial",
@@ -132,7 +133,7 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
 
 def _auto(search: Search) -> list[Stage]:
     stages = next(stages for _, condition, stages in AUTO if condition(search))
-    return [pgd, zonotope, long_attack, *stages]
+    return [pgd, zonotope, *stages] if search.is_large else [pgd, zonotope, long_attack, *stages]
 
 
 def _curvature(search: Search) -> list[Stage]:

@@ -19,9 +19,11 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
+from surefoot.reach.around import around_region
 from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.reference import Reference, has_reference, reference_at
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
@@ -54,6 +56,7 @@ FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before s
 FEW_VALUES = 2000  # of ReLUs, pools and products
 SAMPLING = 0.05  # of the work, at most
 QUICK = 0.3  # likewise of an attack, and of a zonotope
+LARGE = 2**22  # values: from so many on whatever is cheap elsewhere is dear, and a zonotope is the best bound there is
 TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
 SAMPLES = 200_000  # where inputs are few
 
@@ -108,8 +111,7 @@ class Search:
         return self.proven or self.unknown(method)
 
     def _by_stages(self, method: str, stages: Sequence[Stage]) -> Verdict:
-        intervals = relax(self.network.pooled, self.region, REAL)
-        if not all(bool(torch.isfinite(box.lower + box.upper).all()) for box in intervals.boxes):
+        if not self.is_finite():
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
             verdict = self._within_memory(getattr(stage, "__name__", "a stage"), partial(stage, self))
@@ -118,6 +120,13 @@ class Search:
             if self.deadline.is_over():
                 break
         return self.unknown(method)
+
+    def is_finite(self) -> bool:
+        """Whether intervals, or those around the middle of a large network, are numbers."""
+        if self.is_large:
+            return self.reference is None or all(bool(torch.isfinite(x).all()) for x in self.reference.values)
+        boxes = relax(self.network.pooled, self.region, REAL).boxes
+        return all(bool(torch.isfinite(box.lower + box.upper).all()) for box in boxes)
 
     def _within_memory(self, name: str, stage: Callable[[], Verdict | None]) -> Verdict | None:
         """Try a stage; where it needs more memory than may be used that is noted, and it is the next one's turn."""
@@ -165,6 +174,19 @@ class Search:
         nodes = self.network.graph.nodes
         values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | MaxPool2d | Mul))
         return self.free_inputs <= FEW_INPUTS and values <= FEW_VALUES and self.constraints is None
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether the network has very many values."""
+        return sum(size_of(node) for node in self.network.pooled.nodes) > LARGE
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The values at the middle of the region, where they can be had: what sets are taken around."""
+        graph = self.network.pooled
+        if not has_reference(graph):
+            return None
+        return reference_at(graph, star_of_inputs(self.query.inputs, graph.input_shape).form.centre.unsqueeze(0))
 
     @property
     def is_polynomial(self) -> bool:
@@ -222,12 +244,14 @@ class Search:
         """Propagate a zonotope; its boxes are kept for what comes after."""
         graph = self.network.pooled
         star = star_of_inputs(self.query.inputs, graph.input_shape)
-        state = approximate(graph, begin(star), "zonotope", use_lps=False, arithmetic=arithmetic)
+        reference = None if arithmetic.unit else self.reference
+        state = approximate(graph, begin(star, reference), "zonotope", use_lps=False, arithmetic=arithmetic)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
         """Prove it by one zonotope, with a small share of the work."""
-        reached = self.deadline.share(QUICK).run(lambda: self.reached(REAL))
+        share = TIGHTENING if self.is_large else QUICK
+        reached = self.deadline.share(share).run(lambda: self.reached(REAL))
         if reached is None:
             return None
         margin, self.seen = reached
@@ -238,6 +262,9 @@ class Search:
         """Bound the slack by CROWN."""
         graph = self.network.pooled
         known = None if state is None else state.seen
+        if self.is_large and self.reference is not None and self.constraints is None:
+            around = around_region(self.reference, self.region)
+            return self.margin(graph, relax(graph, self.region, arithmetic, None, known, around=around))
         tighten = partial(tighten_by_crown, until=self.tightening())
         return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints))
 
@@ -246,7 +273,9 @@ class Search:
         return replace(self.deadline.share(share), end=self.deadline.before(TIGHTENING).end)
 
     def float32_holds(self) -> bool:
-        """Whether a zonotope or CROWN proves it for float32 too."""
+        """Whether a zonotope or CROWN proves it for float32 too; not tried of large networks, where it never does."""
+        if self.is_large:
+            return False
         if self.seen is None:  # zonotopes are dear for many free inputs
             return self.crown_margin(FLOAT32, None) > 0
         with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, and bounds no numbers
@@ -347,7 +376,7 @@ class Search:
     def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
         """Prove it by propagating one star."""
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        answer = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed)
+        answer = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed, self.reference)
         self.best = max(self.best, answer.slack)
         if answer.slack > 0:
             details = self.details(lps_solved=answer.count.lps_solved, lps_avoided=answer.count.lps_avoided)
@@ -361,7 +390,7 @@ class Search:
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
         progress = ExactProgress()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress):
+            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress, reference=self.reference):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.counterexample is not None:

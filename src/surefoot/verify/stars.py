@@ -12,6 +12,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import LOST, UPWARD, magnitude, step_error, sum_error
 from surefoot.graph.graph import Graph
 from surefoot.reach.exact_stars import exact
+from surefoot.reach.reference import Reference
 from surefoot.reach.stars import Count, Rule, State, approximate, begin
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
@@ -41,7 +42,7 @@ def star_of_inputs(inputs: InputSet, shape: tuple[int, ...]) -> Star:
     form = AffineForm(
         torch.from_numpy(centre).reshape(shape),
         torch.zeros(0, *shape, dtype=torch.float64),
-        torch.from_numpy(step_error(2, size)).reshape(shape),
+        torch.zeros(shape, dtype=torch.float64),  # the radius, rounded up, reaches both ends
         torch.from_numpy(free),
         torch.from_numpy(radius),
     )
@@ -122,10 +123,16 @@ class Approximated:
 
 
 def over_approximate(
-    graph: Graph, star: Star, query: Query, rule: Rule = "triangle", use_lps: bool = True, relaxed: float = 0.0
+    graph: Graph,
+    star: Star,
+    query: Query,
+    rule: Rule = "triangle",
+    use_lps: bool = True,
+    relaxed: float = 0.0,
+    reference: Reference | None = None,
 ) -> Approximated:
     """Propagate one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
-    state = approximate(graph, begin(star), rule, use_lps, relaxed=relaxed)
+    state = approximate(graph, begin(star, reference), rule, use_lps, relaxed=relaxed)
     slack, where = _nearest(state.star, query)
     candidate = None if where is None else star.member(where[: star.form.variables])
     return Approximated(state.star, slack, candidate, state.count)
@@ -159,7 +166,13 @@ class ExactProgress:
 
 
 def leaves(
-    graph: Graph, star: Star, query: Query, seconds: float | Deadline, progress: ExactProgress, prune: bool = True
+    graph: Graph,
+    star: Star,
+    query: Query,
+    seconds: float | Deadline,
+    progress: ExactProgress,
+    prune: bool = True,
+    reference: Reference | None = None,
 ) -> Iterator[Leaf]:
     """Propagate exactly; give each leaf with its slack. `prune` leaves out branches that a zonotope shows to be safe.
 
@@ -180,7 +193,7 @@ def leaves(
             progress.margin = least([progress.margin, slack])
         return slack > 0
 
-    for state in exact(graph, begin(star), proven):
+    for state in exact(graph, begin(star, reference), proven):
         slack, where = _nearest(state.star, query)
         inputs = Star(star.form, state.predicate)
         progress.lps_solved += state.count.lps_solved
