@@ -4,7 +4,7 @@ What a ReLU or a pool with no certain answer does is a rule: the triangle of the
 or the two-row polytope that the paper compares with. `exact_stars` splits instead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
@@ -16,12 +16,13 @@ from torch import Tensor
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error
-from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.graph import Graph, Node
+from surefoot.graph.ops import Add, Affine, Concat, Conv2d, ElementwiseAffine, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box
 from surefoot.reach.pool_windows import PoolAtPoint, Windows, drop_losers
 from surefoot.reach.reference import Reference
 from surefoot.sets.affine_form import AffineForm
+from surefoot.sets.patches import Patches
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
 
@@ -147,12 +148,17 @@ def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) 
     match node.op:
         case Reshape():
             form = forms[0].reshaped(node.shape)
+        case Gather():
+            index = node.op.index.flatten()
+            error = node.op.linear(forms[0].error.unsqueeze(0)).flatten()
+            form = forms[0].gathered(index.clamp(min=0), index >= 0, error).reshaped(node.shape)
         case Affine():
             float32_error, least = arithmetic.error(node.op.terms) if node.op.terms else (0.0, 0.0)
             relative = gamma(node.op.terms, DOUBLE) + float32_error if node.op.terms else 0.0
             bias = node.op.broadcast_bias() if state.reference is None else None
             bias = None if bias is None else torch.broadcast_to(bias, (1, *node.shape))[0]
-            form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate)
+            windowed = _windowed(node, tuple(forms[0].centre.shape))
+            form = forms[0].affine(node.op.linear, node.op.absolute, bias, relative, state.predicate, windowed)
             if least:  # the error holds twice what rounding is relative to, by `relative`
                 over = arithmetic.overflows(form.error / (2 * relative), relative)
                 form = replace(form, error=torch.where(over, torch.inf, form.error + least))
@@ -172,6 +178,22 @@ def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) 
         case _:
             assert_never(node.op)
     return step(graph, state, form, state.predicate)
+
+
+def _windowed(node: Node, given: tuple[int, ...]) -> Callable[[Patches], Patches] | None:
+    """Return how windows of an image go through an affine operation, if they stay windows."""
+    op = node.op
+    if isinstance(op, Conv2d) and op.stride == (1, 1):
+        return lambda patches: patches.convolved(op.weight, op.padding, op.dilation, op.groups, node.shape)
+    if isinstance(op, ElementwiseAffine) and len(given) == 3:
+        return lambda patches: patches.scaled(torch.broadcast_to(op.scale, given))
+    return None
+
+
+def _pooled_windows(
+    op: MaxPool2d, winner: Tensor, keep: Tensor, shape: tuple[int, ...]
+) -> Callable[[Patches], Patches]:
+    return lambda patches: patches.pooled(op.kernel, op.stride, op.padding, op.dilation, winner, keep, shape)
 
 
 def step(graph: Graph, state: State, form: AffineForm, predicate: Predicate, count: Count | None = None) -> State:
@@ -298,8 +320,9 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
     n, m = len(undecided), predicate.variables
     certain_ = torch.ones(len(windows.winner), dtype=torch.bool)
     certain_[undecided] = False
-    out = form.gathered(windows.winner, certain_, windows.error)
-    out = replace(out, centre=out.centre + windows.moved.masked_fill(~certain_, 0.0))
+    pooled = _pooled_windows(op, windows.winner, certain_, node.shape)
+    out = form.taken(windows.winner, certain_, windows.error, node.shape, pooled)
+    out = replace(out, centre=out.centre + windows.moved.masked_fill(~certain_, 0.0).reshape(node.shape))
     floor, ceiling = windows.floor[undecided], windows.ceiling[undecided]
     if rule == "zonotope":  # an interval
         half = (ceiling - floor) / 2
@@ -318,7 +341,7 @@ def _pool(graph: Graph, state: State, rule: Rule, use_lps: bool) -> State:
             centre, behind = form.centre.flatten()[pixel], windows.behind[undecided][which, member]
             bounds = step_error(2, centre.abs() + behind.abs()) * (behind != 0) - centre - behind
             predicate = predicate.with_constraints(sparse.hstack([rows, entries]), bounds.numpy())
-    return step(graph, state, out.reshaped(node.shape), predicate, Count(solved, len(windows.best) - n, n))
+    return step(graph, state, out, predicate, Count(solved, len(windows.best) - n, n))
 
 
 def at_point(state: State, entering: int) -> PoolAtPoint | None:

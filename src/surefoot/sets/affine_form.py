@@ -1,6 +1,6 @@
 """Affine forms: values as affine functions of a star's variables, and how far the true values can be from that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.rounding import LEAST, UPWARD, magnitude, step_error, sum_error
+from surefoot.sets.patches import Patches
 from surefoot.sets.predicate import Predicate
 
+LARGEST_WINDOW = 0.5  # of an image: a larger one is written out
 BATCH_NUMBERS = 2**21  # of generators that are worked on together: a limit of time is seen between two lots
 
 
@@ -21,7 +23,8 @@ class AffineForm:
 
     Shared variables keep their places, so forms of two branches add generator by generator; missing ones are 0.
     The last n generators have one entry each and are kept as its place and size: what a ReLU adds, and the pixels
-    of a box, so that layers of large images fit. The first affine map makes them dense.
+    of a box, so that layers of large images fit. On large images a convolution makes windows of them (`Patches`), which
+    are generators between the dense ones and those of one entry; any other affine map makes them dense.
     The error holds what rounding may have lost: it passes through ReLUs and maxima unchanged, since these never
     enlarge a difference.
     """
@@ -31,19 +34,30 @@ class AffineForm:
     error: Float[Tensor, "*shape"]
     places: Int[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # in the flat image
     sizes: Float[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    patches: tuple[Patches, ...] = ()
 
     @property
     def variables(self) -> int:
         """How many variables it speaks of."""
-        return len(self.generators) + len(self.places)
+        return self.shaped + len(self.places)
+
+    @property
+    def shaped(self) -> int:
+        """How many of them are dense or windows."""
+        return len(self.generators) + sum(map(len, self.patches))
+
+    def _patches(self) -> Iterator[tuple[int, Patches]]:
+        """Give the windows, with the number of their first variable."""
+        begin = len(self.generators)
+        for patches in self.patches:
+            yield begin, patches
+            begin += len(patches)
 
     def padded(self, variables: int) -> "AffineForm":
         """Return the same form over so many variables."""
         missing = variables - self.variables
         places = torch.cat([self.places, self.places.new_zeros(missing)])
-        return AffineForm(
-            self.centre, self.generators, self.error, places, torch.cat([self.sizes, self.sizes.new_zeros(missing)])
-        )
+        return replace(self, places=places, sizes=torch.cat([self.sizes, self.sizes.new_zeros(missing)]))
 
     def with_units(self, places: Int[Tensor, " n"], sizes: Float[Tensor, " n"], variables: int) -> "AffineForm":
         """Add a variable for each place, after the first `variables`."""
@@ -54,9 +68,9 @@ class AffineForm:
         """Multiply each value by a factor (any shape); the error is given."""
         flat, shaped = factor.flatten(), factor.reshape(self.centre.shape)
         sizes = self.sizes * flat[self.places]
-        return AffineForm(
-            self.centre * shaped, self.generators * shaped, error.reshape(shaped.shape), self.places, sizes
-        )
+        patches = tuple(patches.scaled(shaped) for patches in self.patches)
+        generators, error = self.generators * shaped, error.reshape(shaped.shape)
+        return AffineForm(self.centre * shaped, generators, error, self.places, sizes, patches)
 
     def shifted(self, places: Int[Tensor, " w"], by: Float[Tensor, " w"], error: Float[Tensor, " w"]) -> "AffineForm":
         """Add to the centre, and to the error, at some places (w,) of the flat image, each named once."""
@@ -66,12 +80,14 @@ class AffineForm:
 
     def reshaped(self, shape: tuple[int, ...]) -> "AffineForm":
         """Give the values another shape, in the same order."""
-        centre, error = self.centre.reshape(shape), self.error.reshape(shape)
-        return AffineForm(centre, self.generators.reshape(-1, *shape), error, self.places, self.sizes)
+        form = self if tuple(self.centre.shape) == shape else self.without_patches()
+        centre, error = form.centre.reshape(shape), form.error.reshape(shape)
+        return AffineForm(centre, form.generators.reshape(-1, *shape), error, form.places, form.sizes, form.patches)
 
     def gathered(self, which: Int[Tensor, " w"], keep: Bool[Tensor, " w"], error: Float[Tensor, " w"]) -> "AffineForm":
         """Take the values of some places, (w,) in the flat image, and 0 where `keep` (w,) is not; flat."""
-        form = self if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else self.dense()
+        form = self.without_patches()
+        form = form if bool((torch.bincount(which[keep], minlength=1) <= 1).all()) else form.dense()
         target = torch.full((self.centre.numel(),), -1, dtype=torch.long)
         target[which[keep]] = torch.arange(len(which))[keep]
         places = target[form.places]
@@ -80,10 +96,37 @@ class AffineForm:
         generators[:, ~keep] = 0.0
         return AffineForm(centre, generators, error, places.clamp(min=0), torch.where(places < 0, 0.0, form.sizes))
 
+    def taken(
+        self,
+        which: Int[Tensor, " w"],
+        keep: Bool[Tensor, " w"],
+        error: Float[Tensor, " w"],
+        shape: tuple[int, ...],
+        windowed: Callable[[Patches], Patches],
+    ) -> "AffineForm":
+        """Return what `gathered` does, of a shape; `windowed` does it to windows."""
+        if not self.patches:
+            return self.gathered(which, keep, error).reshaped(shape)
+        dense = AffineForm(self.centre, self.generators, self.error).gathered(which, keep, error).reshaped(shape)
+        units = AffineForm(self.centre, self.generators[:0], self.error, self.places, self.sizes)
+        units = units.gathered(which, keep, error).reshaped(shape)
+        patches = tuple(_in_lots(windowed, patches) for patches in self.patches)
+        if not len(units.generators):
+            return replace(dense, places=units.places, sizes=units.sizes, patches=patches)
+        written = (patches.dense() for patches in patches)  # two took one value, which is no longer one entry
+        return replace(dense, generators=torch.cat([dense.generators, *written, units.generators]))
+
+    def without_patches(self) -> "AffineForm":
+        """Return the same form with its windows written out."""
+        if not self.patches:
+            return self
+        generators = torch.cat([self.generators, *(patches.dense() for patches in self.patches)])
+        return replace(self, generators=generators, patches=())
+
     def dense(self) -> "AffineForm":
         """Return the same form with every generator written out."""
         if not len(self.places):
-            return self
+            return self.without_patches()
         return AffineForm(self.centre, self.stacked(self.variables)[1:], self.error)
 
     def _units(self, begin: int, end: int) -> Tensor:
@@ -96,25 +139,35 @@ class AffineForm:
         """Return (1 + variables, *shape): the centre, then all generators written out, missing ones 0."""
         missing = self.centre.new_zeros(variables - self.variables, *self.centre.shape)
         units = self._units(0, len(self.places))
-        return torch.cat([self.centre.unsqueeze(0), self.generators, units, missing])
+        windows = (patches.dense() for patches in self.patches)
+        return torch.cat([self.centre.unsqueeze(0), self.generators, *windows, units, missing])
 
     def columns(self, which: Int[Tensor, " w"], variables: int) -> Float[np.ndarray, "w variables"]:
         """Return what some places (w,) of the flat image owe to each variable, (w, variables)."""
         out = np.zeros((len(which), variables))
-        m = len(self.generators)
-        out[:, :m] = self.generators.flatten(1)[:, which].T.numpy()
-        out[:, m : self.variables] = torch.where(which.unsqueeze(1) == self.places, self.sizes, 0.0).numpy()
+        out[:, : len(self.generators)] = self.generators.flatten(1)[:, which].T.numpy()
+        for begin, patches in self._patches():
+            out[:, begin : begin + len(patches)] = patches.columns(which).numpy()
+        out[:, self.shaped : self.variables] = torch.where(which.unsqueeze(1) == self.places, self.sizes, 0.0).numpy()
         return out
 
     def weighted(self, weights: Float[Tensor, " variables"], absolute: bool) -> Float[Tensor, "*shape"]:
         """Return the sum of the generators, or of their absolute values, by weight (variables,)."""
         m, total = len(self.generators), torch.zeros_like(self.centre)
+        if not bool(weights.any()):
+            return total
         step = max(BATCH_NUMBERS // max(total.numel(), 1), 1)
         for begin in range(0, m, step):
             chunk = self.generators[begin : begin + step]
             total += torch.tensordot(weights[begin : min(begin + step, m)], chunk.abs() if absolute else chunk, 1)
-        sizes = weights[m:] * (self.sizes.abs() if absolute else self.sizes)
-        return total.flatten().index_add(0, self.places, sizes).reshape(total.shape)
+        flat = total.flatten()
+        for begin, patches in self._patches():
+            most = max(BATCH_NUMBERS // max(patches.values[:1].numel(), 1), 1)
+            for i in range(0, len(patches), most):
+                part = patches.part(i, i + most)
+                part.added(flat, weights[begin + i : begin + i + len(part)], absolute)
+        sizes = weights[self.shaped :] * (self.sizes.abs() if absolute else self.sizes)
+        return flat.index_add(0, self.places, sizes).reshape(total.shape)
 
     def at(self, a: Float[Tensor, " variables"]) -> Float[Tensor, "*shape"]:
         """Return the value for variables a (variables,), without the error."""
@@ -136,36 +189,51 @@ class AffineForm:
         bias: Tensor | None,
         relative: float,
         predicate: Predicate,
+        windowed: Callable[[Patches], Patches] | None = None,
     ) -> "AffineForm":
-        """Map by W x + b; `relative` bounds the rounding of one output relative to |W| |x| + |b|. Exact otherwise."""
-        moved = self._moved(linear)
+        """Map by W x + b; `relative` bounds the rounding of one output relative to |W| |x| + |b|. Exact otherwise.
+
+        `windowed` maps generators that are windows, if that is possible: on large images small ones stay windows.
+        """
         size = self.size(predicate)
         if relative:
             error = magnitude(self.error) * (1 + 2 * relative) + 2 * relative * size
             spread = absolute(magnitude(error).unsqueeze(0))[0]
         else:  # nothing is added, only moved
             spread = absolute(self.error.unsqueeze(0))[0]
-        centre = moved[0]
+        centre = linear(self.centre.unsqueeze(0))[0]
         if bias is not None:
             centre = centre + bias
             spread = spread + 2 * relative * magnitude(bias)
-        return AffineForm(centre, moved[1:], UPWARD * spread)
+        large = self.variables * max(self.centre.numel(), centre.numel()) > BATCH_NUMBERS
+        form = self._in_windows() if windowed is not None and large else self.without_patches()
+        patches = tuple(_in_lots(windowed, patches) for patches in form.patches) if windowed is not None else ()
+        return AffineForm(centre, form._moved(linear, centre), UPWARD * spread, patches=patches)
 
-    def _moved(self, linear: Callable[[Tensor], Tensor]) -> Tensor:
-        if (1 + self.variables) * self.centre.numel() <= BATCH_NUMBERS:
-            return linear(self.stacked(self.variables))
-        first = linear(self.centre.unsqueeze(0))  # large: never two copies of all generators
-        moved = first.new_empty(1 + self.variables, *first.shape[1:])
-        moved[:1] = first
-        m, step = len(self.generators), max(BATCH_NUMBERS // max(self.centre.numel(), first.numel()), 1)
+    def _in_windows(self) -> "AffineForm":
+        """Make windows of generators of one entry, and write out those that grew too large: the oldest."""
+        patches, generators = list(self.patches), [self.generators]
+        while patches and patches[0].share > LARGEST_WINDOW:
+            generators.append(patches.pop(0).dense())
+        if len(self.places):
+            patches.append(Patches.of_units(self.places, self.sizes, tuple(self.centre.shape)))
+        return AffineForm(self.centre, torch.cat(generators), self.error, patches=tuple(patches))
+
+    def _moved(self, linear: Callable[[Tensor], Tensor], centre: Tensor) -> Tensor:
+        """Map the dense generators and those of one entry; large ones in lots: never two copies of all."""
+        units = len(self.places)
+        if units + len(self.generators) and (units + len(self.generators)) * centre.numel() <= BATCH_NUMBERS:
+            return linear(torch.cat([self.generators, self._units(0, units)]))
+        moved = centre.new_empty(len(self.generators) + units, *centre.shape)
+        m, step = len(self.generators), max(BATCH_NUMBERS // max(self.centre.numel(), centre.numel()), 1)
         for begin in range(0, m, step):
             tick()
             chunk = self.generators[begin : begin + step]
-            moved[1 + begin : 1 + begin + len(chunk)] = linear(chunk)
-        for begin in range(0, len(self.places), step):
+            moved[begin : begin + len(chunk)] = linear(chunk)
+        for begin in range(0, units, step):
             tick()
             chunk = self._units(begin, begin + step)
-            moved[1 + m + begin : 1 + m + begin + len(chunk)] = linear(chunk)
+            moved[m + begin : m + begin + len(chunk)] = linear(chunk)
         return moved
 
     def plus(self, other: "AffineForm", predicate: Predicate) -> "AffineForm":
@@ -187,3 +255,12 @@ class AffineForm:
         centre, spread = self.at(middle), self.weighted(radius, absolute=True)
         spread = spread + sum_error(self.variables, self.size(predicate))
         return centre - spread, centre + spread
+
+
+def _in_lots(move: Callable[[Patches], Patches], patches: Patches) -> Patches:
+    step = max(BATCH_NUMBERS // max(patches.values[:1].numel(), 1), 1)
+    parts = []
+    for begin in range(0, len(patches), step):
+        tick()
+        parts.append(move(patches.part(begin, begin + step)))
+    return Patches.joined(parts)
