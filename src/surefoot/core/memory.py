@@ -53,6 +53,16 @@ def limited_memory(size: float | None = None, processes: int = 1) -> Iterator[No
         resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
+def memory_left() -> int | None:
+    """Return how many bytes may still be allocated: of the limit, or of what is free; None where neither can be told."""
+    known = [size for size in (free_memory(),) if size is not None]
+    if resource is not None:
+        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if limit != resource.RLIM_INFINITY:
+            known.append(max(limit - _allocated(), 0))
+    return min(known, default=None)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory could not be had.
 

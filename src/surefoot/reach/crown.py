@@ -346,7 +346,9 @@ class _Pass:
         if multiplier is not None:
             if around is not None:  # it multiplies c + d
                 self.collect(_sums(-multiplier * around.value(entering)))
-                self.pay(multiplier.expand(a.shape), around.error(entering) + relative * magnitude(around.value(entering)))
+                self.pay(
+                    multiplier.expand(a.shape), around.error(entering) + relative * magnitude(around.value(entering))
+                )
             if self.rounded:
                 size = self.dot(multiplier.abs() + back.abs(), self.extent(entering))
                 self.error = self.error + step_error(1, size, self.unit)

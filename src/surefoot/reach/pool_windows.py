@@ -96,9 +96,7 @@ class PoolAtPoint:
         place = members.clamp(min=0)
         return (self.high[place] - self.top.unsqueeze(1)) + (self.low[place] - self.top_low.unsqueeze(1))
 
-    def error(
-        self, members: Tensor, best: Tensor, lows: Tensor, highs: Tensor, errors: Tensor, most: Tensor
-    ) -> Tensor:
+    def error(self, members: Tensor, best: Tensor, lows: Tensor, highs: Tensor, errors: Tensor, most: Tensor) -> Tensor:
         """Return by how much the best value's form, moved, may miss how far the maximum is from that at the point.
 
         Where no other value can be the largest, here or at the point, it is the form's own error; else at most `most`,

@@ -106,7 +106,9 @@ def _rule(node: Node, given: list[_Sum]) -> _Sum:
         case Linear() | Conv2d() | ElementwiseAffine():
             return _affine(op, given[0], node.shape)
         case Relu():
-            (x,) = given  # max(., 0) never enlarges a difference; the sign of a sum that is rounded well is that of high
+            (x,) = (
+                given  # max(., 0) never enlarges a difference; the sign of a sum that is rounded well is that of high
+            )
             off = x.high <= 0
             silent = x.high + x.low.abs() + x.error <= 0
             return _Sum(*(t.masked_fill(off, 0.0) for t in (x.high, x.low)), x.error.masked_fill(silent, 0.0))
@@ -197,4 +199,6 @@ def _pool(op: MaxPool2d, x: _Sum) -> _Sum:
     top = high.max(1, keepdim=True).values
     best = low.masked_fill(high < top, -torch.inf).argmax(1, keepdim=True)
     error = x.error.flatten()[place].masked_fill(padding, 0.0).max(1).values
-    return _Sum(*(t.reshape(1, *op.shape(tuple(x.high.shape[1:]))) for t in (high.gather(1, best), low.gather(1, best), error)))
+    return _Sum(
+        *(t.reshape(1, *op.shape(tuple(x.high.shape[1:]))) for t in (high.gather(1, best), low.gather(1, best), error))
+    )

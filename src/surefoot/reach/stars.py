@@ -4,6 +4,7 @@ What a ReLU or a pool with no certain answer does is a rule: the triangle of the
 or the two-row polytope that the paper compares with. `exact_stars` splits instead.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
@@ -15,16 +16,33 @@ from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
+from surefoot.core.memory import memory_left
 from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error
 from surefoot.graph.graph import Graph, Node
-from surefoot.graph.ops import Add, Affine, Concat, Conv2d, ElementwiseAffine, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Conv2d,
+    ElementwiseAffine,
+    Gather,
+    Input,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Softmax,
+)
 from surefoot.reach.ibp import Box
 from surefoot.reach.pool_windows import PoolAtPoint, Windows, drop_losers
 from surefoot.reach.reference import Reference
-from surefoot.sets.affine_form import AffineForm
+from surefoot.sets.affine_form import BATCH_NUMBERS, AffineForm
 from surefoot.sets.patches import Patches
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
+
+BYTES = 32  # of a number of a generator: itself, what it was, and two of what comes of it on the way
+MOST_PRODUCTS = 2**37  # for all generators of one operation: ten seconds
 
 Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
 
@@ -126,6 +144,8 @@ def approximate(
 
     Property: sound; not complete.
     """
+    if state.reference is not None and arithmetic.unit:
+        raise InputError("deviations from a reference bound real arithmetic alone")
     while state.at < len(graph.nodes):
         tick()
         node = graph.nodes[state.at]
@@ -137,8 +157,36 @@ def approximate(
             case Mul():
                 state = _product(graph, state, arithmetic)
             case _:
+                if rule == "zonotope":
+                    state = _reduced(graph, state)
                 state = propagate_affine(graph, state, arithmetic)
     return state
+
+
+def _reduced(graph: Graph, state: State) -> State:
+    """Let the least generators of a zonotope go into the error, if the next operation would need too much for all.
+
+    Order reduction (Girard 2005): what goes is an interval of its own from then on. How many stay depends on the memory
+    that may be used, and on the work.
+    """
+    node = graph.nodes[state.at]
+    form, size = state.forms[node.inputs[0]], math.prod(node.shape)
+    if form.variables * size <= BATCH_NUMBERS or len(state.predicate.bounds) or not isinstance(node.op, Affine):
+        return state
+    numbers = form.numbers(_windowed(node, tuple(form.centre.shape)), size)
+    most = MOST_PRODUCTS / max(node.op.terms, 1)
+    left = memory_left()
+    if left is not None:
+        most = min(most, left / BYTES)
+    if float(numbers.sum()) <= most:
+        return state
+    radius = torch.from_numpy(state.predicate.radius)
+    order = (form.reach() * radius[: form.variables] / numbers).argsort(descending=True)
+    keep = torch.ones(state.predicate.variables, dtype=torch.bool)
+    keep[order[numbers[order].cumsum(0) > most]] = False
+    forms = {i: f.padded(len(keep)).merged(keep, radius) for i, f in state.forms.items()}
+    low, high = (end[keep.numpy()] for end in (state.predicate.lower, state.predicate.upper))
+    return replace(state, forms=forms, predicate=Predicate.box(low, high))
 
 
 def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
@@ -352,6 +400,8 @@ def at_point(state: State, entering: int) -> PoolAtPoint | None:
 def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     """Multiply two forms: exact where one is constant, else a new variable in McCormick's four planes."""
     node = graph.nodes[state.at]
+    if state.reference is not None:
+        raise InputError(f"node {node.name!r}: products are not propagated as deviations")
     x, y = (state.forms[i] for i in node.inputs)
     predicate = state.predicate
     m = predicate.variables

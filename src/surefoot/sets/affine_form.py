@@ -210,6 +210,35 @@ class AffineForm:
         patches = tuple(_in_lots(windowed, patches) for patches in form.patches) if windowed is not None else ()
         return AffineForm(centre, form._moved(linear, centre), UPWARD * spread, patches=patches)
 
+    def numbers(self, windowed: Callable[[Patches], Patches] | None, size: int) -> Float[Tensor, " variables"]:
+        """Return how many numbers each generator takes behind an affine operation whose result has so many values."""
+        out = torch.full((self.variables,), float(size), dtype=torch.float64)
+        if windowed is None or self.variables * size <= BATCH_NUMBERS:
+            return out
+        for begin, patches in self._patches():
+            if len(patches) and patches.share <= LARGEST_WINDOW:
+                out[begin : begin + len(patches)] = windowed(patches.part(0, 1)).values.numel()
+        if len(self.places):
+            one = Patches.of_units(self.places[:1], self.sizes[:1], tuple(self.centre.shape))
+            out[self.shaped :] = windowed(one).values.numel()
+        return out
+
+    def reach(self) -> Float[Tensor, " variables"]:
+        """Return the sum of each generator's absolute values."""
+        parts = [self.generators.abs().flatten(1).sum(1)]
+        parts += [patches.values.abs().flatten(1).sum(1) for patches in self.patches]
+        return torch.cat([*parts, self.sizes.abs()])
+
+    def merged(self, keep: Bool[Tensor, " variables"], radius: Float[Tensor, " variables"]) -> "AffineForm":
+        """Put generators into the error, as far as their variables (of size at most `radius`) move values; drop them."""
+        lost = self.weighted(torch.where(keep, 0.0, radius), absolute=True)
+        error = UPWARD * (self.error + lost) + torch.where(lost > 0, LEAST, 0.0)
+        units = keep[self.shaped :]
+        patches = tuple(p.pick(keep[begin : begin + len(p)]) for begin, p in self._patches())
+        generators = self.generators[keep[: len(self.generators)]]
+        patches = tuple(p for p in patches if len(p))
+        return AffineForm(self.centre, generators, error, self.places[units], self.sizes[units], patches)
+
     def _in_windows(self) -> "AffineForm":
         """Make windows of generators of one entry, and write out those that grew too large: the oldest."""
         patches, generators = list(self.patches), [self.generators]

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-
 @dataclass(frozen=True, eq=False)
 class Patches:
     """n generators (c, h, w), each 0 but for a window (c, s, t) whose first row and column are `top` and `left`."""
@@ -38,6 +37,10 @@ class Patches:
     def part(self, begin: int, end: int) -> "Patches":
         """Return some of them."""
         return Patches(self.values[begin:end], self.top[begin:end], self.left[begin:end], self.shape)
+
+    def pick(self, which: Bool[Tensor, " n"]) -> "Patches":
+        """Return those of a mask."""
+        return Patches(self.values[which], self.top[which], self.left[which], self.shape)
 
     @staticmethod
     def joined(parts: "Sequence[Patches]") -> "Patches":

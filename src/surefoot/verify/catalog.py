@@ -8,6 +8,7 @@ from surefoot.reach.stars import Rule
 from surefoot.spec.query import Verdict
 from surefoot.verify.curved import LARGEST
 from surefoot.verify.input_splitting import AxisBy
+from surefoot.verify.large import MANY_INPUTS as MANY_INPUTS_OF_LARGE
 from surefoot.verify.search import Search, Stage
 
 SOME_SUBPROBLEMS = 512  # that ReLU splitting may take between two ways of splitting inputs
@@ -48,7 +49,8 @@ def long_attack(search: Search) -> Verdict | None:
 
 def zonotope(search: Search) -> Verdict | None:
     """Bound the region by one zonotope, where that is cheap."""
-    return search.zonotope() if search.free_inputs <= MANY_INPUTS and not search.prove else None
+    most = MANY_INPUTS_OF_LARGE if search.is_large else MANY_INPUTS
+    return search.zonotope() if search.free_inputs <= most and not search.prove else None
 
 
 def crown(search: Search) -> Verdict | None:

@@ -22,6 +22,7 @@ from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Unsafe
 from surefoot.verify.enclose import Differences, ProbabilityBox, enclose
+from surefoot.verify.large import is_large, lower_bounds_in_lots, relax_large
 from surefoot.verify.network import Network, region_to_query
 
 CUTS = 8  # planes for the upper end, at most
@@ -106,22 +107,25 @@ def _appended(graph: Graph, step: Affine) -> Graph:
 
 
 class _Bounds:
-    """Linear functions of a graph's outputs over a box, bounded from below by CROWN with ascent."""
+    """Linear functions of a graph's outputs over a box, bounded from below by CROWN, with ascent if it is not large."""
 
     def __init__(self, graph: Graph, inputs: InputSet) -> None:
         region = Box.around(inputs, graph.input_shape)
         self.graph, self.out = graph, len(graph.nodes) - 1
-        self.double = relax(graph, region, REAL, tighten_by_crown)
-        self.single = self.double.to(torch.float32)
+        large = is_large(graph)
+        self.double = relax_large(graph, inputs) if large else relax(graph, region, REAL, tighten_by_crown)
+        self.single = None if large else self.double.to(torch.float32)
         self.centre = evaluate(graph, (region.lower + region.upper) / 2)[0].numpy()
         self.corners: list[Tensor] = []
 
     def lower(self, rows: np.ndarray) -> np.ndarray:
-        given = torch.from_numpy(rows).unsqueeze(0)
-        start = default_choice(self.single, self.out, len(rows))
-        choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ALPHA_STEPS)
-        trace = Trace()
-        bounds = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
+        given, trace = torch.from_numpy(rows).unsqueeze(0), Trace()
+        if self.single is None:
+            bounds = lower_bounds_in_lots(self.double, given, trace)[0]
+        else:
+            start = default_choice(self.single, self.out, len(rows))
+            choice, _ = optimize_slopes(self.single, self.out, given.float(), start, {}, ALPHA_STEPS)
+            bounds = lower_bounds(self.double, self.out, given, choice.to(torch.float64), trace)[0]
         if trace.input is not None:
             box = self.double.boxes[0]
             self.corners += list(torch.where(trace.input[0] > 0, box.lower, box.upper))

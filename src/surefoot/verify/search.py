@@ -19,11 +19,10 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
-from surefoot.reach.around import around_region
 from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
-from surefoot.reach.crown import LARGEST_ROWS, Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.ibp import Box, size_of
-from surefoot.reach.reference import Reference, has_reference, reference_at
+from surefoot.reach.reference import Reference, has_reference
 from surefoot.reach.stars import Rule, State, approximate, begin
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
@@ -41,6 +40,7 @@ from surefoot.verify.input_splitting import (
     bisections_of,
     prove_by_input_splitting,
 )
+from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.relu_splitting import (
     Neuron,
@@ -56,7 +56,6 @@ FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before s
 FEW_VALUES = 2000  # of ReLUs, pools and products
 SAMPLING = 0.05  # of the work, at most
 QUICK = 0.3  # likewise of an attack, and of a zonotope
-LARGE = 2**22  # values: from so many on whatever is cheap elsewhere is dear, and a zonotope is the best bound there is
 TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
 SAMPLES = 200_000  # where inputs are few
 
@@ -177,16 +176,14 @@ class Search:
 
     @cached_property
     def is_large(self) -> bool:
-        """Whether the network has very many values."""
-        return sum(size_of(node) for node in self.network.pooled.nodes) > LARGE
+        """Whether the network has millions of values."""
+        return is_large(self.network.pooled)
 
     @cached_property
     def reference(self) -> Reference | None:
         """The values at the middle of the region, where they can be had: what sets are taken around."""
         graph = self.network.pooled
-        if not has_reference(graph):
-            return None
-        return reference_at(graph, star_of_inputs(self.query.inputs, graph.input_shape).form.centre.unsqueeze(0))
+        return reference_of(graph, self.query.inputs) if has_reference(graph) else None
 
     @property
     def is_polynomial(self) -> bool:
@@ -234,10 +231,7 @@ class Search:
 
     def margin(self, graph: Graph, relaxation: Relaxation) -> float:
         """Bound the slack over the region, with the slopes that are there."""
-        rows = self.rows.weights.reshape(1, -1, *graph.output_shape)
-        chunk = max(LARGEST_ROWS // max(size_of(node) for node in graph.nodes), 1)
-        out = len(graph.nodes) - 1
-        bounds = torch.cat([lower_bounds(relaxation, out, part) for part in rows.split(chunk, 1)], 1)
+        bounds = lower_bounds_in_lots(relaxation, self.rows.weights.reshape(1, -1, *graph.output_shape))
         return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
@@ -249,7 +243,7 @@ class Search:
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
-        """Prove it by one zonotope, with a small share of the work."""
+        """Prove it by one zonotope, with a small share of the work; of a large network, with most: it is the best there."""
         share = TIGHTENING if self.is_large else QUICK
         reached = self.deadline.share(share).run(lambda: self.reached(REAL))
         if reached is None:
@@ -263,8 +257,7 @@ class Search:
         graph = self.network.pooled
         known = None if state is None else state.seen
         if self.is_large and self.reference is not None and self.constraints is None:
-            around = around_region(self.reference, self.region)
-            return self.margin(graph, relax(graph, self.region, arithmetic, None, known, around=around))
+            return self.margin(graph, relax_around(graph, self.region, self.reference, state))
         tighten = partial(tighten_by_crown, until=self.tightening())
         return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints))
 
@@ -390,7 +383,9 @@ class Search:
         star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
         progress = ExactProgress()
         try:
-            for leaf in leaves(self.network.pooled, star, self.query, self.deadline, progress, reference=self.reference):
+            for leaf in leaves(
+                self.network.pooled, star, self.query, self.deadline, progress, reference=self.reference
+            ):
                 if not leaf.slack > 0 and leaf.candidate is not None:
                     self.candidate(leaf.candidate.flatten()[None])
                     if self.counterexample is not None:
