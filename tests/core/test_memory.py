@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.core.memory import GIB, free_memory, is_out_of_memory, limited_memory
+from surefoot.core.memory import GIB, free_memory, is_out_of_memory, limited_memory, memory_left
 from surefoot.spec.runtime import values_of
 
 resource = pytest.importorskip("resource", reason="this system has no limits")
@@ -35,6 +35,16 @@ def test_processes_share_it_and_the_default_is_what_is_free() -> None:
         assert limit() == 2 * GIB
     with limited_memory():
         assert 0 < limit() < (free_memory() or 0) + 16 * GIB
+
+
+def test_what_is_left_is_less_than_the_limit_and_shrinks() -> None:
+    with limited_memory(8 * GIB):
+        left = memory_left()
+        assert left is not None
+        assert 0 < left < 8 * GIB
+        kept = np.ones(GIB // 8)
+        assert (memory_left() or 0) < left - GIB // 2
+        assert kept[-1] == 1
 
 
 def test_other_errors_are_not_taken_for_it() -> None:

@@ -54,7 +54,7 @@ def limited_memory(size: float | None = None, processes: int = 1) -> Iterator[No
 
 
 def memory_left() -> int | None:
-    """Return how many bytes may still be allocated: of the limit, or of what is free; None where neither can be told."""
+    """Return how many bytes may still be allocated, of the limit and of what is free; None if neither is known."""
     known = [size for size in (free_memory(),) if size is not None]
     if resource is not None:
         limit, _ = resource.getrlimit(resource.RLIMIT_DATA)

@@ -1,8 +1,8 @@
 """Bounds around a point: boxes of deviations from a network's values at one input of the region.
 
 With values c at the point, an affine operation W x + b maps deviations by W alone, ReLU and max pooling by
-relu(c + d) - relu(c) and max(c + d) - max(c). Where the sign is certain that is d or 0, whatever c is: no rounding of the
-values enters, and every allowance is relative to the deviations (`reach.reference` computes c).
+relu(c + d) - relu(c) and max(c + d) - max(c). Where the sign is certain that is d or 0, whatever c is: no rounding of
+the values enters, and every allowance is relative to the deviations (`reach.reference` computes c).
 """
 
 from collections.abc import Mapping, Sequence

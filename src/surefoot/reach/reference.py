@@ -74,7 +74,7 @@ def has_reference(graph: Graph) -> bool:
     return not any(isinstance(node.op, Mul | Softmax) for node in graph.nodes)
 
 
-def reference_at(graph: Graph, point: Float[Tensor, "1 *shape"]) -> Reference:
+def reference_at(graph: Graph, point: Float[Tensor, "1 ..."]) -> Reference:
     """Compute every node's values at a point.
 
     Property: sound. The graph's constants are taken as exact.
@@ -111,7 +111,8 @@ def _rule(node: Node, given: list[_Sum]) -> _Sum:
             )
             off = x.high <= 0
             silent = x.high + x.low.abs() + x.error <= 0
-            return _Sum(*(t.masked_fill(off, 0.0) for t in (x.high, x.low)), x.error.masked_fill(silent, 0.0))
+            high, low = (t.masked_fill(off, 0.0) for t in (x.high, x.low))
+            return _Sum(high, low, x.error.masked_fill(silent, 0.0))
         case MaxPool2d():
             return _pool(op, given[0])
         case Add():

@@ -42,7 +42,7 @@ from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
 
 BYTES = 32  # of a number of a generator: itself, what it was, and two of what comes of it on the way
-MOST_PRODUCTS = 2**37  # for all generators of one operation: ten seconds
+MOST_PRODUCTS = 2**36  # for all generators of one operation: some seconds
 
 Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
 
@@ -107,8 +107,8 @@ def moved_by(reference: Reference, at: int, form: AffineForm, where: Tensor | No
 def values_entering(state: State, at: int, form: AffineForm) -> tuple[AffineForm, Tensor, Tensor, Tensor | None]:
     """Return what enters a ReLU, its box without error, and where it is of values; None: everywhere.
 
-    Around a point that is where a sign is not certain, or another than at the point; elsewhere ReLU moves the deviation,
-    or nothing.
+    Around a point that is where a sign is not certain, or another than at the point; elsewhere ReLU lets the deviation
+    pass, or nothing.
     """
     low, high = form.box(state.predicate)
     if state.reference is None:

@@ -230,7 +230,7 @@ class AffineForm:
         return torch.cat([*parts, self.sizes.abs()])
 
     def merged(self, keep: Bool[Tensor, " variables"], radius: Float[Tensor, " variables"]) -> "AffineForm":
-        """Put generators into the error, as far as their variables (of size at most `radius`) move values; drop them."""
+        """Drop generators; what their variables, of size at most `radius`, can add goes into the error."""
         lost = self.weighted(torch.where(keep, 0.0, radius), absolute=True)
         error = UPWARD * (self.error + lost) + torch.where(lost > 0, LEAST, 0.0)
         units = keep[self.shaped :]

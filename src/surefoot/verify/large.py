@@ -1,7 +1,7 @@
 """Bounds for networks of millions of values, such as VGG16: one zonotope, then CROWN with the boxes that it gave.
 
-What is cheap elsewhere is dear here: one pass takes seconds, a row of coefficients 30 MB. So intermediate bounds are not
-tightened one by one; all are taken around the middle of the region, where rounding is relative to the region's size.
+What is cheap elsewhere is dear here: one pass takes seconds, a row of coefficients 30 MB. So intermediate bounds are
+not tightened one by one; all are taken around the middle of the region, where rounding is relative to its size.
 """
 
 import torch

@@ -243,7 +243,7 @@ class Search:
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:
-        """Prove it by one zonotope, with a small share of the work; of a large network, with most: it is the best there."""
+        """Prove it by one zonotope, with a small share of the work; with most where it is the best there is."""
         share = TIGHTENING if self.is_large else QUICK
         reached = self.deadline.share(share).run(lambda: self.reached(REAL))
         if reached is None:
