@@ -295,3 +295,18 @@ def test_no_older_certificate_is_left_beside_another_answer(folder: Path, capsys
     surefoot("verify", "net.onnx", "broken.vnnlib", "--certificate", "notes.npz", "--json")
     capsys.readouterr()
     assert (folder / "notes.npz").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_explanation_names_stages_layers_and_neurons(capsys: pytest.CaptureFixture[str]) -> None:
+    surefoot("verify", "net.onnx", "safe.vnnlib", "--explain", "--json")
+    told = json.loads(capsys.readouterr().out)["explanation"]
+    assert [stage["stage"] for stage in told["stages"]][0] == "pgd"
+    assert {"bound", "layers", "neurons"} <= set(told)
+    surefoot("verify", "net.onnx", "safe.vnnlib", "--explain")
+    assert "CROWN's bound of the first region" in capsys.readouterr().out
+    ask = ("verify", "net.onnx", "--images", "x.npz", "--eps", "0.3", "--limit", "20", "--explain")
+    surefoot(*ask, code=2)
+    assert "add --first 1" in capsys.readouterr().err
+    surefoot(*ask, "--first", "1")
+    assert "neurons unstable" in capsys.readouterr().out

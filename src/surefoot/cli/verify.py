@@ -5,12 +5,13 @@ import math
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import numpy as np
 import typer
 
-from surefoot.cli.arguments import numbers, places, value_range
+from surefoot.cli.image_regions import Kind, Layout, check_options, regions_of
+from surefoot.cli.live import Heard, explained
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
 from surefoot.core.errors import InputError
@@ -19,10 +20,9 @@ from surefoot.core.proven import at_least, percent_at_least
 if TYPE_CHECKING:
     from surefoot.spec.input_set import InputSet
     from surefoot.verify.many import Settings
-    from surefoot.verify.network import Network
 
-Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 SHOWN = 50  # values of an input or output
+KEPT = 0.8  # of the limit for the search, where the rest is for `--explain`
 
 
 def command(
@@ -61,6 +61,9 @@ def command(
         Optional[float],
         typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
     ] = None,
+    layout: Annotated[
+        Optional[Layout], typer.Option(help="patch: whether the channels of an image come first (chw) or last (hwc).")
+    ] = None,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,
     limit: Annotated[
         float, typer.Option("--limit", "--timeout", min=0.0, help="Seconds for each property or image.")
@@ -77,6 +80,14 @@ def command(
         typer.Option(help="Where to leave the proof, for `surefoot check`, if it holds; else an older one there goes."),
     ] = None,
     output: Output = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say which stages took how long, and which unstable neurons cost the bound most; for a property, or "
+            "one image (--first 1). A fifth of the limit is kept for it.",
+        ),
+    ] = False,
     seed: Seed = 0,
     memory: Memory = None,
     as_json: Json = False,
@@ -109,11 +120,11 @@ def command(
         raise InputError(f"--method {method}: there are {', '.join(METHODS)}")
 
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
-             "start": start}  # fmt: skip
-    _check_options(about, region if images is not None else None)
+             "start": start, "layout": layout}  # fmt: skip
+    check_options(about, region if images is not None else None)
     if images is None:
         assert prop is not None
-        answer = _of_property(network, prop, output, limit, method, seed, jobs, certificate)
+        answer = _of_property(network, prop, output, limit, method, seed, jobs, certificate, explain)
         _show_one(answer, as_json)
         return
     if certificate is not None:
@@ -125,10 +136,13 @@ def command(
     opened = open_network(network, output)
     x, y = load_images(images, opened)
     x, y = x[:first], y[:first]
-    regions = _regions(x, region, about, opened)
+    if explain and len(x) != 1:
+        raise InputError(f"--explain goes with one image, and there are {len(x)}: add --first 1")
+    regions = regions_of(x, region, about, opened)
     see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in box.boxes])
-    settings = Settings(str(network.resolve()), method, limit, seed, output)
-    with workers(cluster):
+    settings = Settings(str(network.resolve()), method, KEPT * limit if explain else limit, seed, output)
+    heard = Heard()
+    with workers(cluster), heard.shown(not explain):
         answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
     predicted = opened.run(x.reshape(len(x), -1).astype(np.float32)).argmax(1).tolist()
     holding = [_holds_its_image(one, image) for one, image in zip(regions, x, strict=True)]
@@ -136,6 +150,12 @@ def command(
         {**answer, "predicted": top, "misclassified": inside and top != answer["label"]}
         for answer, top, inside in zip(answers, predicted, holding, strict=True)
     ]
+    if explain:
+        from surefoot.spec.query import other_classes
+        from surefoot.verify.network import region_to_query
+
+        along = region_to_query(opened, regions[0], other_classes(int(y[0]), opened.outputs))
+        answers[0]["explanation"] = heard.explanation(*along, (1 - KEPT) * limit)
     _show_many(answers, as_json)
 
 
@@ -147,24 +167,28 @@ def _holds_its_image(region: "InputSet", image: np.ndarray) -> bool:
 
 def _of_property(
     network: Path, prop: Path, output: str | None, limit: float, method: str, seed: int, jobs: int,
-    certificate: Path | None,
+    certificate: Path | None, explain: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Answer a property, and leave its proof where there is one and it is asked for."""
+    """Answer a property, and leave its proof where there is one and it is asked for; explain the first box's bound."""
     from surefoot.core.deadline import Deadline
     from surefoot.spec.query import Unknown
     from surefoot.verify.many import answer_of, open_network
     from surefoot.verify.several import answer_all, beyond_certificates, read_property
 
     opened = open_network(network, output)
-    deadline = Deadline.of(limit)
+    deadline = Deadline.of(KEPT * limit if explain else limit)
     begin = deadline.clock.wall()
     queries = deadline.run(lambda: read_property(prop, opened))
     if queries is None:
         return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
     beyond = None if certificate is None else beyond_certificates(queries, opened)
     prove = certificate is not None and beyond is None
-    verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
+    heard = Heard()
+    with heard.shown():
+        verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
     answer = answer_of(verdict)
+    if explain:
+        answer["explanation"] = heard.explanation(opened, queries[0], (1 - KEPT) * limit)
     if certificate is None:
         return answer
     if not proofs:
@@ -174,61 +198,6 @@ def _of_property(
 
     save_certificate(certificate, certificate_of_property(opened.graph, proofs, (network, prop)))
     return answer | {"certificate": str(certificate)}
-
-
-_NEEDED: dict[Kind, dict[str, str]] = {
-    "linf": {"eps": "such as 2/255"},
-    "brighten": {"threshold": "from which on values are attacked", "delta": "for values x from 0 to delta x"},
-    "patch": {"at": "top,left,size"},
-    "pixels": {"at": "places in the flat image between commas"},
-    "line": {"towards": "the attacked images", "delta": "how far along, above 0"},
-}
-_MORE: dict[Kind, tuple[str, ...]] = {"linf": ("range",), "patch": ("range",), "pixels": ("range",), "line": ("start",)}
-
-
-def _check_options(given: dict[str, Any], kind: Kind | None) -> None:
-    """Refuse a region without what makes it one, and what another kind of region, or a property, has no use for.
-
-    Raises:
-        InputError: the option.
-    """
-    said = {name for name, value in given.items() if value is not None and value != ""}
-    if kind is None:
-        for name in sorted(said):
-            raise InputError(f"--{name} goes with --images: a property names its own region")
-        return
-    for name, what in _NEEDED[kind].items():
-        if name not in said:
-            raise InputError(f"--region {kind} needs --{name}, {what}")
-    for name in sorted(said - {*_NEEDED[kind], *_MORE.get(kind, ())}):
-        raise InputError(f"--{name} does not go with --region {kind}")
-    if kind == "line" and not given["delta"] > 0:
-        raise InputError(f"--delta {given['delta']:g}: a line needs a length above 0, or it is the image alone")
-
-
-def _regions(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network") -> "list[InputSet]":
-    """Return the region around each image."""
-    from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels
-    from surefoot.verify.many import load_images
-
-    low, high = value_range(about["range"] or "0,1")
-    match kind:
-        case "linf":
-            (radius,) = numbers(about["eps"], 1, "--eps")
-            return [linf_ball(image, radius, low, high) for image in x]
-        case "brighten":
-            return [brightening(image, about["threshold"], about["delta"]) for image in x]
-        case "patch":
-            top, left, size = places(about["at"], 3, "--at")
-            return [patch(image.reshape(network.graph.input_shape), top, left, size, low, high) for image in x]
-        case "pixels":
-            these = np.array(places(about["at"], None, "--at"))
-            return [pixels(image, these, low, high) for image in x]
-        case "line":
-            attacked, _ = load_images(about["towards"], network)
-            if len(attacked) < len(x):
-                raise InputError(f"--towards has {len(attacked)} images for {len(x)}")
-            return [line(a, b, about["start"] or 0.0, about["delta"]) for a, b in zip(x, attacked, strict=False)]
 
 
 def _with_bar(
@@ -262,6 +231,7 @@ def _show_one(answer: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(answer, allow_nan=False))
         return
     print(_sentence(answer))
+    print(*explained(answer), sep="\n", end="")
     if answer["verdict"] == "violated":
         for name in ("input", "output"):
             more = " ..." if len(answer[name]) > SHOWN else ""
@@ -331,6 +301,7 @@ def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:
     n = len(answers)
     for number, answer in enumerate(answers):
         print(f"image {number} (class {answer['label']}) {_sentence(answer)}")
+        print(*explained(answer), sep="\n", end="")
     right = sum(answer["predicted"] == answer["label"] for answer in answers)
     print(f"accuracy on the images themselves: {right / n:.1%} of {n}")
     print(

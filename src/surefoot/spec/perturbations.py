@@ -1,6 +1,7 @@
 """Sets of inputs around an image: what an attacker may do to it."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -61,20 +62,29 @@ def pixels(image: np.ndarray, which: np.ndarray, low: float, high: float) -> Inp
     return InputSet(lower, upper)
 
 
-def patch(image: Float[np.ndarray, "..."], top: int, left: int, size: int, low: float, high: float) -> InputSet:
-    """A square of an image (c, h, w), in all channels, anywhere in [low, high]; the rest fixed.
+def patch(
+    image: Float[np.ndarray, "..."],
+    top: int,
+    left: int,
+    size: int,
+    low: float,
+    high: float,
+    layout: Literal["chw", "hwc"] = "chw",
+) -> InputSet:
+    """A square of an image, in all channels, anywhere in [low, high]; the rest fixed. `layout`: channels first or last.
 
     Raises:
         InputError: not an image, or a square that is not inside it.
     """
     image = np.asarray(image)
     if image.ndim != 3:
-        raise InputError(f"a patch needs an image (c, h, w), given shape {image.shape}")
-    _, h, w = image.shape
+        raise InputError(f"a patch needs an image ({', '.join(layout)}), given shape {image.shape}")
+    places = np.arange(image.size).reshape(image.shape)
+    places = places if layout == "chw" else places.transpose(2, 0, 1)
+    h, w = places.shape[-2], places.shape[-1]
     if min(top, left) < 0 or size < 1 or top + size > h or left + size > w:
         raise InputError(f"a square of {size} at ({top}, {left}) is not inside an image of {h} x {w}")
-    places = np.arange(image.size).reshape(image.shape)[:, top : top + size, left : left + size]
-    return pixels(image, places, low, high)
+    return pixels(image, places[:, top : top + size, left : left + size], low, high)
 
 
 def line(image: np.ndarray, attacked: np.ndarray, start: float, length: float) -> InputSet:

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import tick
+from surefoot.verify.progress import say
 
 S = TypeVar("S")  # a subproblem
 D = TypeVar("D", bound=Hashable)  # what it was branched on
@@ -185,6 +186,10 @@ class _Tree(Generic[S, D]):
                 self.fresh.append(_Node(self.numbered, node.depth + 1, node.bound, child))
                 self.numbered += 1
 
+    def least(self) -> float:
+        """Return the least bound of all that is open; infinity if nothing is."""
+        return min((node.bound for node in (*self.fresh, *(node for _, node in self.frontier))), default=math.inf)
+
     def result(
         self, batch: Sequence[_Node[S]] = (), met: Tensor | None = None, why: Reason | None = None
     ) -> Result[S, D]:
@@ -239,6 +244,7 @@ def branch_and_bound(
         batch = tree.take_fresh(size)
         bounds = problem.bound(_values(batch))
         tree.push(tree.prove(batch, bounds))
+        say(tree.least, tree.bounded, len(tree.frontier) + len(tree.fresh))
         met = attack(bounds)
         if met is not None:
             return tree.result(met=met)

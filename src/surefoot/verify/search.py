@@ -42,6 +42,7 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
 from surefoot.verify.network import Network, must_fit
+from surefoot.verify.progress import begin_stage
 from surefoot.verify.relu_splitting import (
     Neuron,
     Subproblem,
@@ -113,7 +114,9 @@ class Search:
         if not self.is_finite():
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
-            verdict = self._within_memory(getattr(stage, "__name__", "a stage"), partial(stage, self))
+            name = getattr(stage, "__name__", "a stage").replace("_", "-")
+            begin_stage(name, self.best)
+            verdict = self._within_memory(name, partial(stage, self))
             if verdict is not None:
                 return verdict
             if self.deadline.is_over():
@@ -132,7 +135,7 @@ class Search:
         verdicts: list[Verdict | None] = []
         if within_memory(lambda: verdicts.append(stage())):
             return verdicts[0]
-        self.too_large.append(name.replace("_", "-"))
+        self.too_large.append(name)
         return None
 
     def unknown(self, method: str) -> Unknown:

@@ -1,0 +1,26 @@
+"""Whoever listens hears stages and bounds, and nobody else pays for it."""
+
+import math
+
+from surefoot.verify.progress import Progress, begin_stage, listening, say
+
+
+def never() -> float:
+    raise AssertionError("a bound was computed for nobody")
+
+
+def test_a_listener_hears_what_is_said_within_alone() -> None:
+    heard: list[Progress] = []
+    begin_stage("crown", -math.inf)
+    say(never, 1, 1)
+    with listening(heard.append):
+        say(never, 1, 1)  # no stage has begun
+        begin_stage("relu-splitting", -2.0)
+        say(lambda: -1.0, 10, 3)
+        say(lambda: -3.0, 20, 6)  # a bound of before is kept
+    say(never, 30, 9)
+    assert heard == [
+        Progress("relu-splitting", -2.0),
+        Progress("relu-splitting", -1.0, 10, 3),
+        Progress("relu-splitting", -1.0, 20, 6),
+    ]
