@@ -91,3 +91,30 @@ def test_the_table_claims_no_more_than_is_proven(
             scale = 100 if "%" in cell else 1
             ends = [Fraction(end.rstrip("%")) for end in cell.strip().split(" to ")]  # one where both print the same
             assert ends[0] <= scale * Fraction(low) <= scale * Fraction(high) <= ends[-1]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("region", "sizes"),
+    [
+        (("--region", "line", "--towards", "other.npz", "--delta", "1e-3,1e-6", "--start", "0.5"), [1e-6, 1e-3]),
+        (("--region", "brighten", "--threshold", "0.5", "--delta", "0.01"), [0.01]),
+        (("--region", "pixels", "--at", "0,2"), [None]),
+        (("--region", "patch", "--at", "0,0,1"), [None]),
+    ],
+)
+def test_confidence_over_other_regions(
+    region: tuple[str, ...], sizes: list[float | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.load("x.npz")["x"]
+    np.savez("other.npz", x=1 - x, y=np.zeros(4, int))
+    surefoot("certify", "net.onnx", "--images", "x.npz", *region, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert [r["eps"] for r in found] == sizes
+    assert all(0 <= r["summary"]["mean_confidence"][0] <= r["summary"]["mean_confidence"][1] <= 1 for r in found)
+    surefoot("certify", "net.onnx", "--images", "x.npz", *region)
+    assert "mean confidence" in capsys.readouterr().out
+    surefoot("certify", "net.onnx", "--images", "x.npz", *region, "--page", "p.html", code=2)
+    assert "--page shows balls" in capsys.readouterr().err
+    surefoot("certify", "net.onnx", "--images", "x.npz", *region, "--eps", "0.1", code=2)
+    assert "--eps does not go with" in capsys.readouterr().err

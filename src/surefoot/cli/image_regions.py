@@ -1,8 +1,10 @@
 """Regions around images, from what the command line says of them."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import numpy as np
+import typer
 
 from surefoot.cli.arguments import numbers, places, value_range
 from surefoot.core.errors import InputError
@@ -13,6 +15,24 @@ if TYPE_CHECKING:
 
 Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
 Layout = Literal["chw", "hwc"]
+Region = Annotated[Kind, typer.Option("--region", help="What may be done to an image.")]
+Range = Annotated[
+    str, typer.Option("--range", help="linf, patch, pixels: the valid range, before any normalisation. Default: 0,1.")
+]
+Threshold = Annotated[
+    Optional[float],
+    typer.Option(help="brighten: values x from here on may be anything from 0 to delta x, the others stay."),
+]
+Places = Annotated[str, typer.Option("--at", help="patch: top,left,size. pixels: places in the flat image.")]
+Towards = Annotated[Optional[Path], typer.Option(help="line: an .npz file whose `x` are the attacked images.")]
+Start = Annotated[
+    Optional[float],
+    typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
+]
+ChannelsAt = Annotated[
+    Optional[Layout],
+    typer.Option("--layout", help="patch: whether the channels of an image come first (chw) or last (hwc)."),
+]
 COLOURS = (1, 3, 4)  # what a number of channels looks like
 
 NEEDED: dict[Kind, dict[str, str]] = {

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import numpy as np
 import typer
 
-from surefoot.cli.image_regions import Kind, Layout, check_options, regions_of
+from surefoot.cli.image_regions import (
+    ChannelsAt,
+    Places,
+    Range,
+    Region,
+    Start,
+    Threshold,
+    Towards,
+    check_options,
+    regions_of,
+)
 from surefoot.cli.live import Heard, explained
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
@@ -38,32 +48,18 @@ def command(
             "must keep its class."
         ),
     ] = None,
-    region: Annotated[Kind, typer.Option(help="What may be done to an image.")] = "linf",
+    region: Region = "linf",
     eps: Annotated[str, typer.Option(help="linf: by how much each value may change, such as 2/255.")] = "",
-    valid: Annotated[
-        str,
-        typer.Option("--range", help="linf, patch, pixels: the valid range, before any normalisation. Default: 0,1."),
-    ] = "",
-    threshold: Annotated[
-        Optional[float],
-        typer.Option(help="brighten: values x from here on may be anything from 0 to delta x, the others stay."),
-    ] = None,
+    valid: Range = "",
+    threshold: Threshold = None,
     delta: Annotated[
         Optional[float],
         typer.Option(help="brighten: see --threshold. line: how far along, 1 being the attacked image."),
     ] = None,
-    at: Annotated[str, typer.Option(help="patch: top,left,size. pixels: places in the flat image.")] = "",
-    towards: Annotated[
-        Optional[Path],
-        typer.Option(help="line: an .npz file whose `x` are the attacked images."),
-    ] = None,
-    start: Annotated[
-        Optional[float],
-        typer.Option(help="line: where it begins; 0 is the image, the default, and 1 the attacked one."),
-    ] = None,
-    layout: Annotated[
-        Optional[Layout], typer.Option(help="patch: whether the channels of an image come first (chw) or last (hwc).")
-    ] = None,
+    at: Places = "",
+    towards: Towards = None,
+    start: Start = None,
+    layout: ChannelsAt = None,
     first: Annotated[Optional[int], typer.Option(min=1, help="Only so many images.")] = None,
     limit: Annotated[
         float, typer.Option("--limit", "--timeout", min=0.0, help="Seconds for each property or image.")

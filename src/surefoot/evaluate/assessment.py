@@ -26,6 +26,7 @@ from surefoot.metrics.intervals import LEVEL, clopper_pearson
 from surefoot.recalibrate import Auto, Calibrator, TemperatureScaling, save_calibrator
 from surefoot.recalibrate.onnx import batch_words, load_onnx, model_to_onnx, save_onnx
 from surefoot.spec.input_set import InputSet
+from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.runtime import runner_of_onnx
 from surefoot.verify.many import open_network
 
@@ -132,14 +133,9 @@ def assess(
     certified = None
     count = min(request.images, len(test.x))
     try:
-        certified, _ = certify_images(
-            open_network(network),
-            test.x[:count].astype(np.float64),
-            test.y[:count].tolist(),
-            request.radii,
-            request.valid,
-            calibrator,
-        )
+        images = test.x[:count].astype(np.float64)
+        regions = [(eps, [linf_ball(image, eps, *request.valid) for image in images]) for eps in request.radii]
+        certified, _ = certify_images(open_network(network), regions, test.y[:count].tolist(), calibrator)
     except InputError as error:
         reasons["certified"] = str(error)
     step("making it smaller")

@@ -11,7 +11,6 @@ from surefoot.core.deadline import NEVER, Deadline
 from surefoot.recalibrate import Calibrator
 from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.perturbations import linf_ball
 from surefoot.spec.query import Query, other_classes
 from surefoot.verify.confidence import Certified, Summary, certify, nothing_certain, summarise
 from surefoot.verify.many import answer_of
@@ -29,7 +28,7 @@ NEAR = 0.01  # of the width of the region, whose own patterns are too many to pr
 class Radius:
     """One radius: what is certain of the data set, and for how many images the class was shown to stay."""
 
-    eps: float
+    eps: float | None  # how large the regions are; None where that is no number
     summary: Summary
     bounded: int  # images whose confidence was bounded in time; of the others nothing is claimed
     images: int
@@ -42,10 +41,15 @@ class Radius:
         return low, high
 
     @property
+    def radius(self) -> str:
+        """The radius as it is written."""
+        return "-" if self.eps is None else f"{self.eps:.4g}"
+
+    @property
     def warning(self) -> str:
         """Say what was not done in time."""
         return (
-            f"Time is up: at radius {self.eps:.4g}, {self.bounded or 'none'} of {self.images} images were bounded; the "
+            f"Time is up: at radius {self.radius}, {self.bounded or 'none'} of {self.images} images were bounded; the "
             "others count as the worst and the best that could be."
         )
 
@@ -67,42 +71,38 @@ class Shown:
 
 def certify_images(
     network: Network,
-    images: np.ndarray,
+    regions: Sequence[tuple[float | None, Sequence[InputSet]]],
     labels: Sequence[int],
-    radii: Sequence[float],
-    valid: tuple[float, float],
     calibrator: Calibrator | None,
     done: Callable[[], object] | None = None,
     until: Deadline = NEVER,
 ) -> tuple[list[Radius], list[list[Certified]]]:
-    """Bound recalibrated confidence around every image at every radius; return the summaries, and the bounds.
+    """Bound recalibrated confidence over a region of every image, for every radius; return summaries, and bounds.
 
     In this order, radius by radius, until time is up: what comes then is not bounded, and nothing is claimed of it.
     """
     summaries, bounds = [], []
-    for eps in radii:
+    for eps, around in regions:
         certified, bounded = [], 0
-        for image in images:
-            region = linf_ball(image, eps, *valid)
+        for region in around:
             one = until.run(lambda region=region: certify(network, region, calibrator))
             bounded += one is not None
             certified.append(one or nothing_certain(network.outputs))
             if done is not None:
                 done()
-        summaries.append(Radius(eps, summarise(certified, labels), bounded, len(images), bounded < len(images)))
+        summaries.append(Radius(eps, summarise(certified, labels), bounded, len(around), bounded < len(around)))
         bounds.append(certified)
     return summaries, bounds
 
 
 def pictures_of(
-    network: Network, images: np.ndarray, labels: Sequence[int], eps: float, valid: tuple[float, float],
+    network: Network, images: np.ndarray, labels: Sequence[int], regions: Sequence[InputSet],
     bounds: Sequence[Certified], until: Deadline,
 ) -> list[Shown]:  # fmt: skip
-    """Collect the pictures of images within a radius, each in an equal part of the time that is left."""
+    """Collect the pictures of images within their regions, each in an equal part of the time that is left."""
     shown = []
-    for i, (image, label, certified) in enumerate(zip(images, labels, bounds, strict=False)):
+    for i, (image, label, region, certified) in enumerate(zip(images, labels, regions, bounds, strict=False)):
         mine = until.before(1 / (len(images) - i))
-        region = linf_ball(image, eps, *valid)
         one = mine.run(lambda i=i, image=image, label=label, region=region, certified=certified, mine=mine: show(
             network, i, image, label, region, certified, min(PICTURE, 0.6 * mine.left)))  # fmt: skip
         shown += [] if one is None else [one]

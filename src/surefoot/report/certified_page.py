@@ -35,7 +35,7 @@ def write_certified_page(path: Path | str, title: str, radii: list[Radius], show
     words = ("accuracy", "mean confidence", "the Brier score", "ECE")
     pairs = (last.accuracy, last.summary.mean_confidence, last.summary.brier, last.summary.ece)
     spans = [f"{word} {_interval(word, a, b)}" for word, (a, b) in zip(words, pairs, strict=True)]
-    sentences = [f"At radius {last.eps:.4g} these are certain: {', '.join(spans)}."]
+    sentences = [f"At radius {last.radius} these are certain: {', '.join(spans)}."]
     sentences += [r.warning for r in radii if r.late]
     results = {"title": title, "radii": [plain(r) for r in radii]}
     render(path, "certified.html", title, results, sentences=sentences, curves=curves, images=images)

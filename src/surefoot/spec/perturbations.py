@@ -81,7 +81,7 @@ def patch(
         raise InputError(f"a patch needs an image ({', '.join(layout)}), given shape {image.shape}")
     places = np.arange(image.size).reshape(image.shape)
     places = places if layout == "chw" else places.transpose(2, 0, 1)
-    h, w = places.shape[-2], places.shape[-1]
+    _, h, w = (int(side) for side in places.shape)
     if min(top, left) < 0 or size < 1 or top + size > h or left + size > w:
         raise InputError(f"a square of {size} at ({top}, {left}) is not inside an image of {h} x {w}")
     return pixels(image, places[:, top : top + size, left : left + size], low, high)
