@@ -12,7 +12,7 @@ from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
 from surefoot.reach.crown import Choice
 from surefoot.spec.input_set import InputSet
-from surefoot.verify.relu_splitting import Subproblem
+from surefoot.verify.relu_subproblems import Subproblem
 
 module = importlib.import_module("surefoot.compress.stability")  # the face has a function of its name
 

@@ -19,7 +19,8 @@ from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting
 from surefoot.verify.branch_and_bound import Bounds
 from surefoot.verify.input_splitting import prove_by_input_splitting
-from surefoot.verify.relu_splitting import Neuron, Subproblem, prove_by_relu_splitting
+from surefoot.verify.relu_splitting import prove_by_relu_splitting
+from surefoot.verify.relu_subproblems import Neuron, Subproblem
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:

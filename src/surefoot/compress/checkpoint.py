@@ -18,7 +18,7 @@ from surefoot.core.errors import FileError
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
 from surefoot.reach.crown import Choice, Relaxation
-from surefoot.verify.relu_splitting import Subproblem
+from surefoot.verify.relu_subproblems import Subproblem
 
 _OWN = re.compile(r"(?:[0-9a-f]{32}|\.[0-9a-f]{32}\.[a-z0-9_]+)\.npz")  # whole ones, and what a run that ended left
 

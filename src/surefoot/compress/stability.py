@@ -28,7 +28,8 @@ from surefoot.reach.crown import Relaxation, relax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.relu_splitting import Subproblem, bound_again, kept_slopes, prove_by_relu_splitting, split_leaves
+from surefoot.verify.relu_splitting import prove_by_relu_splitting
+from surefoot.verify.relu_subproblems import Subproblem, bound_again, kept_slopes, split_leaves
 
 SAMPLE_INPUTS = 4000
 MOST_VALUES = 2**25  # of all nodes, for the sample inputs that are evaluated at once

@@ -25,7 +25,8 @@ from surefoot.verify.input_splitting import (
     bound_sets,
     prove_by_input_splitting,
 )
-from surefoot.verify.relu_splitting import Subproblem, bound_again, prove_by_relu_splitting
+from surefoot.verify.relu_splitting import prove_by_relu_splitting
+from surefoot.verify.relu_subproblems import Subproblem, bound_again
 
 QUICK_SUBPROBLEMS = 32  # of a box: bisections before signs are split
 SIGN_SUBPROBLEMS = 200

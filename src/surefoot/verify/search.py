@@ -43,14 +43,8 @@ from surefoot.verify.input_splitting import (
 from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import begin_stage
-from surefoot.verify.relu_splitting import (
-    Neuron,
-    Subproblem,
-    bound_again,
-    kept_slopes,
-    prove_by_relu_splitting,
-    split_leaves,
-)
+from surefoot.verify.relu_splitting import prove_by_relu_splitting
+from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, kept_slopes, split_leaves
 from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs

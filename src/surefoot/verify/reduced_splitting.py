@@ -1,0 +1,136 @@
+"""ReLU splitting over the network reduced to its unstable ReLUs: all of a batch in a few matrix products."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from surefoot.core.deadline import tick
+from surefoot.reach.crown import Relaxation
+from surefoot.reach.dual_ascent import Bound, ascend, bound, multipliers_of_parent
+from surefoot.reach.reduced import ReducedNetwork, Rows
+from surefoot.reach.unstable import Dual
+from surefoot.verify.branch_and_bound import Bounds, Problem
+from surefoot.verify.relu_subproblems import Neuron, Packed, Sets, Subproblem, rounded
+
+CANDIDATES = 12  # ReLUs that are tried before one is chosen
+POSITIVE = 0.3  # what a positive coefficient counts, beside a negative one of the same size
+BATCH_TRIALS = 256
+ENOUGH = 1e-4  # of a bound in float32, so that it is positive in float64 too
+
+
+class ReducedSplitting(Problem[Subproblem, Neuron]):
+    """Bounds and branches over the reduced network; what is proven is proven over the graph."""
+
+    def __init__(self, relaxation: Relaxation, sets: Sets, network: ReducedNetwork, iterations: int) -> None:
+        self.double, self.sets, self.network, self.iterations = relaxation, sets, network, iterations
+        rows = network.rows(sets.out, sets.rows.float())
+        self.rows = Rows(rows.matrix, rows.bias - sets.offsets.float())
+        self.unstable = network.unstable
+
+    def roots(self) -> Sequence[Subproblem]:
+        """Return a subproblem for each unsafe set."""
+        slopes = self.network.default(1)
+        start = Packed(self.unstable, Dual(torch.zeros_like(slopes), slopes))
+        return [Subproblem(unsafe, chosen=start, row=row) for unsafe, row in enumerate(self.sets.chosen)]
+
+    def bound(self, batch: Sequence[Subproblem]) -> Bounds[Subproblem]:
+        """Bound subproblems by ascent, and once more in float64, over the graph."""
+        rows = self.rows.of(torch.tensor([subproblem.unsafe for subproblem in batch]))
+        dual, _ = ascend(self.network, rows, _stacked(batch), self.iterations, ENOUGH)
+        found = bound(self.network, rows, dual)
+        candidates = most_influential(self.network, dual, found, CANDIDATES)
+        now = [
+            replace(subproblem, chosen=Packed(self.unstable, dual.of(slice(i, i + 1)), candidates[i]))
+            for i, subproblem in enumerate(batch)
+        ]
+        return Bounds(rounded(self.double, self.sets, now)[0], now, self._corners(found.input))
+
+    def _corners(self, a: Float[Tensor, "b d"]) -> Tensor:
+        box, free = self.double.boxes[0], self.network.free
+        corner = box.lower.flatten(1).repeat(len(a), 1)
+        corner[:, free] = torch.where(a > 0, box.lower.flatten()[free], box.upper.flatten()[free])
+        return corner.reshape(-1, *box.lower.shape[1:])
+
+    def branch(self, batch: Sequence[Subproblem]) -> Sequence[tuple[Neuron, Sequence[Subproblem]]] | None:
+        """Of each one's candidates take the ReLU whose worse half is bounded best without ascent."""
+        packed = [subproblem.chosen for subproblem in batch]
+        candidates = [one.candidates if isinstance(one, Packed) else () for one in packed]
+        if not all(candidates):
+            return None  # all signs are decided, and ascent cannot prove it
+        owners = torch.tensor([i for i, some in enumerate(candidates) for _ in some])
+        which = torch.tensor([index for some in candidates for index, _ in some])
+        coefficients = torch.tensor([a for some in candidates for _, a in some])
+        unsafe = torch.tensor([subproblem.unsafe for subproblem in batch])
+        children = halves(_stacked(batch).of(owners), which, coefficients)
+        worth = self._worth(children, unsafe[owners])
+        branched: list[tuple[Neuron, Sequence[Subproblem]]] = []
+        for i, subproblem in enumerate(batch):
+            mine = (owners == i).nonzero().squeeze(1)
+            best = int(mine[worth[mine].argmax()])
+            neuron = self.unstable.neuron(int(which[best]))
+            branched.append((neuron, [
+                replace(
+                    subproblem,
+                    signs=(*subproblem.signs, (*neuron, sign)),
+                    chosen=Packed(self.unstable, half.of(slice(best, best + 1))),
+                )
+                for sign, half in zip((1, -1), children, strict=True)
+            ]))  # fmt: skip
+        return branched
+
+    def _worth(self, children: tuple[Dual, Dual], unsafe: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
+        margins = []
+        for half in children:
+            parts = []
+            for some in torch.arange(len(unsafe)).split(BATCH_TRIALS):
+                tick()
+                part = half.of(some)
+                part = Dual(part.signs, torch.where(part.signs == 0, part.values, 0.0))
+                parts.append(bound(self.network, self.rows.of(unsafe[some]), part).values)
+            margins.append(torch.cat(parts))
+        quick = torch.stack(margins, 1)
+        return quick.amin(1) + 0.1 * quick.amax(1).clamp(max=0)
+
+
+def _stacked(batch: Sequence[Subproblem]) -> Dual:
+    duals = [subproblem.chosen.dual for subproblem in batch if isinstance(subproblem.chosen, Packed)]
+    return Dual(torch.cat([dual.signs for dual in duals]), torch.cat([dual.values for dual in duals]))
+
+
+def halves(
+    whole: Dual, which: Int[Tensor, " b"], coefficients: Float[Tensor, " b"]
+) -> tuple[Dual, Dual]:
+    """Decide an undecided ReLU of each region, both ways; multipliers start where they relax as the slope did."""
+    at = torch.arange(len(which))
+    slope, made = whole.values[at, which], []
+    for sign in (1.0, -1.0):
+        signs, values = whole.signs.clone(), whole.values.clone()
+        signs[at, which] = sign
+        values[at, which] = multipliers_of_parent(coefficients, slope, signs[at, which])
+        made.append(Dual(signs, values))
+    return made[0], made[1]
+
+
+def influence(network: ReducedNetwork, dual: Dual, found: Bound) -> Float[Tensor, "b n"]:
+    """Score what undecided ReLUs lose: coefficient times the triangle's height."""
+    if not network.layers:
+        return found.entering
+    low, high = (torch.cat([getattr(layer, end) for layer in network.layers]) for end in ("low", "high"))
+    height = -low * high / (high - low)
+    a = found.entering
+    return torch.where(dual.signs == 0, (a.clamp(max=0).abs() + POSITIVE * a.clamp(min=0) + 1e-12) * height, 0.0)
+
+
+def most_influential(
+    network: ReducedNetwork, dual: Dual, found: Bound, most: int
+) -> list[tuple[tuple[int, float], ...]]:
+    """Return of each region the undecided ReLUs that lose most, and the coefficients that they were met with."""
+    top = influence(network, dual, found).topk(min(most, network.count), 1)
+    coefficients = found.entering.gather(1, top.indices)
+    return [
+        tuple((i, a) for value, i, a in zip(*row, strict=True) if value > 0)
+        for row in zip(top.values.tolist(), top.indices.tolist(), coefficients.tolist(), strict=True)
+    ]
