@@ -9,7 +9,7 @@ needs the same matrices forwards, from the corner of the box that the bound take
 of the dual's inner minimisation). In float32: what comes out chooses slopes and multipliers, and proves nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +19,7 @@ from surefoot.core.deadline import tick
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, Relu
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation
-from surefoot.reach.ibp import size_of
+from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.unstable import UnstableRelu, UnstableRelus
 
 LARGEST = 2**26  # numbers in all matrices
@@ -77,6 +77,16 @@ class ReducedNetwork:
         for at in reduced.relaxation.relus():
             reduced.add_layer(at)
         return reduced
+
+    def see(self, relaxation: Relaxation) -> None:
+        """Go on with a relaxation of which more is known: add its further ReLUs as layers."""
+        seen = len(self.relaxation.boxes)
+        known = [Box(box.lower.float(), box.upper.float()) for box in relaxation.boxes[seen:]]
+        self.relaxation = replace(self.relaxation, boxes=[*self.relaxation.boxes, *known])
+        done = self.layers[-1].relu.at if self.layers else 0
+        for at in range(done + 1, len(self.relaxation.boxes)):
+            if isinstance(self.relaxation.graph.nodes[at].op, Relu):
+                self.add_layer(at)
 
     @property
     def inputs(self) -> int:

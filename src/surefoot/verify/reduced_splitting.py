@@ -39,11 +39,10 @@ class ReducedSplitting(Problem[Subproblem, Neuron]):
     def bound(self, batch: Sequence[Subproblem]) -> Bounds[Subproblem]:
         """Bound subproblems by ascent, and once more in float64, over the graph."""
         rows = self.rows.of(torch.tensor([subproblem.unsafe for subproblem in batch]))
-        dual, _ = ascend(self.network, rows, _stacked(batch), self.iterations, ENOUGH)
+        dual, _ = ascend(self.network, rows, stacked_duals(batch), self.iterations, ENOUGH)
         found = bound(self.network, rows, dual)
-        candidates = most_influential(self.network, dual, found, CANDIDATES)
         now = [
-            replace(subproblem, chosen=Packed(self.unstable, dual.of(slice(i, i + 1)), candidates[i]))
+            replace(subproblem, chosen=Packed(self.unstable, dual.of(slice(i, i + 1))))
             for i, subproblem in enumerate(batch)
         ]
         return Bounds(rounded(self.double, self.sets, now)[0], now, self._corners(found.input))
@@ -56,46 +55,27 @@ class ReducedSplitting(Problem[Subproblem, Neuron]):
 
     def branch(self, batch: Sequence[Subproblem]) -> Sequence[tuple[Neuron, Sequence[Subproblem]]] | None:
         """Of each one's candidates take the ReLU whose worse half is bounded best without ascent."""
-        packed = [subproblem.chosen for subproblem in batch]
-        candidates = [one.candidates if isinstance(one, Packed) else () for one in packed]
-        if not all(candidates):
+        rows = self.rows.of(torch.tensor([subproblem.unsafe for subproblem in batch]))
+        dual = stacked_duals(batch)
+        parents, which, both = best_halves(self.network, rows, dual, bound(self.network, rows, dual), CANDIDATES)
+        if len(parents) < len(batch):
             return None  # all signs are decided, and ascent cannot prove it
-        owners = torch.tensor([i for i, some in enumerate(candidates) for _ in some])
-        which = torch.tensor([index for some in candidates for index, _ in some])
-        coefficients = torch.tensor([a for some in candidates for _, a in some])
-        unsafe = torch.tensor([subproblem.unsafe for subproblem in batch])
-        children = halves(_stacked(batch).of(owners), which, coefficients)
-        worth = self._worth(children, unsafe[owners])
         branched: list[tuple[Neuron, Sequence[Subproblem]]] = []
         for i, subproblem in enumerate(batch):
-            mine = (owners == i).nonzero().squeeze(1)
-            best = int(mine[worth[mine].argmax()])
-            neuron = self.unstable.neuron(int(which[best]))
+            neuron = self.unstable.neuron(int(which[i]))
             branched.append((neuron, [
                 replace(
                     subproblem,
                     signs=(*subproblem.signs, (*neuron, sign)),
-                    chosen=Packed(self.unstable, half.of(slice(best, best + 1))),
+                    chosen=Packed(self.unstable, both.of(slice(at, at + 1))),
                 )
-                for sign, half in zip((1, -1), children, strict=True)
+                for sign, at in ((1, i), (-1, len(batch) + i))
             ]))  # fmt: skip
         return branched
 
-    def _worth(self, children: tuple[Dual, Dual], unsafe: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
-        margins = []
-        for half in children:
-            parts = []
-            for some in torch.arange(len(unsafe)).split(BATCH_TRIALS):
-                tick()
-                part = half.of(some)
-                part = Dual(part.signs, torch.where(part.signs == 0, part.values, 0.0))
-                parts.append(bound(self.network, self.rows.of(unsafe[some]), part).values)
-            margins.append(torch.cat(parts))
-        quick = torch.stack(margins, 1)
-        return quick.amin(1) + 0.1 * quick.amax(1).clamp(max=0)
 
-
-def _stacked(batch: Sequence[Subproblem]) -> Dual:
+def stacked_duals(batch: Sequence[Subproblem]) -> Dual:
+    """Stack the dual variables of subproblems."""
     duals = [subproblem.chosen.dual for subproblem in batch if isinstance(subproblem.chosen, Packed)]
     return Dual(torch.cat([dual.signs for dual in duals]), torch.cat([dual.values for dual in duals]))
 
@@ -114,6 +94,43 @@ def halves(
     return made[0], made[1]
 
 
+def best_halves(
+    network: ReducedNetwork, rows: Rows, dual: Dual, found: Bound, candidates: int
+) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"], Dual]:
+    """Branch each region on one of the undecided ReLUs that lose most: that whose worse half is bounded best.
+
+    Halves are bounded without multipliers and ascent. Returns which regions have an undecided ReLU, which it is, and
+    the halves: all with the value >= 0, then all with the value <= 0.
+    """
+    top = influence(network, dual, found).topk(min(candidates, network.count), 1)
+    owners, rank = (top.values > 0).nonzero(as_tuple=True)
+    which = top.indices[owners, rank]
+    trial = halves(dual.of(owners), which, found.entering[owners, which])
+    value = torch.full_like(top.values, -torch.inf)
+    value[owners, rank] = _worth(network, rows.of(owners), trial)
+    parents = (top.values > 0).any(1).nonzero().squeeze(1)
+    if not len(parents):
+        return parents, parents, dual.of(parents)
+    place = torch.full(value.shape, -1, dtype=torch.long)
+    place[owners, rank] = torch.arange(len(owners))
+    best = place[parents, value[parents].argmax(1)]
+    both = Dual(*(torch.cat([getattr(half, name)[best] for half in trial]) for name in ("signs", "values")))
+    return parents, which[best], both
+
+
+def _worth(network: ReducedNetwork, rows: Rows, children: tuple[Dual, Dual]) -> Float[Tensor, " m"]:
+    margins = []
+    for half in children:
+        plain = Dual(half.signs, torch.where(half.signs == 0, half.values, 0.0))
+        parts = [rows.bias[:0]]
+        for some in torch.arange(len(rows.bias)).split(BATCH_TRIALS):
+            tick()
+            parts.append(bound(network, rows.of(some), plain.of(some)).values)
+        margins.append(torch.cat(parts))
+    quick = torch.stack(margins, 1)
+    return quick.amin(1) + 0.1 * quick.amax(1).clamp(max=0)
+
+
 def influence(network: ReducedNetwork, dual: Dual, found: Bound) -> Float[Tensor, "b n"]:
     """Score what undecided ReLUs lose: coefficient times the triangle's height."""
     if not network.layers:
@@ -122,15 +139,3 @@ def influence(network: ReducedNetwork, dual: Dual, found: Bound) -> Float[Tensor
     height = -low * high / (high - low)
     a = found.entering
     return torch.where(dual.signs == 0, (a.clamp(max=0).abs() + POSITIVE * a.clamp(min=0) + 1e-12) * height, 0.0)
-
-
-def most_influential(
-    network: ReducedNetwork, dual: Dual, found: Bound, most: int
-) -> list[tuple[tuple[int, float], ...]]:
-    """Return of each region the undecided ReLUs that lose most, and the coefficients that they were met with."""
-    top = influence(network, dual, found).topk(min(most, network.count), 1)
-    coefficients = found.entering.gather(1, top.indices)
-    return [
-        tuple((i, a) for value, i, a in zip(*row, strict=True) if value > 0)
-        for row in zip(top.values.tolist(), top.indices.tolist(), coefficients.tolist(), strict=True)
-    ]

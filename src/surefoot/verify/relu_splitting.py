@@ -40,16 +40,24 @@ def prove_by_relu_splitting(
     most_subproblems: int = 10**9,
 ) -> Result[Subproblem, Neuron]:
     """Prove a query by splitting, or meet an input for which `replay` finds a counterexample (None: it is none)."""
-    sets = Sets(relaxation, query)
+    problem = problem_of(relaxation, Sets(relaxation, query))
+    return search_by_relu_splitting(problem, replay, Deadline.of(seconds), most_subproblems)
+
+
+def problem_of(relaxation: Relaxation, sets: Sets) -> "GraphSplitting | ReducedSplitting":
+    """Return what is to be proven, over the reduced network if the graph can be reduced."""
     reduced = ReducedNetwork.of(relaxation)
-    problem: Problem[Subproblem, Neuron] = (
-        GraphSplitting(relaxation, sets, ITERATIONS)
-        if reduced is None
-        else ReducedSplitting(relaxation, sets, reduced, ITERATIONS)
-    )
-    return branch_and_bound(
-        problem, replay, Deadline.of(seconds).is_over, steady(BATCH_SUBPROBLEMS), most_subproblems=most_subproblems
-    )
+    if reduced is None:
+        return GraphSplitting(relaxation, sets, ITERATIONS)
+    return ReducedSplitting(relaxation, sets, reduced, ITERATIONS)
+
+
+def search_by_relu_splitting(
+    problem: Problem[Subproblem, Neuron], replay: Replay, until: Deadline, most_subproblems: int
+) -> Result[Subproblem, Neuron]:
+    """Search for the proof of a problem."""
+    size = steady(BATCH_SUBPROBLEMS)
+    return branch_and_bound(problem, replay, until.is_over, size, most_subproblems=most_subproblems)
 
 
 class GraphSplitting(Problem[Subproblem, Neuron]):

@@ -23,11 +23,10 @@ Neuron: TypeAlias = tuple[int, int]  # a ReLU of the graph, and which of its val
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """What a search over a reduced network chose for one subproblem, (1, n), and what it may branch on."""
+    """What a search over a reduced network chose for one subproblem, (1, n)."""
 
     unstable: UnstableRelus
     dual: Dual
-    candidates: tuple[tuple[int, float], ...] = ()  # which unstable ReLU, and the coefficient that it was met with
 
 
 @dataclass(frozen=True, eq=False)

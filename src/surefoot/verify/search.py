@@ -43,6 +43,7 @@ from surefoot.verify.input_splitting import (
 from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import begin_stage
+from surefoot.verify.refined_splitting import RefinedSearch
 from surefoot.verify.relu_splitting import prove_by_relu_splitting
 from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, kept_slopes, split_leaves
 from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
@@ -84,6 +85,7 @@ class Search:
         self.counterexample: Counterexample | None = None
         self.best = -math.inf
         self.seen: State | None = None
+        self.known: dict[int, Box] = {}  # boxes of the graph's first nodes
         self.broken = False  # exact propagation met inputs that no proof can be had for
         self.too_large: list[str] = []  # stages that needed more memory than may be used
         self.region = Box.around(query.inputs, network.graph.input_shape)
@@ -256,7 +258,10 @@ class Search:
         if self.is_large and self.reference is not None and self.constraints is None:
             return self.margin(graph, relax_around(graph, self.region, self.reference, state))
         tighten = partial(tighten_by_crown, until=self.tightening())
-        return self.margin(graph, relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints))
+        relaxation = relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints)
+        if arithmetic is REAL and not any(isinstance(node.op, MaxPool2d) for node in graph.nodes):
+            self.known = dict(enumerate(relaxation.boxes))
+        return self.margin(graph, relaxation)
 
     def tightening(self, share: float = 1.0) -> Deadline:
         """Return until when boxes may be tightened: of the work a share, of the wall's time not all."""
@@ -322,12 +327,16 @@ class Search:
 
     def split_relus(self, most_subproblems: int = 10**9, share: float = 1.0) -> Verdict | None:
         """Prove it by branch and bound on the ReLUs."""
-        tightened: Tightened = {}
-        until = self.deadline.share(share)
+        until, tightening = self.deadline.share(share), self.tightening(0.5 * share)
         graph, query = self.with_slack_relus()
-        tighten = tighten_by_alpha_crown(ALPHA_STEPS, self.tightening(0.5 * share), tightened if self.prove else None)
-        relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=not self.prove, constraints=self.constraints)
-        result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_subproblems)
+        tightened: Tightened = {}
+        search = RefinedSearch(graph, self.region, query, until, tightening, self.constraints, self.known)
+        if self.prove:  # certificates hold slopes, not parts of refinement
+            tighten = tighten_by_alpha_crown(ALPHA_STEPS, tightening, tightened)
+            relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=False)
+            result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_subproblems)
+        else:
+            result = search.prove(self.candidate, most_subproblems)
         if self.counterexample is not None:
             return self.violated("relu-splitting")
         self.best = max(self.best, result.margin)
@@ -335,7 +344,10 @@ class Search:
             return None
         method = "alpha-crown" if result.subproblems <= len(self.query.unsafe) else "relu-splitting"
         proof = self._proof_by_splits(result, tightened) if self.prove else None
-        in_float32 = partial(self.parts_hold, graph, query, self.region, result.leaves)
+
+        def in_float32() -> bool:
+            return bound_again(search.relaxed(FLOAT32, self.tightening()), query, result.leaves) > 0
+
         return self.holds(result.margin, method, in_float32, proof, parts=result.subproblems)
 
     def with_slack_relus(self) -> tuple[Graph, Query]:
@@ -395,10 +407,3 @@ class Search:
             self.broken = True
             return None
         return Holds(progress.margin, "exact", False, details)
-
-    def parts_hold(self, graph: Graph, query: Query, region: Box, leaves: tuple[Subproblem, ...]) -> bool:
-        """Whether the subproblems of a proof hold for float32 too."""
-        relaxation = relax(
-            graph, region, FLOAT32, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening()), constraints=self.constraints
-        )
-        return bound_again(relaxation, query, leaves) > 0
