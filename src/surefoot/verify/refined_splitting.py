@@ -23,9 +23,10 @@ from surefoot.verify.relu_splitting import ITERATIONS, problem_of, search_by_rel
 from surefoot.verify.relu_subproblems import Neuron, Sets, Subproblem
 
 AT_FIRST = 0.05  # of the work, for splits before any refinement
-REFINING = 0.6  # of the work, at most
+REFINING = 0.8  # of the work, at most
 PARTS = 512  # a layer in the first round
-MORE = 3  # times as many in each further one
+MORE = 3.0  # times as many in each further one, if there is time
+LESS = 0.5  # times as many are not worth another round
 PAYS = 0.1  # of the distance to 0: what a round must gain for another one
 
 
@@ -59,8 +60,9 @@ class RefinedSearch:
             problem = problem_of(relaxation, Sets(relaxation, self.query))
             spent = refining.clock.work() - begin
             now = self._root(problem)[0] if isinstance(problem, ReducedSplitting) else margin
-            parts *= MORE
-            if now > 0 or now - margin < PAYS * abs(margin) or refining.work_left < MORE * spent:
+            more = min(MORE, 0.7 * refining.work_left / max(spent, 1e-3))
+            parts = int(parts * more)
+            if now > 0 or now - margin < PAYS * abs(margin) or more < LESS:
                 return search_by_relu_splitting(problem, replay, self.until, most_subproblems)
         return result
 

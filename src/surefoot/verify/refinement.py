@@ -69,13 +69,22 @@ def split_rows(network: ReducedNetwork, rows: Rows, most: int) -> Parts:
     dual, bounds = ascend(network, rows, Dual(torch.zeros_like(slopes), slopes), STEPS, 0.0)
     parts = Parts(torch.arange(len(rows.bias)), dual, bounds)
     while True:
-        open_ = parts.bounds <= 0
+        open_ = _worst(parts, len(rows.bias))
         count = int(open_.sum())
         if not count or len(open_) + count > most:
             return parts
         parts = Parts.joined([parts.of(~open_), *_split(network, rows, parts.of(open_))])
         if len(parts.row) == len(open_):  # nothing is left to split
             return parts
+
+
+def _worst(parts: Parts, count: int) -> Tensor:
+    """Return which parts lie in the lower half of what the open parts of their row range over: what limits its bound."""
+    open_ = parts.bounds <= 0
+    shown = torch.where(open_, parts.bounds, -torch.inf)
+    most = torch.full((count,), -torch.inf).scatter_reduce(0, parts.row, shown, "amax")
+    least = torch.full((count,), torch.inf).scatter_reduce(0, parts.row, parts.bounds, "amin")
+    return open_ & (parts.bounds <= ((least + most) / 2)[parts.row])
 
 
 def _split(network: ReducedNetwork, rows: Rows, parts: Parts) -> list[Parts]:
