@@ -14,13 +14,15 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
 from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.reach.reduced import ReducedNetwork
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting
 from surefoot.verify.branch_and_bound import Bounds
 from surefoot.verify.input_splitting import prove_by_input_splitting
+from surefoot.verify.reduced_splitting import ReducedSplitting
 from surefoot.verify.relu_splitting import prove_by_relu_splitting
-from surefoot.verify.relu_subproblems import Neuron, Subproblem
+from surefoot.verify.relu_subproblems import Neuron, Sets, Subproblem
 
 
 def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
@@ -38,11 +40,14 @@ def violated(seed: int, shares: tuple[float, ...]) -> tuple[Query, Box, Graph]:
 @pytest.mark.parametrize("seed", first(2, range(30)))
 @pytest.mark.parametrize("iterations", [0, 20])
 @pytest.mark.parametrize("shares", [(0.02,), (0.02, -0.02), (0.001, -0.2, -0.01)])
+@pytest.mark.parametrize("reduced", [True, False])
 def test_what_is_violated_is_never_proven_though_no_counterexample_is_replayed(
-    seed: int, shares: tuple[float, ...], iterations: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, shares: tuple[float, ...], iterations: int, reduced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part all of whose signs are decided, and that is not proven, must not vanish."""
     monkeypatch.setattr(relu_splitting, "ITERATIONS", iterations)
+    if not reduced:
+        monkeypatch.setattr(ReducedNetwork, "of", lambda relaxation: None)
     query, box, graph = violated(seed, shares)
     made = relax(graph, box, REAL, tighten_by_alpha_crown(2))
     found = prove_by_relu_splitting(made, query, 0.4, lambda _: None)
@@ -63,8 +68,24 @@ def test_a_part_without_options_is_not_passed_over(monkeypatch: pytest.MonkeyPat
     def halves(self: object, parts: list[Subproblem]) -> list[tuple[Neuron, list[Subproblem]]]:
         return [((1, 0), [Subproblem(0, ((1, 0, sign),)) for sign in (1, -1)]) for part in parts if part.options]
 
-    monkeypatch.setattr(relu_splitting._ReluSplitting, "bound", bound)
-    monkeypatch.setattr(relu_splitting._ReluSplitting, "_by_trial", halves)
+    monkeypatch.setattr(ReducedNetwork, "of", lambda relaxation: None)
+    monkeypatch.setattr(relu_splitting.GraphSplitting, "bound", bound)
+    monkeypatch.setattr(relu_splitting.GraphSplitting, "_by_trial", halves)
     found = prove_by_relu_splitting(made, query, 5.0, lambda _: None)
     assert not found.proven
     assert found.subproblems == 3
+
+
+@pytest.mark.parametrize("seed", first(4, range(30)))
+def test_both_ways_to_bound_prove_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the reduced network and over the graph the roots get the same bounds, and ascent the same gradient."""
+    query, box, graph = violated(seed, (-0.5, -2.0))
+    made = relax(graph, box, REAL, tighten_by_alpha_crown(2), multi_neuron=False)
+    sets = Sets(made, query)
+    by_graph = relu_splitting.GraphSplitting(made, sets, 8)
+    reduced = relu_splitting.problem_of(made, sets)
+    assert isinstance(reduced, ReducedSplitting)
+    one = by_graph.bound(by_graph.roots()).values
+    two = reduced.bound(reduced.roots()).values
+    size = 1 + float(made.boxes[-1].magnitude.max())
+    assert torch.allclose(one, two, atol=0.02 * size)

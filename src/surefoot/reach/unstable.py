@@ -26,7 +26,7 @@ class UnstableRelu:
         """Where they are among all."""
         return slice(self.begin, self.begin + len(self.values))
 
-    def spread(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b *shape"]:
+    def spread(self, x: Float[Tensor, "b n"]) -> Float[Tensor, " b *shape"]:
         """Put numbers of all unstable values where the ReLU has them; elsewhere is 0."""
         whole = x.new_zeros(len(x), self.slopes.numel())
         whole[:, self.values] = x[:, self.places]

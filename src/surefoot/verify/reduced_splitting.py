@@ -80,9 +80,7 @@ def stacked_duals(batch: Sequence[Subproblem]) -> Dual:
     return Dual(torch.cat([dual.signs for dual in duals]), torch.cat([dual.values for dual in duals]))
 
 
-def halves(
-    whole: Dual, which: Int[Tensor, " b"], coefficients: Float[Tensor, " b"]
-) -> tuple[Dual, Dual]:
+def halves(whole: Dual, which: Int[Tensor, " b"], coefficients: Float[Tensor, " b"]) -> tuple[Dual, Dual]:
     """Decide an undecided ReLU of each region, both ways; multipliers start where they relax as the slope did."""
     at = torch.arange(len(which))
     slope, made = whole.values[at, which], []

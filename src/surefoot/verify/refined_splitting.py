@@ -1,6 +1,6 @@
 """ReLU splitting in rounds: refine the bounds of all layers while that pays, then split until all is proven."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,7 +11,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, Tighten, relax, tighten_by_crown
+from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.dual_ascent import bound
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import LinearConstraints
@@ -19,7 +19,7 @@ from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Replay, Result
 from surefoot.verify.reduced_splitting import ReducedSplitting, influence, stacked_duals
 from surefoot.verify.refinement import Record, Refinement, again, latest
-from surefoot.verify.relu_splitting import ITERATIONS, problem_of, search_by_relu_splitting
+from surefoot.verify.relu_splitting import problem_of, search_by_relu_splitting
 from surefoot.verify.relu_subproblems import Neuron, Sets, Subproblem
 
 AT_FIRST = 0.05  # of the work, for splits before any refinement
@@ -27,7 +27,7 @@ REFINING = 0.8  # of the work, at most
 PARTS = 512  # a layer in the first round
 MORE = 3.0  # times as many in each further one, if there is time
 LESS = 0.5  # times as many are not worth another round
-PAYS = 0.1  # of the distance to 0: what a round must gain for another one
+PAYS = 0.2  # of the distance to 0: what a round must gain for another one
 
 
 @dataclass(eq=False)
@@ -42,6 +42,7 @@ class RefinedSearch:
     constraints: LinearConstraints | None = None
     known: Mapping[int, Box] = field(default_factory=dict)
     record: Record = field(default_factory=dict)
+    rounds: int = 0  # of refinement
 
     def prove(self, replay: Replay, most_subproblems: int) -> Result[Subproblem, Neuron]:
         """Prove the query, or meet an input for which `replay` finds a counterexample."""
@@ -57,6 +58,7 @@ class RefinedSearch:
             margin, cost = self._root(problem)
             begin = refining.clock.work()
             relaxation = self._relax(Refinement(refining, _keep, parts, cost))
+            self.rounds += 1
             problem = problem_of(relaxation, Sets(relaxation, self.query))
             spent = refining.clock.work() - begin
             now = self._root(problem)[0] if isinstance(problem, ReducedSplitting) else margin

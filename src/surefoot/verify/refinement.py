@@ -79,7 +79,7 @@ def split_rows(network: ReducedNetwork, rows: Rows, most: int) -> Parts:
 
 
 def _worst(parts: Parts, count: int) -> Tensor:
-    """Return which parts lie in the lower half of what the open parts of their row range over: what limits its bound."""
+    """Return which open parts limit the bound of their row: the lower half of what these range over."""
     open_ = parts.bounds <= 0
     shown = torch.where(open_, parts.bounds, -torch.inf)
     most = torch.full((count,), -torch.inf).scatter_reduce(0, parts.row, shown, "amax")
@@ -123,6 +123,7 @@ def proven_bounds(relaxation: Relaxation, node: int, refined: Refined) -> Float[
         rows = rows.reshape(len(some), 1, *nodes[node].shape)
         bounds = lower_bounds(cut, node, rows, refined.unstable.choice(dual))[:, 0]
         best.scatter_reduce_(0, part.row, torch.nan_to_num(bounds, nan=-torch.inf), "amin")
+    best[torch.bincount(parts.row, minlength=len(best)) == 0] = -torch.inf  # nothing is known without a part
     return best
 
 
@@ -162,7 +163,7 @@ class Refinement:
         network = self.network
         network.see(relaxation)
         ends = self._ends(relaxation, at, box)
-        if not network.count:
+        if not network.count or not len(ends):
             return box
         for chunk in ends.split(BATCH):
             if self.until.is_over():
@@ -208,7 +209,7 @@ def latest(before: Record, now: Record) -> Record:
 
 
 def again(record: Record, first: Tighten) -> Tighten:
-    """Make a way to tighten boxes, first by another, then by recorded parts: in another arithmetic, without a search."""
+    """Make a way to tighten boxes by another, then by recorded parts: in another arithmetic, without a search."""
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
         box = first(relaxation, at, box)

@@ -115,9 +115,7 @@ def decided(relaxation: Relaxation, subproblems: Sequence[Subproblem]) -> tuple[
     return relaxation.over(boxes), signs
 
 
-def stacked(
-    relaxation: Relaxation, target: int, subproblems: Sequence[Subproblem], signs: dict[int, Tensor]
-) -> Choice:
+def stacked(relaxation: Relaxation, target: int, subproblems: Sequence[Subproblem], signs: dict[int, Tensor]) -> Choice:
     """Stack what subproblems carry, (b, 1, *shape); a half starts with the multipliers of the whole."""
     default = default_choice(relaxation, target, 1)
     carried = [subproblem.choice for subproblem in subproblems]

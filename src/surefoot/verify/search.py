@@ -342,7 +342,8 @@ class Search:
         self.best = max(self.best, result.margin)
         if not result.proven:
             return None
-        method = "alpha-crown" if result.subproblems <= len(self.query.unsafe) else "relu-splitting"
+        unsplit = result.subproblems <= len(self.query.unsafe) and not search.rounds
+        method = "alpha-crown" if unsplit else "relu-splitting"
         proof = self._proof_by_splits(result, tightened) if self.prove else None
 
         def in_float32() -> bool:
