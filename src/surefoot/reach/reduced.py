@@ -180,7 +180,9 @@ class ReducedNetwork:
 def is_reducible(relaxation: Relaxation, until: int | None = None) -> bool:
     """Whether a relaxation over one region, up to a node, is of what can be reduced, and matrices would be faster."""
     nodes = relaxation.graph.nodes[: None if until is None else until + 1]
-    if relaxation.multi_neuron or relaxation.constraints is not None or len(relaxation.boxes[0].lower) > 1:
+    if relaxation.multi_neuron or relaxation.constraints is not None or relaxation.around is not None:
+        return False
+    if len(relaxation.boxes[0].lower) > 1:
         return False
     if not all(isinstance(node.op, Input | Affine | Relu | Add | Concat) for node in nodes):
         return False
