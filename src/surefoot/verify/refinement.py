@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from surefoot.core.deadline import Deadline, tick
+from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, Tighten, lower_bounds, tighten_by_crown
 from surefoot.reach.dual_ascent import ascend, bound
 from surefoot.reach.ibp import Box, size_of
@@ -60,10 +60,10 @@ class Refined:
 Record = dict[int, list[Refined]]  # by node
 
 
-def split_rows(network: ReducedNetwork, rows: Rows, most: int) -> Parts:
-    """Split the region for each row, level by level, where its bound is not above 0: parts that cover it, by row.
+def split_rows(network: ReducedNetwork, rows: Rows, most: int, until: Deadline = NEVER) -> Parts:
+    """Split the region for each row where its bound is not above 0, so that parts cover it, the worst first.
 
-    So many parts are made in all, and one a row at least.
+    At most so many parts are made in all, but one a row at least.
     """
     slopes = network.default(len(rows.bias))
     dual, bounds = ascend(network, rows, Dual(torch.zeros_like(slopes), slopes), STEPS, 0.0)
@@ -71,7 +71,7 @@ def split_rows(network: ReducedNetwork, rows: Rows, most: int) -> Parts:
     while True:
         open_ = _worst(parts, len(rows.bias))
         count = int(open_.sum())
-        if not count or len(open_) + count > most:
+        if not count or len(open_) + count > most or until.is_over():
             return parts
         parts = Parts.joined([parts.of(~open_), *_split(network, rows, parts.of(open_))])
         if len(parts.row) == len(open_):  # nothing is left to split
@@ -171,7 +171,7 @@ class Refinement:
             sign = 1.0 - 2.0 * (chunk % 2).float()
             rows = network.rows_of(at, chunk // 2)
             rows = Rows(rows.matrix * sign.unsqueeze(1), rows.bias * sign)
-            parts = split_rows(network, rows, self.parts * len(chunk) // len(ends))
+            parts = split_rows(network, rows, self.parts * len(chunk) // len(ends), self.until)
             refined = Refined(chunk, parts, network.unstable)
             box = _met(box, chunk, proven_bounds(relaxation, at, refined))
             self.record.setdefault(at, []).append(refined)
