@@ -100,16 +100,21 @@ def _files(folder: Path, row: dict[str, str]) -> tuple[Path, Path]:
     return onnx[0], prop[0]
 
 
-def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int) -> None:
-    """The instances of the field's competitions that were brought; with more processes, those that fewer left open."""
+def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int, again: bool) -> None:
+    """The instances of the field's competitions that were brought; with more processes, those that fewer left open.
+
+    `again`: those that were left open, whatever the processes.
+    """
     kept = Kept("verify_competition.json")
     for name in sets:
         with (data / name / "expected_results.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["spec_file_here"] == "yes"]
         for row in rows:
             key = f"{name} {row['onnx']} {row['vnnlib']}"
-            if key in kept and (kept[key]["verdict"] != "unknown" or kept[key].get("jobs", 1) >= jobs):
-                continue
+            if key in kept:
+                is_open = kept[key]["verdict"] == "unknown"
+                if not is_open or (kept[key].get("jobs", 1) >= jobs and not again):
+                    continue
             onnx, prop = _files(data / name, row)
             begin, cpu = time.monotonic(), time.process_time()
             network = open_network(onnx)
@@ -427,6 +432,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="methods or sets, between commas")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="competition: processes at once")
+    parser.add_argument("--again", action="store_true", help="competition: ask anew what was left open")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     only = tuple(arguments.only.split(",")) if arguments.only else ()
@@ -442,7 +448,7 @@ def main() -> None:
         case "page":
             harness.write_page("verify.md", page())
         case "competition":
-            competition(arguments.data, arguments.seconds, only or SETS, arguments.jobs)
+            competition(arguments.data, arguments.seconds, only or SETS, arguments.jobs, arguments.again)
 
 
 if __name__ == "__main__":
