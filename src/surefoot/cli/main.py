@@ -16,6 +16,7 @@ import typer
 from surefoot import __version__
 from surefoot.cli.names import EXTRAS
 from surefoot.cli.outputs import guarded
+from surefoot.core.allocation import keep_freed_memory
 from surefoot.core.errors import FileError, InputError, MissingExtra, SurefootError, Taken, pip_install
 from surefoot.core.memory import is_out_of_memory
 
@@ -105,6 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)  # what a user said stays
+    keep_freed_memory()
     warnings.showwarning = _warn
     warnings.simplefilter("default", Taken)
     try:

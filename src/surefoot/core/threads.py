@@ -1,21 +1,23 @@
-"""How many threads compute: one in each of several processes, and none that spins while it waits."""
+"""Processes that compute: one thread in each of several, and freed memory is kept."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from surefoot.core.allocation import keep_freed_memory
 from surefoot.core.deadline import Deadline, charge
 
 T = TypeVar("T")
 
 
 def one_thread() -> None:
-    """Let this process, one of several that compute, use one thread."""
+    """Let this process, one of several that compute, use one thread, and keep the memory that it frees."""
     import torch  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     torch.set_num_threads(1)
     threadpool_limits(1)
+    keep_freed_memory()
 
 
 def in_processes(

@@ -81,6 +81,15 @@ def inputs(share: float = 1.0, axis_by: AxisBy = "slope", grace: float = 1.0) ->
     return input_splitting
 
 
+def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9) -> Stage:
+    """Split inputs of a dense network, in so many subproblems and this share of the work that is left."""
+
+    def input_splitting(search: Search) -> Verdict | None:
+        return search.split_inputs_of_dense(share, most_subproblems)
+
+    return input_splitting
+
+
 def curved(share: float = 1.0) -> Stage:
     """Bound the curvature of a polynomial and split inputs."""
 
@@ -108,6 +117,7 @@ def exact(search: Search) -> Verdict | None:
 # Both ways to choose an axis: one is often a hundred times better than the other, and which is not known.
 _INPUTS = (inputs(0.1, grace=2), inputs(0.85, "trial"), inputs())
 _INPUTS_CERTIFIED = (inputs(0.1, grace=2), inputs(0.4, "trial"), inputs())
+_DENSE = (dense_inputs(0.3), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])
 _TRIANGLE = star("star", "triangle")
 
 # The first row whose condition is true. ReLUs are split until none is unstable; what is left then, and products, is for
@@ -121,6 +131,7 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
         lambda s: s.has_few_inputs and s.is_polynomial,
         (curved(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
     ),
+    ("few inputs, dense", lambda s: s.has_few_inputs and s.may_split_densely, _DENSE),
     ("few inputs", lambda s: s.has_few_inputs, (_INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
     ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (relus(), inputs())),
     ("certified", lambda s: s.prove, (relus(),)),
@@ -135,7 +146,10 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
 
 def _auto(search: Search) -> list[Stage]:
     stages = next(stages for _, condition, stages in AUTO if condition(search))
-    return [pgd, zonotope, *stages] if search.is_large else [pgd, zonotope, long_attack, *stages]
+    if search.is_large:
+        return [pgd, zonotope, *stages]
+    few = (dense_inputs(0.1, SOME_SUBPROBLEMS),) if stages is _DENSE else ()  # often less dear than a long attack
+    return [pgd, zonotope, *few, long_attack, *stages]
 
 
 def _curvature(search: Search) -> list[Stage]:
@@ -145,7 +159,9 @@ def _curvature(search: Search) -> list[Stage]:
 
 
 def _split_inputs(search: Search) -> list[Stage]:
-    return [pgd, *(_INPUTS_CERTIFIED if search.prove else _INPUTS)]
+    if search.prove:
+        return [pgd, *_INPUTS_CERTIFIED]
+    return [pgd, *((dense_inputs(0.3),) if search.may_split_densely else ()), *_INPUTS]
 
 
 def _one(stage: Stage) -> Callable[[Search], list[Stage]]:

@@ -21,6 +21,7 @@ from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
 from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
+from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
 from surefoot.reach.stars import Rule, State, approximate, begin
@@ -31,6 +32,7 @@ from surefoot.verify.attack import descend, sample
 from surefoot.verify.bisection import ends
 from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
+from surefoot.verify.dense_splitting import prove_dense
 from surefoot.verify.fallback import FallbackSolver, Task, boxes_hold_in_float32, near_misses
 from surefoot.verify.input_splitting import (
     AxisBy,
@@ -314,6 +316,28 @@ class Search:
             )
 
         return self.holds(result.margin, "input-splitting", in_float32, proof, parts=subproblems)
+
+    @cached_property
+    def dense(self) -> DenseNetwork | None:
+        """The network as a dense one, if it is one."""
+        return dense_network_of(self.network.graph)
+
+    @property
+    def may_split_densely(self) -> bool:
+        """Whether `split_inputs_of_dense` answers what is asked: it leaves no certificate."""
+        return self.dense is not None and self.constraints is None and not self.prove
+
+    def split_inputs_of_dense(self, share: float, most_subproblems: int = 10**9) -> Verdict | None:
+        """Prove a dense network by branch and bound on the inputs."""
+        assert self.dense is not None
+        until = self.deadline.share(share)
+        found = prove_dense(self.dense, self.query, until, self.candidate, self.float32, most_subproblems)
+        if self.counterexample is not None:
+            return self.violated("input-splitting")
+        self.best = max(self.best, found.margin)
+        if not found.result.proven:
+            return None
+        return self.holds(found.margin, "input-splitting", lambda: found.float32, parts=found.result.subproblems)
 
     @property
     def constraints(self) -> LinearConstraints | None:
