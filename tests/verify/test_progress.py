@@ -24,3 +24,14 @@ def test_a_listener_hears_what_is_said_within_alone() -> None:
         Progress("relu-splitting", -1.0, 10, 3),
         Progress("relu-splitting", -1.0, 20, 6),
     ]
+
+
+def test_who_listens_outside_hears_what_is_said_inside() -> None:
+    outer: list[float] = []
+    inner: list[float] = []
+    with listening(lambda p: outer.append(p.bound)):
+        begin_stage("crown", -2.0)
+        with listening(lambda p: inner.append(p.bound)):
+            say(lambda: -1.0, 10, 3)
+        begin_stage("exact", -1.0)
+    assert (outer, inner) == ([-2.0, -1.0, -1.0], [-1.0])

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from networks import random_network, samples
+from networks import random_box, random_network, samples
 from queries import asked, folded
+from surefoot.core.deadline import TimeIsUp
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Mul, Relu, Reshape
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.query import Holds, Query, Unknown, Unsafe
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, robustness
 from surefoot.verify.catalog import METHODS, exact
 from surefoot.verify.network import Network
+from surefoot.verify.progress import say
 from surefoot.verify.search import Search
 
 
@@ -112,3 +114,18 @@ def test_a_stage_that_is_too_large_is_named_and_the_next_one_tried(error: Except
     unknown = Search(network, query, 10.0).answer("mine", [greedy])
     assert isinstance(unknown, Unknown)
     assert "too large for the memory that may be used: greedy" in unknown.why
+
+
+def test_what_branch_and_bound_reached_is_the_margin_when_time_is_up() -> None:
+    graph = random_network(3)
+    lower, upper = random_box(graph, 3)
+    network = Network.of(graph, lambda x: evaluate(graph, torch.from_numpy(x).double()).numpy())
+    search = Search(network, robustness(InputSet(lower, upper), 0, 3), 5.0)
+
+    def stage(_: Search) -> None:
+        say(lambda: -0.25, 10, 3)
+        raise TimeIsUp
+
+    with pytest.raises(TimeIsUp):
+        search._by_stages("auto", [stage])
+    assert search.unknown("auto").margin == -0.25

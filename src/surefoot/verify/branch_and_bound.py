@@ -188,7 +188,8 @@ class _Tree(Generic[S, D]):
 
     def least(self) -> float:
         """Return the least bound of all that is open; infinity if nothing is."""
-        return min((node.bound for node in (*self.fresh, *(node for _, node in self.frontier))), default=math.inf)
+        front = self.frontier[:1] if self.order is best_first else self.frontier
+        return min((node.bound for node in (*self.fresh, *(node for _, node in front))), default=math.inf)
 
     def result(
         self, batch: Sequence[_Node[S]] = (), met: Tensor | None = None, why: Reason | None = None

@@ -32,8 +32,15 @@ _stage: ContextVar[Progress | None] = ContextVar("stage", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let a listener hear of every search within, in this process."""
-    tokens = _listener.set(listener), _stage.set(None)
+    """Let a listener hear of every search within, in this process; who listens already hears it too."""
+    before = _listener.get()
+
+    def both(progress: Progress) -> None:
+        listener(progress)
+        if before is not None:
+            before(progress)
+
+    tokens = _listener.set(listener if before is None else both), _stage.set(_stage.get())
     try:
         yield
     finally:

@@ -44,7 +44,7 @@ from surefoot.verify.input_splitting import (
 )
 from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
 from surefoot.verify.network import Network, must_fit
-from surefoot.verify.progress import begin_stage
+from surefoot.verify.progress import Progress, begin_stage, listening
 from surefoot.verify.refined_splitting import RefinedSearch
 from surefoot.verify.relu_splitting import prove_by_relu_splitting
 from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, kept_slopes, split_leaves
@@ -114,12 +114,18 @@ class Search:
         for stage in stages:
             name = getattr(stage, "__name__", "a stage").replace("_", "-")
             begin_stage(name, self.best)
-            verdict = self._within_memory(name, partial(stage, self))
+            with listening(self._hear):
+                verdict = self._within_memory(name, partial(stage, self))
             if verdict is not None:
                 return verdict
             if self.deadline.is_over():
                 break
         return self.unknown(method)
+
+    def _hear(self, progress: Progress) -> None:
+        """Keep the bound that branch and bound has reached: time may be up before it comes back."""
+        if progress.bound < math.inf:
+            self.best = max(self.best, progress.bound)
 
     def is_finite(self) -> bool:
         """Whether intervals, or those around the middle of a large network, are numbers."""
