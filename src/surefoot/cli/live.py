@@ -1,5 +1,6 @@
 """What a search says of itself: a line on stderr while it takes long, and afterwards what held its proof up."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -99,8 +100,9 @@ def sentence(progress: "Progress") -> str:
     >>> sentence(Progress("relu-splitting", -0.25, 1200, 36))
     'relu-splitting: best bound -0.25, 1,200 subproblems bounded, 36 open'
     """
-    known = NO_BOUND < progress.bound < -NO_BOUND
-    bound = f"best bound {at_least(progress.bound, 4)}" if known else "no bound yet"
+    bound = f"best bound {at_least(progress.bound, 4)}"
+    if math.isinf(progress.bound):
+        bound = "no bound yet" if progress.bound < 0 else "nothing is left open"
     counts = f", {progress.subproblems:,} subproblems bounded, {progress.open:,} open" if progress.subproblems else ""
     return f"{progress.stage}: {bound}{counts}"
 

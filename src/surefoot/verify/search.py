@@ -113,8 +113,8 @@ class Search:
             return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
         for stage in stages:
             name = getattr(stage, "__name__", "a stage").replace("_", "-")
-            begin_stage(name, self.best)
             with listening(self._hear):
+                begin_stage(name, self.best)
                 verdict = self._within_memory(name, partial(stage, self))
             if verdict is not None:
                 return verdict
