@@ -14,6 +14,7 @@ from surefoot.proof.question import Question, certificate_of_property
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.network import Network
+from surefoot.verify.progress import Progress
 from surefoot.verify.several import Answers, _Stack, _stacks, answer_all
 
 
@@ -123,3 +124,14 @@ def test_a_question_of_another_network_is_refused() -> None:
     query = Query(InputSet(np.zeros(1), np.ones(1)), (Unsafe(np.eye(2), np.zeros(2)),))
     with pytest.raises(InputError, match="outputs"):
         answer_all(Network.of(absolute()), [query], 1.0, "auto", 0)
+
+
+def test_a_margin_that_was_heard_of_is_kept_and_infinity_is_none() -> None:
+    answers = Answers(strips(2, np.zeros(2)), Deadline.of(10.0), 0.0)
+    for bound in (-3.0, -1.0, -2.0, np.inf):
+        answers.hear(0, Progress("relu-splitting", bound))
+    answers.bounded(1, -0.5)
+    assert answers.margins == {0: -1.0, 1: -0.5}
+    verdict, _ = answers.verdict("time is up")
+    assert isinstance(verdict, Unknown)
+    assert verdict.margin == -1.0

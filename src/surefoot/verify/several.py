@@ -24,6 +24,7 @@ from surefoot.spec.replay import Replay
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.attack import approach
 from surefoot.verify.network import Network, must_fit
+from surefoot.verify.progress import Progress, listening
 from surefoot.verify.run import verify
 
 FEW = 4  # so many boxes and fewer are answered one by one
@@ -48,6 +49,15 @@ class Answers:
     def open(self) -> list[int]:
         """Which boxes are not proven."""
         return [i for i in range(len(self.queries)) if i not in self.proven]
+
+    def bounded(self, i: int, margin: float) -> None:
+        """Take in a bound of a box."""
+        self.margins[i] = max(margin, self.margins.get(i, -math.inf))
+
+    def hear(self, i: int, progress: Progress) -> None:
+        """Take in how the search of a box gets on; infinity says that nothing is open, not by how much it holds."""
+        if progress.bound < math.inf:
+            self.bounded(i, progress.bound)
 
     def seconds(self) -> dict[str, float]:
         """Return how long it took, for all boxes."""
@@ -127,7 +137,8 @@ def answer_all(
         for number, i in enumerate(todo):
             tick()
             share = deadline if len(queries) == 1 else deadline.before(1 / (len(todo) - number))
-            verdict = verify(network, queries[i], share, method, seed, prove, jobs=jobs)
+            with listening(partial(answers.hear, i)):  # time may be up before the verdict comes back
+                verdict = verify(network, queries[i], share, method, seed, prove, jobs=jobs)
             if isinstance(verdict, Violated):
                 answers.violated = verdict
                 return
@@ -135,7 +146,7 @@ def answer_all(
                 answers.proven[i] = verdict
             else:
                 why[0] = verdict.why
-                answers.margins[i] = max(verdict.margin, answers.margins.get(i, -math.inf))
+                answers.bounded(i, verdict.margin)
 
     deadline.run(search)
     return answers.verdict("time is up" if deadline.is_over() else why[0])
