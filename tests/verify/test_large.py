@@ -19,7 +19,7 @@ from surefoot.verify.confidence import certify
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
-SEEDS = range(24)
+SEEDS = range(12)
 
 
 @pytest.fixture
