@@ -1,9 +1,16 @@
 """The line about a search comes late, and rarely where it stays; an explanation is told whole."""
 
+import numpy as np
 import pytest
+import torch
 
 from surefoot.cli import live
 from surefoot.cli.live import Heard, explained
+from surefoot.graph.graph import GraphBuilder
+from surefoot.graph.ops import Linear, Relu, Softmax
+from surefoot.spec.input_set import InputSet
+from surefoot.spec.query import Query, Unsafe
+from surefoot.verify.network import Network
 from surefoot.verify.progress import begin_stage, say
 
 
@@ -48,11 +55,26 @@ def test_on_a_terminal_one_line_is_written_over(
     assert text.endswith(" \r")  # wiped at the end
 
 
-def test_an_explanation_without_time_says_so() -> None:
+def test_an_explanation_without_neurons_says_why() -> None:
     assert explained({}) == []
-    lines = explained({"explanation": {"stages": [{"stage": "pgd", "seconds": 1.0}]}})
-    assert lines == [
-        "stages: pgd 1.0 s",
-        "no time was left to say which neurons cost the bound most; raise --limit",
-        "",
-    ]
+    lines = explained({"explanation": {"stages": [{"stage": "pgd", "seconds": 1.0}], "why_none": "no time"}})
+    assert lines == ["stages: pgd 1.0 s", "no time", ""]
+    assert explained({"explanation": {"stages": [], "why_none": "no time"}})[0] == "stages: none"
+
+
+def test_where_no_stage_or_no_time_was_needed() -> None:
+    """A query that nothing had to be searched for, a threshold behind a softmax, and a limit that is over."""
+    builder = GraphBuilder((2,))
+    hidden = builder.add(Relu(), builder.add(Linear(torch.eye(3, 2, dtype=torch.float64)), 0))
+    plain = Network.of(builder.build(hidden))
+    softmax = Network.of(builder.build(builder.add(Softmax(), hidden)))
+    heard = Heard()
+    with heard.shown(line=False):
+        pass
+    threshold = Query(InputSet.of([-1, -1], [1, 1]), (Unsafe(np.array([[1.0, 0.0, 0.0]]), np.array([0.2])),))
+    assert heard.explanation(plain, threshold, 10.0)["stages"] == []
+    assert "neurons" in heard.explanation(plain, threshold, 10.0)
+    assert "no time was left" in heard.explanation(plain, threshold, 0.0)["why_none"]
+    assert "thresholds of probabilities" in heard.explanation(softmax, threshold, 10.0)["why_none"]
+    compared = Query(threshold.inputs, (Unsafe(np.array([[1.0, -1.0, 0.0]]), np.zeros(1)),))
+    assert heard.explanation(softmax, compared, 10.0)["bound"] == heard.explanation(plain, compared, 10.0)["bound"]

@@ -170,3 +170,13 @@ def test_where_float32_may_overflow_nothing_is_said_of_it_and_all_of_real_arithm
     bounds, _, _ = DenseBounds(network, low, high, torch.tensor([True, False])).rows(torch.ones(1, 1).double())
     assert not bool(bounds[0] > 0)
     assert 0.99e75 < float(bounds[1]) <= 1e75
+
+
+def test_a_bias_of_another_shape_is_flat() -> None:
+    builder = GraphBuilder((2,))
+    hidden = builder.add(Reshape((1, 3)), builder.add(Linear(torch.ones(3, 2).double()), 0))
+    hidden = builder.add(ElementwiseAffine(torch.ones(1).double(), torch.tensor([[1.0, -2, 3]]).double()), hidden)
+    hidden = builder.add(Relu(), builder.add(Reshape((3,)), hidden))
+    network = dense_network_of(builder.build(builder.add(Linear(torch.ones(1, 3).double()), hidden)))
+    assert network is not None
+    assert network.biases[0].tolist() == [1.0, -2.0, 3.0]

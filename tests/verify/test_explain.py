@@ -28,6 +28,7 @@ def test_shares_sum_to_one_and_the_bound_holds(seed: int, is_large: bool, monkey
     lower, upper = random_box(graph, seed)
     query = robustness(InputSet(lower, upper), 0, 3)
     found = explain(network_of(graph), query)
+    assert found is not None
     slack = query.slack(evaluate(graph, samples(lower, upper, graph, 100, seed)).numpy())
     assert slack.min() >= found.bound - 1e-9
     shares = [layer.share for layer in found.layers]
@@ -47,5 +48,6 @@ def test_it_names_the_one_neuron_that_matters() -> None:
     graph = builder.build(builder.add(Linear(torch.tensor([[-1.0, -1 / 9, 1]], dtype=torch.float64)), hidden))
     query = Query(InputSet.of([-1, -1], [1, 1]), (Unsafe(np.ones((1, 1)), np.array([-3.0])),))
     found = explain(network_of(graph), query, Deadline.of(10))
+    assert found is not None
     assert [(n.layer, n.place, n.share) for n in found.neurons] == [("hidden", (0,), 1.0)]
     assert (found.layers[0].unstable, found.layers[0].values) == (1, 3)

@@ -18,6 +18,7 @@ from surefoot.verify import large
 from surefoot.verify.confidence import certify
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
+from surefoot.verify.stars import over_approximate, star_of_inputs
 
 SEEDS = range(12)
 
@@ -101,3 +102,14 @@ def test_verdicts_and_confidence_are_right(seed: int, small_is_large: Callable[[
     probabilities = torch.from_numpy(y).softmax(1).numpy()
     assert (probabilities >= certified.lower - 1e-9).all()
     assert (probabilities <= certified.upper + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_zonotope_that_lost_variables_names_no_input(seed: int, small_is_large: Callable[[int | None], None]) -> None:
+    small_is_large(0)
+    graph = random_network(seed)
+    lower, upper = random_box(graph, seed)
+    query = robustness(InputSet(lower, upper), 0, 3)
+    star = star_of_inputs(query.inputs, graph.input_shape)
+    found = over_approximate(graph, star, query, "zonotope", use_lps=False)
+    assert found.input is None or found.star.predicate.variables >= star.predicate.variables

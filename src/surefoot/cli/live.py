@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least
 
 if TYPE_CHECKING:
@@ -55,17 +56,23 @@ class Heard:
         from surefoot.core.plain import plain
         from surefoot.verify.explain import explain
 
-        ends = [begin for begin, _ in self.begun[1:]] + [self.end]
-        stages = [
-            {
-                "stage": p.stage,
-                "seconds": round(end - begin, 3),
-                "bound_before": None if p.bound == NO_BOUND else p.bound,
-            }
-            for (begin, p), end in zip(self.begun, ends, strict=True)
-        ]
-        found = Deadline.of(seconds).run(lambda: explain(network, query))
-        return {"stages": stages, **({} if found is None else plain(asdict(found)))}
+        ends = [*(begin for begin, _ in self.begun[1:]), self.end]
+        stages = []
+        for (begin, progress), end in zip(self.begun, ends, strict=False):  # none has begun where none was needed
+            known = None if progress.bound == NO_BOUND else progress.bound
+            stages.append({"stage": progress.stage, "seconds": round(end - begin, 3), "bound_before": known})
+        told: dict[str, Any] = {}
+
+        def tell() -> None:
+            found = explain(network, query)
+            told.update({"why_none": "no output can be unsafe"} if found is None else plain(asdict(found)))
+
+        try:
+            Deadline.of(seconds).run(tell)
+        except InputError as error:
+            told["why_none"] = str(error)
+        no_time = "no time was left to say which neurons cost the bound most; raise --limit"
+        return {"stages": stages, **(told or {"why_none": no_time})}
 
 
 class _Line:
@@ -112,9 +119,9 @@ def explained(answer: dict[str, Any]) -> list[str]:
     told = answer.get("explanation")
     if told is None:
         return []
-    lines = ["stages: " + ", ".join(f"{s['stage']} {s['seconds']:.1f} s" for s in told["stages"])]
-    if "bound" not in told:
-        return [*lines, "no time was left to say which neurons cost the bound most; raise --limit", ""]
+    lines = ["stages: " + (", ".join(f"{s['stage']} {s['seconds']:.1f} s" for s in told["stages"]) or "none")]
+    if "why_none" in told:
+        return [*lines, told["why_none"], ""]
     lines.append(f"CROWN's bound of the first region: {at_least(told['bound'], 4)}")
     for layer in told["layers"]:
         lines.append(

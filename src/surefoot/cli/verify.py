@@ -21,7 +21,7 @@ from surefoot.cli.image_regions import (
     check_options,
     regions_of,
 )
-from surefoot.cli.live import Heard, explained
+from surefoot.cli.live import Heard, explained, sentence
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
 from surefoot.core.errors import InputError
@@ -30,6 +30,7 @@ from surefoot.core.proven import at_least, percent_at_least
 if TYPE_CHECKING:
     from surefoot.spec.input_set import InputSet
     from surefoot.verify.many import Settings
+    from surefoot.verify.network import Network
 
 SHOWN = 50  # values of an input or output
 KEPT = 0.8  # of the limit for the search, where the rest is for `--explain`
@@ -125,34 +126,43 @@ def command(
         return
     if certificate is not None:
         raise InputError("--certificate goes with a property, one at a time")
-    from surefoot.core.cluster import workers
-    from surefoot.spec.opening import see_agreement_within
     from surefoot.verify.many import Settings, load_images, open_network
 
     opened = open_network(network, output)
     x, y = load_images(images, opened)
-    x, y = x[:first], y[:first]
+    x, labels = x[:first], y[:first].tolist()
     if explain and len(x) != 1:
         raise InputError(f"--explain goes with one image, and there are {len(x)}: add --first 1")
     regions = regions_of(x, region, about, opened)
-    see_agreement_within(opened.whole, opened.run, [ends for box in regions for ends in box.boxes])
     settings = Settings(str(network.resolve()), method, KEPT * limit if explain else limit, seed, output)
+    seconds = (1 - KEPT) * limit if explain else None
+    _show_many(_of_images(opened, x, labels, regions, settings, jobs, cluster, journal, seconds), as_json)
+
+
+def _of_images(
+    network: "Network", x: np.ndarray, labels: list[int], regions: "list[InputSet]", settings: "Settings", jobs: int,
+    cluster: str | None, journal: Path | None, explain: float | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Answer whether images keep their classes; explain the first one's bound, within so many seconds."""
+    from surefoot.core.cluster import workers
+    from surefoot.spec.opening import see_agreement_within
+    from surefoot.spec.query import other_classes
+    from surefoot.verify.network import region_to_query
+
+    see_agreement_within(network.whole, network.run, [ends for box in regions for ends in box.boxes])
     heard = Heard()
-    with workers(cluster), heard.shown(not explain):
-        answers = _with_bar(settings, regions, y.tolist(), 2 if cluster and jobs == 1 else jobs, journal)
-    predicted = opened.run(x.reshape(len(x), -1).astype(np.float32)).argmax(1).tolist()
+    with workers(cluster), heard.shown(not sys.stderr.isatty()):  # on a terminal there is a bar
+        answers = _with_bar(settings, regions, labels, 2 if cluster and jobs == 1 else jobs, journal)
+    predicted = network.run(x.reshape(len(x), -1).astype(np.float32)).argmax(1).tolist()
     holding = [_holds_its_image(one, image) for one, image in zip(regions, x, strict=True)]
     answers = [
         {**answer, "predicted": top, "misclassified": inside and top != answer["label"]}
         for answer, top, inside in zip(answers, predicted, holding, strict=True)
     ]
-    if explain:
-        from surefoot.spec.query import other_classes
-        from surefoot.verify.network import region_to_query
-
-        along = region_to_query(opened, regions[0], other_classes(int(y[0]), opened.outputs))
-        answers[0]["explanation"] = heard.explanation(*along, (1 - KEPT) * limit)
-    _show_many(answers, as_json)
+    if explain is not None:
+        along, query = region_to_query(network, regions[0], other_classes(labels[0], network.outputs))
+        answers[0]["explanation"] = heard.explanation(along, query, explain)
+    return answers
 
 
 def _holds_its_image(region: "InputSet", image: np.ndarray) -> bool:
@@ -183,7 +193,7 @@ def _of_property(
     with heard.shown():
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
     answer = answer_of(verdict)
-    if explain:
+    if explain and queries:
         answer["explanation"] = heard.explanation(opened, queries[0], (1 - KEPT) * limit)
     if certificate is None:
         return answer
@@ -203,23 +213,27 @@ def _with_bar(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from surefoot.verify.many import verify_many
+    from surefoot.verify.progress import listening
 
     counts = {"holds": 0, "violated": 0, "unknown": 0}
     lps_avoided = lps_solved = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
+    told = "verifying"
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("verifying", total=len(regions))
+        task = progress.add_task(told, total=len(regions))
 
         def done(_: int, answer: dict[str, Any]) -> None:
-            nonlocal lps_avoided, lps_solved
+            nonlocal lps_avoided, lps_solved, told
             counts[answer["verdict"]] += 1
             lps_avoided += int(answer.get("lps_avoided", 0))
             lps_solved += int(answer.get("lps_solved", 0))
             words = ", ".join(f"{n} {name}" for name, n in counts.items())
-            progress.update(task, advance=1, description=f"{words}; {lps_solved} LPs, {lps_avoided} avoided")
+            told = f"{words}; {lps_solved} LPs, {lps_avoided} avoided"
+            progress.update(task, advance=1, description=told)
 
-        return verify_many(settings, regions, labels, jobs, journal, done)
+        with listening(lambda now: progress.update(task, description=f"{told}; {sentence(now)}")):
+            return verify_many(settings, regions, labels, jobs, journal, done)
 
 
 def _show_one(answer: dict[str, Any], as_json: bool) -> None:

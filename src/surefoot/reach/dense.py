@@ -58,7 +58,7 @@ def dense_network_of(graph: Graph) -> DenseNetwork | None:
                     continue
                 if after_relu or biases[-1] is not None:
                     return None
-                biases[-1] = torch.broadcast_to(node.op.bias, node.shape)
+                biases[-1] = torch.broadcast_to(node.op.bias, node.shape).flatten()
             case Relu() if not after_relu:
                 after_relu = True
             case _:

@@ -76,6 +76,7 @@ class State:
     seen: Mapping[int, Box] = field(default_factory=dict)  # of true values entering a ReLU, by node
     decided: Mapping[int, int] = field(default_factory=dict)  # of the node that comes next, where it is being split
     reference: Reference | None = None
+    reduced: bool = False  # whether variables were dropped: those that are left are not the input star's first
 
     @property
     def star(self) -> Star:
@@ -186,7 +187,7 @@ def _reduced(graph: Graph, state: State) -> State:
     keep[order[numbers[order].cumsum(0) > most]] = False
     forms = {i: f.padded(len(keep)).merged(keep, radius) for i, f in state.forms.items()}
     low, high = (end[keep.numpy()] for end in (state.predicate.lower, state.predicate.upper))
-    return replace(state, forms=forms, predicate=Predicate.box(low, high))
+    return replace(state, forms=forms, predicate=Predicate.box(low, high), reduced=True)
 
 
 def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) -> State:
@@ -250,7 +251,7 @@ def step(graph: Graph, state: State, form: AffineForm, predicate: Predicate, cou
     needed = {i for node in graph.nodes[state.at + 1 :] for i in node.inputs}
     kept = {i: f for i, f in forms.items() if i in needed or i == state.at}
     count = state.count + count if count else state.count
-    return State(state.at + 1, kept, predicate, count, state.seen, reference=state.reference)
+    return State(state.at + 1, kept, predicate, count, state.seen, reference=state.reference, reduced=state.reduced)
 
 
 # One star all the way

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline
+from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL, difference_below
 from surefoot.reach.crown import Relaxation, Trace, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
+from surefoot.spec.outputs import comparisons_of_logits, of_logits
 from surefoot.spec.query import Query
 from surefoot.verify.input_splitting import OutputConstraints
 from surefoot.verify.large import is_large, lower_bounds_in_lots, relax_large
@@ -52,12 +54,22 @@ class Explanation:
     neurons: tuple[Neuron, ...]
 
 
-def explain(network: Network, query: Query, until: Deadline = NEVER) -> Explanation:
-    """Bound a query by CROWN, and say which neurons cost the bound most.
+def explain(network: Network, query: Query, until: Deadline = NEVER) -> Explanation | None:
+    """Bound a query by CROWN, and say which neurons cost the bound most; None where no output can be unsafe.
+
+    Behind a softmax the bound is of the logits that are compared.
 
     Property: the bound is sound; shares are of what triangles may cost, not of what a split would gain.
+
+    Raises:
+        InputError: a threshold of probabilities, which no bound of logits alone is about.
     """
-    graph = network.pooled
+    if network.link != "identity" and any(asked.thresholds for asked in of_logits(query, network.link).sets):
+        raise InputError("neurons are not weighed for thresholds of probabilities, only where outputs are compared")
+    of_the_logits = comparisons_of_logits(query, network.link)
+    if of_the_logits is None:
+        return None
+    query, graph = of_the_logits, network.pooled
     region = Box.around(query.inputs, graph.input_shape)
     if is_large(graph):
         relaxation = relax_large(graph, query.inputs)

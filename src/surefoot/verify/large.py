@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from surefoot.core.memory import within_memory
-from surefoot.core.rounding import REAL
+from surefoot.core.rounding import REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.reach.around import around_region
 from surefoot.reach.crown import LARGEST_ROWS, Relaxation, Trace, lower_bounds, relax
@@ -32,13 +32,15 @@ def reference_of(graph: Graph, inputs: InputSet) -> Reference:
     return reference_at(graph, star_of_inputs(inputs, graph.input_shape).form.centre.unsqueeze(0))
 
 
-def zonotope_around(graph: Graph, inputs: InputSet, reference: Reference | None) -> State:
-    """Propagate one zonotope to the output, around a point where one is given.
+def zonotope_around(
+    graph: Graph, inputs: InputSet, reference: Reference | None, arithmetic: Arithmetic = REAL
+) -> State:
+    """Propagate one zonotope to the output, around a point where one is given (in real arithmetic alone).
 
-    Property: sound, for the network as a function of real numbers.
+    Property: sound.
     """
     star = star_of_inputs(inputs, graph.input_shape)
-    return approximate(graph, begin(star, reference), "zonotope", use_lps=False)
+    return approximate(graph, begin(star, reference), "zonotope", use_lps=False, arithmetic=arithmetic)
 
 
 def relax_around(graph: Graph, region: Box, reference: Reference, state: State | None) -> Relaxation:

@@ -24,7 +24,7 @@ from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
-from surefoot.reach.stars import Rule, State, approximate, begin
+from surefoot.reach.stars import Rule, State
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Counterexample, Replay
@@ -42,7 +42,7 @@ from surefoot.verify.input_splitting import (
     bisections_of,
     prove_by_input_splitting,
 )
-from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around
+from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around, zonotope_around
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, begin_stage, listening
 from surefoot.verify.refined_splitting import RefinedSearch
@@ -243,10 +243,8 @@ class Search:
 
     def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
         """Propagate a zonotope; its boxes are kept for what comes after."""
-        graph = self.network.pooled
-        star = star_of_inputs(self.query.inputs, graph.input_shape)
         reference = None if arithmetic.unit else self.reference
-        state = approximate(graph, begin(star, reference), "zonotope", use_lps=False, arithmetic=arithmetic)
+        state = zonotope_around(self.network.pooled, self.query.inputs, reference, arithmetic)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
 
     def zonotope(self) -> Verdict | None:

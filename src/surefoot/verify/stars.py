@@ -134,7 +134,7 @@ def over_approximate(
     """Propagate one star to the output and bound its slack. Never a counterexample: the input is only a candidate."""
     state = approximate(graph, begin(star, reference), rule, use_lps, relaxed=relaxed)
     slack, where = _nearest(state.star, query)
-    candidate = None if where is None else star.member(where[: star.form.variables])
+    candidate = None if where is None or state.reduced else star.member(where[: star.form.variables])
     return Approximated(state.star, slack, candidate, state.count)
 
 
