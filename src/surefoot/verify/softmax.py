@@ -8,6 +8,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.spec.outputs import comparisons_of_logits, of_logits, widened_for_float32
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict
 from surefoot.verify.catalog import Method, stages_of
+from surefoot.verify.large import is_large
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.search import FEW_INPUTS, Search
 
@@ -27,7 +28,7 @@ def verify_through_softmax(
         comparisons_of_logits(query, network.link)  # refuses what certificates do not cover
     asked = of_logits(query, network.link)
     wide = widened_for_float32(asked, network.outputs)
-    if wide is not None and float32 and network.float32 and not prove:
+    if wide is not None and float32 and network.float32 and not prove and not is_large(network.pooled):
         part = deadline.before(0.5)
         search = Search(network, replace(query, unsafe=wide), part, seed, prove, True, jobs, query)
         first = search.answer(method.name, stages_of(method, search))
