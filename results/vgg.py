@@ -36,7 +36,8 @@ from surefoot.verify.run import verify
 SIDE = 240
 EACH = 10  # distinct images of each of the four classes
 LIMIT, MEMORY = 600.0, 8  # seconds, GiB
-LINES = ((0.5, 2e-7), (0.96, 1e-7), (0.96, 2e-7), (0.98, 2e-7), (0.96, 1e-4))
+LINES = ((0.96, 2e-7), (0.97, 2e-7), (0.98, 2e-7), (0.5, 2e-7), (0.96, 1e-7), (0.96, 1e-4))
+REGIONS = ("brighten 0.95, 1e-6", "l-infinity 1/25500", "patch 3 x 3, 1e-4", "pixel", "patch 3 x 3")
 METHODS = ("auto", "exact", "star", "zonotope", "polytope")
 AT = SIDE // 2
 
@@ -90,29 +91,40 @@ def ask(network: Network, region: InputSet, label: int, method: str) -> dict[str
     return {**kept, "wall": time.monotonic() - wall, "cpu": time.process_time() - cpu, "peak_gib": peak}
 
 
+def questions(kinds: str) -> Iterator[tuple[str, str, int]]:
+    """Give the method, the region and the number of images of each question of a part."""
+    if kinds == "regions":
+        yield from (("auto", region, 4 * EACH) for region in REGIONS)
+        return
+    for method in METHODS if kinds == "methods" else ("auto",):
+        for start, delta in LINES:
+            yield method, f"line {start}, {delta}", 4 if kinds == "methods" else 4 * EACH
+
+
 def run(network: Network, archive: Path, kinds: str, part: tuple[int, int]) -> None:
-    """Answer all regions of some images by `auto`, or the lines of the first by every method."""
+    """Answer every question of a part for its images, one question after the other."""
     kept = Kept("vgg.json")
-    for i, (name, x) in enumerate(images(archive)):
-        if i % part[1] != part[0]:
-            continue
-        label = int(network.run(x.reshape(1, -1).astype(np.float32)).argmax())
-        asked: list[tuple[str, str]] = [("auto", f"line {start}, {delta}") for start, delta in LINES]
-        if kinds == "methods":
-            asked = [(method, f"line {start}, {delta}") for method in METHODS for start, delta in LINES[:3]]
-        if kinds == "regions":
-            asked = [("auto", region) for region in regions(x)]
-        todo = [(m, what) for m, what in asked if f"{m} {what} {name}" not in kept]
-        if not todo:
-            continue
-        other = attacked(network, x) if todo[0][1].startswith("line") else None
-        for method, what in todo:
-            region = regions(x)[what] if other is None else line(x, other, *map(float, what[5:].split(", ")))
-            answer = ask(network, region, label, method)
-            moved = {} if other is None else {"largest_change": float(np.abs(other - x).max())}
-            kept.add(f"{method} {what} {name}", {**answer, **moved, "label": label})
-        if kinds == "methods" and i >= 3 * part[1]:
-            return
+    every = list(images(archive))
+    if kinds == "methods":
+        every = every[::EACH]  # one of each class
+    labels: dict[str, int] = {}
+    others: dict[str, np.ndarray] = {}
+    for method, what, count in questions(kinds):
+        for name, x in every[:count][part[0] :: part[1]]:
+            if f"{method} {what} {name}" in kept:
+                continue
+            if name not in labels:
+                labels[name] = int(network.run(x.reshape(1, -1).astype(np.float32)).argmax())
+            moved = {}
+            if kinds == "regions":
+                region = regions(x)[what]
+            else:
+                if name not in others:
+                    others[name] = attacked(network, x)
+                region = line(x, others[name], *map(float, what[5:].split(", ")))
+                moved = {"largest_change": float(np.abs(others[name] - x).max())}
+            answer = ask(network, region, labels[name], method)
+            kept.add(f"{method} {what} {name}", {**answer, **moved, "label": labels[name]})
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from surefoot.compress.channels import Pruned, prune_channels
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, Conv2d, Gather, Linear, Mul, Relu, Reshape
-from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 
 
 def boxes_of(graph: Graph, lower: torch.Tensor, upper: torch.Tensor) -> list[Box]:

@@ -19,10 +19,10 @@ from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul, Relu
 from surefoot.losses import FocalLoss
 from surefoot.metrics import METRICS, measure
-from surefoot.reach.crown import relax
 from surefoot.reach.curvature import curvature, factors_of, least_curvature
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.reach.stars import approximate, begin
 from surefoot.recalibrate import InverseFocal
 from surefoot.recalibrate.spline import Spline

@@ -15,8 +15,8 @@ from surefoot.compress.transform import compress
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, ElementwiseAffine, Linear, Relu, Reshape
-from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
 
 

@@ -10,7 +10,7 @@ from planted import hard
 from surefoot.compress.checkpoint import Journal, covers
 from surefoot.compress.stability import Stability, stability
 from surefoot.core.errors import FileError
-from surefoot.reach.crown import Choice
+from surefoot.reach.relaxation import Choice
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.relu_subproblems import Subproblem
 

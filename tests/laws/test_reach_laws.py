@@ -9,10 +9,12 @@ from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.reach.stars import approximate, begin
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.stars import slack_of, star_of_inputs

@@ -25,10 +25,12 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.checker import Checker
 from surefoot.proof.matrices import affine_matrix
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
-from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.reach.stars import Rule, approximate, begin
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe
 from surefoot.verify.network import Network

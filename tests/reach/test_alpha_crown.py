@@ -11,8 +11,10 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Linear, Relu
 from surefoot.reach.alpha_crown import Tightened, default_choice, optimize_slopes, tighten_by_alpha_crown
-from surefoot.reach.crown import Choice, both_ends, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box, step
+from surefoot.reach.relaxation import Choice, relax
+from surefoot.reach.tightening import both_ends, tighten_by_crown
 
 
 def dense(seed: int, *sizes: int) -> Graph:

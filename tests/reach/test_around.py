@@ -13,11 +13,13 @@ from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.around import around_region
-from surefoot.reach.crown import Choice, Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
 from surefoot.reach.reference import Reference, reference_at
+from surefoot.reach.relaxation import Choice, Relaxation, relax
 from surefoot.reach.stars import State, approximate, begin
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.stars import star_of_inputs
 

@@ -1,27 +1,19 @@
-"""CROWN: the numbers of a published example, soundness for any choice, and what is worth tightening."""
+"""CROWN: the numbers of a published example, and soundness for any choice."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from networks import random_network, samples
+from networks import samples
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
-from surefoot.graph.ops import Add, Linear, MaxPool2d, Relu, Softmax
-from surefoot.reach.crown import (
-    Choice,
-    Tighten,
-    Trace,
-    lower_bounds,
-    relax,
-    tighten_all,
-    tighten_by_crown,
-    tighten_thoroughly,
-    worth_tightening,
-)
+from surefoot.graph.ops import Add, Linear, Relu, Softmax
+from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Choice, relax
+from surefoot.reach.tightening import tighten_by_crown
 
 
 def dense(*weights: Tensor, last: Tensor | None = None) -> Graph:
@@ -111,43 +103,6 @@ def test_a_multiplier_says_what_is_known_of_a_sign(sign: float, least: float) ->
     assert found == pytest.approx(least, abs=1e-9)
 
 
-def test_a_pool_is_bounded_by_its_best_element_and_above_by_all() -> None:
-    """max(x, y) for x in [-1, 2], y in [0, 1]: at least y's lower end, at most x's upper; where x alone can win, x."""
-    builder = GraphBuilder((1, 1, 2))
-    pool = builder.add(MaxPool2d((1, 2), (1, 2)), 0)
-    graph = builder.build()
-    rows = torch.tensor([1.0, -1.0]).double().reshape(1, 2, 1, 1, 1)
-    for low, high, ends in (
-        ([-1.0, 0.0], [2.0, 1.0], [0.0, -2.0]),
-        ([3.0, 0.0], [4.0, 1.0], [3.0, -4.0]),
-    ):
-        region = Box(torch.tensor(low).double().reshape(1, 1, 1, 2), torch.tensor(high).double().reshape(1, 1, 1, 2))
-        assert lower_bounds(relax(graph, region, REAL), pool, rows)[0].tolist() == pytest.approx(ends, abs=1e-9)
-
-
-@pytest.mark.parametrize("tighten", [tighten_by_crown, tighten_all, tighten_thoroughly])
-@pytest.mark.parametrize("seed", range(4))
-def test_tightened_boxes_hold_and_are_no_wider(seed: int, tighten: Tighten) -> None:
-    graph = random_network(seed)
-    d = graph.input_shape
-    region = Box(-0.3 * torch.ones(1, *d).double(), 0.3 * torch.ones(1, *d).double())
-    flat = region.lower.flatten().numpy()
-    values = fold(graph, samples(flat, -flat, graph, 300, seed), lambda node, given: apply(node.op, given))
-    plain, tight = (relax(graph, region, REAL, t, multi_neuron=False) for t in (None, tighten))
-    for value, wide, box in zip(values, plain.boxes, tight.boxes, strict=True):
-        spare = 1e-12 * (1 + box.magnitude)
-        assert bool(((value >= box.lower - spare) & (value <= box.upper + spare)).all())
-        assert bool(((box.lower >= wide.lower - spare) & (box.upper <= wide.upper + spare)).all())
-
-
-def test_bounds_known_before_are_met() -> None:
-    graph = dense(torch.eye(2), torch.ones(1, 2))
-    known = {1: Box(torch.tensor([[0.5, -9.0]]).double(), torch.tensor([[9.0, -0.5]]).double())}
-    box = relax(graph, square(2), REAL, known=known).boxes[1]
-    torch.testing.assert_close(box.lower, torch.tensor([[0.5, -1.0]]).double())
-    torch.testing.assert_close(box.upper, torch.tensor([[1.0, -0.5]]).double())
-
-
 def test_a_trace_keeps_the_coefficients_of_the_input() -> None:
     graph = dense(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))
     region = Box(torch.tensor([[1.0, 1.0]]).double(), torch.tensor([[2.0, 2.0]]).double())  # the ReLU is active
@@ -156,12 +111,6 @@ def test_a_trace_keeps_the_coefficients_of_the_input() -> None:
     assert trace.input is not None
     assert trace.input.tolist() == [[[3.0, 6.0]]]
     assert trace.entering[2].tolist() == [[[3.0]]]
-
-
-def test_only_what_has_no_sign_is_worth_tightening() -> None:
-    low = torch.tensor([[-1.0, 0.0, -2.0, -1e-5, -1e-12], [1.0, 1.0, -2.0, -1e-5, -1e-12]]).double()
-    high = torch.tensor([[1.0, 1.0, -1.0, 1e-5, 1e-12], [2.0, 2.0, 3.0, 2e-5, 1e-12]]).double()
-    assert worth_tightening(Box(low, high)).tolist() == [0, 2]  # the fourth is narrow, the last 0 but for rounding
 
 
 def test_a_softmax_has_no_bounds() -> None:

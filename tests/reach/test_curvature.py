@@ -10,9 +10,9 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Mul
 from surefoot.reach import curvature as module
-from surefoot.reach.crown import relax
 from surefoot.reach.curvature import adjoints, curvature, factors_of, least_curvature
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 
 
 def hessian(graph: Graph, row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Relu, Reshape
-from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.dense import DenseBounds, DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 
 
 def dense_graph(seed: int, inputs: int = 3, scale: float = 1.0) -> Graph:

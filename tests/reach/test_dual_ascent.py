@@ -7,9 +7,10 @@ from cases import first
 from reach.test_reduced import relaxed
 from surefoot.reach import dual_ascent
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes
-from surefoot.reach.crown import Relaxation, lower_bounds
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.dual_ascent import ascend, bound, multipliers_of_parent
 from surefoot.reach.reduced import ReducedNetwork, Rows
+from surefoot.reach.relaxation import Relaxation
 from surefoot.reach.unstable import Dual
 
 

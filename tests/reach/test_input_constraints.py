@@ -19,8 +19,9 @@ from surefoot.proof.checker import Checker
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, lower_bounds, relax
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.spec.input_set import InputSet, LinearConstraints
 
 

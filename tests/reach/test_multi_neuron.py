@@ -11,9 +11,10 @@ from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Relu, Reshape
 from surefoot.reach.alpha_crown import default_choice, optimize_slopes
-from surefoot.reach.crown import Choice, Relaxation, lower_bounds, relax
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box
 from surefoot.reach.multi_neuron import shares_inputs
+from surefoot.reach.relaxation import Choice, Relaxation, relax
 
 
 def random(seed: int) -> torch.Generator:

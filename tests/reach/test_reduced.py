@@ -9,9 +9,10 @@ from networks import random_box, random_network, samples
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.passes.pools import pools_as_relus
-from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.reach.reduced import ReducedNetwork, is_reducible
+from surefoot.reach.relaxation import Relaxation, relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import LinearConstraints
 
 

@@ -16,10 +16,12 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.passes.pools import pools_as_relus
-from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.reach.stars import approximate, begin
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate
 from surefoot.sets.star import Star

@@ -10,9 +10,9 @@ from surefoot.core.rounding import FLOAT32
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, GraphBuilder, apply, evaluate
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
-from surefoot.reach.crown import relax
 from surefoot.reach.curvature import execution_gap, factors_of
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe, Violated
 from surefoot.verify.curved import _convexifier, bound_rows, prove_by_curvature

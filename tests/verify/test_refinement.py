@@ -11,9 +11,10 @@ from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.graph.graph import apply, evaluate, fold
 from surefoot.graph.passes.pools import pools_as_relus
-from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
 from surefoot.reach.reduced import ReducedNetwork
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.verify.refinement import Parts, Refined, Refinement, again, latest, proven_bounds, split_rows
 
 

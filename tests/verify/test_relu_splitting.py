@@ -12,9 +12,9 @@ from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.reach.alpha_crown import tighten_by_alpha_crown
-from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
 from surefoot.reach.reduced import ReducedNetwork
+from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import relu_splitting

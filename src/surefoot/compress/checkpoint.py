@@ -17,7 +17,7 @@ from surefoot.core.deadline import uninterrupted
 from surefoot.core.errors import FileError
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
-from surefoot.reach.crown import Choice, Relaxation
+from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.verify.relu_subproblems import Subproblem
 
 _OWN = re.compile(r"(?:[0-9a-f]{32}|\.[0-9a-f]{32}\.[a-z0-9_]+)\.npz")  # whole ones, and what a run that ended left

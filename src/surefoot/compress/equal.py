@@ -27,8 +27,9 @@ from surefoot.graph.same import same_operations
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes, tighten_by_alpha_crown
-from surefoot.reach.crown import LARGEST_ROWS, lower_bounds, relax
+from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay

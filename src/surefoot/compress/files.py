@@ -38,8 +38,9 @@ from surefoot.proof.certificate import Certificate
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import save_certificate
 from surefoot.proof.question import certificate_of_difference, checked_graph
-from surefoot.reach.crown import relax, tighten_by_crown
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.checking import remove_certificate
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import Opened, open_onnx

@@ -24,8 +24,8 @@ from surefoot.graph.graph import Graph, apply, fold
 from surefoot.graph.ops import Relu
 from surefoot.proof.certificate import Proof
 from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, relax
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify.relu_splitting import prove_by_relu_splitting

@@ -1,11 +1,11 @@
 from .alpha_crown import optimize_slopes as optimize_slopes
 from .alpha_crown import tighten_by_alpha_crown as tighten_by_alpha_crown
-from .crown import Choice as Choice
-from .crown import Relaxation as Relaxation
 from .crown import lower_bounds as lower_bounds
-from .crown import relax as relax
-from .crown import tighten_by_crown as tighten_by_crown
 from .exact_stars import exact as exact
 from .ibp import Box as Box
+from .relaxation import Choice as Choice
+from .relaxation import Relaxation as Relaxation
+from .relaxation import relax as relax
 from .stars import approximate as approximate
 from .stars import begin as begin
+from .tightening import tighten_by_crown as tighten_by_crown

@@ -13,17 +13,10 @@ from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.reach.adam import Adam
-from surefoot.reach.crown import (
-    LARGEST_ROWS,
-    Choice,
-    Relaxation,
-    Tighten,
-    both_ends,
-    lower_bounds,
-    tighten_by_crown,
-    worth_tightening,
-)
+from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import Choice, Relaxation, Tighten
+from surefoot.reach.tightening import both_ends, tighten_by_crown, worth_tightening
 
 ALPHA_STEPS = 20  # of gradient ascent, where nothing else is asked for
 RATE = 0.25

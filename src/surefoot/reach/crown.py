@@ -8,100 +8,24 @@ stays one in floating point: the error of carrying coefficients a through a laye
 gamma |a| (|W| |x| + |b|), with |x| from the boxes, and all of these as `rounding.magnitude` gives them.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias, assert_never
+from dataclasses import dataclass, field
+from typing import assert_never
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from surefoot.core.deadline import NEVER, Deadline, tick
+from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
-from surefoot.core.rounding import LEAST, LOST, UPWARD, Arithmetic, gamma, magnitude, step_error, unit_of
-from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
-from surefoot.reach.around import Around
-from surefoot.reach.ibp import Box, error_of, magnitude_of, size_of, step
+from surefoot.core.rounding import LEAST, LOST, UPWARD, gamma, magnitude, step_error
+from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.input_constraints import multipliers_of_constraints
-from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
+from surefoot.reach.planes import PoolLines, product_constant, through_product
+from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.spec.input_set import LinearConstraints
 
 LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
-NEGLIGIBLE = 1e-4  # of the widest: not worth tightening
-ABOUT_0 = 1e-10  # of the largest value: no certain sign by rounding alone
-
-
-@dataclass(frozen=True, eq=False)
-class Relaxation:
-    """A graph over b regions, with a box for every node: what coefficients are carried back through.
-
-    `boxes` hold for float32 execution too, if `errors` (one a node, None for none) are not empty of them.
-    """
-
-    graph: Graph
-    boxes: list[Box]
-    errors: list[Float[Tensor, "b ..."] | None]
-    sizes: list[Float[Tensor, "b ..."] | None]  # |W| |x| + |b|, what our own rounding is relative to
-    multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
-    constraints: LinearConstraints | None = None  # of the inputs that count
-    around: Around | None = None  # then coefficients multiply deviations from its values, and `sizes` are of those
-
-    @property
-    def unit(self) -> float:
-        """The unit of the arithmetic that bounds are computed in."""
-        return unit_of(self.boxes[0].lower.dtype)
-
-    def to(self, dtype: torch.dtype) -> "Relaxation":
-        """Return it in another type. In float32 bounds guide a search; they are not sound by themselves."""
-
-        def moved(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x.to(dtype)
-
-        boxes = [Box(box.lower.to(dtype), box.upper.to(dtype)) for box in self.boxes]
-        multi_neuron = {at: x.to(dtype) for at, x in self.multi_neuron.items()}
-        errors, sizes = ([moved(x) for x in group] for group in (self.errors, self.sizes))
-        around = None if self.around is None else self.around.to(dtype)
-        return Relaxation(self.graph.to(dtype), boxes, errors, sizes, multi_neuron, self.constraints, around)
-
-    def over(self, boxes: list[Box]) -> "Relaxation":
-        """Return it over parts of its regions."""
-        return replace(self, boxes=boxes)
-
-    def relus(self) -> list[int]:
-        """Return the places of the ReLUs."""
-        return [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
-
-    def unstable(self, at: int) -> Bool[Tensor, " b *shape"]:
-        """Return which of the values (b, *shape) entering a ReLU have no certain sign."""
-        box = self.boxes[self.graph.nodes[at].inputs[0]]
-        return (box.lower < 0) & (box.upper > 0)
-
-
-Tighten: TypeAlias = Callable[[Relaxation, int, Box], Box]
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """What a bound may choose freely, by ReLU, (b or 1, s or 1, *shape) each.
-
-    `slopes` in [0, 1] of lines below (default: the smaller area); `multipliers` of decided signs, positive for values
-    known to be >= 0, negative for <= 0; `upper_slopes` in [0, 1], slopes of lines above (default: the triangle's).
-    """
-
-    slopes: Mapping[int, Tensor] = field(default_factory=dict)
-    multipliers: Mapping[int, Tensor] = field(default_factory=dict)
-    upper_slopes: Mapping[int, Tensor] = field(default_factory=dict)
-
-    def to(self, dtype: torch.dtype) -> "Choice":
-        """Return it in another type."""
-        return Choice(*({at: x.to(dtype) for at, x in part.items()} for part in self.parts))
-
-    @property
-    def parts(self) -> tuple[Mapping[int, Tensor], Mapping[int, Tensor], Mapping[int, Tensor]]:
-        """Slopes, multipliers, upper_slopes."""
-        return self.slopes, self.multipliers, self.upper_slopes
 
 
 @dataclass(eq=False)
@@ -110,76 +34,6 @@ class Trace:
 
     entering: dict[int, Tensor] = field(default_factory=dict)  # coefficients after each ReLU (b, s, *shape)
     input: Float[Tensor, "b s *shape"] | None = None  # coefficients of the input
-
-
-def relax(
-    graph: Graph,
-    region: Box,
-    arithmetic: Arithmetic,
-    tighten: "Tighten | None" = None,
-    known: Mapping[int, Box] | None = None,
-    multi_neuron: bool = True,
-    constraints: LinearConstraints | None = None,
-    around: Around | None = None,
-) -> Relaxation:
-    """Give every node of a graph its box.
-
-    `tighten` is asked for better bounds of what enters a ReLU or a product, and what it finds knows of linear
-    `constraints` of the region's inputs; `known` are bounds proven before.
-    `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
-    `around`: bounds are of deviations from its values; for one region, which it lies in, without linear constraints.
-    """
-    relaxation = Relaxation(graph, [region], [None], [None], constraints=constraints, around=around)
-    multi_neuron = multi_neuron and around is None
-    matters = {i for node in graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
-    simple = (
-        {0} if constraints is None else set()
-    )  # nodes whose box is exact already: one affine operation after the input
-    for at, node in enumerate(graph.nodes[1:], 1):
-        tick()
-        inputs = [relaxation.boxes[i] for i in node.inputs]
-        error = error_of(node, inputs, arithmetic)
-        if around is None:
-            box = step(node, inputs, error)
-            if known and at in known:
-                box = box.meet(known[at].lower, known[at].upper)
-            size = _size(node.op, inputs)
-        else:
-            box = around.extend(at, node, inputs, error, known)
-            size = _size(node.op, [around.deviations[i] for i in node.inputs], around)
-        relaxation.errors.append(error)
-        relaxation.sizes.append(size)
-        relaxation.boxes.append(box)
-        exact = isinstance(node.op, Affine) and node.inputs[0] in simple
-        if exact and isinstance(node.op, Gather | Reshape):
-            simple.add(at)
-        if tighten is not None and at in matters and not exact:
-            relaxation.boxes[at] = box = tighten(relaxation, at, box)
-            if around is not None:
-                around.meet(at, box)
-        if multi_neuron and isinstance(node.op, Relu) and shares_inputs(graph, at):
-            entering = graph.nodes[node.inputs[0]]
-            size = relaxation.sizes[node.inputs[0]]
-            if isinstance(entering.op, Affine) and size is not None:
-                given = relaxation.boxes[entering.inputs[0]]
-                relaxation.multi_neuron[at] = multi_neuron_of(
-                    entering.op, given, size, relaxation.errors[node.inputs[0]]
-                )
-    return relaxation
-
-
-def _size(op: object, inputs: list[Box], around: Around | None = None) -> Tensor | None:
-    match op:
-        case Gather() | Reshape() | Relu() | Concat() | MaxPool2d():
-            return None
-        case Affine():
-            return magnitude_of(op, inputs[0]) if around is None else op.absolute(inputs[0].magnitude)
-        case Add():
-            return inputs[0].magnitude + inputs[1].magnitude
-        case Mul():
-            return 4 * inputs[0].magnitude * inputs[1].magnitude
-        case _:
-            return None
 
 
 def lower_bounds(
@@ -281,9 +135,9 @@ class _Pass:
                 self.give(node.inputs[0], a)
                 self.give(node.inputs[1], a)
             case Mul():
-                for place, back in zip(node.inputs, _through_product(a, *inputs), strict=False):
+                for place, back in zip(node.inputs, through_product(a, *inputs), strict=False):
                     self.give(place, back)
-                self.collect(_sums(_product_constant(a, *inputs)))
+                self.collect(_sums(product_constant(a, *inputs)))
             case Concat():
                 widths = [graph.nodes[i].shape[op.axis] for i in node.inputs]
                 for place, part in zip(node.inputs, a.split(widths, op.axis + 2), strict=True):
@@ -297,7 +151,7 @@ class _Pass:
 
     def through_pool(self, at: int, a: Tensor, op: MaxPool2d, x: Box, relative: float) -> None:
         """Take the best value of each window for what is positive, a constant above for what is negative."""
-        pool = _Pool.of(op, x)
+        pool = PoolLines.of(op, x)
         extent = self.relaxation.boxes[at].magnitude
         constant = pool.constant(a)
         around = self.relaxation.around
@@ -389,147 +243,3 @@ class _Pass:
 def _sums(constant: Tensor) -> Tensor:
     """Sum what each row collects."""
     return constant.flatten(2).sum(2) if constant.dim() > 2 else constant
-
-
-@dataclass(frozen=True, eq=False)
-class _Pool:
-    """Lines below and above the largest value of each window, over b regions.
-
-    Below lies the element with the best lower bound, and above too where it alone can be the largest; else a constant.
-    Tighter planes above come from writing the pool with ReLUs first (`pools_as_relus`).
-    """
-
-    shape: tuple[int, ...]  # of what enters
-    windows: Int[Tensor, "windows places"]
-    best: Int[Tensor, "b windows"]  # the place of the element
-    alone: Bool[Tensor, "b windows"]
-    above: Float[Tensor, "b windows"]
-
-    @staticmethod
-    def of(op: MaxPool2d, x: Box) -> "_Pool":
-        shape = tuple(x.lower.shape[1:])
-        windows = op.windows(shape)
-        place, padding = windows.clamp(min=0), windows < 0
-        lows = torch.where(padding, -torch.inf, x.lower.flatten(1)[:, place])  # (b, w, k)
-        highs = torch.where(padding, -torch.inf, x.upper.flatten(1)[:, place])
-        best = lows.argmax(2, keepdim=True)
-        alone = (highs > lows.max(2, keepdim=True).values).scatter(2, best, False).any(2).logical_not()
-        above = torch.where(alone, 0.0, highs.max(2).values)
-        return _Pool(shape, windows, windows.expand(len(best), -1, -1).gather(2, best).squeeze(2), alone, above)
-
-    def constant(self, a: Tensor) -> Tensor:
-        """Return what coefficients a (b, s, *out) meet of the constants above."""
-        return (a.flatten(2).clamp(max=0) * self.above.unsqueeze(1)).reshape(a.shape)
-
-    def back(self, a: Tensor) -> Tensor:
-        """Return the coefficients of what enters."""
-        flat = a.flatten(2)
-        carried = torch.where(self.alone.unsqueeze(1), flat, flat.clamp(min=0))
-        back = a.new_zeros(*a.shape[:2], math.prod(self.shape))
-        back = back.scatter_add(2, self.best.unsqueeze(1).expand(*a.shape[:2], -1), carried)
-        return back.reshape(*a.shape[:2], *self.shape)
-
-    def around(self, value: Tensor, error: Tensor, out: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
-        """Return by how much the lines move around values (1, *shape), (1, *out), their error, and the size of both."""
-        shape = out.shape[1:]
-        alone, top = self.alone.reshape(-1, *shape), magnitude(out)
-        below = torch.where(alone, 0.0, value.flatten()[self.best].reshape(-1, *shape) - out).unsqueeze(1)
-        above = torch.where(alone, 0.0, -out).unsqueeze(1)
-        place, padding = self.windows.clamp(min=0), self.windows < 0
-        most = error.flatten()[place].masked_fill(padding, 0.0).max(1).values.reshape(1, *shape)
-        size = torch.where(alone, 0.0, 2 * top + self.above.abs().reshape(-1, *shape) - below.squeeze(1))
-        wrong = torch.where(alone, 0.0, 2 * most)
-        return lambda a: a.clamp(min=0) * below + a.clamp(max=0) * above, wrong, size
-
-
-def _planes(x: Box, y: Box) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Give planes p x + q y + r below and above x y (McCormick 1976): of each pair the one better in the middle."""
-    xl, xu, yl, yu = (t.unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
-    # Below, x y >= yl x + xl y - xl yl and >= yu x + xu y - xu yu;
-    # above, x y <= yl x + xu y - xu yl and <= yu x + xl y - xl yu.
-    # In the middle of the box the two of a pair are equal, so we take their mean: a valid plane too.
-    below = ((yl + yu) / 2, (xl + xu) / 2, -(xl * yl + xu * yu) / 2)
-    above = ((yl + yu) / 2, (xl + xu) / 2, -(xu * yl + xl * yu) / 2)
-    return below, above
-
-
-def _through_product(a: Tensor, x: Box, y: Box) -> tuple[Tensor, Tensor]:
-    (p, q, _), (s, t, _) = _planes(x, y)
-    positive, negative = a.clamp(min=0), a.clamp(max=0)
-    return positive * p + negative * s, positive * q + negative * t
-
-
-def _product_constant(a: Tensor, x: Box, y: Box) -> Tensor:
-    (_, _, r), (_, _, v) = _planes(x, y)
-    return a.clamp(min=0) * r + a.clamp(max=0) * v
-
-
-def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
-    """Bound each value whose sign is not certain, in any region, by CROWN: both ends.
-
-    When `until` is over, what is left keeps the box that it has.
-    """
-    which = worth_tightening(box)
-    return _substituted(relaxation, at, box, which, until=until) if len(which) else box
-
-
-def worth_tightening(box: Box) -> Int[Tensor, " which"]:
-    """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone."""
-    width = torch.where((box.lower < 0) & (box.upper > 0), box.upper - box.lower, 0.0).flatten(1)
-    least = torch.maximum(NEGLIGIBLE * width.max(1).values, ABOUT_0 * box.magnitude.flatten(1).max(1).values)
-    return (width > least.unsqueeze(1)).any(0).nonzero().squeeze(1)
-
-
-def tighten_all(relaxation: Relaxation, at: int, box: Box) -> Box:
-    """Bound every value, also certain ones: their boxes, met with intervals, tighten those of later layers.
-
-    What one region's bounds are does not depend on which others are bounded with it.
-    """
-    return _substituted(relaxation, at, box, torch.arange(size_of(relaxation.graph.nodes[at])))
-
-
-def tighten_thoroughly(relaxation: Relaxation, at: int, box: Box) -> Box:
-    """Bound every value twice, with the slopes of smaller area and with parallel lines, and keep the better."""
-    which = torch.arange(size_of(relaxation.graph.nodes[at]))
-    return _substituted(relaxation, at, tighten_all(relaxation, at, box), which, parallel_slopes(relaxation, at))
-
-
-def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
-    """Return u / (u - l) for each ReLU before the target: the line below parallel to that above."""
-    slopes = {}
-    for at in relaxation.relus():
-        if at < target:
-            x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
-            slopes[at] = (x.upper / (x.upper - x.lower).clamp(min=1e-300)).clamp(0, 1).unsqueeze(1)
-    return Choice(slopes)
-
-
-def _substituted(
-    relaxation: Relaxation,
-    at: int,
-    box: Box,
-    which: Tensor,
-    choice: Choice | None = None,
-    until: Deadline = NEVER,
-) -> Box:
-    node = relaxation.graph.nodes[at]
-    regions, size = len(box.lower), size_of(node)
-    lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
-    widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
-    chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
-    for values in which.split(chunk):
-        if until.is_over():
-            break
-        bounds = lower_bounds(relaxation, at, both_ends(values, size, box).expand(regions, -1, *node.shape), choice)
-        bounds = bounds.reshape(regions, 2, -1)
-        lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
-        upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
-    return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
-
-
-def both_ends(values: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:
-    """Return rows (1, 2 s, *shape) that pick s values, then their negatives."""
-    rows = box.lower.new_zeros(2, len(values), size)
-    rows[0, torch.arange(len(values)), values] = 1.0
-    rows[1, torch.arange(len(values)), values] = -1.0
-    return rows.reshape(1, -1, *box.lower.shape[1:])

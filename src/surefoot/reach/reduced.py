@@ -18,8 +18,9 @@ from torch import Tensor
 from surefoot.core.deadline import tick
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Input, Relu
-from surefoot.reach.crown import LARGEST_ROWS, Relaxation
+from surefoot.reach.crown import LARGEST_ROWS
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import Relaxation
 from surefoot.reach.unstable import UnstableRelu, UnstableRelus
 
 LARGEST = 2**26  # numbers in all matrices

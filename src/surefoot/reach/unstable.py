@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from surefoot.reach.crown import Choice
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Choice
 
 
 @dataclass(frozen=True, eq=False)

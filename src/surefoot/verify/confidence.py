@@ -15,8 +15,10 @@ from surefoot.core.rounding import ELEMENTARY, REAL, formula_error
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
 from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes
-from surefoot.reach.crown import Trace, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.recalibrate import Calibrator
 from surefoot.recalibrate.steps import Affine, Softmax, Step, apply, keeps_top
 from surefoot.spec.input_set import InputSet

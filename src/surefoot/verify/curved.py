@@ -31,9 +31,11 @@ from surefoot.core.rounding import (
 )
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.crown import lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.curvature import Factors, adjoints, curvature, execution_gap, factors_of, least_curvature
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import bisect, ends
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady

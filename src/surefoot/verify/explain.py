@@ -13,8 +13,10 @@ from torch import Tensor
 from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL, difference_below
-from surefoot.reach.crown import Relaxation, Trace, relax, tighten_by_crown
+from surefoot.reach.crown import Trace
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Relaxation, relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.outputs import comparisons_of_logits, of_logits
 from surefoot.spec.query import Query
 from surefoot.verify.input_splitting import OutputConstraints

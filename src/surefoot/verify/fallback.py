@@ -12,8 +12,8 @@ from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.core.threads import in_processes
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
-from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import ends

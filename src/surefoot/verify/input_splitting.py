@@ -12,19 +12,10 @@ from torch import Tensor
 from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import DOUBLE, LEAST, LOST, Arithmetic, difference_below, gamma, magnitude
 from surefoot.graph.graph import Graph
-from surefoot.reach.crown import (
-    Choice,
-    Relaxation,
-    Tighten,
-    Trace,
-    lower_bounds,
-    parallel_slopes,
-    relax,
-    tighten_all,
-    tighten_by_crown,
-    tighten_thoroughly,
-)
+from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import Choice, Relaxation, Tighten, relax
+from surefoot.reach.tightening import parallel_slopes, tighten_all, tighten_by_crown, tighten_thoroughly
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import bisect, bisect_along, ends
 from surefoot.verify.branch_and_bound import (

@@ -11,9 +11,10 @@ from surefoot.core.memory import within_memory
 from surefoot.core.rounding import REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.reach.around import around_region
-from surefoot.reach.crown import LARGEST_ROWS, Relaxation, Trace, lower_bounds, relax
+from surefoot.reach.crown import LARGEST_ROWS, Trace, lower_bounds
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference, reference_at
+from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.reach.stars import State, approximate, begin
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.stars import star_of_inputs

@@ -17,8 +17,10 @@ from torch import Tensor
 from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import ELEMENTARY, REAL, difference_below, formula_error, step_error
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.reach.crown import Relaxation, lower_bounds, relax, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Relaxation, relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.outputs import Conditions, Threshold
 from surefoot.spec.query import Query, Unsafe
 

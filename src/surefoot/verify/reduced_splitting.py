@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import tick
-from surefoot.reach.crown import Relaxation
 from surefoot.reach.dual_ascent import Bound, ascend, bound, multipliers_of_parent
 from surefoot.reach.reduced import ReducedNetwork, Rows
+from surefoot.reach.relaxation import Relaxation
 from surefoot.reach.unstable import Dual
 from surefoot.verify.branch_and_bound import Bounds, Problem
 from surefoot.verify.relu_subproblems import Neuron, Packed, Sets, Subproblem, rounded

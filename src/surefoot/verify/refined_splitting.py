@@ -11,9 +11,10 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import REAL, Arithmetic
 from surefoot.graph.graph import Graph
 from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.dual_ascent import bound
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Relaxation, relax
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Replay, Result

@@ -13,10 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
-from surefoot.reach.crown import LARGEST_ROWS, Relaxation, Tighten, lower_bounds, tighten_by_crown
+from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
 from surefoot.reach.dual_ascent import ascend, bound
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reduced import ReducedNetwork, Rows, is_reducible
+from surefoot.reach.relaxation import Relaxation, Tighten
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.reach.unstable import Dual, UnstableRelus
 from surefoot.verify.reduced_splitting import best_halves
 

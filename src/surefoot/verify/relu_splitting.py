@@ -14,8 +14,9 @@ from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
 from surefoot.reach.alpha_crown import optimize_slopes
-from surefoot.reach.crown import Choice, Relaxation, Trace, lower_bounds
+from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.reduced import ReducedNetwork
+from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, branch_and_bound, steady
 from surefoot.verify.reduced_splitting import CANDIDATES, ENOUGH, ReducedSplitting

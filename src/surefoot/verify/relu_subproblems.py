@@ -12,8 +12,9 @@ from torch import Tensor
 from surefoot.core.rounding import difference_below
 from surefoot.proof.certificate import SplitLeaf
 from surefoot.reach.alpha_crown import Tightened, default_choice
-from surefoot.reach.crown import Choice, Relaxation, Trace, lower_bounds
+from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.reach.unstable import Dual, UnstableRelus
 from surefoot.spec.query import Query
 

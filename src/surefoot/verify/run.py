@@ -7,8 +7,8 @@ import numpy as np
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import REAL
-from surefoot.reach.crown import relax
 from surefoot.reach.ibp import Box
+from surefoot.reach.relaxation import relax
 from surefoot.spec.query import Query, Verdict
 from surefoot.verify.catalog import METHODS, find_method, stages_of
 from surefoot.verify.network import Network

@@ -20,11 +20,12 @@ from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
 from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
-from surefoot.reach.crown import Relaxation, relax, tighten_by_crown
 from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
+from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.reach.stars import Rule, State
+from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Counterexample, Replay

@@ -15,8 +15,10 @@ from surefoot.core.memory import within_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.proof.certificate import Proof
-from surefoot.reach.crown import lower_bounds, relax, tighten_all, tighten_by_crown
+from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box, size_of
+from surefoot.reach.relaxation import relax
+from surefoot.reach.tightening import tighten_all, tighten_by_crown
 from surefoot.spec.opening import see_agreement_within
 from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
