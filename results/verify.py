@@ -3,7 +3,6 @@
     python results/verify.py mnist --data ../shared/data/verify --seconds 20
     python results/verify.py competition --data ../shared/data/verify --seconds 116
     python results/verify.py harder --data ../shared/data/verify --seconds 10
-    python results/verify.py vgg --data ../shared/data/verify
     python results/verify.py page --data ../shared/data/verify
 
 Each part goes on where it was stopped.
@@ -11,7 +10,6 @@ Each part goes on where it was stopped.
 
 import csv
 import gzip
-import resource
 import time
 from collections import Counter
 from pathlib import Path
@@ -24,16 +22,9 @@ from harness import Kept, section
 from scipy.io import loadmat
 
 from surefoot.data import load_data
-from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Conv2d, Linear, MaxPool2d, Relu, Reshape
 from surefoot.graph.torch_in import graph_of_module
-from surefoot.reach.stars import approximate
-from surefoot.reach.stars import begin as begin_walk
-from surefoot.sets.affine_form import AffineForm
-from surefoot.sets.predicate import Predicate
-from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.perturbations import brightening, line, linf_ball
+from surefoot.spec.perturbations import brightening, linf_ball
 from surefoot.spec.query import robustness
 from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.train import load_model_with_example
@@ -41,7 +32,6 @@ from surefoot.verify.many import answer_of, open_network
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 from surefoot.verify.several import answer_all
-from surefoot.verify.stars import star_of_inputs
 
 NETS = ("Small", "Medium", "Large")
 THRESHOLDS = ("250", "245", "240")
@@ -130,92 +120,6 @@ def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int, ag
             })  # fmt: skip
 
 
-def _vgg16(seed: int) -> Graph:
-    """VGG16 with random weights (He): the published ones cannot be had here."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def weights(*shape: int) -> torch.Tensor:
-        fan = int(np.prod(shape[1:]))
-        return torch.randn(*shape, generator=generator, dtype=torch.float64) * (2 / fan) ** 0.5
-
-    builder = GraphBuilder((3, 224, 224))
-    last, channels = 0, 3
-    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-        for _ in range(count):
-            conv = Conv2d(weights(width, channels, 3, 3), torch.zeros(width, dtype=torch.float64), (1, 1), (1, 1, 1, 1))
-            last = builder.add(Relu(), builder.add(conv, last))
-            channels = width
-        last = builder.add(MaxPool2d((2, 2), (2, 2)), last)
-    last = builder.add(Reshape((25088,)), last)
-    for width, inputs in ((4096, 25088), (4096, 4096), (1000, 4096)):
-        last = builder.add(Linear(weights(width, inputs)), last)
-        if width == 4096:
-            last = builder.add(Relu(), last)
-    return builder.build(last)
-
-
-def vgg(data: Path, seconds: float) -> None:
-    """Walk stars through VGG16, 224 x 224: along the paper's attack line, and with a few pixels anywhere."""
-    kept = Kept("verify_vgg.json")
-    images = loadmat(data / "cav2020_vgg" / "vgg16_image_data.mat")
-    names = [name for name, value in images.items() if getattr(value, "shape", ()) == (224, 224, 3)]
-    original, moved = (images[name].transpose(2, 0, 1).astype(float) for name in names[:2])
-    graph = _vgg16(0)
-    print(names, float(np.abs(moved - original).max()), flush=True)
-    regions = {
-        "line 0.95, 1e-7": line(original / 58, moved / 58, 0.95, 1e-7),
-        "2 values, 0.001": _near(original / 58, (112, 112), 2, 0.001),
-        "4 values, 0.001": _near(original / 58, (112, 112), 4, 0.001),
-        "line 0.95, 1e-3": line(original / 58, moved / 58, 0.95, 1e-3),
-    }
-    for name, region in regions.items():
-        if name in kept:
-            continue
-        begin, shape = time.process_time(), graph.input_shape
-        if region.origin is not None:
-            ends = [region.origin(a) for a in (region.lower, region.upper)]
-            same = float((ends[0].astype(np.float32) == ends[1].astype(np.float32)).mean())
-            middle = sum(ends) / 2
-            star = Star(
-                AffineForm(
-                    torch.from_numpy(middle).reshape(shape),
-                    torch.from_numpy((ends[1] - ends[0]) / 2).reshape(1, *shape),
-                    torch.from_numpy(1e-15 * np.abs(middle)).reshape(shape),
-                ),
-                Predicate.box(-np.ones(1), np.ones(1)),
-            )
-        else:
-            same = float((region.lower.astype(np.float32) == region.upper.astype(np.float32)).mean())
-            star = star_of_inputs(region, shape)
-        state = begin_walk(star)
-        layers = []
-        while state.at < len(graph.nodes):
-            cut = Graph(graph.nodes[: state.at + 1])
-            state = approximate(cut, state, "zonotope", use_lps=False)
-            layers.append([cut.nodes[-1].name, state.predicate.variables, float(state.star.form.error.max())])
-            print(name, layers[-1], round(time.process_time() - begin), flush=True)
-        low, high = state.star.form.box(state.predicate)
-        top = int(low.argmax())
-        margin = float(low[top] - torch.cat([high[:top], high[top + 1 :]]).max())
-        kept.add(name, {
-            "margin": margin,
-            "rounding": float(state.star.form.error.max()),
-            "variables": state.predicate.variables,
-            "same_in_float32": same,
-            "cpu": time.process_time() - begin,
-            "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-            "layers": layers,
-        })  # fmt: skip
-
-
-def _near(image: np.ndarray, at: tuple[int, int], count: int, radius: float) -> InputSet:
-    places = np.arange(image.size).reshape(image.shape)[0, at[0], at[1] : at[1] + count]
-    lower, upper = image.ravel().copy(), image.ravel().copy()
-    lower[places] -= radius
-    upper[places] += radius
-    return InputSet(lower, upper)
-
-
 def losses(seconds: float, runs: Path) -> None:
     """Clean and certified accuracy of the networks that `make demo` trains, one for each loss, on 100 test digits."""
     kept = Kept("verify_losses.json")
@@ -297,7 +201,7 @@ def _counted(
 
 def page() -> list[str]:
     """Write what the parts left."""
-    return ["# Verification", *_mnist_part(), *_competition_part(), *_harder_part(), *_losses_part(), *_vgg_part()]
+    return ["# Verification", *_mnist_part(), *_competition_part(), *_harder_part(), *_losses_part()]
 
 
 def _mnist_part() -> list[str]:
@@ -403,30 +307,10 @@ def _losses_part() -> list[str]:
     return [section("## Networks trained here, loss by loss", words, heads, rows)] if kept else []
 
 
-def _vgg_part() -> list[str]:
-    kept = Kept("verify_vgg.json")
-    words = (
-        "Stars (zonotope rule, no linear programs) through all 13 convolutions. The rounding is how far the true",
-        "output may be from the star's: where it exceeds the margin,",
-        "nothing is proven about the network in real arithmetic.",
-    )
-    heads = (
-        "set", "inputs alike in float32", "variables at the end", "margin of the star", "rounding", "CPU s", "peak GiB",
-    )  # fmt: skip
-    rows = [
-        [
-            name, f"{v['same_in_float32']:.1%}", v["variables"], f"{v['margin']:.3g}", f"{v['rounding']:.1g}",
-            f"{v['cpu']:.0f}", f"{v['peak_gib']:.1f}",
-        ]
-        for name, v in kept.items()
-    ]  # fmt: skip
-    return [section("## VGG16, 224 x 224, random weights", words, heads, rows)] if kept else []
-
-
 def main() -> None:
     """Read arguments, run a part."""
     parser = harness.parser(__doc__)
-    parser.add_argument("part", choices=["mnist", "competition", "vgg", "harder", "losses", "page"])
+    parser.add_argument("part", choices=["mnist", "competition", "harder", "losses", "page"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=116.0, help="for each image or instance")
     parser.add_argument("--only", default="", help="methods or sets, between commas")
@@ -439,8 +323,6 @@ def main() -> None:
     match arguments.part:
         case "mnist":
             mnist(arguments.data, arguments.seconds, only or METHODS)
-        case "vgg":
-            vgg(arguments.data, arguments.seconds)
         case "harder":
             harder(arguments.data, arguments.seconds)
         case "losses":
