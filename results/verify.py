@@ -93,7 +93,7 @@ def _files(folder: Path, row: dict[str, str]) -> tuple[Path, Path]:
 def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int, again: bool) -> None:
     """The instances of the field's competitions that were brought; with more processes, those that fewer left open.
 
-    `again`: those that were left open, whatever the processes.
+    `again`: those that were left open and are known to have an answer, whatever the processes.
     """
     kept = Kept("verify_competition.json")
     for name in sets:
@@ -103,7 +103,8 @@ def competition(data: Path, seconds: float, sets: tuple[str, ...], jobs: int, ag
             key = f"{name} {row['onnx']} {row['vnnlib']}"
             if key in kept:
                 is_open = kept[key]["verdict"] == "unknown"
-                if not is_open or (kept[key].get("jobs", 1) >= jobs and not again):
+                wanted = row["expected"] != "?" if again else kept[key].get("jobs", 1) < jobs
+                if not (is_open and wanted):
                     continue
             onnx, prop = _files(data / name, row)
             begin, cpu = time.monotonic(), time.process_time()

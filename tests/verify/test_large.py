@@ -65,7 +65,39 @@ def test_bounds_hold_whatever_the_memory(
     low, high = state.star.form.box(state.predicate)
     assert bool((y >= low - state.star.form.error - spare).all())
     assert bool((y <= high + state.star.form.error + spare).all())
-    again = large.relax_around(graph, Box.around(inputs, graph.input_shape), reference, state)
+    again = large.relax_around(graph, Box.around(inputs, graph.input_shape), reference, state.seen)
+    assert torch.equal(large.lower_bounds_in_lots(again, rows)[0], bounds)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_boxes_of_an_interrupted_zonotope_serve(
+    seed: int, small_is_large: Callable[[int | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory ends half-way: what is known by then is used, and bounds hold."""
+    small_is_large(None)
+    graph = random_network(seed)
+    lower, upper = random_box(graph, seed)
+    inputs = InputSet(lower, upper)
+    rows = torch.eye(3, dtype=torch.float64).unsqueeze(0)
+    reference = large.reference_of(graph, inputs)
+    whole = large.zonotope_around(graph, inputs, reference).seen
+    operations, most = 0, max(whole, default=1)
+
+    def fail(*given: object) -> None:
+        nonlocal operations
+        operations += 1
+        if operations > most:
+            raise MemoryError
+
+    monkeypatch.setattr(stars, "tick", fail)
+    relaxation = large.relax_large(graph, inputs)
+    assert operations > most
+    bounds = large.lower_bounds_in_lots(relaxation, rows)[0]
+    y = evaluate(graph, samples(lower, upper, graph, 200, seed))
+    spare = 1e-12 * (1 + y.abs().max())
+    assert bool((y.min(0).values >= bounds - spare).all())
+    known = [at for at in whole if at < most]
+    again = large.relax_around(graph, Box.around(inputs, graph.input_shape), reference, {at: whole[at] for at in known})
     assert torch.equal(large.lower_bounds_in_lots(again, rows)[0], bounds)
 
 

@@ -137,8 +137,9 @@ def approximate(
     known: Mapping[int, Box] | None = None,
     relaxed: float = 0.0,
     arithmetic: Arithmetic = REAL,
+    reached: Callable[[State], None] | None = None,
 ) -> State:
-    """Propagate to the output, one star all the way.
+    """Propagate to the output, one star all the way; `reached` hears of each operation.
 
     `use_lps`: solve linear programs for values whose sign the box leaves open; `relaxed` is the share of them, those
     with the smallest areas, that keep their estimates (NNV's relax-star). `known` are bounds proven elsewhere.
@@ -161,6 +162,8 @@ def approximate(
                 if rule == "zonotope":
                     state = _reduced(graph, state)
                 state = propagate_affine(graph, state, arithmetic)
+        if reached is not None:
+            reached(state)
     return state
 
 

@@ -4,6 +4,8 @@ What is cheap elsewhere is dear here: one pass takes seconds, a row of coefficie
 not tightened one by one; all are taken around the middle of the region, where rounding is relative to its size.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -34,30 +36,35 @@ def reference_of(graph: Graph, inputs: InputSet) -> Reference:
 
 
 def zonotope_around(
-    graph: Graph, inputs: InputSet, reference: Reference | None, arithmetic: Arithmetic = REAL
+    graph: Graph,
+    inputs: InputSet,
+    reference: Reference | None,
+    arithmetic: Arithmetic = REAL,
+    boxes: dict[int, Box] | None = None,
 ) -> State:
     """Propagate one zonotope to the output, around a point where one is given (in real arithmetic alone).
+
+    `boxes` is given those of what enters ReLUs, layer after layer: they stay known where time or memory ends before.
 
     Property: sound.
     """
     star = star_of_inputs(inputs, graph.input_shape)
-    return approximate(graph, begin(star, reference), "zonotope", use_lps=False, arithmetic=arithmetic)
+    keep = None if boxes is None else lambda state: boxes.update(state.seen)
+    return approximate(graph, begin(star, reference), "zonotope", use_lps=False, arithmetic=arithmetic, reached=keep)
 
 
-def relax_around(graph: Graph, region: Box, reference: Reference, state: State | None) -> Relaxation:
-    """Relax a network around a point, with the boxes of a zonotope, or with intervals if there is none."""
-    known = None if state is None else state.seen
+def relax_around(graph: Graph, region: Box, reference: Reference, known: Mapping[int, Box]) -> Relaxation:
+    """Relax a network around a point, with the boxes that are known, and intervals for the others."""
     return relax(graph, region, REAL, None, known, around=around_region(reference, region))
 
 
 def relax_large(graph: Graph, inputs: InputSet) -> Relaxation:
     """Relax a large network as tightly as its free inputs and the memory allow."""
     reference = reference_of(graph, inputs)
-    states: list[State] = []
+    boxes: dict[int, Box] = {}
     if int((inputs.upper > inputs.lower).sum()) <= MANY_INPUTS:
-        within_memory(lambda: states.append(zonotope_around(graph, inputs, reference)))
-    region = Box.around(inputs, graph.input_shape)
-    return relax_around(graph, region, reference, states[0] if states else None)
+        within_memory(lambda: zonotope_around(graph, inputs, reference, boxes=boxes))
+    return relax_around(graph, Box.around(inputs, graph.input_shape), reference, boxes)
 
 
 def lower_bounds_in_lots(relaxation: Relaxation, rows: Tensor, trace: Trace | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """The search for one verdict: what is known so far, and the stages that add to it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -24,7 +24,7 @@ from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
 from surefoot.reach.relaxation import Relaxation, relax
-from surefoot.reach.stars import Rule, State
+from surefoot.reach.stars import Rule
 from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
@@ -88,7 +88,7 @@ class Search:
         self.rows = OutputConstraints(query)
         self.counterexample: Counterexample | None = None
         self.best = -math.inf
-        self.seen: State | None = None
+        self.seen: dict[int, Box] = {}  # boxes of what enters ReLUs, by the zonotope
         self.known: dict[int, Box] = {}  # boxes of the graph's first nodes
         self.broken = False  # exact propagation met inputs that no proof can be had for
         self.too_large: list[str] = []  # stages that needed more memory than may be used
@@ -243,28 +243,26 @@ class Search:
         bounds = lower_bounds_in_lots(relaxation, self.rows.weights.reshape(1, -1, *graph.output_shape))
         return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
 
-    def reached(self, arithmetic: Arithmetic) -> tuple[float, State]:
-        """Propagate a zonotope; its boxes are kept for what comes after."""
+    def zonotope_margin(self, arithmetic: Arithmetic, boxes: dict[int, Box]) -> float:
+        """Bound the slack by a zonotope; its boxes are kept for what comes after, also of one that is interrupted."""
         reference = None if arithmetic.unit else self.reference
-        state = zonotope_around(self.network.pooled, self.query.inputs, reference, arithmetic)
-        return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe), state
+        state = zonotope_around(self.network.pooled, self.query.inputs, reference, arithmetic, boxes)
+        return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe)
 
     def zonotope(self) -> Verdict | None:
         """Prove it by one zonotope, with a small share of the work; with most where it is the best there is."""
         share = HALF if self.is_large else QUICK
-        reached = self.deadline.share(share).run(lambda: self.reached(REAL))
-        if reached is None:
+        margin = self.deadline.share(share).run(lambda: self.zonotope_margin(REAL, self.seen))
+        if margin is None:
             return None
-        margin, self.seen = reached
         self.best = max(self.best, margin)
         return self.holds(margin, "zonotope", self.float32_holds) if margin > 0 else None
 
-    def crown_margin(self, arithmetic: Arithmetic, state: State | None) -> float:
+    def crown_margin(self, arithmetic: Arithmetic, known: Mapping[int, Box]) -> float:
         """Bound the slack by CROWN."""
         graph = self.network.pooled
-        known = None if state is None else state.seen
         if self.is_large and self.reference is not None and self.constraints is None:
-            return self.margin(graph, relax_around(graph, self.region, self.reference, state))
+            return self.margin(graph, relax_around(graph, self.region, self.reference, known))
         tighten = partial(tighten_by_crown, until=self.tightening())
         relaxation = relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints)
         if arithmetic is REAL and not any(isinstance(node.op, MaxPool2d) for node in graph.nodes):
@@ -279,11 +277,12 @@ class Search:
         """Whether a zonotope or CROWN proves it for float32 too; not tried of large networks, where it never does."""
         if self.is_large:
             return False
-        if self.seen is None:  # zonotopes are dear for many free inputs
-            return self.crown_margin(FLOAT32, None) > 0
-        with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, and bounds no numbers
-            margin, state = self.reached(FLOAT32)
-        return margin > 0 or self.crown_margin(FLOAT32, state) > 0
+        boxes: dict[int, Box] = {}
+        margin = -math.inf
+        if self.seen:  # zonotopes are dear for many free inputs
+            with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, bounds no numbers
+                margin = self.zonotope_margin(FLOAT32, boxes)
+        return margin > 0 or self.crown_margin(FLOAT32, boxes) > 0
 
     def crown(self) -> Verdict | None:
         """Prove it by CROWN."""
