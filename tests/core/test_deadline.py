@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from surefoot.core.deadline import NEVER, SYSTEM, Clock, Deadline, TimeIsUp, charge, seconds_left, tick, uninterrupted
+from surefoot.core.deadline import (
+    NEVER,
+    SYSTEM,
+    Clock,
+    Deadline,
+    TimeIsUp,
+    charge,
+    seconds_left,
+    tick,
+    uninterrupted,
+    work_left,
+)
 
 
 class Hands:
@@ -116,6 +127,17 @@ def test_errors_pass_and_what_runs_is_forgotten() -> None:
     assert seconds_left(3.0) == 3.0
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_work_left_is_the_least_of_what_runs() -> None:
+    hands = Hands()
+    outer, inner = Deadline.of(10.0, hands.clock), Deadline(8.0, 3.0, hands.clock)
+    assert work_left() == float("inf")
+    assert outer.run(work_left) == 10.0
+    assert outer.run(lambda: inner.run(work_left)) == 3.0
+    hands.wall, hands.work = 6.0, 2.0
+    assert outer.run(lambda: inner.run(work_left)) == 1.0
+    assert outer.run(work_left) == 4.0
 
 
 def test_what_contexts_changed_is_put_back() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from networks import random_box, random_network, samples
+from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach import stars
 from surefoot.reach.crown import Trace
@@ -67,6 +68,30 @@ def test_bounds_hold_whatever_the_memory(
     assert bool((y <= high + state.star.form.error + spare).all())
     again = large.relax_around(graph, Box.around(inputs, graph.input_shape), reference, state.seen)
     assert torch.equal(large.lower_bounds_in_lots(again, rows)[0], bounds)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_zonotope_is_reduced_to_what_the_time_allows(
+    seed: int, small_is_large: Callable[[int | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_is_large(None)
+    monkeypatch.setattr(stars, "PRODUCTS_A_SECOND", 1.0)
+    graph = random_network(seed)
+    lower, upper = random_box(graph, seed)
+    inputs = InputSet(lower, upper)
+    reference = large.reference_of(graph, inputs)
+    whole = large.zonotope_around(graph, inputs, reference)
+    some = Deadline(work=10.0, clock=Clock(lambda: 0.0, lambda: 0.0)).run(
+        lambda: large.zonotope_around(graph, inputs, reference)
+    )
+    assert some is not None
+    assert not whole.reduced
+    assert some.predicate.variables <= whole.predicate.variables
+    assert some.reduced or whole.predicate.variables <= len(lower)
+    y = evaluate(graph, samples(lower, upper, graph, 200, seed))
+    low, high = some.star.form.box(some.predicate)
+    spare = 1e-12 * (1 + y.abs().max())
+    assert bool(((y >= low - some.star.form.error - spare) & (y <= high + some.star.form.error + spare)).all())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -169,6 +169,11 @@ def seconds_left(most: float) -> float:
     return min([most, *(deadline.left for deadline in _local.running)])
 
 
+def work_left() -> float:
+    """Return how many seconds of work are left to what runs; infinite if there is no limit."""
+    return min((min(deadline.left, deadline.work_left) for deadline in _local.running), default=math.inf)
+
+
 def _leave(depth: int) -> None:
     del _local.running[depth:]
     _wind()

@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from surefoot.core.deadline import tick
+from surefoot.core.deadline import tick, work_left
 from surefoot.core.errors import InputError
 from surefoot.core.memory import memory_left
 from surefoot.core.rounding import DOUBLE, REAL, UPWARD, Arithmetic, gamma, magnitude, step_error
@@ -41,8 +41,8 @@ from surefoot.sets.patches import Patches
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
 
-BYTES = 32  # of a number of a generator: itself, what it was, and two of what comes of it on the way
-MOST_PRODUCTS = 2**36  # for all generators of one operation: some seconds
+BYTES = 20, 28  # for each new number of a dense generator, and of a window: itself, its copy in a ReLU or two in lots
+PRODUCTS_A_SECOND = 2e10
 
 Rule: TypeAlias = Literal["triangle", "zonotope", "polytope"]
 
@@ -171,23 +171,26 @@ def _reduced(graph: Graph, state: State) -> State:
     """Let the least generators of a zonotope go into the error, if the next operation would need too much for all.
 
     Order reduction (Girard 2005): what goes is an interval of its own from then on. How many stay depends on the memory
-    that may be used, and on the work.
+    that may be used, and on this operation's share of the time that is left.
     """
     node = graph.nodes[state.at]
     form, size = state.forms[node.inputs[0]], math.prod(node.shape)
     if form.variables * size <= BATCH_NUMBERS or len(state.predicate.bounds) or not isinstance(node.op, Affine):
         return state
     numbers = form.numbers(_windowed(node, tuple(form.centre.shape)), size)
-    most = MOST_PRODUCTS / max(node.op.terms, 1)
+    products = [n.op.terms * math.prod(n.shape) for n in graph.nodes[state.at :] if isinstance(n.op, Affine)]
+    seconds = work_left() * products[0] / sum(products) if products[0] else math.inf
     left = memory_left()
-    if left is not None:
-        most = min(most, left / BYTES)
-    if float(numbers.sum()) <= most:
+    needed = torch.maximum(  # of what there is
+        numbers * node.op.terms / (PRODUCTS_A_SECOND * max(seconds, 1e-9)),
+        numbers * torch.where(numbers < size, BYTES[1], BYTES[0]) / (math.inf if left is None else max(left, 1)),
+    )
+    if float(needed.sum()) <= 1:
         return state
     radius = torch.from_numpy(state.predicate.radius)
-    order = (form.reach() * radius[: form.variables] / numbers).argsort(descending=True)
+    order = (form.reach() * radius[: form.variables] / needed).argsort(descending=True)
     keep = torch.ones(state.predicate.variables, dtype=torch.bool)
-    keep[order[numbers[order].cumsum(0) > most]] = False
+    keep[order[needed[order].cumsum(0) > 1]] = False
     forms = {i: f.padded(len(keep)).merged(keep, radius) for i, f in state.forms.items()}
     low, high = (end[keep.numpy()] for end in (state.predicate.lower, state.predicate.upper))
     return replace(state, forms=forms, predicate=Predicate.box(low, high), reduced=True)

@@ -12,6 +12,7 @@ from surefoot.verify.large import MANY_INPUTS as MANY_INPUTS_OF_LARGE
 from surefoot.verify.search import Search, Stage
 
 SOME_SUBPROBLEMS = 512  # that ReLU splitting may take between two ways of splitting inputs
+FEW_UNSTABLE = 50  # ReLUs of a large network
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 
 
@@ -114,6 +115,14 @@ def exact(search: Search) -> Verdict | None:
     return search.exact()
 
 
+def exact_if_few(search: Search) -> Verdict | None:
+    """Propagate stars exactly where few ReLUs were seen to be unstable: each split of a large network takes seconds."""
+    return search.exact() if search.seen and search.unstable_seen <= FEW_UNSTABLE else None
+
+
+exact_if_few.__name__ = "exact"
+
+
 # Both ways to choose an axis: one is often a hundred times better than the other, and which is not known.
 _INPUTS = (inputs(0.1, grace=2), inputs(0.85, "trial"), inputs())
 _INPUTS_CERTIFIED = (inputs(0.1, grace=2), inputs(0.4, "trial"), inputs())
@@ -124,7 +133,7 @@ _TRIANGLE = star("star", "triangle")
 # linear programs. Deep networks of few inputs often need few subproblems. Certificates speak of McCormick's planes, not
 # of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
 AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
-    ("large", lambda s: s.is_large, (crown, long_attack, exact)),
+    ("large", lambda s: s.is_large, (crown, long_attack, exact_if_few)),
     ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, _INPUTS_CERTIFIED),
     (
         "few inputs, polynomial",

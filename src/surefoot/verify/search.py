@@ -188,6 +188,11 @@ class Search:
         """Whether the network has millions of values."""
         return is_large(self.network.pooled)
 
+    @property
+    def unstable_seen(self) -> int:
+        """How many ReLUs were unstable in the zonotope."""
+        return sum(int(((box.lower < 0) & (box.upper > 0)).sum()) for box in self.seen.values())
+
     @cached_property
     def reference(self) -> Reference | None:
         """The values at the middle of the region, where they can be had: what sets are taken around."""
