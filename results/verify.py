@@ -10,6 +10,7 @@ Each part goes on where it was stopped.
 
 import csv
 import gzip
+import statistics
 import time
 from collections import Counter
 from pathlib import Path
@@ -44,6 +45,7 @@ NNV = {  # what the authors' tool proved, rows of NNV_*_brightAttack.mat in the 
     ("Medium", "250"): (99, 99, 99), ("Medium", "245"): (95, 95, 95), ("Medium", "240"): (90, 89, 88),
     ("Large", "250"): (99, 99, 99), ("Large", "245"): (100, 100, 99), ("Large", "240"): (99, 99, 99),
 }  # fmt: skip
+NO_TOOLS = ("onnx", "vnnlib", "expected", "spec_file_here")
 SETS = ("acasxu", "mnist_fc_2022", "verivital_2021", "oval21_2022", "cifar10_resnet_2021")
 
 
@@ -200,9 +202,10 @@ def _counted(
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 
 
-def page() -> list[str]:
+def page(data: Path) -> list[str]:
     """Write what the parts left."""
-    return ["# Verification", *_mnist_part(), *_competition_part(), *_harder_part(), *_losses_part()]
+    parts = (*_mnist_part(), *_competition_part(), *_peers_part(data), *_harder_part(), *_losses_part())
+    return ["# Verification", *parts]
 
 
 def _mnist_part() -> list[str]:
@@ -274,6 +277,37 @@ def _competition_part() -> list[str]:
     return [section("## Instances of the field's competitions", words, heads, rows)]
 
 
+def _peers_part(data: Path) -> list[str]:
+    """Set what each tool solved in the competition beside what was solved here."""
+    kept = Kept("verify_competition.json")
+    rows: list[list[object]] = []
+    for name in SETS:
+        with (data / name / "expected_results.csv").open() as file:
+            instances = [(row, kept.get(f"{name} {row['onnx']} {row['vnnlib']}")) for row in csv.DictReader(file)]
+        here = [(row, found) for row, found in instances if found is not None]
+        tools = [head for head in (here[0][0] if here else {}) if head not in NO_TOOLS]
+        for tool in tools:
+            theirs = [(row[tool] or "").split("@") for row, _ in here]
+            right = [("sat", "unsat") if row["expected"] == "?" else (row["expected"],) for row, _ in here]
+            solved = [verdict in known for (verdict, *_), known in zip(theirs, right, strict=True)]
+            both = [
+                (found["cpu"], float(seconds[0].rstrip("s")))
+                for (_, found), (_, *seconds), known in zip(here, theirs, solved, strict=True)
+                if known and found["verdict"] != "unknown"
+            ]
+            if sum(solved) >= len(here) / 4 and both:
+                means = [statistics.geometric_mean(max(x, 0.01) for x in column) for column in zip(*both, strict=True)]
+                ours = sum(found["verdict"] != "unknown" for _, found in here)
+                rows.append([name, tool, sum(solved), ours, len(both), *(f"{mean:.2f}" for mean in means)])
+    words = (
+        "Tools that solved at least a quarter of a set, and rightly. Theirs: verdicts and wall seconds that the",
+        "competition published, on its machines of many cores; here: CPU seconds of one thread. Means are geometric,",
+        "over what both solved.",
+    )
+    heads = ("set", "tool", "solved by it", "solved here", "by both", "s here", "s by it")
+    return [section("### Beside the competition's tools", words, heads, rows)]
+
+
 def _harder_part() -> list[str]:
     kept = Kept("verify_harder.json")
     words = (
@@ -329,7 +363,7 @@ def main() -> None:
         case "losses":
             losses(arguments.seconds, Path("runs/demo"))
         case "page":
-            harness.write_page("verify.md", page())
+            harness.write_page("verify.md", page(arguments.data))
         case "competition":
             competition(arguments.data, arguments.seconds, only or SETS, arguments.jobs, arguments.again)
 
