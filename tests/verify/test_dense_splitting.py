@@ -96,8 +96,8 @@ def test_a_proof_for_float32_is_one_of_float32(seed: int) -> None:
     _, network, query = question(seed, 1, 0.3)
     found = prove_dense(network, query, 30, lambda _: None)
     assert found.result.proven
-    assert found.float32
-    assert not prove_dense(network, query, 30, lambda _: None, float32=False).float32
+    assert found.holds_in_float32()
+    assert not prove_dense(network, query, 30, lambda _: None, float32=False).holds_in_float32()
     shifted = tuple(Unsafe(u.weights, u.bounds + found.margin * (1 - 1e-9)) for u in query.unsafe)
     narrow = prove_dense(network, replace(query, unsafe=shifted), 30, lambda _: None, most_subproblems=2000)
     assert narrow.margin <= query.slack(outputs(folded(seed), query, seed)).min()

@@ -13,6 +13,7 @@ from surefoot.verify.search import Search, Stage
 
 SOME_SUBPROBLEMS = 512  # that ReLU splitting may take between two ways of splitting inputs
 FEW_UNSTABLE = 50  # ReLUs of a large network
+MANY_BOXES = 8000  # that bisection alone may take
 MANY_INPUTS = 200  # from so many on a zonotope has too many generators to be the cheap way
 
 
@@ -82,11 +83,14 @@ def inputs(share: float = 1.0, axis_by: AxisBy = "slope", grace: float = 1.0) ->
     return input_splitting
 
 
-def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9) -> Stage:
-    """Split inputs of a dense network, in so many subproblems and this share of the work that is left."""
+def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9, relus: bool = False) -> Stage:
+    """Split inputs of a dense network, in so many subproblems and this share of the work that is left.
+
+    `relus`: of boxes with few unstable ReLUs these instead.
+    """
 
     def input_splitting(search: Search) -> Verdict | None:
-        return search.split_inputs_of_dense(share, most_subproblems)
+        return search.split_inputs_of_dense(share, most_subproblems, relus)
 
     return input_splitting
 
@@ -126,7 +130,10 @@ exact_if_few.__name__ = "exact"
 # Both ways to choose an axis: one is often a hundred times better than the other, and which is not known.
 _INPUTS = (inputs(0.1, grace=2), inputs(0.85, "trial"), inputs())
 _INPUTS_CERTIFIED = (inputs(0.1, grace=2), inputs(0.4, "trial"), inputs())
-_DENSE = (dense_inputs(0.3), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])
+# Bisection alone proves most, in less time. What it does not is begun anew: by then it has small boxes alone, and the
+# ReLUs of large ones are split as fast.
+_DENSE_INPUTS = (dense_inputs(0.3, MANY_BOXES), dense_inputs(0.8, relus=True))
+_DENSE = (*_DENSE_INPUTS, _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])
 _TRIANGLE = star("star", "triangle")
 
 # The first row whose condition is true. ReLUs are split until none is unstable; what is left then, and products, is for
@@ -170,7 +177,7 @@ def _curvature(search: Search) -> list[Stage]:
 def _split_inputs(search: Search) -> list[Stage]:
     if search.prove:
         return [pgd, *_INPUTS_CERTIFIED]
-    return [pgd, *((dense_inputs(0.3),) if search.may_split_densely else ()), *_INPUTS]
+    return [pgd, *(_DENSE_INPUTS if search.may_split_densely else ()), *_INPUTS]
 
 
 def _one(stage: Stage) -> Callable[[Search], list[Stage]]:

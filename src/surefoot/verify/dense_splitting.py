@@ -9,10 +9,20 @@ from torch import Tensor
 
 from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import LEAST, difference_below
+from surefoot.graph.graph import Graph
 from surefoot.reach.dense import DenseBounds, DenseNetwork
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import bisect, ends
-from surefoot.verify.branch_and_bound import Bounds, Paced, Problem, Replay, Result, best_first, branch_and_bound
+from surefoot.verify.branch_and_bound import (
+    Bounds,
+    Paced,
+    Problem,
+    Replay,
+    Result,
+    best_first,
+    branch_and_bound,
+)
+from surefoot.verify.dense_fallback import DenseFallback, ProvenBox
 from surefoot.verify.input_splitting import SHARE, Bisection, OutputConstraints
 
 BATCH_BOXES = 128
@@ -21,13 +31,17 @@ CUT_MARGIN = 0.01  # of what a box lacks: by so much what is cut off misses the 
 MOST_KNOWN = 2**25  # numbers that are kept of open boxes, before those that were made last are taken first
 ROUNDING_SHARE = 0.5  # of what a box lacks: where float32 errors are more, it is only proven for real arithmetic
 OUTWARD = 1 + 1e-12  # more than three operations round
+FALLBACK_FROM = 500  # boxes bounded before signs of any are split
+UNSTABLE = 64.0  # ReLUs of a box whose signs are split, at most
+AGAIN = 0.7  # times as many, of a part of a box where that failed
 
 
 @dataclass(frozen=True, eq=False)
 class DensePart:
     """A part of the region, what is known of its hidden values (2, M), and the halves of what is left of it.
 
-    `float32`: whether all this holds for float32 too. `by_trial`: how the input to bisect along is chosen.
+    `float32`: whether all this holds for float32 too. `by_trial`: how the input to bisect along is chosen. `unstable`:
+    how many such ReLUs it may have for their signs to be split. `proven`: by that.
     """
 
     low: Float[Tensor, " d"]
@@ -37,6 +51,8 @@ class DensePart:
     by_trial: bool = True
     bisection: Bisection | None = None
     halves: tuple["DensePart", ...] = ()
+    unstable: float = UNSTABLE
+    proven: ProvenBox | None = None
 
 
 def cut_box(
@@ -63,15 +79,18 @@ def cut_box(
 
 
 class _DenseSplitting(Problem[DensePart, Bisection]):
-    def __init__(self, network: DenseNetwork, query: Query, float32: bool) -> None:
-        self.network, self.rows = network, OutputConstraints(query)
-        self.whole = DensePart(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper), float32)
-        self.free = (self.whole.high > self.whole.low).nonzero().squeeze(1).tolist()
+    def __init__(
+        self, network: DenseNetwork, rows: OutputConstraints, begin: Sequence[DensePart], replay: Replay,
+        by_relus: DenseFallback | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.rows, self.begin, self.replay, self.by_relus = network, rows, begin, replay, by_relus
+        self.free = (begin[0].high > begin[0].low).nonzero().squeeze(1).tolist()
         self.cut_margin = torch.inf  # by how much all that was cut off misses what is unsafe
         self.open, self.most_open = 0, MOST_KNOWN // (4 * network.places[-1].stop)
+        self.alone = 0  # subproblems of boxes whose signs were split
 
     def roots(self) -> Sequence[DensePart]:
-        return (self.whole,)
+        return self.begin
 
     def bound(self, batch: Sequence[DensePart]) -> Bounds[DensePart]:
         low, high = ends(batch)
@@ -132,14 +151,12 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
         known = over.known_within(at.repeat(2), torch.cat([low, right]), torch.cat([left, high]))
         parts = []
         for n, i in enumerate(at.tolist()):
-            turn = not by_trial[n]
+            made = {"float32": in_float32[n], "by_trial": not by_trial[n], "unstable": batch[i].unstable}
             pair = (
-                DensePart(low[n], left[n], in_float32[n], known[n], turn),
-                DensePart(right[n], high[n], in_float32[n], known[len(at) + n], turn),
+                DensePart(low[n], left[n], known=known[n], **made),
+                DensePart(right[n], high[n], known=known[len(at) + n], **made),
             )
-            parts.append(
-                DensePart(batch[i].low, batch[i].high, batch[i].float32, None, by_trial[n], (axis[n], middle[n]), pair)
-            )
+            parts.append(replace(batch[i], known=None, bisection=(axis[n], middle[n]), halves=pair))
         return parts
 
     def _by_trial(self, over: DenseBounds, at: Tensor, low: Tensor, high: Tensor, sets: Tensor) -> Tensor:
@@ -159,6 +176,42 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
         self.open += 1
         return best_first(bound, number) if self.open < self.most_open else (-torch.inf, -number)
 
+    def fallback(self, batch: Sequence[DensePart], bounded: int) -> Bounds[DensePart] | None:
+        """Prove boxes one by one by splitting signs, while they are few and large."""
+        if self.by_relus is None or bounded <= FALLBACK_FROM:
+            return None
+        values, parts, met = [-torch.inf] * len(batch), list(batch), None
+        for i, part in enumerate(batch):
+            if met is not None or self.by_relus.until.is_over():
+                break
+            values[i], parts[i], met = self._alone(part, self.by_relus)
+        self.open -= sum(value > 0 for value in values)
+        return Bounds(torch.tensor(values, dtype=torch.float64), parts, met)
+
+    def _alone(self, part: DensePart, by_relus: DenseFallback) -> tuple[float, DensePart, Tensor | None]:
+        """Prove what is left of a box by splitting signs; an input if one is a counterexample."""
+        known = [half.known for half in part.halves if half.known is not None]
+        if not known:
+            return -torch.inf, part, None
+        low, high = part.halves[0].low, part.halves[-1].high
+        hull = torch.stack([torch.minimum(known[0][0], known[-1][0]), torch.maximum(known[0][1], known[-1][1])])
+        unstable = int(((hull[0] < 0) & (hull[1] > 0)).sum())
+        if unstable > part.unstable:
+            return -torch.inf, part, None
+        met: list[Tensor] = []
+
+        def replay(x: Tensor) -> Tensor | None:
+            found = self.replay(x)
+            met.extend([] if found is None else [found.reshape(1, -1)])
+            return found
+
+        proven = by_relus.prove(low, high, hull, replay)
+        if proven is None:
+            halves = tuple(replace(half, unstable=AGAIN * unstable) for half in part.halves)
+            return -torch.inf, replace(part, halves=halves), met[0] if met else None
+        self.alone += proven.subproblems
+        return proven.margin, replace(part, halves=(), proven=proven), None
+
     def branch(self, batch: Sequence[DensePart]) -> Sequence[tuple[Bisection, Sequence[DensePart]]] | None:
         self.open -= len(batch)
         branched = [(part.bisection, part.halves) for part in batch if part.bisection is not None]
@@ -167,28 +220,40 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
 
 @dataclass(frozen=True, eq=False)
 class DenseResult:
-    """What was found, the margin of all that is asked, and whether a proof holds for float32 too."""
+    """What was found, the margin of all that is asked, and in how many subproblems."""
 
     result: Result[DensePart, Bisection]
     margin: float
-    float32: bool
+    subproblems: int
+    by_relus: DenseFallback | None = None
+
+    def holds_in_float32(self) -> bool:
+        """Whether the proof holds for float32 too."""
+        leaves = self.result.leaves
+        if not all(leaf.float32 for leaf in leaves):
+            return False
+        proven = [leaf.proven for leaf in leaves if leaf.proven is not None]
+        return self.by_relus is None or all(self.by_relus.holds_in_float32(box) for box in proven)
 
 
 def prove_dense(
     network: DenseNetwork, query: Query, seconds: float | Deadline, replay: Replay, float32: bool = True,
-    most_subproblems: int = 10**9,
+    most_subproblems: int = 10**9, with_relus: tuple[Graph, Query] | None = None,
 ) -> DenseResult:  # fmt: skip
     """Bisect boxes until each is proven or one holds a counterexample.
 
     The input to bisect along is chosen by slope times width and by trial in turn: each alone is at times a hundred
-    times worse than the other.
+    times worse than the other. `with_relus`: the same asked of a graph that writes conjunctions as ReLUs; these are
+    split in boxes that have few of them.
 
     Property: sound. With `float32` also for float32, where its errors are small beside what bounds lack.
     """
     deadline = Deadline.of(seconds)
-    problem = _DenseSplitting(network, query, float32)
+    whole = DensePart(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper), float32)
+    by_relus = None if with_relus is None else DenseFallback(*with_relus, network, deadline)
+    problem = _DenseSplitting(network, OutputConstraints(query), (whole,), replay, by_relus)
     most = min(BATCH_BOXES, BATCH_NUMBERS // (network.places[-1].stop * query.inputs.size) + 1)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, most)
     result = branch_and_bound(problem, replay, deadline.is_over, size, problem.order, most_subproblems)
     margin = min(result.margin, problem.cut_margin)
-    return DenseResult(result, margin, all(leaf.float32 for leaf in result.leaves))
+    return DenseResult(result, margin, result.subproblems + problem.alone, by_relus)

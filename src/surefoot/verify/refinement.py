@@ -22,7 +22,7 @@ from surefoot.reach.tightening import tighten_by_crown
 from surefoot.reach.unstable import Dual, UnstableRelus
 from surefoot.verify.reduced_splitting import best_halves
 
-STEPS = 20  # of ascent, a level
+STEPS = 20  # of ascent, a part
 CANDIDATES = 3  # ReLUs that are tried before one is chosen
 BATCH = 256  # regions that are bounded at once
 LEAST_WEIGHT = 0.25  # of an end: by how many percent the triangle's height falls with one percent of it
@@ -62,20 +62,20 @@ class Refined:
 Record = dict[int, list[Refined]]  # by node
 
 
-def split_rows(network: ReducedNetwork, rows: Rows, most: int, until: Deadline = NEVER) -> Parts:
+def split_rows(network: ReducedNetwork, rows: Rows, most: int, until: Deadline = NEVER, steps: int = STEPS) -> Parts:
     """Split the region for each row where its bound is not above 0, so that parts cover it, the worst first.
 
     At most so many parts are made in all, but one a row at least.
     """
     slopes = network.default(len(rows.bias))
-    dual, bounds = ascend(network, rows, Dual(torch.zeros_like(slopes), slopes), STEPS, 0.0)
+    dual, bounds = ascend(network, rows, Dual(torch.zeros_like(slopes), slopes), steps, 0.0)
     parts = Parts(torch.arange(len(rows.bias)), dual, bounds)
     while True:
         open_ = _worst(parts, len(rows.bias))
         count = int(open_.sum())
         if not count or len(open_) + count > most or until.is_over():
             return parts
-        parts = Parts.joined([parts.of(~open_), *_split(network, rows, parts.of(open_))])
+        parts = Parts.joined([parts.of(~open_), *_split(network, rows, parts.of(open_), steps)])
         if len(parts.row) == len(open_):  # nothing is left to split
             return parts
 
@@ -89,7 +89,7 @@ def _worst(parts: Parts, count: int) -> Tensor:
     return open_ & (parts.bounds <= ((least + most) / 2)[parts.row])
 
 
-def _split(network: ReducedNetwork, rows: Rows, parts: Parts) -> list[Parts]:
+def _split(network: ReducedNetwork, rows: Rows, parts: Parts, steps: int) -> list[Parts]:
     made = []
     for some in torch.arange(len(parts.row)).split(BATCH // 2):
         tick()
@@ -101,7 +101,7 @@ def _split(network: ReducedNetwork, rows: Rows, parts: Parts) -> list[Parts]:
         made.append(part.of(stuck))
         if len(parents):
             row = part.row[parents].repeat(2)
-            dual, bounds = ascend(network, rows.of(row), both, STEPS, 0.0)
+            dual, bounds = ascend(network, rows.of(row), both, steps, 0.0)
             made.append(Parts(row, dual, torch.maximum(bounds, part.bounds[parents].repeat(2))))
     return made
 
@@ -144,12 +144,14 @@ class Refinement:
     """A way to tighten boxes by so many parts a layer; 0 is one part for each end: alpha-CROWN.
 
     Where the network cannot be reduced, `otherwise` tightens. `influence` says, by ReLU, what each of its values
-    costs the bound that is wanted: the ends that cost most are split where parts are too few for all.
+    costs the bound that is wanted: the ends that cost most are split where parts are too few for all. `steps`: of
+    ascent, for each part.
     """
 
     until: Deadline
     otherwise: Tighten
     parts: int = 0
+    steps: int = STEPS
     influence: Mapping[int, Float[Tensor, " size"]] = field(default_factory=dict)
     record: Record = field(default_factory=dict)
     network: ReducedNetwork | None = None
@@ -173,7 +175,7 @@ class Refinement:
             sign = 1.0 - 2.0 * (chunk % 2).float()
             rows = network.rows_of(at, chunk // 2)
             rows = Rows(rows.matrix * sign.unsqueeze(1), rows.bias * sign)
-            parts = split_rows(network, rows, self.parts * len(chunk) // len(ends), self.until)
+            parts = split_rows(network, rows, self.parts * len(chunk) // len(ends), self.until, self.steps)
             refined = Refined(chunk, parts, network.unstable)
             box = _met(box, chunk, proven_bounds(relaxation, at, refined))
             self.record.setdefault(at, []).append(refined)

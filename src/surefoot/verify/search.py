@@ -337,17 +337,18 @@ class Search:
         """Whether `split_inputs_of_dense` answers what is asked: it leaves no certificate."""
         return self.dense is not None and self.constraints is None and not self.prove
 
-    def split_inputs_of_dense(self, share: float, most_subproblems: int = 10**9) -> Verdict | None:
-        """Prove a dense network by branch and bound on the inputs."""
+    def split_inputs_of_dense(self, share: float, most_subproblems: int = 10**9, relus: bool = False) -> Verdict | None:
+        """Prove a dense network by branch and bound on the inputs, and of small boxes on the ReLUs."""
         assert self.dense is not None
         until = self.deadline.share(share)
-        found = prove_dense(self.dense, self.query, until, self.candidate, self.float32, most_subproblems)
+        asked = self.with_slack_relus() if relus else None
+        found = prove_dense(self.dense, self.query, until, self.candidate, self.float32, most_subproblems, asked)
         if self.counterexample is not None:
             return self.violated("input-splitting")
         self.best = max(self.best, found.margin)
         if not found.result.proven:
             return None
-        return self.holds(found.margin, "input-splitting", lambda: found.float32, parts=found.result.subproblems)
+        return self.holds(found.margin, "input-splitting", found.holds_in_float32, parts=found.subproblems)
 
     @property
     def constraints(self) -> LinearConstraints | None:
