@@ -52,7 +52,11 @@ def attack(seed: int, count: int) -> Attack:
         try:
             met.outcomes[judged(number, met)] += 1
         except InputError as error:
-            if "exact star" not in str(error) and "curvature is for" not in str(error):
+            if (
+                "exact star" not in str(error)
+                and "curvature is for" not in str(error)
+                and "hulls is for" not in str(error)
+            ):
                 met.faults.append(f"{number}: {error}")
             met.outcomes["refused"] += 1
         except Exception as error:

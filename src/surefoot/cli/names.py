@@ -30,8 +30,8 @@ TABLES = ("ece", "ada-ece", "classwise-ece", "nll", "error", "ood-auroc")  # of 
 PAPER_LOSSES = ("ce", "brier", "mmce-w-ref", "ls", "fl-3", "flsd-53")
 
 METHODS = (
-    "auto", "crown", "curvature", "alpha-crown", "relu-splitting", "input-splitting", "exact", "star", "zonotope",
-    "polytope", "relaxed",
+    "auto", "crown", "curvature", "alpha-crown", "relu-splitting", "neuron-hulls", "input-splitting", "exact", "star",
+    "zonotope", "polytope", "relaxed",
 )  # fmt: skip
 RENAMED_METHODS = {  # names of before, kept for one version
     "substitution": "crown", "ascent": "alpha-crown", "split": "relu-splitting", "divide": "input-splitting",

@@ -95,6 +95,15 @@ def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9, relus: bool 
     return input_splitting
 
 
+def hulls(share: float = 1.0) -> Stage:
+    """Split ReLUs with convex hulls of single neurons, in this share of the work that is left."""
+
+    def neuron_hulls(search: Search) -> Verdict | None:
+        return search.split_relus_by_hulls(share)
+
+    return neuron_hulls
+
+
 def curved(share: float = 1.0) -> Stage:
     """Bound the curvature of a polynomial and split inputs."""
 
@@ -155,6 +164,7 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
     ("constrained, with products", lambda s: s.constraints is not None and s.has_products,
      (crown, relus(share=0.5), _TRIANGLE)),
     ("constrained", lambda s: s.constraints is not None, (crown, relus(share=0.5), exact)),
+    ("dense, small", lambda s: s.may_use_hulls, (crown, relus(SOME_SUBPROBLEMS, 0.1), hulls(0.8), relus(), exact)),
     ("with products", lambda s: s.has_products, (crown, relus(), _TRIANGLE)),
     ("any other", lambda s: True, (crown, relus(), exact)),
 )  # fmt: skip
@@ -172,6 +182,14 @@ def _curvature(search: Search) -> list[Stage]:
     if not search.is_polynomial:
         raise InputError(f"curvature is for polynomials of at most {LARGEST} inputs, degree 2 or more")
     return [pgd, curved()]
+
+
+def _hulls(search: Search) -> list[Stage]:
+    if not search.may_use_hulls:
+        raise InputError(
+            "neuron-hulls is for small dense networks and unsafe sets that are one halfspace; it writes no certificate"
+        )
+    return [pgd, hulls()]
 
 
 def _split_inputs(search: Search) -> list[Stage]:
@@ -192,6 +210,7 @@ METHODS: dict[str, Method] = {
         Method("curvature", "convex bounds of a polynomial from its curvature", False, True, False, _curvature),
         Method("alpha-crown", "CROWN with optimised slopes", False, True, True, _one(alpha_crown)),
         Method("relu-splitting", "branch and bound on ReLUs (beta-CROWN)", True, True, True, _one(relus())),
+        Method("neuron-hulls", "ReLU splitting with convex hulls of single neurons", True, False, False, _hulls),
         Method("input-splitting", "branch and bound on inputs", True, True, True, _split_inputs),
         Method("exact", "exact star sets (ImageStar)", True, False, False, _one(exact)),
         Method("star", "approximate star sets", False, False, False, _one(_TRIANGLE)),

@@ -35,6 +35,7 @@ from surefoot.verify.branch_and_bound import Result
 from surefoot.verify.curved import is_treated, prove_by_curvature
 from surefoot.verify.dense_splitting import prove_dense
 from surefoot.verify.fallback import FallbackSolver, Task, boxes_hold_in_float32, near_misses
+from surefoot.verify.hull_splitting import may_use_hulls, prove_by_hulls
 from surefoot.verify.input_splitting import (
     AxisBy,
     Effort,
@@ -349,6 +350,22 @@ class Search:
         if not found.result.proven:
             return None
         return self.holds(found.margin, "input-splitting", found.holds_in_float32, parts=found.subproblems)
+
+    @property
+    def may_use_hulls(self) -> bool:
+        """Whether `split_relus_by_hulls` answers what is asked: it leaves no certificate."""
+        return self.may_split_densely and self.dense is not None and may_use_hulls(self.dense, self.query)
+
+    def split_relus_by_hulls(self, share: float) -> Verdict | None:
+        """Prove a small dense network by branch and bound on the ReLUs, with convex hulls of single neurons."""
+        assert self.dense is not None
+        result = prove_by_hulls(self.dense, self.query, self.deadline.share(share), self.candidate)
+        if self.counterexample is not None:
+            return self.violated("neuron-hulls")
+        self.best = max(self.best, result.margin)
+        if not result.proven:
+            return None
+        return self.holds(result.margin, "neuron-hulls", lambda: False, parts=result.subproblems)
 
     @property
     def constraints(self) -> LinearConstraints | None:
