@@ -22,6 +22,7 @@ from surefoot.verify.branch_and_bound import Bounds, Problem, Replay, Result, br
 LARGEST = 2**16  # weights of hidden layers
 BATCH = 32  # subproblems
 STEPS_AT_ROOT, STEPS = 300, 60  # of ascent
+DESCENT = 6  # steps from where a bound is reached towards a counterexample
 ENOUGH = 1e-9  # more than rounding takes
 
 
@@ -77,7 +78,22 @@ class HullSplitting(Problem[HullPart, int]):
         corners = torch.where(a > 0, problem.low, problem.high)
         for n, i in enumerate(some):
             parts[i] = replace(batch[i], choice=choice.of(torch.tensor([n])), at=corners[n])
-        return Bounds(values, parts, corners)
+        return Bounds(values, parts, torch.cat([corners, self._descended(problem, corners)]))
+
+    def _descended(self, problem: HullProblem, x: Tensor) -> Tensor:
+        """Move inputs down the gradient of their rows, within their boxes."""
+        for step in range(DESCENT):
+            values, active = x, []
+            for weight, bias in zip(self.network.weights[:-1], self.network.biases[:-1], strict=True):
+                z = values @ weight.T + bias
+                active.append(z > 0)
+                values = z.clamp(min=0)
+            a = problem.rows @ self.network.weights[-1]
+            for weight, on in zip(self.network.weights[-2::-1], reversed(active), strict=True):
+                a = (a * on) @ weight
+            x = x - (problem.high - problem.low) * torch.sign(a) * 0.5 ** (step + 1)
+            x = torch.minimum(torch.maximum(x, problem.low), problem.high)
+        return x
 
     def branch(self, batch: Sequence[HullPart]) -> Sequence[tuple[int, Sequence[HullPart]]] | None:
         """Decide one sign of each part."""
