@@ -1,6 +1,7 @@
 """The catalogue of functions at 50 digits: an independent judge of values, derivatives and curvature."""
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import mpmath
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from surefoot.graph.functions import CATALOG, FAR, Function, function_of
 
 DIGITS = 50
-Real = mpmath.mpf
-Case = tuple[str, tuple[float, ...]]
+Real: TypeAlias = Any  # a number of mpmath
+Case: TypeAlias = tuple[str, tuple[float, ...]]
 EXPONENTS = (2.0, 3.0, 4.0, 7.0, -1.0, -2.0, -3.0, 0.5, 1.5, -0.5)
 ALPHAS = (1.0, 1.6732632, 2.0, 0.5, -0.5)
 CASES: list[Case] = [

@@ -26,8 +26,8 @@ def check(case: Case, seed: int, intervals: int, points: int) -> None:
     drawn = torch.from_numpy(rng.normal(size=len(low)) * np.exp(rng.normal(size=len(low)) * 3))
     all_lines = [
         Lines(flat, ends[0], flat, ends[1]),
-        Lines.of(function, low, high, None, None),
-        Lines.of(function, low, high, *shares),
+        Lines.of(function, low, high, slopes_of(function, low, high)),
+        Lines.of(function, low, high, slopes_of(function, low, high), *shares),
         Lines(drawn, -offset(function, drawn, low, high, -1.0), drawn, offset(function, drawn, low, high, 1.0)),
     ]
     for lines in all_lines:
@@ -69,7 +69,7 @@ def test_intervals_are_tight_and_lines_touch(case: Case) -> None:
     least, greatest = interval(function, low, high)
     assert bool((least >= y.amin(0) - grid).all())
     assert bool((greatest <= y.amax(0) + grid).all())
-    lines = Lines.of(function, low, high, None, None)
+    lines = Lines.of(function, low, high, slopes_of(function, low, high))
     near = (high - low) <= 10  # of waves more are taken together
     below, above = y - lines.below * x - lines.under, lines.above * x + lines.over - y
     for gap, constant in ((below, y.mean(0) - least), (above, greatest - y.mean(0))):
@@ -83,7 +83,7 @@ def test_least_area_is_what_the_best_slope_gives() -> None:
     low, high = random_intervals(function, rng, 100)
     kept = (high - low > 0.1) & (high - low < 40)
     low, high = low[kept], high[kept]
-    lines = Lines.of(function, low, high, None, None)
+    lines = Lines.of(function, low, high, slopes_of(function, low, high))
     middle = (low + high) / 2
     slopes = torch.linspace(0, 0.25, 2001, dtype=torch.float64).unsqueeze(1)
     best = (slopes * middle + offset(function, slopes, low, high, 1.0)).amin(0)
@@ -120,7 +120,7 @@ def test_what_is_unbounded_or_not_defined_is_never_wrong_and_never_nan(case: Cas
             bound = offset(function, torch.full_like(low, slope), low, high, sign)
             assert not bool(bound.isnan().any())
             assert bool((bound[~function.defined(low, high)] == math.inf).all())
-    assert not bool(Lines.of(function, low, high, None, None).below.isnan().any())
+    assert not bool(Lines.of(function, low, high, slopes_of(function, low, high)).below.isnan().any())
     least, greatest = interval(function, low, high)
     with mpmath.workdps(DIGITS):
         for a, b, bottom, top in zip(low.tolist(), high.tolist(), least.tolist(), greatest.tolist(), strict=True):

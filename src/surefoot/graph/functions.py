@@ -53,6 +53,16 @@ class Function:
             inside = inside & ((high < pole) | (low > pole))
         return inside
 
+    def steepest(self, low: Tensor, high: Tensor) -> Tensor:
+        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f is not defined."""
+        if self.waves is not None:
+            return torch.ones_like(low)
+        beside = [x for b in self.breaks for x in (math.nextafter(b, -math.inf), b)]
+        points = [low, high, *(low.clamp(min=x).minimum(high) for x in beside)]
+        size = torch.stack([self.derivative(x).abs() for x in points]).amax(0)
+        size = size + self.derivative_error[0] * size + self.derivative_error[1]
+        return torch.where(self.defined(low, high) & ~size.isnan(), size, torch.inf)
+
     def value_error(self, value: Tensor) -> Tensor:
         """Bound how far values as computed in float64 are from the exact ones."""
         return self.error[0] * value.abs() + self.error[1]

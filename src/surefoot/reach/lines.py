@@ -71,23 +71,24 @@ def slopes_of(function: Function, low: Tensor, high: Tensor) -> Slopes:
 
     The area under a line is its value in the middle times the width. Nothing need be true of what is returned.
     """
-    last = SAMPLES - 1
+    last, half = SAMPLES - 1, SAMPLES // 2
     width = high - low
     wide = width > THIN * torch.maximum(low.abs(), high.abs())
     cell = torch.where(wide, width, 1.0) / last
-    values = [function.value(low + width * (k / last)) for k in range(SAMPLES)]
-    steps = torch.stack([(values[k + 1] - values[k]) / cell for k in range(last)])
-    best = {1.0: torch.full_like(low, -torch.inf), -1.0: torch.full_like(low, -torch.inf)}
-    chosen = {1.0: torch.zeros_like(low), -1.0: torch.zeros_like(low)}
-    for i in range(SAMPLES // 2):
-        for j in range(SAMPLES // 2, SAMPLES):
-            left, right = last / 2 - i, j - last / 2
-            middle = (values[i] * right + values[j] * left) / (j - i)
-            slope = (values[j] - values[i]) / ((j - i) * cell)
-            for sign in (1.0, -1.0):
-                better = sign * middle > best[sign]
-                best[sign] = torch.where(better, sign * middle, best[sign])
-                chosen[sign] = torch.where(better, slope, chosen[sign])
+    values = torch.stack([function.value(low + width * (k / last)) for k in range(SAMPLES)])
+    steps = values.diff(dim=0) / cell
+    best = {sign: torch.full_like(low, -torch.inf) for sign in (1.0, -1.0)}
+    chosen = {sign: torch.zeros_like(low) for sign in (1.0, -1.0)}
+    right = torch.arange(half, SAMPLES, dtype=low.dtype).reshape(-1, *[1] * low.dim()) - last / 2
+    for i in range(half):
+        left = last / 2 - i
+        middle = (values[i] * right + values[half:] * left) / (left + right)
+        slope = (values[half:] - values[i]) / ((left + right) * cell)
+        for sign in (1.0, -1.0):
+            top = (sign * middle).max(0, keepdim=True)
+            better = top.values[0] > best[sign]
+            best[sign] = torch.where(better, top.values[0], best[sign])
+            chosen[sign] = torch.where(better, slope.gather(0, top.indices)[0], chosen[sign])
     tangent = function.derivative((low + high) / 2)
     if function.waves is not None:  # over many waves a line is one of the range
         wide, tangent = wide & _near(function, low, high), torch.where(wide, 0.0, tangent)
@@ -104,10 +105,21 @@ class Lines:
     above: Float[Tensor, "..."]
     over: Float[Tensor, "..."]
 
+    @property
+    def both(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Slope and offset, below and above."""
+        return (self.below, self.under), (self.above, self.over)
+
     @staticmethod
-    def of(function: Function, low: Tensor, high: Tensor, below: Tensor | None, above: Tensor | None) -> "Lines":
+    def of(
+        function: Function,
+        low: Tensor,
+        high: Tensor,
+        slopes: Slopes,
+        below: Tensor | None = None,
+        above: Tensor | None = None,
+    ) -> "Lines":
         """Take slopes by their shares in [0, 1], or those of least area."""
-        slopes = slopes_of(function, low, high)
         lower = slopes.below if below is None else slopes.at(below)
         upper = slopes.above if above is None else slopes.at(above)
         under = -offset(function, lower, low, high, -1.0)
@@ -136,7 +148,7 @@ def _greatest(function: Function, slope: Tensor, low: Tensor, high: Tensor, sign
     if function.waves is not None:
         total = torch.where(_near(function, low, high), total, torch.inf)
     total = torch.where(total <= known, total, known)  # also where it is no number
-    return torch.where(function.defined(low, high) & (total == total), total, torch.inf), where
+    return torch.where(function.defined(low, high) & ~total.isnan(), total, torch.inf), where
 
 
 @dataclass(frozen=True, eq=False)
