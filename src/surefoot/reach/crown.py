@@ -21,7 +21,6 @@ from surefoot.core.rounding import LEAST, LOST, UPWARD, gamma, magnitude, step_e
 from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.input_constraints import multipliers_of_constraints
-from surefoot.reach.lines import Lines
 from surefoot.reach.planes import PoolLines, product_constant, through_product
 from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.spec.input_set import LinearConstraints
@@ -133,7 +132,7 @@ class _Pass:
             case Relu():
                 self.through_relu(at, a, inputs[0], relative)
             case Elementwise():
-                self.through_function(at, a, op, inputs[0], relative)
+                self.through_function(at, a, inputs[0], relative)
             case Add():
                 self.give(node.inputs[0], a)
                 self.give(node.inputs[1], a)
@@ -201,11 +200,9 @@ class _Pass:
             self.trace.entering[at] = a
         self.give(entering, self.decided(at, back, entering, relative))
 
-    def through_function(self, at: int, a: Tensor, op: Elementwise, x: Box, relative: float) -> None:
+    def through_function(self, at: int, a: Tensor, x: Box, relative: float) -> None:
         """Take the line below for what is positive, the line above for what is negative."""
-        low, high = x.lower.unsqueeze(1), x.upper.unsqueeze(1)
-        shares = (choice.get(at) for choice in (self.choice.slopes, self.choice.upper_slopes))
-        lines = Lines.of(op.function, low, high, self.relaxation.slopes(at), *shares)
+        lines = self.relaxation.lines(at, self.choice.slopes.get(at), self.choice.upper_slopes.get(at))
         positive, negative = a.clamp(min=0), a.clamp(max=0)
         back = positive * lines.below + negative * lines.above
         # what is not used costs nothing, be it infinite

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from surefoot.core.deadline import tick
 from surefoot.core.rounding import Arithmetic, unit_of
+from surefoot.graph.functions import Function
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Gather, MaxPool2d, Mul, Relu, Reshape
 from surefoot.reach.around import Around
 from surefoot.reach.ibp import Box, error_of, magnitude_of, step
-from surefoot.reach.lines import Slopes, slopes_of
+from surefoot.reach.lines import Lines, Slopes, slopes_of
 from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
 from surefoot.spec.input_set import LinearConstraints
 
@@ -33,7 +35,7 @@ class Relaxation:
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
     constraints: LinearConstraints | None = None  # of the inputs that count
     around: Around | None = None  # then coefficients multiply deviations from its values, and `sizes` are of those
-    kept: dict[int, tuple[Box, Slopes]] = field(default_factory=dict)  # slopes of functions, and the boxes they are for
+    kept: dict[int, "_Kept"] = field(default_factory=dict)  # of functions, what is computed once for a box
 
     @property
     def unit(self) -> float:
@@ -70,18 +72,51 @@ class Relaxation:
 
     def slopes(self, at: int) -> Slopes:
         """Return the slopes (b, 1, *shape) of the lines of a function."""
+        return self._of(at).slopes
+
+    def lines(self, at: int, below: Tensor | None = None, above: Tensor | None = None) -> Lines:
+        """Return the lines of a function, with shares of slopes (b or 1, s or 1, *shape) or of least area."""
+        if below is None and above is None:
+            return self._of(at).lines
+        kept = self._of(at)
+        return Lines.of(kept.function, kept.low, kept.high, kept.slopes, below, above)
+
+    def _of(self, at: int) -> "_Kept":
         node = self.graph.nodes[at]
         box = self.boxes[node.inputs[0]]
-        if at not in self.kept or self.kept[at][0] is not box:
+        if at not in self.kept or self.kept[at].box is not box:
             assert isinstance(node.op, Elementwise)
-            found = slopes_of(node.op.function, box.lower.unsqueeze(1), box.upper.unsqueeze(1))
-            self.kept[at] = (box, found)
-        return self.kept[at][1]
+            self.kept[at] = _Kept(node.op.function, box)
+        return self.kept[at]
 
     def unstable(self, at: int) -> Bool[Tensor, " b *shape"]:
         """Return which of the values (b, *shape) entering a ReLU or a function have no certain sign."""
         box = self.boxes[self.graph.nodes[at].inputs[0]]
         return (box.lower < 0) & (box.upper > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A function over a box."""
+
+    function: Function
+    box: Box
+
+    @property
+    def low(self) -> Tensor:
+        return self.box.lower.unsqueeze(1)
+
+    @property
+    def high(self) -> Tensor:
+        return self.box.upper.unsqueeze(1)
+
+    @cached_property
+    def slopes(self) -> Slopes:
+        return slopes_of(self.function, self.low, self.high)
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines.of(self.function, self.low, self.high, self.slopes)
 
 
 Tighten: TypeAlias = Callable[[Relaxation, int, Box], Box]

@@ -20,7 +20,6 @@ from surefoot.graph.ops import Elementwise
 from surefoot.reach.alpha_crown import optimize_slopes
 from surefoot.reach.crown import Trace, lower_bounds
 from surefoot.reach.ibp import Box
-from surefoot.reach.lines import Lines
 from surefoot.reach.reduced import ReducedNetwork
 from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.spec.query import Query
@@ -170,10 +169,9 @@ class GraphSplitting(Problem[Subproblem, Neuron]):
 
 def _height(relaxation: Relaxation, at: int, x: Box, unstable: Tensor) -> Tensor:
     """Return by how much the lines of a ReLU, or of a function, are apart where that is most, or in the middle."""
-    op = relaxation.graph.nodes[at].op
-    if not isinstance(op, Elementwise):
+    if not isinstance(relaxation.graph.nodes[at].op, Elementwise):
         return torch.where(unstable, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
-    lines = Lines.of(op.function, x.lower.unsqueeze(1), x.upper.unsqueeze(1), relaxation.slopes(at))
+    lines = relaxation.lines(at)
     middle = (x.lower + x.upper).unsqueeze(1) / 2
     gap = (lines.above - lines.below) * middle + lines.over - lines.under
     return torch.where(unstable & gap[:, 0].isfinite(), gap[:, 0].clamp(min=0), 0.0)
