@@ -26,7 +26,7 @@ _NAMES = (
 )  # fmt: skip
 EVERYWHERE = (
     *map(Elementwise, _NAMES),
-    *(Elementwise(*f) for f in (("Pow", (2.0,)), ("Pow", (3.0,)), ("Elu", (1.6,)))),
+    *(Elementwise(*f) for f in (("Pow", (2.0,)), ("Pow", (3.0,)), ("Elu", (1.625,)))),
 )
 
 

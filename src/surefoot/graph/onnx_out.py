@@ -93,7 +93,12 @@ class _Writer:
             case "Pow":
                 self.node("Pow", [x, self.constant(np.array(op.parameters[0]), f"{out}_exponent")], out)
             case "Elu":
-                self.node("Elu", [x], out, alpha=op.parameters[0] if op.parameters else 1.0)
+                alpha = op.parameters[0] if op.parameters else 1.0
+                if float(np.float32(alpha)) != alpha:
+                    raise InputError(
+                        f"node {out!r}: its alpha {alpha!r} is no float32 number, as the file must have it"
+                    )
+                self.node("Elu", [x], out, alpha=alpha)
             case name:
                 self.node(name, [x], out)
 
