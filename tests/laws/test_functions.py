@@ -11,11 +11,11 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import onnx_of_graph
-from surefoot.graph.ops import Elementwise, Linear
+from surefoot.graph.ops import Add, Elementwise, Linear
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.query import Holds, Query, Unsafe, Violated
+from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
@@ -95,6 +95,42 @@ def test_a_proof_is_certified_and_a_forged_one_refused(seed: int, method: str) -
             wrong = replace(found.proof, leaves=(half, *found.proof.leaves[1:]))
             with pytest.raises(InputError, match="malformed"):
                 check_property(certificate_of_property(graph, (wrong,)), graph, asked(float(unsafe.bounds[0])))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("op", "scale", "shift"),
+    [(Elementwise("Exp"), 1000.0, 0.0), (Elementwise("Log"), 1.0, 0.0), (Elementwise("Reciprocal"), 1.0, 0.0),
+     (Elementwise("Sqrt"), 1.0, 0.0), (Elementwise("Pow", (-2.0,)), 1.0, 0.0), (Elementwise("Pow", (3.0,)), 1e150, 0.0),
+     (Elementwise("Sin"), 1e7, 0.0), (Elementwise("Log"), 1.0, 1.5)],
+    ids=str,
+)  # fmt: skip
+def test_what_overflows_or_is_not_defined_is_unknown(op: Elementwise, scale: float, shift: float, method: str) -> None:
+    """Over [-1, 1]; the last two are defined, and bounded."""
+    builder = GraphBuilder((1,))
+    entering = builder.add(Linear(torch.tensor([[scale]]).double(), torch.tensor([shift]).double()), 0)
+    builder.add(op, entering)
+    query = Query(InputSet(-np.ones(1), np.ones(1)), (Unsafe(np.ones((1, 1)), np.array([-3.0])),))
+    found = verify(Network.of(builder.build()), query, 2.0, method)
+    if op.name in ("Sin",) or shift:
+        assert isinstance(found, Holds)
+    elif isinstance(found, Violated):  # an input that overflows to what is unsafe, or a pole
+        assert op.name in ("Log", "Reciprocal", "Pow")
+        assert query.slack(found.output[None].astype(float))[0] <= 0
+    else:
+        assert isinstance(found, Unknown)
+        assert "defined" in found.why
+
+
+def test_a_softmax_inside_whose_intervals_overflow_is_bounded_by_crown() -> None:
+    """Intervals of z - z' pass 709 where z and z' are the same number; what CROWN knows of them does not."""
+    builder = GraphBuilder((2,))
+    wide = builder.add(Linear(torch.full((2, 2), 600.0).double()), 0)
+    narrow = builder.add(Linear(torch.eye(2).double()), 0)
+    gap = builder.add(Linear(torch.tensor([[1.0, -1.0]]).double()), builder.add(Add(), wide, narrow))
+    builder.add(Elementwise("Reciprocal"), builder.add(Elementwise("Exp"), gap))
+    query = Query(InputSet(-np.ones(2), np.ones(2)), (Unsafe(np.ones((1, 1)), np.zeros(1)),))
+    assert isinstance(verify(Network.of(builder.build()), query, 10.0, "crown"), Holds)
 
 
 @pytest.mark.parametrize("seed", range(8))

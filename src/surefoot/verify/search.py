@@ -80,8 +80,7 @@ class Search:
         """Begin; `asked` is the query of the network's own outputs, where `query` is of its logits."""
         must_fit(network, query)
         self.network, self.query, self.seed, self.prove = network, query, seed, prove
-        functions = any(isinstance(node.op, Elementwise) for node in network.graph.nodes)
-        self.float32, self.jobs = float32 and not functions, jobs  # which runtimes approximate, each in its own way
+        self.float32, self.jobs = float32 and not self.has_functions, jobs  # runtimes approximate each in its own way
         self.deadline = Deadline.of(seconds)
         self.begin = self.deadline.clock.wall()
         self.proven: Holds | None = None
@@ -114,7 +113,8 @@ class Search:
 
     def _by_stages(self, method: str, stages: Sequence[Stage]) -> Verdict:
         if not self.is_finite():
-            return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
+            leave = ", or may leave where its functions are defined" if self.has_functions else ""
+            return Unknown(f"values of the network pass what float64 can hold{leave}", -math.inf, self.details())
         for stage in stages:
             name = getattr(stage, "__name__", "a stage").replace("_", "-")
             with listening(self._hear):
@@ -132,11 +132,17 @@ class Search:
             self.best = max(self.best, progress.bound)
 
     def is_finite(self) -> bool:
-        """Whether intervals, or those around the middle of a large network, are numbers."""
+        """Whether intervals, or those around the middle of a large network, are numbers, or CROWN's are."""
         if self.is_large:
             return self.reference is None or all(bool(torch.isfinite(x).all()) for x in self.reference.values)
-        boxes = relax(self.network.pooled, self.region, REAL).boxes
-        return all(bool(torch.isfinite(box.lower + box.upper).all()) for box in boxes)
+        if _finite(relax(self.network.pooled, self.region, REAL).boxes):
+            return True
+        if not self.has_functions:
+            return False
+        tighten = partial(tighten_by_crown, until=self.tightening())
+        relaxation = relax(self.network.graph, self.region, REAL, tighten, constraints=self.constraints)
+        self.known = dict(enumerate(relaxation.boxes))
+        return _finite(relaxation.boxes)
 
     def _within_memory(self, name: str, stage: Callable[[], Verdict | None]) -> Verdict | None:
         """Try a stage; where it needs more memory than may be used that is noted, and it is the next one's turn."""
@@ -210,6 +216,11 @@ class Search:
     def is_piecewise_linear(self) -> bool:
         """Whether ReLU splitting alone can decide everything: there are no products and no smooth functions."""
         return not any(isinstance(node.op, Mul | Elementwise) for node in self.network.graph.nodes)
+
+    @property
+    def has_functions(self) -> bool:
+        """Whether there are smooth functions."""
+        return any(isinstance(node.op, Elementwise) for node in self.network.graph.nodes)
 
     @property
     def is_trivial(self) -> bool:
@@ -461,3 +472,7 @@ class Search:
             self.broken = True
             return None
         return Holds(progress.margin, "exact", False, details)
+
+
+def _finite(boxes: Sequence[Box]) -> bool:
+    return all(bool(torch.isfinite(box.lower + box.upper).all()) for box in boxes)
