@@ -6,7 +6,28 @@ import numpy as np
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Add, Concat, Conv2d, ElementwiseAffine, Gather, Linear, MaxPool2d, Mul, Relu, Reshape
+from surefoot.graph.ops import (
+    Add,
+    Concat,
+    Conv2d,
+    Elementwise,
+    ElementwiseAffine,
+    Gather,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+)
+
+_NAMES = (
+    "Sigmoid", "Tanh", "Exp", "Sin", "Cos", "Softplus", "Erf", "Gelu", "GeluTanh", "Silu", "Mish", "HardSwish", "Elu",
+    "Softsign",
+)  # fmt: skip
+EVERYWHERE = (
+    *map(Elementwise, _NAMES),
+    *(Elementwise(*f) for f in (("Pow", (2.0,)), ("Pow", (3.0,)), ("Elu", (1.625,)))),
+)
 
 
 def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph:
@@ -70,6 +91,21 @@ def random_network(seed: int, products: bool = False, classes: int = 3) -> Graph
         last = builder.add(Relu(), builder.add(Linear(weights(4, size) / math.sqrt(size), weights(4)), last))
         size = 4
     builder.add(Linear(weights(classes, size) / math.sqrt(size), weights(classes) / 2), last)
+    return builder.build()
+
+
+def with_functions(graph: Graph, seed: int) -> Graph:
+    """Return a graph with some of its ReLUs made other functions, and a root, a logarithm or a quotient at the end."""
+    rng = np.random.default_rng(seed + 3)
+    builder = GraphBuilder(graph.input_shape)
+    for node in graph.nodes[1:]:
+        drawn = EVERYWHERE[int(rng.integers(len(EVERYWHERE)))]
+        builder.add(drawn if isinstance(node.op, Relu) and rng.random() < 0.8 else node.op, *node.inputs)
+    last = len(builder.nodes) - 1
+    positive = builder.add(Elementwise("Sqrt"), builder.add(Elementwise("Softplus"), last))
+    log = builder.add(Elementwise("Log"), builder.add(Add(), positive, builder.add(Elementwise("Sigmoid"), last)))
+    inverse = builder.add(Elementwise("Reciprocal"), positive)
+    builder.add(Add(), builder.add(Mul(), inverse, builder.add(Elementwise("Tanh"), last)), log)
     return builder.build()
 
 

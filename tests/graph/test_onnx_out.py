@@ -10,12 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions import CASES, Case
 from networks import random_network
 from onnx_models import runtime
 from surefoot.core.errors import InputError
-from surefoot.graph.graph import Graph, Node, evaluate
+from surefoot.graph.graph import Graph, GraphBuilder, Node, evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import onnx_of_graph, write_onnx
+from surefoot.graph.ops import Elementwise
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_relus
 
@@ -62,3 +64,22 @@ def test_random_networks_written_and_rewritten_are_the_same_function(seed: int) 
     assert np.allclose(runtime(model, x.float().numpy()), y.numpy(), atol=1e-4 * scale)
     again = graph_of_onnx(model)
     assert torch.allclose(evaluate(again, x), y, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[0] != "Elu" or c[1][0] in (0.5, -0.5)], ids=str)
+def test_every_function_is_written(case: Case) -> None:
+    """ONNX Runtime computes what the graph does, on what every function is defined for."""
+    builder = GraphBuilder((40,))
+    builder.add(Elementwise(*case), 0)
+    graph = builder.build()
+    x = np.exp(np.random.default_rng(0).normal(size=(1, 40))).astype(np.float32)
+    theirs = runtime(onnx_of_graph(graph), x)
+    ours = evaluate(graph, torch.from_numpy(x).double()).numpy()
+    assert np.allclose(theirs, ours, rtol=5e-6, atol=5e-6)
+
+
+def test_an_alpha_that_the_file_cannot_hold_is_refused() -> None:
+    builder = GraphBuilder((2,))
+    builder.add(Elementwise("Elu", (0.1,)), 0)
+    with pytest.raises(InputError, match="float32"):
+        onnx_of_graph(builder.build())

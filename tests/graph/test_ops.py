@@ -7,7 +7,20 @@ import torch
 from networks import random_network
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import apply
-from surefoot.graph.ops import Add, Concat, Conv2d, Gather, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import (
+    Add,
+    Concat,
+    Conv2d,
+    Elementwise,
+    Gather,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Softmax,
+)
 
 
 def test_an_affine_operation_its_adjoint_and_magnitude() -> None:
@@ -16,7 +29,7 @@ def test_an_affine_operation_its_adjoint_and_magnitude() -> None:
         graph = random_network(seed)
         rng = np.random.default_rng(seed)
         for node in graph.nodes[1:]:
-            if not isinstance(node.op, Input | Relu | MaxPool2d | Add | Mul | Concat | Softmax):
+            if not isinstance(node.op, Input | Relu | Elementwise | MaxPool2d | Add | Mul | Concat | Softmax):
                 given = graph.nodes[node.inputs[0]].shape
                 x, a = (torch.from_numpy(rng.normal(size=(2, *s))) for s in (given, node.shape))
                 forward = (node.op.linear(x) * a).flatten(1).sum(1)

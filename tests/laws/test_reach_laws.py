@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import random_box, random_network, samples
+from networks import random_box, random_network, samples, with_functions
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.pools import pools_as_relus
@@ -69,6 +69,29 @@ def test_bounds_hold_at_every_point(seed: int, arithmetic: Arithmetic, written: 
         assert bool((y <= out.upper + rounding).all())
         for bound in (plain(relaxation, rows), ascended(relaxation, rows)):
             assert bool((least >= bound - rounding).all())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_of_functions_hold_at_every_point(seed: int) -> None:
+    graph = with_functions(random_network(seed, products=True), seed)
+    box, lower, upper = region(graph, seed)
+    y = evaluate(graph, samples(lower, upper, graph, 300, seed))
+    rows = rows_of(graph, seed)
+    least = (y @ rows.T).min(0).values
+    rounding = 1e-11 * (1 + y.abs().max())
+    for tighten in (None, tighten_by_crown, tighten_by_alpha_crown(4)):
+        relaxation = relax(graph, box, REAL, tighten)
+        out = relaxation.boxes[-1]
+        assert bool(((y >= out.lower - rounding) & (y <= out.upper + rounding)).all())
+        for bound in (plain(relaxation, rows), ascended(relaxation, rows)):
+            assert bool((least >= bound - rounding).all())
+            assert not bool(bound.isnan().any())
+    star = star_of_inputs(InputSet(lower, upper), graph.input_shape)
+    for rule in ("zonotope", "triangle"):
+        state = approximate(graph, begin(star), rule, use_lps=False)
+        low, high = state.star.form.box(state.predicate)
+        error = state.star.form.error + rounding
+        assert not bool(((y < low - error) | (y > high + error)).any())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from long_sums import long_sum
-from networks import random_box, random_network, random_polynomial, samples
+from networks import random_box, random_network, random_polynomial, samples, with_functions
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
-from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu
+from surefoot.graph.ops import Elementwise, Linear, MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.proof.checker import Checker
 
@@ -44,6 +44,27 @@ def test_bounds_hold_for_every_node_of_networks_with_products(seed: int, scale: 
         found = checker.bound(out, rows, boxes, proposed)
         reached = seen[-1] @ rows.T
         assert (reached >= found - 1e-12 * np.abs(reached).max()).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_hold_for_every_node_of_networks_with_functions(seed: int) -> None:
+    graph = pools_as_relus(with_functions(random_network(seed, products=True), seed))
+    lower, upper = random_box(graph, seed)
+    lower, upper = (0.9 * (lower + upper) / 2 + 0.1 * end for end in (lower, upper))
+    checker, rng = Checker(graph), np.random.default_rng(seed)
+    seen = values(graph, samples(lower, upper, graph, 200, seed))
+    boxes = checker.boxes(lower, upper)
+    for (low, high), y in zip(boxes, seen, strict=True):
+        slack = 1e-11 * (1 + np.abs(y).max(initial=0))
+        assert ((y >= low - slack) & (y <= high + slack)).all()
+    out = len(graph.nodes) - 1
+    rows = rng.normal(size=(4, seen[-1].shape[1]))
+    bent = {at: n for at, n in enumerate(graph.nodes) if isinstance(n.op, Relu | Elementwise)}
+    slopes = {at: rng.uniform(-1, 2, seen[at].shape[1] * (1 + isinstance(n.op, Elementwise))) for at, n in bent.items()}
+    for proposed in (None, slopes):
+        found = checker.bound(out, rows, boxes, proposed)
+        reached = seen[-1] @ rows.T
+        assert (reached >= found - 1e-11 * (1 + np.abs(reached).max())).all()
 
 
 def test_a_square_is_bounded_by_planes_that_touch_it() -> None:

@@ -5,7 +5,8 @@ import torch
 
 from networks import random_network, samples
 from surefoot.core.rounding import REAL
-from surefoot.graph.graph import apply, fold
+from surefoot.graph.graph import GraphBuilder, apply, fold
+from surefoot.graph.ops import Elementwise, Relu
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import Tighten, relax
 from surefoot.reach.tightening import tighten_all, tighten_by_crown, tighten_thoroughly, worth_tightening
@@ -26,7 +27,11 @@ def test_tightened_boxes_hold_and_are_no_wider(seed: int, tighten: Tighten) -> N
         assert bool(((box.lower >= wide.lower - spare) & (box.upper <= wide.upper + spare)).all())
 
 
-def test_only_what_has_no_sign_is_worth_tightening() -> None:
+def test_only_what_bends_is_worth_tightening() -> None:
     low = torch.tensor([[-1.0, 0.0, -2.0, -1e-5, -1e-12], [1.0, 1.0, -2.0, -1e-5, -1e-12]]).double()
     high = torch.tensor([[1.0, 1.0, -1.0, 1e-5, 1e-12], [2.0, 2.0, 3.0, 2e-5, 1e-12]]).double()
-    assert worth_tightening(Box(low, high)).tolist() == [0, 2]  # the fourth is narrow, the last 0 but for rounding
+    for op, worth in ((Relu(), [0, 2]), (Elementwise("Tanh"), [0, 1, 2])):  # a function bends what has a sign, too
+        builder = GraphBuilder((5,))
+        builder.add(op, 0)
+        relaxation = relax(builder.build(), Box(low, high), REAL)
+        assert worth_tightening(relaxation, 0, Box(low, high)).tolist() == worth  # the last are narrow, or about 0

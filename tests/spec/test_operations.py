@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from networks import random_network
 from surefoot.core.errors import InputError
-from surefoot.graph import onnx_ops, onnx_windows
+from surefoot.graph import onnx_piecewise, onnx_windows
 from surefoot.graph.onnx_in import Reading, opset_of, reading_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.onnx_values import OnnxValue, Values
@@ -151,7 +151,7 @@ def test_a_misread_pool_is_seen_behind_a_spike(
 
 
 def test_a_lost_shape_is_seen_behind_a_spike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_ops, "_beyond", _no_shape)
+    monkeypatch.setattr(onnx_piecewise, "_beyond", _no_shape)
     monkeypatch.setattr(opening, "_SEEN", set())  # as it was read rightly
     onnx.save(largest(), tmp_path / "net.onnx")
     with pytest.raises(InputError, match=r"'big' has the shape \(1, 1\) as surefoot reads it, and \(1, 100\)"):

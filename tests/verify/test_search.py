@@ -42,8 +42,8 @@ def test_it_sees_what_a_network_is_made_of() -> None:
     mixed = Network.of(builder.build())
     query = Query(InputSet(np.zeros(3), np.array([1.0, 0.0, 1.0])), (Unsafe(np.ones((1, 3)), np.zeros(1)),))
     assert [Search(n, query, 1.0).is_polynomial for n in (polynomial, mixed)] == [True, False]
-    assert Search(mixed, query, 1.0).has_products
-    assert not Search(Network.of(folded(0)), asked(folded(0), 0), 1.0).has_products
+    assert not Search(mixed, query, 1.0).is_piecewise_linear
+    assert Search(Network.of(folded(0)), asked(folded(0), 0), 1.0).is_piecewise_linear
     assert Search(polynomial, query, 1.0).free_inputs == 2
     assert not Search(polynomial, query, 1.0).is_trivial
     any_input = replace(query, unsafe=(*query.unsafe, Unsafe(np.zeros((0, 3)), np.zeros(0))))

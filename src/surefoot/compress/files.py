@@ -30,7 +30,7 @@ from surefoot.core.proven import at_most
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import Elementwise, Mul, Relu, Reshape, Softmax
 from surefoot.graph.passes.affine import fused
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
@@ -138,10 +138,10 @@ def compress_file(
     whole = opened.graph
     see_over(domain, opened)
     graph = flat_output(logits_of(whole))
-    if certificate is not None and any(isinstance(node.op, Mul) for node in graph.nodes):
+    if certificate is not None and any(isinstance(node.op, Mul | Elementwise) for node in graph.nodes):
         raise InputError(
-            "a certificate of compression speaks of ReLUs: a network with products has none. Leave it out; "
-            "`surefoot equal` decides whether two polynomials are the same"
+            "a certificate of compression speaks of ReLUs: a network with products or functions has none. Leave it "
+            "out; `surefoot equal` decides whether two polynomials are the same"
         )
     if domain.constraints is not None and clip:
         raise InputError("a clip moves inputs into a box: none can be had for a domain that rows cut")
@@ -267,9 +267,9 @@ class _Work:
     def attempt(self, rewrites: Sequence[str] = tuple(REWRITES), almost: float = 0.0) -> Attempt:
         """Compress, and bound what changes, float32 weights included: by affine forms.
 
-        Networks without such forms (products, or too large) lose channels only, which needs none.
+        Networks without such forms (products, functions, or too large) lose channels only, which needs none.
         """
-        if not any(isinstance(node.op, Mul) for node in self.graph.nodes):
+        if not any(isinstance(node.op, Mul | Elementwise) for node in self.graph.nodes):
             compressed = self._compressed(fused(self.graph), rewrites, almost)
             small = _as_written(compressed.graph)
             try:

@@ -20,7 +20,7 @@ from scipy import sparse
 from surefoot.core.errors import InputError
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.graph.same import same_operations
 from surefoot.proof.constants import has_rounded
 from surefoot.proof.matrices import affine_matrix
@@ -153,7 +153,7 @@ def _bits(graph: Graph, matrices: Matrices) -> Bits:
                 known.append((given[0][0] + given[1][0], given[0][1] + given[1][1]))
             case Concat():
                 known.append((min(low for low, _ in given), max(high for _, high in given)))
-            case Relu() | MaxPool2d() | Softmax() | Input():
+            case Relu() | Elementwise() | MaxPool2d() | Softmax() | Input():
                 raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no meaning in a finite field")
     return known[-1]
 
@@ -200,7 +200,7 @@ def evaluate_in_field(graph: Graph, x: np.ndarray, prime: int, matrices: Matrice
             case Concat():
                 shaped = [v.reshape(graph.nodes[i].shape) for v, i in zip(given, node.inputs, strict=True)]
                 out = np.concatenate(shaped, node.op.axis).ravel()
-            case Relu() | MaxPool2d() | Softmax() | Input():
+            case Relu() | Elementwise() | MaxPool2d() | Softmax() | Input():
                 raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no meaning in a finite field")
         values.append(out % prime)
     return values[-1]

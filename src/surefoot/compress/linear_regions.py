@@ -16,7 +16,19 @@ from torch import Tensor
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, Linear, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Elementwise,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Softmax,
+)
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.sets.predicate import Predicate, Solver
@@ -283,7 +295,7 @@ def _walk(graph: Graph, cell: Cell) -> Iterator[LinearRegion]:
                     signs = np.concatenate([signs, known])
                     out = given[0] * torch.from_numpy(known > 0).reshape(node.shape)
                     known = None
-                case Mul() | MaxPool2d() | Softmax() | Input():
+                case Mul() | Elementwise() | MaxPool2d() | Softmax() | Input():
                     raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not piecewise linear")
             values = {i: v for i, v in values.items() if last[i] > at} | {at: out}
             at += 1

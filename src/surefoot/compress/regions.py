@@ -10,7 +10,7 @@ from torch import Tensor
 from surefoot.compress.stability import Stability
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, apply, fold
-from surefoot.graph.ops import Mul, Relu
+from surefoot.graph.ops import Elementwise, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
 
 
@@ -23,14 +23,14 @@ def breakpoints(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
     Property: exact, up to rounding in float64.
 
     Raises:
-        InputError: points of another shape than the input, or a network with products.
+        InputError: points of another shape than the input, or a network with products or smooth functions.
 
     Reference: Hanin and Rolnick 2019.
     """
     if start.shape != graph.input_shape or end.shape != graph.input_shape:
         raise InputError(f"points of shapes {tuple(start.shape)}, {tuple(end.shape)}; inputs are {graph.input_shape}")
-    if any(isinstance(node.op, Mul) for node in graph.nodes):
-        raise InputError("a network with products is not piecewise linear")
+    if any(isinstance(node.op, Mul | Elementwise) for node in graph.nodes):
+        raise InputError("a network with products or smooth functions is not piecewise linear")
     graph = pools_as_relus(graph.to(torch.float64))
     start, end = start.double(), end.double()
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)

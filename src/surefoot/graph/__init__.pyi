@@ -15,6 +15,7 @@ from .ops import Add as Add
 from .ops import Affine as Affine
 from .ops import Concat as Concat
 from .ops import Conv2d as Conv2d
+from .ops import Elementwise as Elementwise
 from .ops import ElementwiseAffine as ElementwiseAffine
 from .ops import Gather as Gather
 from .ops import Input as Input

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from surefoot.graph.graph import Graph, fold
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.graph.torch_in import graph_of_module
 
 # they divide by a statistic of the input, compare, or bend it: rational, piecewise or neither, also in evaluation mode
@@ -39,7 +39,9 @@ def degree_of(graph: Graph) -> Degree:
     Degree(degree=3, offenders=())
     """
     offenders = tuple(
-        f"{node.name}: {type(node.op).__name__}" for node in graph.nodes if isinstance(node.op, Relu | MaxPool2d)
+        f"{node.name}: {node.op.name if isinstance(node.op, Elementwise) else type(node.op).__name__}"
+        for node in graph.nodes
+        if isinstance(node.op, Relu | MaxPool2d | Elementwise)
     )
     if offenders:
         return Degree(None, offenders)

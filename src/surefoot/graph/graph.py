@@ -15,6 +15,7 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    Elementwise,
     ElementwiseAffine,
     Gather,
     Input,
@@ -134,6 +135,9 @@ def _shape(op: Op, given: Sequence[Shape]) -> Shape:
             return op.shape(given[0])
         case Relu() | Softmax():
             return given[0]
+        case Elementwise():
+            assert op.function  # which is refused if there is none
+            return given[0]
         case Add() | Mul():
             if given[0] != given[1]:
                 raise InputError(f"shapes {given[0]} and {given[1]} differ")
@@ -167,6 +171,8 @@ def apply(op: Op, values: Sequence[Float[Tensor, " n *_"]]) -> Float[Tensor, " n
             return op(values[0])
         case Relu():
             return values[0].clamp(min=0)
+        case Elementwise():
+            return op.function.value(values[0])
         case MaxPool2d():
             padded = F.pad(values[0], op.padding, value=-torch.inf)
             return F.max_pool2d(padded, op.kernel, op.stride, 0, op.dilation)

@@ -31,8 +31,8 @@ _MOVES = {
     "Transpose", "Unsqueeze",
 }  # fmt: skip
 _FOLDED = {
-    *_MOVES, "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Identity", "Mul", "Neg", "ReduceProd",
-    "Shape", "Sqrt", "Sub",
+    *_MOVES, "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Identity", "Mul", "Neg",
+    "ReduceProd", "Shape", "Sqrt", "Sub", "Where",
 }  # fmt: skip
 _COMPUTED = {"Add", "Cast", "Div", "Mul", "Neg", "ReduceProd", "Sqrt", "Sub"}
 _COMPUTED_TYPES = ("float32", "float64", "int32", "int64")
@@ -207,6 +207,7 @@ class _Reader:
             inputs.append(self.known[name] if name else None)
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         values = [x for x in inputs if isinstance(x, OnnxValue)]
+        self.values.last = self.output in node.output
         if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
         if node.op_type in SUPPORTED | _FOLDED:
@@ -218,6 +219,8 @@ class _Reader:
         if node.op_type == "Shape" and values:
             sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
             outputs: list[Known] = [np.array(sides, dtype=np.int64)]
+        elif not values and node.op_type in READERS and node.op_type not in _FOLDED and _is_real(inputs):
+            outputs = [READERS[node.op_type](self.values, self._first_lifted(node, inputs), attributes, node.name)]
         elif not values:
             outputs = self._constant(node, [x for x in inputs if isinstance(x, np.ndarray)])
         elif node.op_type in _MOVES:
@@ -252,6 +255,11 @@ class _Reader:
         if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
             guard([int(n) for n in inputs[-1].flatten()])
         return list(self._run(node, inputs))
+
+    def _first_lifted(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> "list[Known | None]":
+        """Let the first constant be a value: what is computed of constants then rounds as bounds allow for."""
+        first = finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
+        return [self.values.lifted(first.astype(np.float64)), *inputs[1:]]
 
     def _run(self, node: onnx.NodeProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
         """Run one node with ONNX's reference implementation, on constants or on places."""
@@ -308,6 +316,11 @@ def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
         raise InputError("a whole number is divided by 0")
     if node.op_type == "ReduceProd" and given.dtype.kind == "f":
         raise InputError("a product of real constants is rounded in an order that runtimes choose; store the result")
+
+
+def _is_real(inputs: "list[Known | None]") -> bool:
+    """Whether the first input is a constant of real numbers."""
+    return bool(inputs) and isinstance(inputs[0], np.ndarray) and inputs[0].dtype.name in ("float32", "float64")
 
 
 def _each_name_once(graph: onnx.GraphProto) -> None:

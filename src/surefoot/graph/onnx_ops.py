@@ -1,7 +1,6 @@
 """One function an operation of ONNX: (values, inputs, attributes, name) -> value. Most are written with others."""
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,14 +8,16 @@ import onnx
 import torch
 
 from surefoot.core.errors import InputError
+from surefoot.graph.onnx_arithmetic import ARITHMETIC, branches, matrix_product
 from surefoot.graph.onnx_attributes import attribute, constant
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, finite, guard, inverted, rounded_from, value_of
+from surefoot.graph.onnx_functions import FUNCTIONS, power, softmax
+from surefoot.graph.onnx_piecewise import PIECEWISE
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, rounded_from, value_of
 from surefoot.graph.onnx_windows import average_pool, conv, global_pool, max_pool
-from surefoot.graph.ops import Add, Concat, Linear, Mul, Relu, Softmax
+from surefoot.graph.ops import Concat, Linear
 
 _SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
 _LARGE = 1e30  # a mean times its scale: beside it float32's largest number has room for what else is added
-_FAR = 1e3  # a bound from here on is seldom reached: written so that what lies within stays as it is
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -44,6 +45,8 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    if isinstance(inputs[0], OnnxValue) and isinstance(inputs[1], OnnxValue):
+        return matrix_product(reader, inputs[0], inputs[1], name)
     if isinstance(inputs[0], OnnxValue):
         value, weight = inputs[0], constant(inputs[1], "matrix")
         matrix = _one_matrix(weight if weight.ndim > 1 else weight[:, None])
@@ -52,6 +55,10 @@ def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
             return reader.taken(out, np.arange(math.prod(out.full)).reshape(out.full[:-1]))
         return _of_rank(reader, out, weight.ndim, len(value.full))
     weight, value = constant(inputs[0], "matrix"), value_of(inputs[1])
+    if weight.ndim == 1 and len(value.full) > 1:
+        product = matrix_product(reader, reader.lifted(weight[None]), value, name)
+        shape = (*product.full[:-2], product.full[-1])
+        return reader.taken(product, np.arange(math.prod(shape)).reshape(shape))
     matrix = _one_matrix(weight)
     if len(value.full) == 1:
         out = reader.add(Linear(torch.tensor(matrix)), value, name=name)
@@ -96,155 +103,43 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
 
 
-def _relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    return reader.add(Relu(), value_of(inputs[0]), name=name)
-
-
-def _leaky(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """Slope x + (1 - slope) relu(x)."""
-    value, slope = value_of(inputs[0]), attribute(a, "alpha", 0.01)
-    positive = reader.add(Relu(), value, name=name and f"{name}_relu")
-    rest = 1.0 - slope
-    rounded = "" if Fraction(rest) == 1 - Fraction(slope) else rounded_from("1 - slope", slope)
-    return reader.add(
-        Add(), reader.scaled(value, slope, None, ""), reader.scaled(positive, rest, None, "", rounded), name=name
-    )
-
-
-def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """min(max(x, low), high), whatever the size of a bound; an infinite one is none."""
-    value = value_of(inputs[0])
-    low, high = (
-        _bound(inputs[at], what) if len(inputs) > at and inputs[at] is not None else np.array(float(a.get(what, none)))
-        for at, what, none in ((1, "min", -math.inf), (2, "max", math.inf))
-    )
-    if np.isnan(low) or np.isnan(high) or low > high:
-        raise InputError(f"it clips to [{low}, {high}], which is empty")
-    return _beyond(reader, _beyond(reader, value, low, 1.0, ""), high, -1.0, name)
-
-
-def _bound(x: "Known | None", what: str) -> np.ndarray:
-    """Return one constant, which may be infinite."""
-    if not isinstance(x, np.ndarray) or x.size != 1:
-        raise InputError(f"its {what} must be one constant")
-    return x.astype(np.float64).reshape(())
-
-
-def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, name: str) -> OnnxValue:
-    """Take the larger of values and constants (sign 1), or the smaller (sign -1); infinite constants are none.
-
-    max(x, c) = c + relu(x - c) = x + relu(c - x). The first has one term in x, so that intervals stay exact; where c is
-    far off the second gives x itself, which the first would lose in rounding.
-    """
-    if np.any(np.isnan(bound) | (bound == sign * np.inf)):
-        raise InputError(f"it takes the {'larger' if sign > 0 else 'smaller'} of values and {bound.max():g}")
-    bounded = np.isfinite(bound)
-    if not bounded.any():
-        return reader.broadcast(value, bound.shape)  # no bound, and a shape all the same
-    c = np.where(bounded, bound, 0.0)
-    if bounded.all() and np.abs(c).max() < _FAR:
-        gap = reader.add(Relu(), reader.scaled(value, sign, -sign * c, ""))
-        return reader.scaled(gap, sign, c, name)
-    gap = reader.add(Relu(), reader.scaled(value, np.where(bounded, -sign, 0.0), sign * c, ""))
-    return _branches(reader, "Add", value, reader.scaled(gap, sign, None, ""), name)
-
-
-def _extreme(op: str) -> Read:
-    """max(x, y) = y + relu(x - y), min(x, y) = y - relu(y - x), of two or more, one of them a value.
-
-    Constants are put together first: infinite ones are none.
-    """
-    sign = 1.0 if op == "Max" else -1.0
-
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        total, *others = [x for x in inputs if isinstance(x, OnnxValue)]
-        for other in others:
-            gap = _branches(reader, "Sub", total, other, "")
-            open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
-            total = _branches(reader, "Add", reader.scaled(open_, sign, None, ""), other, "")
-        for bound in (x.astype(np.float64) for x in inputs if isinstance(x, np.ndarray)):
-            total = _beyond(reader, total, bound, sign, "")
-        return reader.scaled(total, 1.0, None, name)
-
-    return read
-
-
 def _reduce(mean: bool) -> Read:
-    """Sums and means over axes: the axes moved to the end, and one row of ones."""
+    """Sums and means over axes."""
 
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         value = value_of(inputs[0])
         given = inputs[1] if len(inputs) > 1 else a.get("axes")
         axes = sorted({int(x) % len(value.full) for x in np.asarray(given if given is not None else ()).flatten()})
-        if not axes or (value.lead and 0 in axes):
-            raise InputError(f"it reduces the axes {axes or 'all'}; the batch's must stay")
-        kept = [axis for axis in range(len(value.full)) if axis not in axes]
-        places = np.arange(math.prod(value.full)).reshape(value.full).transpose(kept + axes)
-        count = math.prod(value.full[axis] for axis in axes)
-        moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
-        weight = torch.full((1, count), 1.0, dtype=torch.float64)
-        out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
-        out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
-        shape = [1 if axis in axes else n for axis, n in enumerate(value.full)]
-        if not a.get("keepdims", 1):
-            shape = [value.full[axis] for axis in kept]
-        return reader.taken(out, np.arange(math.prod(out.full)).reshape(shape))
+        return _summed(reader, value, axes, mean, bool(a.get("keepdims", 1)), name)
 
     return read
 
 
-def _arithmetic(op: str) -> Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        x, y = inputs
-        if isinstance(x, OnnxValue) and isinstance(y, OnnxValue):
-            return _branches(reader, op, x, y, name)
-        if isinstance(x, OnnxValue):
-            c = constant(y, "second operand")
-            match op:
-                case "Add":
-                    return reader.scaled(x, 1.0, c, name)
-                case "Sub":
-                    return reader.scaled(x, 1.0, -c, name)
-                case "Mul":
-                    return reader.scaled(x, c, None, name)
-                case _:
-                    if np.any(c == 0):
-                        raise InputError("it divides by 0")
-                    inverse = finite(1.0 / c, "the inverse of its second operand")
-                    return reader.scaled(x, inverse, None, name, inverted(c))
-        c, y = constant(x, "first operand"), value_of(y)
-        match op:
-            case "Add":
-                return reader.scaled(y, 1.0, c, name)
-            case "Sub":
-                return reader.scaled(y, -1.0, c, name)
-            case "Mul":
-                return reader.scaled(y, c, None, name)
-            case _:
-                raise InputError("a constant divided by a value is not read")
-
-    return read
+def _summed(reader: Values, value: OnnxValue, axes: list[int], mean: bool, keep: bool, name: str) -> OnnxValue:
+    """Sum over axes, or take means: the axes moved to the end, and one row of ones."""
+    if not axes or (value.lead and 0 in axes):
+        raise InputError(f"it reduces the axes {axes or 'all'}; the batch's must stay")
+    kept = [axis for axis in range(len(value.full)) if axis not in axes]
+    places = np.arange(math.prod(value.full)).reshape(value.full).transpose(kept + axes)
+    count = math.prod(value.full[axis] for axis in axes)
+    moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
+    weight = torch.full((1, count), 1.0, dtype=torch.float64)
+    out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
+    out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
+    shape = [1 if axis in axes else n for axis, n in enumerate(value.full)] if keep else [value.full[i] for i in kept]
+    return reader.taken(out, np.arange(math.prod(out.full)).reshape(shape))
 
 
-def _branches(reader: Values, op: str, x: OnnxValue, y: OnnxValue, name: str) -> OnnxValue:
-    if op == "Div":
-        raise InputError("the quotient of two branches is not read")
-    target = tuple(np.broadcast_shapes(x.full, y.full))
-    x, y = reader.broadcast(x, target), reader.broadcast(y, target)
-    if op == "Sub":
-        y = reader.scaled(y, -1.0, None, "")
-    return reader.add(Mul() if op == "Mul" else Add(), x, y, name=name)
-
-
-def _sum(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    total: Known | None = inputs[0]
-    for x in inputs[1:]:
-        total = _arithmetic("Add")(reader, [total, x], a, "")
-    return value_of(total)
-
-
-def _negate(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    return reader.scaled(value_of(inputs[0]), -1.0, None, name)
+def _layer_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """(x - mean) (variance + epsilon)^(-1/2) over the last axes, then scale and bias."""
+    value = value_of(inputs[0])
+    axes = list(range(int(a.get("axis", -1)) % len(value.full), len(value.full)))
+    centred = branches(reader, "Sub", value, _summed(reader, value, axes, True, True, ""), "")
+    variance = _summed(reader, power(reader, centred, 2.0, ""), axes, True, True, "")
+    inverse = power(reader, reader.scaled(variance, 1.0, attribute(a, "epsilon", 1e-5), ""), -0.5, "")
+    scale = constant(inputs[1], "scale")
+    bias = constant(inputs[2], "bias") if len(inputs) > 2 and inputs[2] is not None else None
+    return reader.scaled(branches(reader, "Mul", centred, inverse, ""), scale, bias, name)
 
 
 def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -266,7 +161,7 @@ def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 
 def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    values = [value_of(x) for x in inputs]  # a constant part would need an operation of its own
+    values = [reader.lifted(x.astype(np.float64)) if isinstance(x, np.ndarray) else value_of(x) for x in inputs]
     rank = len(values[0].full)
     axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
     if axis < 0:
@@ -302,44 +197,26 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     return moved
 
 
-def _softmax(log: bool) -> Read:
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        value = value_of(inputs[0])
-        axis = int(a.get("axis", -1 if reader.opset >= 13 else 1)) % len(value.full)
-        if len(value.sample) != 1 or axis != len(value.full) - 1:
-            raise InputError(f"a softmax over the classes of (1, k) is needed; the values have the shape {value.full}")
-        return reader.add(Softmax(log), value, name=name)
-
-    return read
-
-
 READERS: dict[str, Read] = {
-    "Add": _arithmetic("Add"),
+    **ARITHMETIC,
+    **FUNCTIONS,
+    **PIECEWISE,
     "AveragePool": average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
-    "Clip": _clip,
     "Concat": _concat,
     "Conv": conv,
-    "Div": _arithmetic("Div"),
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalAveragePool": global_pool(average_pool),
     "GlobalMaxPool": global_pool(max_pool),
     "Identity": _same,
-    "LeakyRelu": _leaky,
-    "LogSoftmax": _softmax(log=True),
+    "LayerNormalization": _layer_norm,
+    "LogSoftmax": softmax(log=True),
     "MatMul": _matmul,
-    "Max": _extreme("Max"),
     "MaxPool": max_pool,
-    "Min": _extreme("Min"),
-    "Mul": _arithmetic("Mul"),
-    "Neg": _negate,
     "Pad": _pad,
     "ReduceMean": _reduce(mean=True),
     "ReduceSum": _reduce(mean=False),
-    "Relu": _relu,
-    "Softmax": _softmax(log=False),
-    "Sub": _arithmetic("Sub"),
-    "Sum": _sum,
+    "Softmax": softmax(log=False),
 }

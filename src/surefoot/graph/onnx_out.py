@@ -18,6 +18,7 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    Elementwise,
     ElementwiseAffine,
     Gather,
     Input,
@@ -30,6 +31,7 @@ from surefoot.graph.ops import (
 )
 
 _OPSET = 17
+_LATER = {"Gelu": 20, "Mish": 18}  # operations that came after
 _IR = 9
 
 
@@ -74,6 +76,32 @@ class _Writer:
         """Write a node whose result is no node of the graph; return the result's name."""
         return self.node(op, inputs, self.names.fresh(output), **attributes)
 
+    def scaled(self, op: ElementwiseAffine, x: str, out: str) -> None:
+        factors = [x, self.constant(op.scale, f"{out}_scale")]
+        if op.bias is None:
+            self.node("Mul", factors, out)
+        else:
+            scaled = self.inner("Mul", factors, f"{out}_scaled")
+            self.node("Add", [scaled, self.constant(op.bias, f"{out}_shift")], out)
+
+    def function(self, op: Elementwise, x: str, out: str) -> None:
+        match op.name:
+            case "Silu":
+                self.node("Mul", [x, self.inner("Sigmoid", [x], f"{out}_sigmoid")], out)
+            case "Gelu" | "GeluTanh":
+                self.node("Gelu", [x], out, approximate="none" if op.name == "Gelu" else "tanh")
+            case "Pow":
+                self.node("Pow", [x, self.constant(np.array(op.parameters[0]), f"{out}_exponent")], out)
+            case "Elu":
+                alpha = op.parameters[0] if op.parameters else 1.0
+                if float(np.float32(alpha)) != alpha:
+                    raise InputError(
+                        f"node {out!r}: its alpha {alpha!r} is no float32 number, as the file must have it"
+                    )
+                self.node("Elu", [x], out, alpha=alpha)
+            case name:
+                self.node(name, [x], out)
+
     def write(self, node: Node, x: list[str], out: str, given: list[tuple[int, ...]]) -> None:
         op = node.op
         match op:
@@ -93,12 +121,7 @@ class _Writer:
                     group=op.groups,
                 )  # fmt: skip
             case ElementwiseAffine():
-                factors = [x[0], self.constant(op.scale, f"{out}_scale")]
-                if op.bias is None:
-                    self.node("Mul", factors, out)
-                else:
-                    scaled = self.inner("Mul", factors, f"{out}_scaled")
-                    self.node("Add", [scaled, self.constant(op.bias, f"{out}_shift")], out)
+                self.scaled(op, x[0], out)
             case Gather():
                 size = int(np.prod(given[0]))
                 flat = self.inner(
@@ -115,6 +138,8 @@ class _Writer:
                 self.node("Reshape", [x[0], self.constant(np.array([-1, *op.target]), f"{out}_shape")], out)
             case Relu():
                 self.node("Relu", x, out)
+            case Elementwise():
+                self.function(op, x[0], out)
             case MaxPool2d():
                 left, right, top, bottom = op.padding
                 self.node(
@@ -154,7 +179,8 @@ def onnx_of_graph(graph: Graph, dtype: torch.dtype = torch.float32) -> onnx.Mode
         [helper.make_tensor_value_info(names[-1], kind, ["n", *graph.output_shape])],
         writer.constants,
     )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="surefoot")
+    opset = max([_OPSET, *(_LATER.get(node.op_type, 0) for node in writer.nodes)])
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)], producer_name="surefoot")
     model.ir_version = _IR
     onnx.checker.check_model(model)
     return model

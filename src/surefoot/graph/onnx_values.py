@@ -48,6 +48,7 @@ class Values:
         self.first = OnnxValue(0, full)
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
+        self.last = False  # whether what is read now is the network's output
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
         """Move data: a Reshape where the order stays, else a Take."""
@@ -61,6 +62,12 @@ class Values:
         else:
             op = Gather(torch.from_numpy(np.ascontiguousarray(places).reshape(moved.sample)))
         return self.add(op, value, full=moved.full, name=name)
+
+    def lifted(self, constant: np.ndarray) -> OnnxValue:
+        """Make a constant a value like others: of no element of the input, and shifted."""
+        nothing = self.taken(self.first, np.full(constant.shape or (1,), -1))
+        value = self.scaled(nothing, 1.0, constant.reshape(nothing.full), "")
+        return self.taken(value, np.zeros((), dtype=np.int64)) if not constant.shape else value
 
     def add(self, op: Any, *values: OnnxValue, full: Shape | None = None, name: str = "") -> OnnxValue:
         """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""

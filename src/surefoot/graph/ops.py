@@ -18,6 +18,7 @@ from torch import Tensor
 
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import magnitude
+from surefoot.graph.functions import Function, function_of
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -314,6 +315,19 @@ class Relu(_Moves):
 
 
 @dataclass(frozen=True)
+class Elementwise(_Moves):
+    """A smooth function of each value, by its name and parameters in `graph.functions`."""
+
+    name: str
+    parameters: tuple[float, ...] = ()
+
+    @property
+    def function(self) -> Function:
+        """Its description."""
+        return function_of(self.name, self.parameters)
+
+
+@dataclass(frozen=True)
 class MaxPool2d(_Moves):
     """The largest of each window of an image (c, h, w). What lies in the padding is never the largest."""
 
@@ -372,5 +386,6 @@ class Softmax(_Moves):
 
 
 Op: TypeAlias = (
-    Input | Linear | Conv2d | ElementwiseAffine | Gather | Reshape | Relu | MaxPool2d | Add | Mul | Concat | Softmax
-)
+    Input | Linear | Conv2d | ElementwiseAffine | Gather | Reshape | Relu | Elementwise | MaxPool2d | Add | Mul | Concat
+    | Softmax
+)  # fmt: skip

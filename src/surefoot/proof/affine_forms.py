@@ -12,7 +12,7 @@ import numpy as np
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, magnitude
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.proof.matrices import affine_matrix
 
 LARGEST = 2**25  # numbers in the forms of one node, or of all ReLUs before it
@@ -83,7 +83,7 @@ def affine_forms_of(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) ->
                 form, error = _rectified(
                     given[0], boxes[node.inputs[0]], unstable_relus, unstable_errors, depths, radius
                 )
-            case Mul() | MaxPool2d() | Softmax() | Input():
+            case Mul() | Elementwise() | MaxPool2d() | Softmax() | Input():
                 raise InputError(f"node {node.name!r}: {type(node.op).__name__} has no affine form")
         values.append((form, error))
     form, error = values[-1]

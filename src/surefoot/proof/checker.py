@@ -7,21 +7,19 @@ is no finite number is no bound, and is refused wherever it comes up: comparison
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Concat, MaxPool2d, Mul, Relu
+from surefoot.graph.ops import Add, Concat, Elementwise, MaxPool2d, Mul, Relu
+from surefoot.proof.lines import LEAST, Box, product, rectifier, sized, smooth, values_between
 from surefoot.proof.matrices import affine_matrix
 
 LARGEST = 1e300  # of a value: the width of its box, and a sum of two ends, are float64 numbers still
 BATCH_NUMBERS = 2**23  # in the rows that are carried back together: memory does not grow with their count
-Box: TypeAlias = tuple[np.ndarray, np.ndarray]
 _U = 2.0**-53
-_LEAST = 1e-150
 _LOST = 1e-300  # more than a sum loses whose products are too small for a float64
 
 
@@ -29,15 +27,10 @@ def _gamma(n: float) -> float:
     return 1.01 * (n + 16) * _U
 
 
-def _size(x: np.ndarray) -> np.ndarray:
-    """Return |x|, what is not 0 being at least 1e-150: gamma of a product of two is then more than any that is lost."""
-    return np.where(x == 0, 0.0, np.maximum(np.abs(x), _LEAST))
-
-
 def _paid(a: np.ndarray, size: np.ndarray, terms: int) -> np.ndarray:
     """Bound the rounding of sums of products of coefficients and what is of a size."""
     size = _gamma(terms) * size
-    return np.abs(a) @ size + _LEAST * size.sum()
+    return np.abs(a) @ size + LEAST * size.sum()
 
 
 @dataclass(eq=False)
@@ -56,10 +49,10 @@ class Checker:
         """Write every affine operation as a matrix."""
         self.widest = max(int(np.prod(node.shape)) for node in self.graph.nodes)
         for at, node in enumerate(self.graph.nodes[1:], 1):
-            if not isinstance(node.op, Relu | Add | Concat | Mul | MaxPool2d):
+            if not isinstance(node.op, Relu | Elementwise | Add | Concat | Mul | MaxPool2d):
                 self.matrices[at] = affine_matrix(node, self.graph.nodes[node.inputs[0]].shape)
                 matrix = self.matrices[at][0]
-                self.sizes[at] = sparse.csr_matrix((_size(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
+                self.sizes[at] = sparse.csr_matrix((sized(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
             elif isinstance(node.op, MaxPool2d):
                 raise InputError(f"a certificate does not speak of {type(node.op).__name__}")
 
@@ -71,13 +64,15 @@ class Checker:
         thorough: bool = False,
         decide: "Callable[[int, list[Box]], None] | None" = None,
     ) -> list[Box]:
-        """Bound every node: by intervals, and what enters a ReLU or a product by CROWN too.
+        """Bound every node: by intervals, and what enters a ReLU, a function or a product by CROWN too.
 
         `tightened` names the values to substitute for, and their slopes; without it, all. `decide` is called after each
         node, and may narrow its box.
         """
         boxes = [(lower, upper)]
-        entering = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
+        entering = {
+            i for node in self.graph.nodes if isinstance(node.op, Relu | Elementwise | Mul) for i in node.inputs
+        }
         for at, node in enumerate(self.graph.nodes):
             if at:
                 boxes.append(self._step(at, boxes))
@@ -125,6 +120,8 @@ class Checker:
         match node.op:
             case Relu():
                 return np.maximum(inputs[0][0], 0), np.maximum(inputs[0][1], 0)
+            case Elementwise():
+                return values_between(node.op.function, *inputs[0])
             case Add():
                 low, high = inputs[0][0] + inputs[1][0], inputs[0][1] + inputs[1][1]
                 spread = 4 * _U * (np.abs(inputs[0]).max(0) + np.abs(inputs[1]).max(0))
@@ -132,7 +129,7 @@ class Checker:
                 corners = np.stack([x * y for x in inputs[0] for y in inputs[1]])
                 low, high = corners.min(0), corners.max(0)
                 low = np.maximum(low, 0) if node.inputs[0] == node.inputs[1] else low
-                spread = 4 * _U * _size(np.abs(inputs[0]).max(0)) * _size(np.abs(inputs[1]).max(0))
+                spread = 4 * _U * sized(np.abs(inputs[0]).max(0)) * sized(np.abs(inputs[1]).max(0))
             case Concat():
                 parts = [
                     np.concatenate(
@@ -151,7 +148,7 @@ class Checker:
                 low = positive @ inputs[0][0] + negative @ inputs[0][1] + bias
                 high = positive @ inputs[0][1] + negative @ inputs[0][0] + bias
                 terms = np.diff(matrix.indptr).max(initial=0)
-                spread = _gamma(terms) * (self.sizes[at] @ _size(np.abs(inputs[0]).max(0)) + np.abs(bias))
+                spread = _gamma(terms) * (self.sizes[at] @ sized(np.abs(inputs[0]).max(0)) + np.abs(bias))
         return low - spread, high + spread
 
     def bound(
@@ -201,25 +198,24 @@ class Checker:
                 continue
             node = self.graph.nodes[at]
             match node.op:
-                case Relu():
-                    low, high = boxes[node.inputs[0]]
-                    size = _size(np.maximum(np.abs(low), np.abs(high)))
-                    constant, back = _rectifier(a, low, high, None if slopes is None else slopes.get(at))
+                case Relu() | Elementwise():
+                    box = boxes[node.inputs[0]]
+                    constant, back, lost = _bent(node.op, a, *box, None if slopes is None else slopes.get(at))
                     add(constant)
-                    error = error + _paid(a, size, 2 * len(low))
+                    error = error + lost
                     if multipliers is not None and at in multipliers:
                         m = multipliers[at]  # zero, or with the sign of a decided value
-                        error = error + 4 * _U * ((np.abs(back) + np.abs(m)) @ size)
+                        error = error + 4 * _U * ((np.abs(back) + np.abs(m)) @ sized(np.abs(box).max(0)))
                         back = back - m
                     backs = [back]
                 case Add():
                     backs = [a, a]
                 case Mul():
                     one, two = (boxes[i] for i in node.inputs)
-                    constant, *backs = _product(a, one, two)
+                    constant, *backs = product(a, one, two)
                     add(constant)
                     error = error + _paid(
-                        a, 4 * _size(np.abs(one).max(0)) * _size(np.abs(two).max(0)), 2 * a.shape[1] + 8
+                        a, 4 * sized(np.abs(one).max(0)) * sized(np.abs(two).max(0)), 2 * a.shape[1] + 8
                     )
                 case Concat():
                     whole = a.reshape(len(a), *node.shape)
@@ -228,7 +224,7 @@ class Checker:
                 case _:
                     matrix, bias = self.matrices[at]
                     add(a @ bias)
-                    size = self.sizes[at] @ _size(np.abs(boxes[node.inputs[0]]).max(0)) + _size(bias)
+                    size = self.sizes[at] @ sized(np.abs(boxes[node.inputs[0]]).max(0)) + sized(bias)
                     error = error + _paid(a, size, len(bias) + np.diff(matrix.tocsc().indptr).max(initial=0))
                     backs = [np.asarray((matrix.T @ a.T).T)]
             for place, back in zip(node.inputs, backs, strict=True):
@@ -242,7 +238,7 @@ class Checker:
             if self.constraints is not None:
                 a, total, error = self._cut(a, total, error, low, high)
             add(np.maximum(a, 0) @ low + np.minimum(a, 0) @ high)
-            error = error + _paid(a, _size(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
+            error = error + _paid(a, sized(np.maximum(np.abs(low), np.abs(high))), 4 * len(low))
         return total - 1.001 * error - 64 * _U * np.abs(total) - _LOST
 
     def _cut(self, a: np.ndarray, total: np.ndarray, error: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[
@@ -253,31 +249,20 @@ class Checker:
         rows, bounds = self.constraints
         y = _worth(a, low, high, rows, bounds)
         y = np.where(np.isfinite(y), np.maximum(y, 0.0), 0.0)  # whatever was proposed
-        size, most = _size(np.maximum(np.abs(low), np.abs(high))), _size(y)
-        terms = (_size(a) + most @ _size(rows)) @ size + most @ _size(bounds) + np.abs(total)
+        size, most = sized(np.maximum(np.abs(low), np.abs(high))), sized(y)
+        terms = (sized(a) + most @ sized(rows)) @ size + most @ sized(bounds) + np.abs(total)
         return a + y @ rows, total - y @ bounds, error + _gamma(len(bounds)) * terms
 
 
-def _rectifier(
-    a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Put the proposed line below max(x, 0) and the triangle's side above: constants, coefficients of x."""
-    unstable = (low < 0) & (high > 0)
-    above = np.where(unstable, high / np.where(unstable, high - low, 1.0), (low >= 0) * 1.0)
-    slopes = (high > -low) * 1.0 if proposed is None else proposed
-    below = np.where(unstable, np.clip(slopes, 0.0, 1.0), above)
-    negative = np.minimum(a, 0)
-    return negative @ np.where(unstable, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
-
-
-def _product(
-    a: np.ndarray, x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
+def _bent(
+    op: Relu | Elementwise, a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put planes for x y (McCormick 1976), of each two their mean: constants, coefficients of x and of y."""
-    (xl, xu), (yl, yu) = x, y
-    below, above = -(xl * yl + xu * yu) / 2, -(xl * yu + xu * yl) / 2
-    constant = np.maximum(a, 0) @ below + np.minimum(a, 0) @ above
-    return constant, a * ((yl + yu) / 2), a * ((xl + xu) / 2)
+    """Put lines below and above a ReLU or a function: constants, coefficients of x, and what rounding may lose."""
+    if isinstance(op, Relu):
+        constant, back = rectifier(a, low, high, proposed)
+        return constant, back, _paid(a, sized(np.maximum(np.abs(low), np.abs(high))), 2 * len(low))
+    constants, back, extent = smooth(a, op.function, low, high, proposed)
+    return constants.sum(1), back, _gamma(2 * len(low)) * extent.sum(1)
 
 
 def _worth(a: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -5,7 +5,19 @@ import torch
 from torch import Tensor
 
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Add, Affine, Concat, ElementwiseAffine, Input, Linear, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Elementwise,
+    ElementwiseAffine,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Softmax,
+)
 
 UNIT = 2.0**-51  # relative: a sum, a root and a quotient lose less than 2.5 times 2^-53
 LEAST = 1e-300  # absolute: more than a few of the smallest float64
@@ -20,7 +32,8 @@ def has_rounded(graph: Graph) -> bool:
 def reading_error(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Bound |f_k(x) - g_k(x)| over boxes (lower, upper) of all nodes of g, flat: f the file's function, g the graph's.
 
-    |(W + D)(x + e) - W x| <= |W| |e| + |D| (|x| + |e|), with |D| <= u |W|; ReLUs lengthen no error.
+    |(W + D)(x + e) - W x| <= |W| |e| + |D| (|x| + |e|), with |D| <= u |W|; ReLUs lengthen no error, a function by at
+    most its steepest slope.
 
     Property: sound in real arithmetic; 0 where no constant was rounded; infinite, or not a number, for a softmax.
     """
@@ -42,6 +55,10 @@ def reading_error(graph: Graph, boxes: list[tuple[np.ndarray, np.ndarray]]) -> n
                     error = error + LEAST * (1 + reach.sum())
             case Relu():
                 error = given[0]
+            case Elementwise() as op:
+                low, high = (torch.from_numpy(end).double().reshape(sizes[at].shape) for end in boxes[node.inputs[0]])
+                rise = op.function.steepest(low - SAFE * given[0] - LEAST, high + SAFE * given[0] + LEAST)
+                error = torch.where(given[0] == 0, 0.0, rise * given[0] + LEAST)
             case MaxPool2d():
                 error = given[0].max().expand(sizes[at].shape)
             case Add():

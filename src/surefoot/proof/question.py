@@ -18,6 +18,7 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Conv2d, ElementwiseAffine, Gather, Linear
+from surefoot.graph.passes.functions import with_joined_functions
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.softmax import flat_output, logits_of
 from surefoot.proof.certificate import Certificate, Proof
@@ -40,8 +41,11 @@ class Question:
 
 
 def checked_graph(graph: Graph) -> Graph:
-    """Return the graph that certificates speak of: flat logits, in float64, max pooling written with ReLUs."""
-    return pools_as_relus(flat_output(logits_of(graph)).to(torch.float64))
+    """Return the graph that certificates speak of: flat logits, in float64, max pooling written with ReLUs.
+
+    Products of a value and a function of it are one function.
+    """
+    return pools_as_relus(with_joined_functions(flat_output(logits_of(graph)).to(torch.float64)))
 
 
 def claims_of(questions: Iterable[Question | Proof]) -> Claims:

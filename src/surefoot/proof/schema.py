@@ -12,7 +12,7 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import Mul, Relu
+from surefoot.graph.ops import Elementwise, Mul, Relu
 from surefoot.proof.certificate import Certificate, Proof, SplitLeaf
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -32,7 +32,8 @@ class Array:
 
 
 # d inputs, k values that an unsafe set speaks of, r rows of it, h bisections, b boxes that they make, n values of the
-# node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU, c linear input constraints
+# node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU (of a
+# function twice as many: slopes of lines below, then above), c linear input constraints
 ARRAYS = {
     "lower": Array(REAL, ("d",)),
     "upper": Array(REAL, ("d",)),
@@ -119,7 +120,10 @@ class _Fit:
     def __post_init__(self) -> None:
         self.values = [int(np.prod(node.shape)) for node in self.graph.nodes]
         self.relus = [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Relu)]
-        self.bent = {i for node in self.graph.nodes if isinstance(node.op, Relu | Mul) for i in node.inputs}
+        self.bent = {
+            i for node in self.graph.nodes if isinstance(node.op, Relu | Elementwise | Mul) for i in node.inputs
+        }
+        self.functions = [at for at, node in enumerate(self.graph.nodes) if isinstance(node.op, Elementwise)]
         self.linear = {self.graph.nodes[at].inputs[0] for at in self.relus}  # what enters a ReLU
 
     def fail(self, what: str) -> InputError:
@@ -214,7 +218,7 @@ class _Fit:
             if type(sign) is not tuple or len(sign) != 3:
                 raise self.fail(f"a sign of leaf {number} is not (ReLU, value, sign)")
             place, value, side = sign
-            self.number(f"a ReLU of leaf {number}", place, self.relus)
+            self.number(f"a ReLU or function of leaf {number}", place, [*self.relus, *self.functions])
             self.number(f"a value of leaf {number}", value, range(self.values[place]))
             self.number(f"a sign of leaf {number}", side, (1, -1))
             if place >= last:
@@ -226,10 +230,11 @@ class _Fit:
         self.proposals("multipliers", leaf.multipliers, last)
 
     def proposals(self, name: str, value: object, before: int) -> None:
-        """Check arrays that are named by the ReLUs before a node."""
+        """Check arrays that are named by the ReLUs and functions before a node; these have two slopes a value."""
         for place, array in self.mapping(name, value).items():
-            self.number(f"the ReLU of {name}", place, [at for at in self.relus if at < before])
-            self.sizes["m"] = self.values[place]
+            self.number(f"the ReLU of {name}", place, [at for at in (*self.relus, *self.functions) if at < before])
+            two = place in self.functions and name != "multipliers"
+            self.sizes["m"] = self.values[place] * (2 if two else 1)
             self.array(name, array)
 
     def mapping(self, name: str, value: object) -> Mapping:

@@ -27,6 +27,10 @@ FADE = 0.96  # of the rate, a step
 def default_choice(relaxation: Relaxation, target: int, rows: int) -> Choice:
     """Return the slopes with the smaller areas, one for each row, and the triangles' upper slopes where they matter."""
     slopes, upper_slopes = {}, {}
+    for at in relaxation.functions():
+        if at <= target:
+            shares = (x.expand(-1, rows, *x.shape[2:]) for x in relaxation.slopes(at).shares())
+            slopes[at], upper_slopes[at] = shares
     for at in relaxation.relus():
         if at <= target:  # the target may be a ReLU itself
             x = relaxation.boxes[relaxation.graph.nodes[at].inputs[0]]
@@ -61,8 +65,10 @@ def optimize_slopes(
     kept = [{at: x.detach().clone() for at, x in part.items()} for part in free]
     if not variables:
         return start, lower_bounds(relaxation, target, rows, rounded=False)
-    lines = [*slopes.values(), *sizes.values()]
-    optimiser = Adam([(lines, RATE), ([*upper_slopes.values()], UPPER_SLOPE_RATE)])
+    functions = relaxation.functions()
+    lines = [*slopes.values(), *sizes.values(), *(x for at, x in upper_slopes.items() if at in functions)]
+    triangles = [x for at, x in upper_slopes.items() if at not in functions]
+    optimiser = Adam([(lines, RATE), (triangles, UPPER_SLOPE_RATE)])
     for turn in range(iterations + 1):
         tick()
         now = Choice(slopes, {at: signs[at] * x for at, x in sizes.items()}, upper_slopes)
@@ -93,10 +99,12 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
 Tightened: TypeAlias = dict[int, tuple[Tensor, dict[int, Tensor]]]  # by node: which values, and each one's slopes
 
 
-def _keep(record: Tightened, at: int, values: Tensor, chosen: Mapping[int, Tensor]) -> None:
+def _keep(record: Tightened, at: int, values: Tensor, chosen: Choice) -> None:
     if not len(values):
         return
-    slopes = {place: x[0].to(torch.float16).flatten(1).reshape(2, len(values), -1) for place, x in chosen.items()}
+    slopes = {
+        place: x[0].to(torch.float16).reshape(2, len(values), -1) for place, x in chosen.proposals(batched=2).items()
+    }
     if at in record:
         which, before = record[at]
         values = torch.cat([which, values])
@@ -112,14 +120,14 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
     """
 
     def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
-        first = worth_tightening(box)
+        first = worth_tightening(relaxation, at, box)
         if not len(first):
             return box
         before, box = box, tighten_by_crown(relaxation, at, box, until)  # that alone decides most, in one pass
-        loose = worth_tightening(box)
+        loose = worth_tightening(relaxation, at, box)
         if record is not None:
             decided = first[~torch.isin(first, loose)]
-            _keep(record, at, decided, default_choice(relaxation, at, 2 * len(decided)).slopes)
+            _keep(record, at, decided, default_choice(relaxation, at, 2 * len(decided)))
         node = relaxation.graph.nodes[at]
         regions, size = len(box.lower), size_of(node)
         lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
@@ -139,7 +147,7 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
             short = choice.to(torch.float16)
             bounds = lower_bounds(relaxation, at, rows, short.to(rows.dtype)).reshape(regions, 2, -1)
             if record is not None:
-                _keep(record, at, values, short.slopes)
+                _keep(record, at, values, short)
                 lower[:, values], upper[:, values] = (t.flatten(1)[:, values] for t in (before.lower, before.upper))
             lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
             upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])

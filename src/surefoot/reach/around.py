@@ -15,7 +15,7 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, gamma, magnitude, step_error
 from surefoot.graph.graph import Node, apply
-from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 from surefoot.reach.ibp import Box, step
 from surefoot.reach.reference import Reference
 
@@ -108,7 +108,7 @@ class Around:
                 out = Box(x.lower + y.lower - spread, x.upper + y.upper + spread)
             case Concat():
                 out = Box(apply(op, [x.lower for x in given]), apply(op, [x.upper for x in given]))
-            case Mul() | Softmax() | Input():
+            case Mul() | Elementwise() | Softmax() | Input():
                 raise InputError(f"node {node.name!r}: {type(op).__name__} has no deviations here")
             case _:
                 assert_never(op)

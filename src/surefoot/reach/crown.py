@@ -18,7 +18,7 @@ from torch import Tensor
 from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import LEAST, LOST, UPWARD, gamma, magnitude, step_error
-from surefoot.graph.ops import Add, Affine, Concat, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.input_constraints import multipliers_of_constraints
 from surefoot.reach.planes import PoolLines, product_constant, through_product
@@ -131,6 +131,8 @@ class _Pass:
                 self.give(node.inputs[0], back.reshape(self.regions, self.count, *given))
             case Relu():
                 self.through_relu(at, a, inputs[0], relative)
+            case Elementwise():
+                self.through_function(at, a, inputs[0], relative)
             case Add():
                 self.give(node.inputs[0], a)
                 self.give(node.inputs[1], a)
@@ -196,18 +198,40 @@ class _Pass:
         self.pay(a, relative * extent)
         if self.trace is not None:
             self.trace.entering[at] = a
+        self.give(entering, self.decided(at, back, entering, relative))
+
+    def through_function(self, at: int, a: Tensor, x: Box, relative: float) -> None:
+        """Take the line below for what is positive, the line above for what is negative."""
+        lines = self.relaxation.lines(at, self.choice.slopes.get(at), self.choice.upper_slopes.get(at))
+        positive, negative = a.clamp(min=0), a.clamp(max=0)
+        back = positive * lines.below + negative * lines.above
+        # what is not used costs nothing, be it infinite
+        constant = torch.where(a > 0, positive * lines.under, torch.where(a < 0, negative * lines.over, 0.0))
+        self.collect(_sums(constant))
+        if self.rounded:
+            under, over = (magnitude(s) * x.magnitude.unsqueeze(1) + magnitude(c) for s, c in lines.both)
+            size = magnitude(a) * torch.where(a > 0, under, over)
+            self.error = self.error + relative * _sums(torch.where(a == 0, 0.0, size))
+        if self.trace is not None:
+            self.trace.entering[at] = a
+        entering = self.relaxation.graph.nodes[at].inputs[0]
+        self.give(entering, self.decided(at, back, entering, relative))
+
+    def decided(self, at: int, back: Tensor, entering: int, relative: float) -> Tensor:
+        """Subtract the multipliers of decided signs from the coefficients of what enters."""
+        around = self.relaxation.around
         multiplier = self.choice.multipliers.get(at)
         if multiplier is not None:
             if around is not None:  # it multiplies c + d
                 self.collect(_sums(-multiplier * around.value(entering)))
                 self.pay(
-                    multiplier.expand(a.shape), around.error(entering) + relative * magnitude(around.value(entering))
+                    multiplier.expand(back.shape), around.error(entering) + relative * magnitude(around.value(entering))
                 )
             if self.rounded:
                 size = self.dot(multiplier.abs() + back.abs(), self.extent(entering))
                 self.error = self.error + step_error(1, size, self.unit)
             back = back - multiplier
-        self.give(entering, back)
+        return back
 
     def bound(self) -> Tensor:
         """Return the least value at the input."""

@@ -10,7 +10,7 @@ import torch
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import magnitude, step_error
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import MaxPool2d, Mul, Relu
+from surefoot.graph.ops import Elementwise, MaxPool2d, Mul, Relu
 from surefoot.reach.pool_windows import Windows, drop_losers
 from surefoot.reach.stars import Count, State, at_point, leaving, propagate_affine, step, values_entering
 from surefoot.sets.affine_form import AffineForm
@@ -27,7 +27,7 @@ def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[
     Property: sound and complete: the leaves together are the image of the star, less the branches not propagated.
 
     Raises:
-        InputError: a product of branches, which no finite number of stars equals.
+        InputError: a product of branches or a smooth function, which no finite number of stars equals.
     """
     todo = [state]
     while todo:
@@ -40,6 +40,8 @@ def exact(graph: Graph, state: State, proven: Prover | None = None) -> Iterator[
                     parts = _split_pool(graph, state)
                 case Mul():
                     raise InputError("a product of branches has no exact star: take an over-approximation")
+                case Elementwise(name=name):
+                    raise InputError(f"the function {name} has no exact star: take an over-approximation")
                 case _:
                     parts = [propagate_affine(graph, state)]
             if len(parts) > 1 and proven is not None:

@@ -13,7 +13,8 @@ from torch import Tensor
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import DOUBLE, Arithmetic, gamma, magnitude, step_error
 from surefoot.graph.graph import Node, apply
-from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.reach.lines import interval
 from surefoot.spec.input_set import InputSet
 
 
@@ -62,6 +63,8 @@ def error_of(node: Node, inputs: Sequence[Box], arithmetic: Arithmetic) -> Float
         case Mul():
             relative, absolute = arithmetic.error(1)
             size = inputs[0].magnitude * inputs[1].magnitude
+        case Elementwise():  # runtimes approximate it, each in its own way
+            return torch.full_like(inputs[0].lower, math.inf) if arithmetic.unit else None
         case _:
             assert_never(node.op)
     if not relative:
@@ -96,6 +99,8 @@ def step(node: Node, inputs: Sequence[Box], error: Float[Tensor, " b *shape"] | 
             box = Box(middle - spread, middle + spread)
         case Relu() | MaxPool2d():
             box = Box(apply(op, [inputs[0].lower]), apply(op, [inputs[0].upper]))
+        case Elementwise():
+            box = Box(*interval(op.function, inputs[0].lower, inputs[0].upper))
         case Add():
             x, y = inputs
             spread = step_error(2, x.magnitude + y.magnitude)

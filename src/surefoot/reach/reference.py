@@ -24,6 +24,7 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    Elementwise,
     ElementwiseAffine,
     Gather,
     Input,
@@ -70,8 +71,8 @@ class _Sum:
 
 
 def has_reference(graph: Graph) -> bool:
-    """Whether a graph is of operations that are computed here: all but products of branches and softmax."""
-    return not any(isinstance(node.op, Mul | Softmax) for node in graph.nodes)
+    """Whether a graph is of operations that are computed here: all but products of branches, functions and softmax."""
+    return not any(isinstance(node.op, Mul | Elementwise | Softmax) for node in graph.nodes)
 
 
 def reference_at(graph: Graph, point: Float[Tensor, "1 ..."]) -> Reference:
@@ -80,7 +81,7 @@ def reference_at(graph: Graph, point: Float[Tensor, "1 ..."]) -> Reference:
     Property: sound. The graph's constants are taken as exact.
 
     Raises:
-        InputError: a product of branches, or a softmax.
+        InputError: a product of branches, a function, or a softmax.
     """
     last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
     zeros = torch.zeros_like(point)
@@ -124,7 +125,7 @@ def _rule(node: Node, given: list[_Sum]) -> _Sum:
         case Concat():
             parts = ([getattr(x, part) for x in given] for part in ("high", "low", "error"))
             return _Sum(*(torch.cat(part, op.axis + 1) for part in parts))
-        case Mul() | Softmax() | Input():
+        case Mul() | Elementwise() | Softmax() | Input():
             raise InputError(f"node {node.name!r}: {type(op).__name__} is not computed around a point")
         case _:
             assert_never(op)

@@ -24,6 +24,7 @@ from surefoot.graph.ops import (
     Affine,
     Concat,
     Conv2d,
+    Elementwise,
     ElementwiseAffine,
     Gather,
     Input,
@@ -34,6 +35,7 @@ from surefoot.graph.ops import (
     Softmax,
 )
 from surefoot.reach.ibp import Box
+from surefoot.reach.parallelogram import parallelogram
 from surefoot.reach.pool_windows import PoolAtPoint, Windows, drop_losers
 from surefoot.reach.reference import Reference
 from surefoot.sets.affine_form import BATCH_NUMBERS, AffineForm
@@ -158,6 +160,8 @@ def approximate(
                 state = _pool(graph, state, rule, use_lps)
             case Mul():
                 state = _product(graph, state, arithmetic)
+            case Elementwise():
+                state = _function(graph, state, node.op, arithmetic)
             case _:
                 if rule == "zonotope":
                     state = _reduced(graph, state)
@@ -228,7 +232,7 @@ def propagate_affine(graph: Graph, state: State, arithmetic: Arithmetic = REAL) 
             variables = max(form.variables for form in forms)
             joined = torch.cat([form.stacked(variables) for form in forms], node.op.axis + 1)
             form = AffineForm(joined[0], joined[1:], torch.cat([form.error for form in forms], node.op.axis))
-        case Relu() | MaxPool2d() | Mul() | Softmax() | Input():
+        case Relu() | Elementwise() | MaxPool2d() | Mul() | Softmax() | Input():
             raise InputError(f"node {node.name!r}: {type(node.op).__name__} is not propagated here")
         case _:
             assert_never(node.op)
@@ -404,6 +408,7 @@ def at_point(state: State, entering: int) -> PoolAtPoint | None:
     return None if state.reference is None else PoolAtPoint.of(state.reference, entering, state.at)
 
 
+@np.errstate(invalid="ignore")  # where nothing is known of a factor
 def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     """Multiply two forms: exact where one is constant, else a new variable in McCormick's four planes."""
     node = graph.nodes[state.at]
@@ -446,6 +451,14 @@ def _product(graph: Graph, state: State, arithmetic: Arithmetic) -> State:
     stacked = torch.from_numpy(joined).reshape(-1, *node.shape)
     out = AffineForm(stacked[0], stacked[1:], torch.from_numpy(UPWARD * error).reshape(node.shape))
     return step(graph, state, out, predicate, Count(variables=n))
+
+
+def _function(graph: Graph, state: State, op: Elementwise, arithmetic: Arithmetic) -> State:
+    node = graph.nodes[state.at]
+    if state.reference is not None or arithmetic.unit:
+        raise InputError(f"node {node.name!r}: the function {op.name} is propagated in real arithmetic alone")
+    form, predicate = parallelogram(op.function, state.forms[node.inputs[0]], state.predicate)
+    return step(graph, state, form, predicate, Count(variables=predicate.variables - state.predicate.variables))
 
 
 def _sizes(stacked: np.ndarray, predicate: Predicate) -> np.ndarray:

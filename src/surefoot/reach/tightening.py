@@ -14,17 +14,23 @@ ABOUT_0 = 1e-10  # of the largest value: no certain sign by rounding alone
 
 
 def tighten_by_crown(relaxation: Relaxation, at: int, box: Box, until: Deadline = NEVER) -> Box:
-    """Bound each value whose sign is not certain, in any region, by CROWN: both ends.
+    """Bound each value whose sign is not certain, in any region, or that enters a function, by CROWN: both ends.
 
     When `until` is over, what is left keeps the box that it has.
     """
-    which = worth_tightening(box)
+    which = worth_tightening(relaxation, at, box)
     return _substituted(relaxation, at, box, which, until=until) if len(which) else box
 
 
-def worth_tightening(box: Box) -> Int[Tensor, " which"]:
-    """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone."""
-    width = torch.where((box.lower < 0) & (box.upper > 0), box.upper - box.lower, 0.0).flatten(1)
+def worth_tightening(relaxation: Relaxation, at: int, box: Box) -> Int[Tensor, " which"]:
+    """Return the places of values with no certain sign in some region, but for those about 0 by rounding alone.
+
+    Of what enters a function the sign does not matter.
+    """
+    matters = torch.ones_like(box.lower, dtype=torch.bool)
+    if not relaxation.enters_function(at):
+        matters = (box.lower < 0) & (box.upper > 0)
+    width = torch.where(matters, box.upper - box.lower, 0.0).flatten(1)
     least = torch.maximum(NEGLIGIBLE * width.max(1).values, ABOUT_0 * box.magnitude.flatten(1).max(1).values)
     return (width > least.unsqueeze(1)).any(0).nonzero().squeeze(1)
 

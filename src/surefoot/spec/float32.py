@@ -5,11 +5,12 @@ from torch import Tensor
 
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.graph import Node, apply
-from surefoot.graph.ops import Add, Affine, Concat, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
 
 LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
 SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
 FAINT = 1e-5
+FUNCTION = 2e-6  # of 1 + |y|: what runtimes may lose in an elementary function
 SLACK = 4  # times what any float32 evaluation can err by: a runtime may fuse operations
 
 
@@ -35,6 +36,9 @@ def with_error(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor,
             return y, apply(node.op, [error])
         case Relu():  # what stays below 0 errs by nothing
             return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))
+        case Elementwise():
+            rise = node.op.function.steepest(x - error, x + error)
+            return y, torch.where(error == 0, 0.0, rise * error) + FUNCTION * (1 + y.abs())
         case Concat():
             return y, apply(node.op, [error for _, error in values])
         case Affine():

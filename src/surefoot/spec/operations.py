@@ -264,14 +264,20 @@ class _Alone:
     def values(self, x: Mapping[int, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """Compute its results of values (n, ...) by place, and by how much float32 may differ from each."""
         nodes = self.reading.nodes
+        rows = next(iter(x.values()))
+        x = {
+            0: rows.new_zeros(len(rows), *nodes[0].shape),
+            **x,
+        }  # of which a constant that became a value takes nothing
+        taken = self._places(self.given) | {0}
         if self.kind == "sums":
-            single = {place: x[place] for place in self._places(self.given)}
+            single = {place: x[place] for place in taken}
             for place in self.nodes:
                 op = nodes[place].op.to(torch.float32)
                 single[place] = apply(op, [single[i] for i in nodes[place].inputs])
             results = {name: single[self._place(name)].double() for name in self.results}
             return {name: (y, _loosely(y)) for name, y in results.items()}
-        given = {place: x[place].double() for place in self._places(self.given)}
+        given = {place: x[place].double() for place in taken}
         known = {place: (value, torch.zeros_like(value)) for place, value in given.items()}
         for place in self.nodes:
             known[place] = with_error(nodes[place], [known[i] for i in nodes[place].inputs])

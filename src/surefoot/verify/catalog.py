@@ -161,11 +161,11 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
     ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (relus(), inputs())),
     ("certified", lambda s: s.prove, (relus(),)),
     ("polynomial", lambda s: s.is_polynomial, (crown, curved())),
-    ("constrained, with products", lambda s: s.constraints is not None and s.has_products,
+    ("constrained, curved", lambda s: s.constraints is not None and not s.is_piecewise_linear,
      (crown, relus(share=0.5), _TRIANGLE)),
     ("constrained", lambda s: s.constraints is not None, (crown, relus(share=0.5), exact)),
     ("dense, small", lambda s: s.may_use_hulls, (crown, relus(SOME_SUBPROBLEMS, 0.1), hulls(0.8), relus(), exact)),
-    ("with products", lambda s: s.has_products, (crown, relus(), _TRIANGLE)),
+    ("curved", lambda s: not s.is_piecewise_linear, (crown, relus(), _TRIANGLE)),
     ("any other", lambda s: True, (crown, relus(), exact)),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import torch
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Linear, Reshape
+from surefoot.graph.passes.functions import with_joined_functions
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.softmax import Link, flat_output, link_of, logits_of
@@ -24,7 +25,7 @@ from surefoot.spec.runtime import Runner, runner_of_graph
 class Network:
     """Its graphs, each for one use, and how it is executed."""
 
-    graph: Graph  # float64, ends in logits, max pooling written with ReLUs
+    graph: Graph  # float64, ends in logits, max pooling written with ReLUs, x sigmoid(x) as one function
     pooled: Graph  # float64, ends in logits, max pooling as it is
     single: Graph  # the same in float32, as it was read
     whole: Graph  # float64, up to the network's own outputs: with a softmax, if it ends in one
@@ -38,7 +39,7 @@ class Network:
         """Prepare a graph. `run` is how it is executed; default: its operations in float32."""
         logits = flat_output(logits_of(graph))
         single = logits.to(torch.float32)
-        double = logits.to(torch.float64)
+        double = with_joined_functions(logits.to(torch.float64))
         whole = graph.to(torch.float64)
         return Network(pools_as_relus(double), double, single, whole, run or runner_of_graph(graph), float32)
 

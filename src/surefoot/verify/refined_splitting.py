@@ -58,7 +58,7 @@ class RefinedSearch:
         while result.why == "time is up" and not self.until.is_over() and isinstance(problem, ReducedSplitting):
             margin, cost = self._root(problem)
             begin = refining.clock.work()
-            relaxation = self._relax(Refinement(refining, _keep, parts, cost))
+            relaxation = self._relax(Refinement(refining, _keep, parts, influence=cost))
             self.rounds += 1
             problem = problem_of(relaxation, Sets(relaxation, self.query))
             spent = refining.clock.work() - begin

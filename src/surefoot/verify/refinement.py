@@ -158,7 +158,7 @@ class Refinement:
 
     def __call__(self, relaxation: Relaxation, at: int, box: Box) -> Box:
         """Tighten the box of a node."""
-        if not is_reducible(relaxation, at):
+        if not is_reducible(relaxation, at) or relaxation.enters_function(at):
             return self.otherwise(relaxation, at, box)
         if not self.parts:
             box = tighten_by_crown(relaxation, at, box, self.until)  # that alone decides most, in one pass

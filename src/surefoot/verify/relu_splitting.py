@@ -1,5 +1,8 @@
 """ReLU splitting: branch on the signs of ReLUs until every subproblem is proven. Complete, given time.
 
+Of what enters a smooth function signs are decided too (Shi et al. 2025, GenBaB, with 0 for where to split), but once
+each: with functions it is not complete.
+
 A subproblem is a list of decided signs. Its bound is that of CROWN, with slopes and a multiplier for each decided sign
 found by ascent (Wang et al. 2021, beta-CROWN): over the network reduced to its unstable ReLUs where that can be
 (`verify.reduced_splitting`), else over the graph. What is proven is proven by one last rounded pass in float64.
@@ -13,8 +16,10 @@ import torch
 from torch import Tensor
 
 from surefoot.core.deadline import Deadline, tick
+from surefoot.graph.ops import Elementwise
 from surefoot.reach.alpha_crown import optimize_slopes
 from surefoot.reach.crown import Trace, lower_bounds
+from surefoot.reach.ibp import Box
 from surefoot.reach.reduced import ReducedNetwork
 from surefoot.reach.relaxation import Choice, Relaxation
 from surefoot.spec.query import Query
@@ -67,7 +72,8 @@ class GraphSplitting(Problem[Subproblem, Neuron]):
     def __init__(self, relaxation: Relaxation, sets: Sets, iterations: int) -> None:
         self.double, self.sets, self.iterations = relaxation, sets, iterations
         self.single = relaxation.to(torch.float32)
-        self.places = [at for at in relaxation.relus() if bool(relaxation.unstable(at).any())]
+        bent = (*relaxation.relus(), *relaxation.functions())
+        self.places = [at for at in bent if bool(relaxation.unstable(at).any())]
 
     def roots(self) -> Sequence[Subproblem]:
         """Return a subproblem for each unsafe set."""
@@ -102,14 +108,14 @@ class GraphSplitting(Problem[Subproblem, Neuron]):
         return self._by_trial(batch) if all(subproblem.options for subproblem in batch) else None
 
     def _with_options(self, subproblems: list[Subproblem], double: Relaxation, trace: Trace) -> list[Subproblem]:
-        """Remember for each subproblem which ReLUs lose most: coefficient times the triangle's height."""
+        """Remember for each subproblem what loses most: coefficient times the height of the triangle, or of lines."""
         if not self.places:  # linear over the whole region: nothing to split
             return subproblems
         scores = []
         for at in self.places:
             x = double.boxes[double.graph.nodes[at].inputs[0]]
             unstable = (x.lower < 0) & (x.upper > 0)
-            height = torch.where(unstable, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
+            height = _height(double, at, x, unstable)
             a = trace.entering.get(at)
             if a is None:
                 a = torch.zeros(len(subproblems), 1, *x.lower.shape[1:], dtype=height.dtype)
@@ -159,3 +165,13 @@ class GraphSplitting(Problem[Subproblem, Neuron]):
             bounds = lower_bounds(single, self.sets.out, rows.float(), start, rounded=False)[:, 0]
             margins.append(bounds - offsets.float())
         return torch.cat(margins)
+
+
+def _height(relaxation: Relaxation, at: int, x: Box, unstable: Tensor) -> Tensor:
+    """Return by how much the lines of a ReLU, or of a function, are apart where that is most, or in the middle."""
+    if not isinstance(relaxation.graph.nodes[at].op, Elementwise):
+        return torch.where(unstable, -x.upper * x.lower / (x.upper - x.lower).clamp(min=1e-300), 0.0)
+    lines = relaxation.lines(at)
+    middle = (x.lower + x.upper).unsqueeze(1) / 2
+    gap = (lines.above - lines.below) * middle + lines.over - lines.under
+    return torch.where(unstable & gap[:, 0].isfinite(), gap[:, 0].clamp(min=0), 0.0)

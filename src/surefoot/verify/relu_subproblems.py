@@ -92,7 +92,7 @@ def decided(relaxation: Relaxation, subproblems: Sequence[Subproblem]) -> tuple[
     boxes = list(relaxation.boxes)
     signs: dict[int, Tensor] = {}
     dtype = boxes[0].lower.dtype
-    for at in relaxation.relus():
+    for at in (*relaxation.relus(), *relaxation.functions()):
         if not bool(relaxation.unstable(at).any()):
             continue
         entering = relaxation.graph.nodes[at].inputs[0]
@@ -135,10 +135,11 @@ def stacked(relaxation: Relaxation, target: int, subproblems: Sequence[Subproble
         none = torch.zeros_like(mask[0])
         return mask * (mask * torch.stack([x.multipliers.get(at, none).to(mask.dtype) for x in carried])).clamp(min=0)
 
+    bent = {*signs, *relaxation.functions()}
     return Choice(
-        {at: lines(0, at) for at in signs},
+        {at: lines(0, at) for at in bent if at in default.slopes},
         {at: multiplier(at, mask) for at, mask in signs.items() if bool(mask.any())},
-        {at: lines(2, at) for at in signs if at in default.upper_slopes},
+        {at: lines(2, at) for at in bent if at in default.upper_slopes},
     )
 
 
@@ -160,7 +161,7 @@ def split_leaves(subproblems: Sequence[Subproblem], unsafe: int) -> list[SplitLe
             unsafe,
             subproblem.row,
             subproblem.signs,
-            {at: flat(x) for at, x in choice.slopes.items()},
+            {at: flat(x) for at, x in choice.proposals(batched=0).items()},
             {at: flat(x) for at, x in choice.multipliers.items() if bool(x.any())},
         )
         for subproblem in subproblems

@@ -14,7 +14,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.memory import within_memory
 from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
 from surefoot.graph.graph import Graph
-from surefoot.graph.ops import MaxPool2d, Mul, Relu
+from surefoot.graph.ops import Elementwise, MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
@@ -53,7 +53,7 @@ from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, ke
 from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
-FEW_VALUES = 2000  # of ReLUs, pools and products
+FEW_VALUES = 2000  # of ReLUs, functions, pools and products
 SAMPLING = 0.05  # of the work, at most
 QUICK = 0.3  # likewise of an attack, and of a zonotope
 HALF = 0.5  # likewise of a zonotope of a large network; CROWN without its boxes still takes a minute
@@ -80,7 +80,7 @@ class Search:
         """Begin; `asked` is the query of the network's own outputs, where `query` is of its logits."""
         must_fit(network, query)
         self.network, self.query, self.seed, self.prove = network, query, seed, prove
-        self.float32, self.jobs = float32, jobs
+        self.float32, self.jobs = float32 and not self.has_functions, jobs  # runtimes approximate each in its own way
         self.deadline = Deadline.of(seconds)
         self.begin = self.deadline.clock.wall()
         self.proven: Holds | None = None
@@ -113,7 +113,8 @@ class Search:
 
     def _by_stages(self, method: str, stages: Sequence[Stage]) -> Verdict:
         if not self.is_finite():
-            return Unknown("values of the network pass what float64 can hold", -math.inf, self.details())
+            leave = ", or may leave where its functions are defined" if self.has_functions else ""
+            return Unknown(f"values of the network pass what float64 can hold{leave}", -math.inf, self.details())
         for stage in stages:
             name = getattr(stage, "__name__", "a stage").replace("_", "-")
             with listening(self._hear):
@@ -131,11 +132,17 @@ class Search:
             self.best = max(self.best, progress.bound)
 
     def is_finite(self) -> bool:
-        """Whether intervals, or those around the middle of a large network, are numbers."""
+        """Whether intervals, or those around the middle of a large network, are numbers, or CROWN's are."""
         if self.is_large:
             return self.reference is None or all(bool(torch.isfinite(x).all()) for x in self.reference.values)
-        boxes = relax(self.network.pooled, self.region, REAL).boxes
-        return all(bool(torch.isfinite(box.lower + box.upper).all()) for box in boxes)
+        if _finite(relax(self.network.pooled, self.region, REAL).boxes):
+            return True
+        if not self.has_functions:
+            return False
+        tighten = partial(tighten_by_crown, until=self.tightening())
+        relaxation = relax(self.network.graph, self.region, REAL, tighten, constraints=self.constraints)
+        self.known = dict(enumerate(relaxation.boxes))
+        return _finite(relaxation.boxes)
 
     def _within_memory(self, name: str, stage: Callable[[], Verdict | None]) -> Verdict | None:
         """Try a stage; where it needs more memory than may be used that is noted, and it is the next one's turn."""
@@ -181,7 +188,7 @@ class Search:
     def has_few_inputs(self) -> bool:
         """Whether boxes may be split: each bounds every value, and knows nothing of linear input constraints."""
         nodes = self.network.graph.nodes
-        values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | MaxPool2d | Mul))
+        values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | Elementwise | MaxPool2d | Mul))
         return self.free_inputs <= FEW_INPUTS and values <= FEW_VALUES and self.constraints is None
 
     @cached_property
@@ -206,9 +213,14 @@ class Search:
         return is_treated(self.network.graph)
 
     @property
-    def has_products(self) -> bool:
-        """Whether ReLU splitting alone cannot decide everything."""
-        return any(isinstance(node.op, Mul) for node in self.network.graph.nodes)
+    def is_piecewise_linear(self) -> bool:
+        """Whether ReLU splitting alone can decide everything: there are no products and no smooth functions."""
+        return not any(isinstance(node.op, Mul | Elementwise) for node in self.network.graph.nodes)
+
+    @property
+    def has_functions(self) -> bool:
+        """Whether there are smooth functions."""
+        return any(isinstance(node.op, Elementwise) for node in self.network.graph.nodes)
 
     @property
     def is_trivial(self) -> bool:
@@ -460,3 +472,7 @@ class Search:
             self.broken = True
             return None
         return Holds(progress.margin, "exact", False, details)
+
+
+def _finite(boxes: Sequence[Box]) -> bool:
+    return all(bool(torch.isfinite(box.lower + box.upper).all()) for box in boxes)
