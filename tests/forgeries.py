@@ -12,6 +12,8 @@ import numpy as np
 
 from mutations import Forge, Held
 
+REFINED: tuple[str, ...] = ("ends", "owners", "relus", "values", "signs", "duals")
+
 
 def _entry(held: Held) -> dict[str, Any]:
     return held.header["proofs"][0]
@@ -167,6 +169,70 @@ def _cut(inside: list[int]) -> Forge:
     return forge
 
 
+def _refined(change: Callable[[dict[str, np.ndarray]], Any]) -> Forge:
+    """Change the arrays of the refined ends with the most parts, by what they are called."""
+
+    def forge(held: Held, rng: np.random.Generator) -> bool:
+        some = [names for by_node in _entry(held).get("refined", {}).values() for names in by_node]
+        if not some:
+            return False
+        names = max(some, key=lambda names: len(held.arrays[names[1]]))
+        arrays = dict(zip(REFINED, (held.arrays[name] for name in names), strict=True))
+        change(arrays)
+        held.arrays |= dict(zip(names, (arrays[name] for name in REFINED), strict=True))
+        return True
+
+    return forge
+
+
+def _only_parts(arrays: dict[str, np.ndarray], which: Any) -> None:
+    arrays |= {name: arrays[name][which] for name in ("owners", "signs", "duals")}
+
+
+def _one_part(arrays: dict[str, np.ndarray]) -> None:
+    _only_parts(arrays, np.unique(arrays["owners"], return_index=True)[1])
+
+
+def _corners(held: Held, rng: np.random.Generator) -> bool:
+    """Bound each refined end in one part alone; where that is of no input its multipliers prove anything."""
+
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        shape = len(arrays["ends"]), len(arrays["relus"])
+        arrays["owners"] = np.arange(shape[0])
+        arrays["signs"] = rng.choice(np.array([1, -1], dtype=np.int8), shape)
+        arrays["duals"] = np.full(shape, 1e3)
+
+    return _refined(change)(held, rng)
+
+
+def _refined_array(name: str, make: Callable[[np.ndarray], np.ndarray]) -> Forge:
+    return _refined(lambda arrays: arrays.update({name: make(arrays[name])}))
+
+
+def _bare_end(arrays: dict[str, np.ndarray]) -> None:
+    """Name an end of which there is no part."""
+    arrays["ends"] = np.append(arrays["ends"], np.setdiff1d([0, 1, 2, 3], arrays["ends"])[:1])
+
+
+def _refined_elsewhere(shift: int) -> Forge:
+    """Say that what is refined is another node: an earlier one would be bounded by what comes after it."""
+
+    def forge(held: Held, rng: np.random.Generator) -> bool:
+        refined = _entry(held).get("refined", {})
+        _entry(held)["refined"] = {str(int(at) + shift): names for at, names in refined.items()}
+        return bool(refined)
+
+    return forge
+
+
+def _no_refinement(held: Held, rng: np.random.Generator) -> bool:
+    for by_node in _entry(held).pop("refined", {}).values():
+        for names in by_node:
+            for name in names:
+                held.arrays.pop(name, None)
+    return True
+
+
 def _no_proof(held: Held, rng: np.random.Generator) -> bool:
     held.header["proofs"] = []
     held.arrays.clear()
@@ -251,6 +317,29 @@ FORGERIES: dict[str, Forge] = {
     "cut to nothing": _cut([]),
     "cut, and no input": _cut([0]),
     "cut, and an input over nothing": _cut([0, 0, 0]),
+    "no refinement": _no_refinement,
+    "a part left out of a refined end": _refined(lambda x: _only_parts(x, slice(1, None))),
+    "a corner for each refined end": _corners,
+    "one part for each refined end": _refined(_one_part),
+    "one sign in all parts": _refined_array("signs", np.abs),
+    "no sign in the parts": _refined_array("signs", np.zeros_like),
+    "signs turned around": _refined_array("signs", lambda s: -s),
+    "signs of another type": _refined_array("signs", lambda s: s.astype(np.int64)),
+    "signs of two": _refined_array("signs", lambda s: 2 * s),
+    "parts in another order": _refined_array("owners", lambda x: x[::-1]),
+    "parts of one end": _refined_array("owners", np.zeros_like),
+    "parts of an end that is not there": _refined_array("owners", lambda x: x + 1),
+    "an end without parts": _refined(_bare_end),
+    "upper ends for lower ones": _refined_array("ends", lambda x: x ^ 1),
+    "ends twice": _refined_array("ends", np.zeros_like),
+    "ends beyond the values": _refined_array("ends", lambda x: x + 1000),
+    "multipliers below 0": _refined_array("duals", lambda x: -x - 1),
+    "parts with huge multipliers": _refined_array("duals", lambda x: np.full(x.shape, 1e30)),
+    "parts without a number": _refined_array("duals", lambda x: np.full_like(x, np.nan)),
+    "a value for all signs": _refined_array("values", np.zeros_like),
+    "signs of the last ReLU": _refined_array("relus", lambda x: np.full_like(x, 6)),
+    "refined before it is known": _refined_elsewhere(-2),
+    "refined after it is known": _refined_elsewhere(2),
     "no proof": _no_proof,
     "the first box alone": _first_alone,
     "format 1": _old,

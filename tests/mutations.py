@@ -134,7 +134,8 @@ def _value(held: Held, rng: np.random.Generator) -> bool:
         if x.dtype.kind == "f":
             flat[at] = rng.choice([*ODD, -flat[at], 2 * flat[at], flat[at] + 1, np.nextafter(flat[at], 9)])
         else:
-            flat[at] = int(rng.choice([-1, 0, 1, 2, 7, 100, int(flat[at]) + 1, -(2**62), 2**62])) % 2**63
+            value = int(rng.choice([-1, 0, 1, 2, 7, 100, int(flat[at]) + 1, -(2**62), 2**62])) % 2**63
+            flat[at] = np.int64(value).astype(x.dtype)
             flat[at] = flat[at] if rng.random() < 0.7 or x.dtype.kind == "u" else -1
     held.arrays[name] = x
     return True

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +25,14 @@ from fuzz import Attack
 from long_sums import long_sum
 from mutations import Held, mutated
 from planted import convolutional, dense, hard
+from refined_proofs import refined_proof
 from surefoot.compress.interior import inside
 from surefoot.compress.stability import stability
 from surefoot.compress.transform import compress
 from surefoot.core.errors import FileError, InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Add, ElementwiseAffine, Linear, Mul, Relu
-from surefoot.proof.certificate import Certificate, Proof
+from surefoot.proof.certificate import Certificate, Proof, RefinedEnds, SplitLeaf
 from surefoot.proof.checker import LARGEST
 from surefoot.proof.equality import check_equal
 from surefoot.proof.files import load_certificate, save_certificate
@@ -143,7 +145,7 @@ def made(seed: int, folder: Path) -> list[Base]:
     ]
     bases.append([_equality, _channels][seed % 2](seed, folder, seed % 4 < 2))
     return [base for base in bases if base is not None] + [
-        make(rng, folder) for make in (_needle, _five_sets, _long_sum, _large)
+        make(rng, folder) for make in (_refined, _gap, _needle, _five_sets, _long_sum, _large)
     ]
 
 
@@ -188,6 +190,15 @@ def _property(name: str, kind: str, method: str, seed: int, folder: Path) -> Bas
     base = Base(name, _written(certificate_of_property(graph, tuple(proofs)), folder))
     claims = [("its own", graph, questions, True), *_false(graph, questions, rng)]
     base.claims = [_claim(*claim) for claim in claims]
+    return base
+
+
+def _refined(rng: np.random.Generator, folder: Path) -> Base:
+    """Prove what only refined bounds prove."""
+    graph, proof = refined_proof(int(rng.integers(40)))
+    questions = [Question(proof.lower, proof.upper, list(proof.unsafe))]
+    base = Base("refined", _written(certificate_of_property(graph, (proof,)), folder))
+    base.claims = [_claim(*claim) for claim in [("its own", graph, questions, True), *_false(graph, questions, rng)]]
     return base
 
 
@@ -308,15 +319,31 @@ def _agrees(first: Graph, second: Graph, path: Path) -> str:
 # Claims that are false by less than rounding that is not paid for, and by what passes the largest number
 
 
-def _plain(name: str, graph: Graph, lower: np.ndarray, upper: np.ndarray, bound: float, folder: Path) -> Base:
+def _plain(
+    name: str, graph: Graph, lower: np.ndarray, upper: np.ndarray, bound: float, folder: Path, **more: Any
+) -> Base:
     """Claim what is false of each output by the honest form of a proof, and beside it what is true."""
     claims = []
     (k,), below = graph.output_shape, bound - 1.0 - 2 * abs(bound)
     for value, true in ((below, True), (bound, False)) if abs(bound) < LARGEST / 10 else ((bound, False),):
         asked = Question(lower, upper, [(row[None], np.array([value])) for row in np.eye(k)])
         claims.append(_claim("its own" if true else "reached", graph, [asked], true))
-    proof = Proof(lower, upper, tuple((row[None], np.array([below])) for row in np.eye(k)), "boxes")
+    unsafe = tuple((row[None], np.array([below])) for row in np.eye(k))
+    proof = replace(Proof(lower, upper, unsafe, "boxes"), **more)
     return Base(name, _written(certificate_of_property(graph, (proof,)), folder), claims)
+
+
+def _gap(rng: np.random.Generator, folder: Path) -> Base:
+    """No x is above c + 0.1 and below c - 0.1: with multipliers of both such a part bounds by anything."""
+    builder = GraphBuilder((1,))
+    c, weight = float(rng.uniform(0.3, 0.7)), partial(torch.tensor, dtype=torch.float64)
+    sides = builder.add(Linear(weight([[1.0], [-1.0]]), weight([-c - 0.1, c - 0.1])), 0)
+    into = builder.add(Linear(weight([[1.0, 1.0]]), weight([-0.1])), builder.add(Relu(), sides))
+    builder.add(Linear(weight([[-1.0]])), builder.add(Relu(), into))  # falls to -0.3 or below
+    signs, relus = np.array([[1, 0], [-1, 1], [-1, -1]], dtype=np.int8), np.full(2, sides + 1)
+    ends = RefinedEnds(np.ones(1, int), np.zeros(3, int), relus, np.arange(2), signs, rng.random((3, 2)))
+    more = {"kind": "signs", "refined": {into: (ends,)}, "leaves": (SplitLeaf(0, 0, (), {}, {}),)}
+    return _plain("gap", builder.build(), np.zeros(1), np.ones(1), -0.2, folder, **more)
 
 
 def _needle(rng: np.random.Generator, folder: Path) -> Base:

@@ -8,6 +8,7 @@ import torch
 
 from long_sums import long_sum
 from networks import random_box, random_network, random_polynomial, samples, with_functions
+from reach.test_alpha_crown import dense
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, apply, fold
 from surefoot.graph.ops import Elementwise, Linear, MaxPool2d, Mul, Relu
@@ -65,6 +66,28 @@ def test_bounds_hold_for_every_node_of_networks_with_functions(seed: int) -> Non
         found = checker.bound(out, rows, boxes, proposed)
         reached = seen[-1] @ rows.T
         assert (reached >= found - 1e-11 * (1 + np.abs(reached).max())).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_signs_narrow_boxes_for_each_row_alone(seed: int) -> None:
+    graph, rng = dense(seed, 3, 6, 6, 2), np.random.default_rng(seed)
+    checker = Checker(graph)
+    boxes = checker.boxes(-np.ones(3), np.ones(3))
+    rows, x = rng.normal(size=(7, 2)), torch.rand(3000, 3, dtype=torch.float64) * 2 - 1
+    signs = {at: rng.integers(-1, 2, (7, 6)) * (rng.random((7, 6)) < 0.4) for at in (2, 4)}
+    slopes = {at: rng.random((7, 6)) for at in (2, 4)}
+    multipliers = {at: sign * rng.exponential(size=(7, 6)) for at, sign in signs.items()}
+    found, seen = checker.bound(5, rows, boxes, slopes, multipliers, signs), values(graph, x)
+    for i, row in enumerate(rows):
+        slope, multiplier = ({at: part[at][i] for at in part} for part in (slopes, multipliers))
+        narrowed = list(boxes)
+        for at, sign in signs.items():
+            (low, high), s = boxes[at - 1], sign[i]
+            narrowed[at - 1] = np.where(s > 0, np.maximum(low, 0), low), np.where(s < 0, np.minimum(high, 0), high)
+        alone = checker.bound(5, row[None], narrowed, slope, multiplier)[0]
+        assert found[i] == pytest.approx(alone, rel=1e-12, abs=1e-12)
+        inside = np.all([(seen[at - 1] * signs[at][i] >= 0).all(1) for at in (2, 4)], 0)
+        assert (seen[5][inside] @ row >= found[i] - 1e-12 * np.abs(seen[5]).max()).all()
 
 
 def test_a_square_is_bounded_by_planes_that_touch_it() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from mutations import archive
+from refined_proofs import refined_proof
 from small_proofs import asked, by_boxes, by_signs, certified, distance, leaf
 from surefoot.core.errors import FileError
-from surefoot.proof import files
+from surefoot.proof import containers
 from surefoot.proof.certificate import Certificate, SplitLeaf
 from surefoot.proof.files import load_certificate, save_certificate
 from surefoot.proof.property import check_property
@@ -50,6 +52,46 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     assert (one.places, one.inside, one.leaves[1].signs) == ((1,), (1, 3), ((2, 0, -1),))
     assert one.leaves[1].slopes[2].dtype == np.float16
     assert two.bisections[0].dtype == np.int64
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_refined_ends_are_read_as_they_are_written_and_files_without_them_as_before(
+    tmp_path: Path, suffix: str
+) -> None:
+    _, proof = refined_proof(0)
+    held = Certificate(("a",), "c", "d", (proof, by_boxes(-0.1)))
+    save_certificate(tmp_path / f"p{suffix}", held)
+    read, none = load_certificate(tmp_path / f"p{suffix}").proofs
+    assert none.refined == {}
+    assert read.refined.keys() == proof.refined.keys()
+    for at, some in proof.refined.items():
+        assert len(read.refined[at]) == len(some)
+        for one, other in zip(some, read.refined[at], strict=True):
+            for name, array in vars(one).items():
+                assert getattr(other, name).dtype == array.dtype
+                assert np.array_equal(getattr(other, name), array)
+    if suffix == ".npz":
+        header, _ = opened(tmp_path / "p.npz")
+        assert ["refined" in entry for entry in header["proofs"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda some: some[0].pop(), "refined ends"), (lambda some: some[0].append(some[0][0]), "refined ends"),
+        (lambda some: some.append(some[0]), "named twice"), (lambda some: some.append({}), "refined ends"),
+        (lambda some: some.clear(), "nothing names"), (lambda some: some[0].__setitem__(0, 1), "no array"),
+    ],
+)  # fmt: skip
+def test_refined_ends_that_name_other_arrays_are_refused(
+    tmp_path: Path, change: Callable[[list[Any]], Any], why: str
+) -> None:
+    save_certificate(tmp_path / "p.npz", Certificate(("a",), "c", "d", (refined_proof(0)[1],)))
+    header, arrays = opened(tmp_path / "p.npz")
+    change(next(iter(header["proofs"][0]["refined"].values())))
+    (tmp_path / "p.npz").write_bytes(archive(json.dumps(header).encode(), arrays))
+    with pytest.raises(FileError, match=why):
+        load_certificate(tmp_path / "p.npz")
 
 
 def test_format_1_is_read_by_the_same_rules(proof: Path) -> None:
@@ -139,11 +181,11 @@ def test_what_claims_to_be_large_is_not_unpacked(proof: Path, monkeypatch: pytes
     proof.write_bytes(archive(json.dumps(header).encode(), many, method=zipfile.ZIP_DEFLATED))
     assert proof.stat().st_size < 50_000
     with monkeypatch.context() as small:
-        small.setattr(files, "LARGEST_FILE", 10**6)
+        small.setattr(containers, "LARGEST_FILE", 10**6)
         with pytest.raises(FileError, match="unpacks to more"):
             load_certificate(proof)
     with monkeypatch.context() as small:
-        small.setattr(files, "LARGEST_TEXT", 10)
+        small.setattr(containers, "LARGEST_TEXT", 10)
         with pytest.raises(FileError, match="bytes of JSON"):
             load_certificate(proof)
     huge = json.dumps({"type": "float64", "shape": [10**18], "base64": ""})

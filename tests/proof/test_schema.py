@@ -8,7 +8,9 @@ import pytest
 
 from small_proofs import asked, by_boxes, by_signs, certified, distance, leaf
 from surefoot.core.errors import InputError
-from surefoot.proof.certificate import Proof, SplitLeaf
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Relu
+from surefoot.proof.certificate import Proof, RefinedEnds, SplitLeaf
 from surefoot.proof.property import check_property
 from surefoot.proof.schema import ARRAYS, check_equality_schema, check_property_schema
 
@@ -89,6 +91,82 @@ def test_honest_types_pass() -> None:
         late = replace(proof, tightened={3: (np.array([0]), ends)})
         with pytest.raises(InputError, match="a node to tighten"):
             check_property_schema(certified(late), distance())
+
+
+def refined(**odd: Any) -> Proof:
+    """Refine the sum of two ReLUs, which enters another, by two parts."""
+    good = {
+        "ends": np.array([0, 1]), "owners": np.array([0, 0, 1]), "relus": np.array([2, 2]), "values": np.array([0, 1]),
+        "signs": np.array([[1, 0], [-1, 0], [0, 0]], dtype=np.int8), "duals": np.zeros((3, 2), dtype=np.float16),
+    }  # fmt: skip
+    return replace(by_signs(-0.1, leaf()), refined={3: (RefinedEnds(**(good | odd)),)})
+
+
+def then_relu() -> Graph:
+    builder = GraphBuilder((1,))
+    builder.nodes[:] = distance().nodes
+    return builder.build(builder.add(Relu(), 3))
+
+
+def test_well_formed_refined_ends_pass() -> None:
+    check_property_schema(certified(refined()), then_relu())
+    for kind in (np.float32, np.float64):
+        check_property_schema(certified(refined(duals=np.full((3, 2), 1e9, dtype=kind))), then_relu())
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ({"ends": np.array([0, 2])}, "between 0 and 1"),
+        ({"ends": np.array([-1, 1])}, "between 0 and 1"),
+        ({"ends": np.array([1, 1])}, "twice"),
+        ({"ends": np.array([0.0, 1.0])}, "an array of <f8"),
+        ({"ends": np.array([[0, 1]])}, "rank 1"),
+        ({"ends": [0, 1]}, "is no array"),
+        ({"owners": np.array([0, 0, 2])}, "between 0 and 1"),
+        ({"owners": np.array([0, 0, -1])}, "between 0 and 1"),
+        ({"owners": np.array([0, 0])}, "is needed"),
+        ({"relus": np.array([2, 4])}, "between 0 and 2"),
+        ({"relus": np.array([2, 1])}, "no value of a ReLU"),
+        ({"relus": np.array([2, -1])}, "between 0 and 2"),
+        ({"relus": np.array([2])}, "is needed"),
+        ({"values": np.array([0, 2])}, "between 0 and 1"),
+        ({"values": np.array([0, -1])}, "between 0 and 1"),
+        ({"values": np.array([0, 0])}, "a sign twice"),
+        ({"signs": np.array([[2, 0], [-1, 0], [0, 0]], dtype=np.int8)}, "none of 1, -1 and 0"),
+        ({"signs": np.array([[-128, 0], [1, 0], [0, 0]], dtype=np.int8)}, "none of 1, -1 and 0"),
+        ({"signs": np.array([[1, 0], [-1, 0], [0, 0]])}, "an array of <i8"),
+        ({"signs": np.zeros((3, 2), dtype=np.uint8)}, r"an array of \|u1"),
+        ({"signs": np.zeros((3, 2), dtype=bool)}, r"an array of \|b1"),
+        ({"signs": np.zeros((2, 3), dtype=np.int8)}, "is needed"),
+        ({"signs": np.zeros((3, 2, 1), dtype=np.int8)}, "rank 2"),
+        ({"duals": np.zeros((3, 1))}, "is needed"),
+        ({"duals": np.full((3, 2), -1e-9)}, "below 0"),
+        ({"duals": np.full((3, 2), np.nan)}, "not a finite number"),
+        ({"duals": np.full((3, 2), np.inf, dtype=np.float16)}, "not a finite number"),
+        ({"duals": np.zeros((3, 2), dtype=int)}, "an array of <i8"),
+    ],
+)
+def test_refined_ends_of_another_type_shape_or_value_are_refused(odd: dict[str, Any], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        check_property_schema(certified(refined(**odd)), then_relu())
+
+
+def test_refined_ends_are_of_what_enters_a_rectifier_in_proofs_by_signs() -> None:
+    good = refined()
+    for odd, why in (
+        (replace(good, refined={2: good.refined[3]}), "a node that is refined"),
+        (replace(good, refined={True: good.refined[3]}), "a node that is refined"),
+        (replace(good, refined={3: list(good.refined[3])}), "are no ends"),
+        (replace(good, refined={3: (good.refined[3],)}), "are no ends"),
+        (replace(good, refined=[]), "not named by nodes"),
+        (replace(by_boxes(-0.1), refined=good.refined), "no parts"),
+    ):
+        with pytest.raises(InputError, match=why):
+            check_property_schema(certified(odd), then_relu())
+    two = replace(certified(good), networks=certified(good).networks * 2, proofs=(good,) * 2)
+    with pytest.raises(InputError, match="refines bounds"):
+        check_equality_schema(two, then_relu(), then_relu())
 
 
 def test_two_networks_need_two_proofs_by_signs() -> None:

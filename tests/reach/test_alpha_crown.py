@@ -10,7 +10,14 @@ from scipy.optimize import linprog
 from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph, GraphBuilder
 from surefoot.graph.ops import Linear, Relu
-from surefoot.reach.alpha_crown import Tightened, default_choice, optimize_slopes, tighten_by_alpha_crown
+from surefoot.reach import tightening
+from surefoot.reach.alpha_crown import (
+    Tightened,
+    default_choice,
+    optimize_slopes,
+    tighten_as_recorded,
+    tighten_by_alpha_crown,
+)
 from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box, step
 from surefoot.reach.relaxation import Choice, relax
@@ -98,3 +105,22 @@ def test_recorded_slopes_give_the_bounds_again(seed: int) -> None:
     torch.testing.assert_close(torch.minimum(-again[1], intervals.upper[0, which]), box.upper[0, which])
     width, before = ((made.boxes[3].upper - made.boxes[3].lower).sum() for made in (found, plain))
     assert float(width) <= float(before) + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("rows", [3, 2**21])
+def test_tightening_as_recorded_finds_all_boxes_again(seed: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some values at a time, too; a node that is not recorded gets the boxes of CROWN, and is recorded."""
+    graph = dense(seed, 3, 8, 8, 8, 2)
+    record: Tightened = {}
+    found = relax(graph, square(3), REAL, tighten_by_alpha_crown(8, record=record), multi_neuron=False)
+    monkeypatch.setattr(tightening, "LARGEST_ROWS", rows * 16)
+    again = relax(graph, square(3), REAL, tighten_as_recorded(record), multi_neuron=False)
+    none: Tightened = {}
+    plain = relax(graph, square(3), REAL, tighten_as_recorded(none), multi_neuron=False)
+    crown = relax(graph, square(3), REAL, tighten_by_crown, multi_neuron=False)
+    assert none.keys() == {3, 5}
+    for one, other in ((found, again), (crown, plain)):
+        for box, same in zip(one.boxes, other.boxes, strict=True):
+            torch.testing.assert_close(same.lower, box.lower, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(same.upper, box.upper, rtol=1e-10, atol=1e-10)

@@ -1,5 +1,7 @@
 """Rounds of refinement and splits: what is proven is true, what is violated is never proven, rounds only tighten."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,14 +9,19 @@ import torch
 from cases import first
 from reach.test_alpha_crown import dense
 from surefoot.core.deadline import Deadline
+from surefoot.core.errors import InputError
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.proof.certificate import Proof
+from surefoot.proof.property import check_property
+from surefoot.proof.question import Question, certificate_of_property, checked_graph
 from surefoot.reach.ibp import Box
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
 from surefoot.verify import refined_splitting
 from surefoot.verify.refined_splitting import RefinedSearch
-from surefoot.verify.relu_subproblems import bound_again
+from surefoot.verify.refinement import refined_ends
+from surefoot.verify.relu_subproblems import bound_again, kept_slopes, split_leaves
 
 FIXED = 0.3  # of seven inputs five: what has few inputs in its first layer is not reduced
 
@@ -74,3 +81,26 @@ def test_rounds_tighten_all_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bool((box.lower >= before[at].lower).all())
         assert bool((box.upper <= before[at].upper).all())
     assert any(bool((one.known[at].upper < before[at].upper).any()) for at in before)
+
+
+@pytest.mark.parametrize("seed", first(2, range(8)))
+def test_certificates_hold_the_refined_bounds_that_prove(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check finds the margin of the search by what is recorded, and none by the boxes of CROWN alone."""
+    monkeypatch.setattr(refined_splitting, "AT_FIRST", 0.0)
+    monkeypatch.setattr(refined_splitting, "PARTS", 64)
+    graph = dense(seed, 7, 10, 10, 10, 3)
+    row = np.random.default_rng(seed).normal(size=3)
+    one = search(graph, row, least(graph, row, 60) - 0.3, 60.0)
+    one.certifiable = True
+    result = one.prove(lambda _: None, 1000)
+    assert result.proven
+    box, unsafe = one.query.inputs, tuple((u.weights, u.bounds) for u in one.query.unsafe)
+    proof = Proof(
+        box.lower, box.upper, unsafe, "signs", leaves=tuple(split_leaves(result.leaves, 0)),
+        tightened=kept_slopes(one.tightened), refined=refined_ends(one.record),
+    )  # fmt: skip
+    asked = [Question(box.lower, box.upper, unsafe)]
+    margin = check_property(certificate_of_property(graph, (proof,)), checked_graph(graph), asked)
+    assert margin == pytest.approx(result.margin, rel=1e-6, abs=1e-9)
+    with pytest.raises(InputError, match="not proven"):
+        check_property(certificate_of_property(graph, (replace(proof, refined={}),)), checked_graph(graph), asked)

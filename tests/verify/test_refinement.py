@@ -11,11 +11,23 @@ from surefoot.core.deadline import NEVER, Deadline
 from surefoot.core.rounding import FLOAT32, REAL
 from surefoot.graph.graph import apply, evaluate, fold
 from surefoot.graph.passes.pools import pools_as_relus
+from surefoot.proof.checker import Checker
+from surefoot.proof.refined import refine
 from surefoot.reach.ibp import Box
 from surefoot.reach.reduced import ReducedNetwork
 from surefoot.reach.relaxation import relax
 from surefoot.reach.tightening import tighten_by_crown
-from surefoot.verify.refinement import Parts, Refined, Refinement, again, latest, proven_bounds, split_rows
+from surefoot.verify.refinement import (
+    Parts,
+    Refined,
+    Refinement,
+    again,
+    in_float16,
+    latest,
+    proven_bounds,
+    refined_ends,
+    split_rows,
+)
 
 
 def keep(relaxation: object, at: int, box: Box) -> Box:
@@ -121,6 +133,31 @@ def test_of_two_records_the_later_parts_count() -> None:
     replayed = relax(graph, square(3), REAL, again(joined, tighten_by_crown), multi_neuron=False)
     assert torch.allclose(replayed.boxes[3].lower, two.boxes[3].lower, atol=1e-9)
     assert torch.allclose(replayed.boxes[3].upper, two.boxes[3].upper, atol=1e-9)
+
+
+def test_what_is_written_bounds_as_what_was_recorded() -> None:
+    """In float16 slopes stay slopes, signs stay, and huge multipliers are finite."""
+    graph = dense(2, 3, 8, 8, 2)
+    relaxation = relax(graph, square(3), REAL, tighten_by_crown, multi_neuron=False)
+    network = ReducedNetwork.of(relaxation)
+    assert network is not None
+    parts = split_rows(network, network.rows(3, torch.eye(8)), 40)
+    parts.dual.values[parts.dual.signs != 0] *= 1e6
+    record = in_float16({3: [Refined(torch.arange(0, 16, 2), parts, network.unstable)]})
+    (written,) = refined_ends(record)[3]
+    now = record[3][0].parts.dual
+    assert np.isfinite(written.duals).all()
+    assert np.array_equal(written.duals.astype(np.float32), now.values.numpy())
+    assert bool(((now.values >= 0) & ((now.signs != 0) | (now.values <= 1))).all())
+    for column, (relu, value) in enumerate(zip(written.relus, written.values, strict=True)):
+        assert network.unstable.neuron(column) == (relu, value)
+    checker, low, high = Checker(graph), -np.ones(3), np.ones(3)
+    boxes = [(box.lower[0].numpy().copy(), box.upper[0].numpy().copy()) for box in relaxation.boxes]
+    assert np.array_equal(boxes[0], (low, high))
+    plain = boxes[3][0].copy()
+    refine(checker, 3, boxes, written)
+    expected = np.maximum(plain, proven_bounds(relaxation, 3, record[3][0]).numpy())
+    assert np.allclose(boxes[3][0], expected, rtol=1e-9, atol=1e-9)
 
 
 def test_no_time_leaves_boxes_as_they_are() -> None:

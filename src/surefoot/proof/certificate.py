@@ -26,6 +26,21 @@ class SplitLeaf:
 
 
 @dataclass(frozen=True, eq=False)
+class RefinedEnds:
+    """Ends of a node's values, 2 i the lower and 2 i + 1 the upper one of value i, each bounded by parts of the region.
+
+    The parts of an end decide signs of values of earlier ReLUs, and leave nothing out.
+    """
+
+    ends: np.ndarray  # (e,)
+    owners: np.ndarray  # (p,), which of the ends each part is of
+    relus: np.ndarray  # (s,)
+    values: np.ndarray  # (s,), which value of the ReLU
+    signs: np.ndarray  # (p, s): 1, -1, or 0 for what is not decided
+    duals: np.ndarray  # (p, s): the slope of the line below, or of what is decided the size of the multiplier
+
+
+@dataclass(frozen=True, eq=False)
 class Proof:
     """The proof that no input of a box has an output in any of the unsafe sets (weights y <= bounds, all rows).
 
@@ -46,6 +61,7 @@ class Proof:
         None  # rows and bounds: of the box the inputs with rows x <= bounds
     )
     inside: tuple[int, ...] | None = None  # an input (p_1 / q, ..., p_d / q) that satisfies the constraints, q last
+    refined: dict[int, tuple[RefinedEnds, ...]] = field(default_factory=dict)  # signs: by node, after `tightened`
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,17 +158,20 @@ class Checker:
         boxes: list[Box],
         slopes: Mapping[int, np.ndarray] | None = None,
         multipliers: Mapping[int, np.ndarray] | None = None,
+        signs: Mapping[int, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Bound rows · (values of the target) from below by carrying the rows back to the input.
+
+        Each where what enters ReLUs has the `signs` (1, -1, or 0: any), by ReLU a row for each of the rows.
 
         Raises:
             InputError: a bound that is no finite number.
         """
         step = max(BATCH_NUMBERS // self.widest, 1)
-        if len(rows) > step and not any(x.ndim > 1 for x in (slopes or {}).values()):
+        if len(rows) > step and not signs and not any(x.ndim > 1 for x in (slopes or {}).values()):
             parts = [rows[begin : begin + step] for begin in range(0, len(rows), step)]
             return np.concatenate([self.bound(target, part, boxes, slopes, multipliers) for part in parts])
-        bounds = self._carried_back(target, rows, boxes, slopes, multipliers)
+        bounds = self._carried_back(target, rows, boxes, slopes, multipliers, signs)
         if not np.isfinite(bounds).all():
             raise InputError(
                 f"a bound on node {self.graph.nodes[target].name!r} is no finite number: nothing is proven"
@@ -183,6 +186,7 @@ class Checker:
         boxes: list[Box],
         slopes: Mapping[int, np.ndarray] | None,
         multipliers: Mapping[int, np.ndarray] | None,
+        signs: Mapping[int, np.ndarray] | None,
     ) -> np.ndarray:
         carried = {target: rows}
         total, error = np.zeros(len(rows)), np.zeros(len(rows))
@@ -200,7 +204,8 @@ class Checker:
             match node.op:
                 case Relu() | Elementwise():
                     box = boxes[node.inputs[0]]
-                    constant, back, lost = _bent(node.op, a, *box, None if slopes is None else slopes.get(at))
+                    proposed, sign = (None if given is None else given.get(at) for given in (slopes, signs))
+                    constant, back, lost = _bent(node.op, a, *box, proposed, sign)
                     add(constant)
                     error = error + lost
                     if multipliers is not None and at in multipliers:
@@ -255,12 +260,20 @@ class Checker:
 
 
 def _bent(
-    op: Relu | Elementwise, a: np.ndarray, low: np.ndarray, high: np.ndarray, proposed: np.ndarray | None
+    op: Relu | Elementwise,
+    a: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    proposed: np.ndarray | None,
+    sign: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Put lines below and above a ReLU or a function: constants, coefficients of x, and what rounding may lose."""
     if isinstance(op, Relu):
-        constant, back = rectifier(a, low, high, proposed)
-        return constant, back, _paid(a, sized(np.maximum(np.abs(low), np.abs(high))), 2 * len(low))
+        lost = _paid(a, sized(np.maximum(np.abs(low), np.abs(high))), 2 * len(low))
+        if sign is not None:
+            low = np.where(sign > 0, np.maximum(low, 0.0), low)
+            high = np.where(sign < 0, np.minimum(high, 0.0), high)
+        return *rectifier(a, low, high, proposed), lost
     constants, back, extent = smooth(a, op.function, low, high, proposed)
     return constants.sum(1), back, _gamma(2 * len(low)) * extent.sum(1)
 

@@ -36,7 +36,7 @@ def rectifier(
     slopes = (high > -low) * 1.0 if proposed is None else proposed
     below = np.where(unstable, np.clip(slopes, 0.0, 1.0), above)
     negative = np.minimum(a, 0)
-    return negative @ np.where(unstable, -above * low, 0.0), np.maximum(a, 0) * below + negative * above
+    return (negative * np.where(unstable, -above * low, 0.0)).sum(1), np.maximum(a, 0) * below + negative * above
 
 
 def product(a: np.ndarray, x: Box, y: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

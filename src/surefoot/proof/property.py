@@ -10,6 +10,7 @@ from surefoot.graph.graph import Graph
 from surefoot.proof.certificate import Certificate, Proof, Signs, SplitLeaf
 from surefoot.proof.checker import Box, Checker
 from surefoot.proof.question import Question, check_named, claims_of, property_digest, region_digest
+from surefoot.proof.refined import refine
 from surefoot.proof.schema import check_property_schema
 
 
@@ -105,7 +106,11 @@ def _margins(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 
 def _check_signs(proof: Proof, checker: Checker) -> float:
-    boxes = checker.boxes(proof.lower, proof.upper, proof.tightened)
+    def decide(at: int, boxes: list[Box]) -> None:
+        for ends in proof.refined.get(at, ()):
+            refine(checker, at, boxes, ends)
+
+    boxes = checker.boxes(proof.lower, proof.upper, proof.tightened, decide=decide)
     out, leaves = len(checker.graph.nodes) - 1, leaves_by_set(proof)
     return min(check_set(proof, checker, boxes, number, out, leaves[number]) for number in range(len(proof.unsafe)))
 

@@ -13,11 +13,11 @@ import numpy as np
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Elementwise, Mul, Relu
-from surefoot.proof.certificate import Certificate, Proof, SplitLeaf
+from surefoot.proof.certificate import Certificate, Proof, RefinedEnds, SplitLeaf
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LONGEST = 10_000  # bits of a whole number
-REAL, WHOLE = ("<f8",), ("<i8",)
+REAL, WHOLE, SIGNS = ("<f8",), ("<i8",), ("|i1",)
 PROPOSED = ("<f2", "<f4", "<f8")  # slopes and multipliers: any value will do, and each is a float64 exactly
 
 
@@ -32,8 +32,9 @@ class Array:
 
 
 # d inputs, k values that an unsafe set speaks of, r rows of it, h bisections, b boxes that they make, n values of the
-# node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU (of a
-# function twice as many: slopes of lines below, then above), c linear input constraints
+# node that is tightened, w of them tightened, w2 both ends of these, m values of a ReLU (of a function twice as many:
+# slopes of lines below, then above), c linear input constraints, n2 ends of a node's values, e of them refined, p parts
+# of the region, s values whose signs these decide, a nodes before, v values at most of a node
 ARRAYS = {
     "lower": Array(REAL, ("d",)),
     "upper": Array(REAL, ("d",)),
@@ -46,6 +47,12 @@ ARRAYS = {
     "slopes to tighten with": Array(PROPOSED, ("w2", "m")),
     "slopes": Array(PROPOSED, ("m",)),
     "multipliers": Array(PROPOSED, ("m",)),
+    "ends that are refined": Array(WHOLE, ("e",), below="n2", unique=True),
+    "owners of parts": Array(WHOLE, ("p",), below="e"),
+    "ReLUs of parts": Array(WHOLE, ("s",), below="a"),
+    "values of parts": Array(WHOLE, ("s",), below="v"),
+    "signs of parts": Array(SIGNS, ("p", "s")),
+    "slopes and multipliers of parts": Array(PROPOSED, ("p", "s")),
     "rows of linear input constraints": Array(REAL, ("c", "d")),
     "bounds of linear input constraints": Array(REAL, ("c",)),
 }
@@ -91,6 +98,8 @@ def check_equality_schema(certificate: Certificate, first: Graph, second: Graph)
             raise fail(f"proof {number} is none")
         if proof.kind != "signs":
             raise fail(f"proof {number} is by {proof.kind!r}; the difference of networks is shown by signs")
+        if proof.refined:
+            raise fail(f"proof {number} refines bounds; the difference of networks is shown without")
         fit = _Fit(f"proof {number}", graph)
         fit.check(proof)
         if len(proof.places) != len(proof.unsafe):
@@ -143,13 +152,19 @@ class _Fit:
         self.array("boxes that are bisected", proof.bisections[0])
         self.array("axes", proof.bisections[1])
         self.array("places of bisections", proof.bisections[2])
-        if proof.kind == "boxes" and (proof.leaves or proof.tightened):
-            raise self.fail("a proof by boxes has no leaves and no slopes")
+        if proof.kind == "boxes" and (proof.leaves or proof.tightened or proof.refined):
+            raise self.fail("a proof by boxes has no leaves, no slopes and no parts")
         if proof.kind == "signs" and (bisections or proof.thorough):
             raise self.fail("a proof by signs bisects no box")
         self._check_constraints(proof)
         self._check_unsafe(proof)
         self._check_tightened(proof)
+        for at, some in self.mapping("nodes that are refined", proof.refined).items():
+            self.number("a node that is refined", at, self.bent)
+            if type(some) is not tuple or any(type(ends) is not RefinedEnds for ends in some):
+                raise self.fail(f"what is refined of node {at} are no ends")
+            for ends in some:
+                self._check_refined(at, ends)
         if type(proof.leaves) is not tuple:
             raise self.fail("its leaves are no tuple")
         for number, leaf in enumerate(proof.leaves):
@@ -206,6 +221,24 @@ class _Fit:
             self.array("values to tighten", pair[0])
             self.sizes["w2"] = 2 * self.sizes["w"]
             self.proposals("slopes to tighten with", pair[1], at)
+
+    def _check_refined(self, at: int, ends: RefinedEnds) -> None:
+        self.sizes = {"n2": 2 * self.values[at], "a": at, "v": max(self.values)}
+        self.array("ends that are refined", ends.ends)
+        self.array("owners of parts", ends.owners)
+        self.array("ReLUs of parts", ends.relus)
+        self.array("values of parts", ends.values)
+        self.array("signs of parts", ends.signs)
+        self.array("slopes and multipliers of parts", ends.duals)
+        decided = set(zip(ends.relus.tolist(), ends.values.tolist(), strict=True))
+        if any(relu not in self.relus or value >= self.values[relu] for relu, value in decided):
+            raise self.fail(f"parts at node {at} decide what is no value of a ReLU")
+        if len(decided) < len(ends.relus):
+            raise self.fail(f"parts at node {at} decide a sign twice")
+        if not (np.abs(ends.signs.astype(int)) <= 1).all():
+            raise self.fail(f"parts at node {at} have a sign that is none of 1, -1 and 0")
+        if not (ends.duals >= 0).all():
+            raise self.fail(f"parts at node {at} have a slope or multiplier below 0")
 
     def _check_leaf(self, proof: Proof, leaf: SplitLeaf, number: int) -> None:
         if type(leaf) is not SplitLeaf or type(leaf.signs) is not tuple:

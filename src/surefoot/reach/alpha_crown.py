@@ -16,7 +16,7 @@ from surefoot.reach.adam import Adam
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import Choice, Relaxation, Tighten
-from surefoot.reach.tightening import both_ends, tighten_by_crown, worth_tightening
+from surefoot.reach.tightening import both_ends, tighten_by_crown, tighten_with, worth_tightening
 
 ALPHA_STEPS = 20  # of gradient ascent, where nothing else is asked for
 RATE = 0.25
@@ -152,5 +152,18 @@ def tighten_by_alpha_crown(iterations: int, until: Deadline = NEVER, record: "Ti
             lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
             upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
         return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
+
+    return tighten
+
+
+def tighten_as_recorded(record: Tightened) -> Tighten:
+    """Make a way to tighten boxes by recorded slopes alone, so that a check of a certificate finds the same bounds.
+
+    Nodes that are not in the record are tightened by CROWN, and recorded without slopes.
+    """
+
+    def tighten(relaxation: Relaxation, at: int, box: Box) -> Box:
+        which, slopes = record.setdefault(at, (worth_tightening(relaxation, at, box), {}))
+        return tighten_with(relaxation, at, box, which, slopes)
 
     return tighten

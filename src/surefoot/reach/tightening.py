@@ -1,5 +1,7 @@
 """Tighten the boxes of what enters ReLUs by CROWN, value by value."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -59,6 +61,26 @@ def parallel_slopes(relaxation: Relaxation, target: int) -> Choice:
     return Choice(slopes)
 
 
+def tighten_with(
+    relaxation: Relaxation, at: int, box: Box, which: Int[Tensor, " w"], slopes: Mapping[int, Tensor]
+) -> Box:
+    """Bound values of one region with slopes for both ends of each, lower ends first: by ReLU (2 w, size), below.
+
+    Of functions there are as many again, above.
+    """
+    if not slopes:
+        return _substituted(relaxation, at, box, which) if len(which) else box
+    for some in torch.arange(len(which)).split(_at_once(relaxation, at)):
+        rows = torch.cat([some, some + len(which)])
+        own: list[dict[int, Tensor]] = [{}, {}]
+        for place, x in slopes.items():
+            node = relaxation.graph.nodes[place]
+            for part, chosen in zip(x[rows].to(box.lower.dtype).split(size_of(node), 1), own, strict=False):
+                chosen[place] = part.reshape(1, len(rows), *node.shape)
+        box = _substituted(relaxation, at, box, which[some], Choice(own[0], {}, own[1]))
+    return box
+
+
 def _substituted(
     relaxation: Relaxation,
     at: int,
@@ -70,9 +92,7 @@ def _substituted(
     node = relaxation.graph.nodes[at]
     regions, size = len(box.lower), size_of(node)
     lower, upper = box.lower.flatten(1).clone(), box.upper.flatten(1).clone()
-    widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
-    chunk = max(LARGEST_ROWS // (2 * regions * widest), 1)
-    for values in which.split(chunk):
+    for values in which.split(_at_once(relaxation, at)):
         if until.is_over():
             break
         bounds = lower_bounds(relaxation, at, both_ends(values, size, box).expand(regions, -1, *node.shape), choice)
@@ -80,6 +100,12 @@ def _substituted(
         lower[:, values] = torch.maximum(lower[:, values], bounds[:, 0])
         upper[:, values] = torch.minimum(upper[:, values], -bounds[:, 1])
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
+
+
+def _at_once(relaxation: Relaxation, at: int) -> int:
+    """Return how many values of a node are bounded in one pass."""
+    widest = max(size_of(n) for n in relaxation.graph.nodes[: at + 1])
+    return max(LARGEST_ROWS // (2 * len(relaxation.boxes[0].lower) * widest), 1)
 
 
 def both_ends(values: Int[Tensor, " which"], size: int, box: Box) -> Float[Tensor, "1 s *shape"]:

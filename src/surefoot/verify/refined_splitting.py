@@ -10,7 +10,7 @@ from torch import Tensor
 from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import REAL, Arithmetic
 from surefoot.graph.graph import Graph
-from surefoot.reach.alpha_crown import ALPHA_STEPS, tighten_by_alpha_crown
+from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_as_recorded, tighten_by_alpha_crown
 from surefoot.reach.dual_ascent import bound
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import Relaxation, relax
@@ -19,7 +19,7 @@ from surefoot.spec.input_set import LinearConstraints
 from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Replay, Result
 from surefoot.verify.reduced_splitting import ReducedSplitting, influence, stacked_duals
-from surefoot.verify.refinement import Record, Refinement, again, latest
+from surefoot.verify.refinement import Record, Refinement, again, in_float16, latest
 from surefoot.verify.relu_splitting import problem_of, search_by_relu_splitting
 from surefoot.verify.relu_subproblems import Neuron, Sets, Subproblem
 
@@ -33,7 +33,10 @@ PAYS = 0.2  # of the distance to 0: what a round must gain for another one
 
 @dataclass(eq=False)
 class RefinedSearch:
-    """A search for a proof over one region; what it learns of the boxes of the graph stays with it."""
+    """A search for a proof over one region; what it learns of the boxes of the graph stays with it.
+
+    `certifiable`: its boxes are those that `tightened` and `record` give by themselves, as a certificate has them.
+    """
 
     graph: Graph
     region: Box
@@ -44,10 +47,15 @@ class RefinedSearch:
     known: Mapping[int, Box] = field(default_factory=dict)
     record: Record = field(default_factory=dict)
     rounds: int = 0  # of refinement
+    certifiable: bool = False
+    tightened: Tightened = field(default_factory=dict)
 
     def prove(self, replay: Replay, most_subproblems: int) -> Result[Subproblem, Neuron]:
         """Prove the query, or meet an input for which `replay` finds a counterexample."""
-        relaxation = self._relax(Refinement(self.tightening, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening)))
+        slopes = self.tightened if self.certifiable else None
+        relaxation = self._relax(
+            Refinement(self.tightening, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening, slopes))
+        )
         sets = Sets(relaxation, self.query)
         problem = problem_of(relaxation, sets)
         roots = len(self.query.unsafe)
@@ -75,9 +83,14 @@ class RefinedSearch:
         return relax(self.graph, self.region, arithmetic, again(self.record, first), constraints=self.constraints)
 
     def _relax(self, refinement: Refinement) -> Relaxation:
-        relaxation = relax(self.graph, self.region, REAL, refinement, self.known, constraints=self.constraints)
-        self.known = dict(enumerate(relaxation.boxes))
+        joint = not self.certifiable  # certificates do not speak of several ReLUs together
+        relaxation = relax(self.graph, self.region, REAL, refinement, self.known, joint, self.constraints)
         self.record = latest(self.record, refinement.record)
+        if self.certifiable:
+            self.record = in_float16(self.record)
+            tighten = again(self.record, tighten_as_recorded(self.tightened))
+            relaxation = relax(self.graph, self.region, REAL, tighten, None, joint, self.constraints)
+        self.known = dict(enumerate(relaxation.boxes))
         return relaxation
 
     def _root(self, problem: ReducedSplitting) -> tuple[float, dict[int, Float[Tensor, " size"]]]:

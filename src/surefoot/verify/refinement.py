@@ -6,13 +6,14 @@ whole search gain from it (Singh et al. 2019, refinement by exact solvers; here 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from surefoot.core.deadline import NEVER, Deadline, tick
+from surefoot.proof.certificate import RefinedEnds
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
 from surefoot.reach.dual_ascent import ascend, bound
 from surefoot.reach.ibp import Box, size_of
@@ -222,3 +223,28 @@ def again(record: Record, first: Tighten) -> Tighten:
         return box
 
     return tighten
+
+
+def in_float16(record: Record) -> Record:
+    """Round what parts choose to float16, as certificates have it."""
+    most = torch.finfo(torch.float16).max
+
+    def rounded(refined: Refined) -> Refined:
+        dual = refined.parts.dual
+        values = dual.values.clamp(max=most).to(torch.float16).to(dual.values.dtype)
+        return replace(refined, parts=replace(refined.parts, dual=Dual(dual.signs, values)))
+
+    return {at: [rounded(refined) for refined in some] for at, some in record.items()}
+
+
+def refined_ends(record: Record) -> dict[int, tuple[RefinedEnds, ...]]:
+    """Write a record as a certificate has it; what is in float16 stays as it is."""
+
+    def written(refined: Refined) -> RefinedEnds:
+        relus, parts = refined.unstable.relus, refined.parts
+        places = torch.cat([torch.full_like(relu.values, relu.at) for relu in relus])
+        values = torch.cat([relu.values for relu in relus])
+        signs, duals = parts.dual.signs.to(torch.int8), parts.dual.values.to(torch.float16)
+        return RefinedEnds(*(x.numpy() for x in (refined.ends, parts.row, places, values, signs, duals)))
+
+    return {at: tuple(written(refined) for refined in some) for at, some in record.items()}

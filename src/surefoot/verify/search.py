@@ -19,7 +19,6 @@ from surefoot.graph.passes.pools import pools_as_relus
 from surefoot.graph.passes.slack import with_slack
 from surefoot.graph.passes.softmax import flat_output
 from surefoot.proof.certificate import Proof
-from surefoot.reach.alpha_crown import ALPHA_STEPS, Tightened, tighten_by_alpha_crown
 from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
@@ -48,7 +47,7 @@ from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, 
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, begin_stage, listening
 from surefoot.verify.refined_splitting import RefinedSearch
-from surefoot.verify.relu_splitting import prove_by_relu_splitting
+from surefoot.verify.refinement import refined_ends
 from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, kept_slopes, split_leaves
 from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
@@ -393,14 +392,10 @@ class Search:
         """Prove it by branch and bound on the ReLUs."""
         until, tightening = self.deadline.share(share), self.tightening(0.5 * share)
         graph, query = self.with_slack_relus()
-        tightened: Tightened = {}
-        search = RefinedSearch(graph, self.region, query, until, tightening, self.constraints, self.known)
-        if self.prove:  # certificates hold slopes, not parts of refinement
-            tighten = tighten_by_alpha_crown(ALPHA_STEPS, tightening, tightened)
-            relaxation = relax(graph, self.region, REAL, tighten, multi_neuron=False)
-            result = prove_by_relu_splitting(relaxation, query, until, self.candidate, most_subproblems)
-        else:
-            result = search.prove(self.candidate, most_subproblems)
+        known = {} if self.prove else self.known
+        search = RefinedSearch(graph, self.region, query, until, tightening, self.constraints, known)
+        search.certifiable = self.prove
+        result = search.prove(self.candidate, most_subproblems)
         if self.counterexample is not None:
             return self.violated("relu-splitting")
         self.best = max(self.best, result.margin)
@@ -408,7 +403,7 @@ class Search:
             return None
         unsplit = result.subproblems <= len(self.query.unsafe) and not search.rounds
         method = "alpha-crown" if unsplit else "relu-splitting"
-        proof = self._proof_by_splits(result, tightened) if self.prove else None
+        proof = self._proof_by_splits(result, search) if self.prove else None
 
         def in_float32() -> bool:
             return bound_again(search.relaxed(FLOAT32, self.tightening()), query, result.leaves) > 0
@@ -423,10 +418,10 @@ class Search:
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
 
-    def _proof_by_splits(self, result: Result[Subproblem, Neuron], tightened: Tightened) -> Proof:
+    def _proof_by_splits(self, result: Result[Subproblem, Neuron], search: RefinedSearch) -> Proof:
         leaves = tuple(leaf for part in result.leaves for leaf in split_leaves([part], part.unsafe))
-        box, slopes = self.query.inputs, kept_slopes(tightened)
-        return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes)
+        box, slopes, refined = self.query.inputs, kept_slopes(search.tightened), refined_ends(search.record)
+        return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes, refined=refined)
 
     def curvature(self, share: float = 1.0) -> Verdict | None:
         """Prove a polynomial network by convex functions below it."""
