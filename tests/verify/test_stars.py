@@ -1,5 +1,7 @@
 """Exact walks: leaves, and the complete sets of counterexamples."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -8,7 +10,7 @@ from surefoot.graph.graph import evaluate
 from surefoot.sets.predicate import Solver
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Query, Unsafe
-from surefoot.verify.stars import ExactProgress, counterexamples, leaves, star_of_inputs
+from surefoot.verify.stars import ExactProgress, box_slack, counterexamples, leaves, slack_of, star_of_inputs
 
 
 def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
@@ -40,3 +42,12 @@ def test_counterexample_sets_hold_all_of_them_and_nothing_else() -> None:
             assert query.slack(evaluate(graph, member[None]).numpy())[0] <= 1e-6
             assert torch.isfinite(member).all()
     assert met > 50
+
+
+def test_a_value_of_which_nothing_is_known_counts_only_where_it_matters() -> None:
+    star = star_of_inputs(InputSet(np.zeros(2), np.ones(2)), (2,))
+    star = replace(star, form=replace(star.form, error=torch.tensor([0.0, torch.inf]).double()))
+    first, second = (Unsafe(row[None], np.array([-1.0])) for row in np.eye(2))
+    assert 0.99 < box_slack(star, first) <= 1.0
+    assert 0.99 < slack_of(star, first)[0] <= 1.0
+    assert box_slack(star, second) == slack_of(star, second)[0] == -np.inf

@@ -72,7 +72,8 @@ def _rounding(star: Star, unsafe: Unsafe) -> tuple[np.ndarray, np.ndarray]:
     """Return how large each row's terms are, and by how much its value may be off."""
     weights, form = magnitude(unsafe.weights), star.form
     size = weights @ form.size(star.predicate).flatten().numpy() + np.abs(unsafe.bounds)
-    error = weights @ magnitude(form.error.flatten().numpy())
+    errors = magnitude(form.error.flatten().numpy())  # infinite where nothing is known, which may not matter
+    error = np.multiply(weights, errors, out=np.zeros_like(weights), where=weights > 0).sum(1)
     return size, UPWARD * error + sum_error(form.centre.numel(), size) + LOST
 
 
