@@ -2,6 +2,7 @@
 
     python results/verify.py mnist --data ../shared/data/verify --seconds 20
     python results/verify.py competition --data ../shared/data/verify --seconds 116
+    python results/verify.py peers --data ../shared/data/verify
     python results/verify.py harder --data ../shared/data/verify --seconds 10
     python results/verify.py page --data ../shared/data/verify
 
@@ -202,9 +203,9 @@ def _counted(
     return {**counts, "images": len(regions), "cpu": time.process_time() - begin}
 
 
-def page(data: Path) -> list[str]:
+def page() -> list[str]:
     """Write what the parts left."""
-    parts = (*_mnist_part(), *_competition_part(), *_peers_part(data), *_harder_part(), *_losses_part())
+    parts = (*_mnist_part(), *_competition_part(), *_peers_part(), *_harder_part(), *_losses_part())
     return ["# Verification", *parts]
 
 
@@ -277,13 +278,14 @@ def _competition_part() -> list[str]:
     return [section("## Instances of the field's competitions", words, heads, rows)]
 
 
-def _peers_part(data: Path) -> list[str]:
+def peers(data: Path) -> None:
     """Set what each tool solved in the competition beside what was solved here."""
-    kept = Kept("verify_competition.json")
-    rows: list[list[object]] = []
+    kept, solved_here = Kept("verify_peers.json"), Kept("verify_competition.json")
     for name in SETS:
         with (data / name / "expected_results.csv").open() as file:
-            instances = [(row, kept.get(f"{name} {row['onnx']} {row['vnnlib']}")) for row in csv.DictReader(file)]
+            instances = [
+                (row, solved_here.get(f"{name} {row['onnx']} {row['vnnlib']}")) for row in csv.DictReader(file)
+            ]
         here = [(row, found) for row, found in instances if found is not None]
         tools = [head for head in (here[0][0] if here else {}) if head not in NO_TOOLS]
         for tool in tools:
@@ -298,14 +300,20 @@ def _peers_part(data: Path) -> list[str]:
             if sum(solved) >= len(here) / 4 and both:
                 means = [statistics.geometric_mean(max(x, 0.01) for x in column) for column in zip(*both, strict=True)]
                 ours = sum(found["verdict"] != "unknown" for _, found in here)
-                rows.append([name, tool, sum(solved), ours, len(both), *(f"{mean:.2f}" for mean in means)])
+                kept.add(f"{name} {tool}", [sum(solved), ours, len(both), *(round(mean, 2) for mean in means)])
+
+
+def _peers_part() -> list[str]:
+    kept = Kept("verify_peers.json")
     words = (
         "Tools that solved at least a quarter of a set, and rightly. Theirs: verdicts and wall seconds that the",
         "competition published, on its machines of many cores; here: CPU seconds of one thread. Means are geometric,",
-        "over what both solved.",
+        "over what both solved. Command: `python results/verify.py peers --data ../shared/data/verify`.",
     )
     heads = ("set", "tool", "solved by it", "solved here", "by both", "s here", "s by it")
-    return [section("### Beside the competition's tools", words, heads, rows)]
+    return [
+        section("### Beside the competition's tools", words, heads, [[*key.split(), *row] for key, row in kept.items()])
+    ]
 
 
 def _harder_part() -> list[str]:
@@ -345,7 +353,7 @@ def _losses_part() -> list[str]:
 def main() -> None:
     """Read arguments, run a part."""
     parser = harness.parser(__doc__)
-    parser.add_argument("part", choices=["mnist", "competition", "harder", "losses", "page"])
+    parser.add_argument("part", choices=["mnist", "competition", "peers", "harder", "losses", "page"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=116.0, help="for each image or instance")
     parser.add_argument("--only", default="", help="methods or sets, between commas")
@@ -362,8 +370,10 @@ def main() -> None:
             harder(arguments.data, arguments.seconds)
         case "losses":
             losses(arguments.seconds, Path("runs/demo"))
+        case "peers":
+            peers(arguments.data)
         case "page":
-            harness.write_page("verify.md", page(arguments.data))
+            harness.write_page("verify.md", page())
         case "competition":
             competition(arguments.data, arguments.seconds, only or SETS, arguments.jobs, arguments.again)
 
