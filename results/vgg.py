@@ -188,9 +188,9 @@ COUNTED = ("images", "holds", "violated", "unknown", "finite margins", "median C
 def _lines(kept: Kept) -> list[str]:
     words = (
         "Images on the line from an image to the one that DeepFool finds, from a share l of the way to l + δ: does",
-        "the network keep the image's class? `auto`, one thread, `--memory 8`; time counts the attack, not the 12 s that",
-        "reading the network takes. A machine of two cores (AMD EPYC), busy with other work: CPU seconds. Violated: the",
-        "network gives another class at l already. Command: `python results/vgg.py lines`.",
+        "the network keep the image's class? `auto`, one thread, `--memory 8`; time counts the attack, not the 12 s",
+        "that reading the network takes. CPU seconds of a machine of two cores (Intel Xeon, 2.5 GHz) that was busy",
+        "with other work. Violated: the network gives another class at l. Command: `python results/vgg.py lines`.",
     )
     rows = [
         [start, f"{delta:g}", *_counts(found)]
