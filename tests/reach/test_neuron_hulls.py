@@ -1,5 +1,6 @@
 """Convex hulls of single neurons: sound for any choice, triangles among them, and the hull where ascent ends."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -61,8 +62,7 @@ def test_any_choice_is_sound_on_the_part_that_its_signs_speak_of(seed: int, widt
     signs = torch.randint(-1, 2, problem.signs.shape, generator=draws).double()
     lower = torch.where(signs > 0, problem.lower.clamp(min=0), problem.lower)
     upper = torch.where(signs < 0, problem.upper.clamp(max=0), problem.upper)
-    for given in (problem, HullProblem(*(getattr(problem, x) for x in ("network", "rows", "constants", "low", "high")),
-                                       lower, upper, signs)):  # fmt: skip
+    for given in (problem, replace(problem, lower=lower, upper=upper, signs=signs)):
         for choice in (given.triangles(), any_choice(given, seed), any_choice(given, seed + 1)):
             bounds, _ = bound_by_hulls(given, choice)
             plain, _ = bound_by_hulls(given, choice, rounded=False)

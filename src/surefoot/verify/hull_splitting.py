@@ -117,7 +117,9 @@ class HullSplitting(Problem[HullPart, int]):
         low, high, signs, known = (
             torch.stack([getattr(p, x) for p in parts]) for x in ("low", "high", "signs", "known")
         )
-        return HullProblem(self.network, self.rows[unsafe], -self.bounds[unsafe], low, high, *known.unbind(1), signs)
+        return HullProblem(
+            self.network, self.rows[unsafe], -self.bounds[unsafe], low, high, known[:, 0], known[:, 1], signs
+        )
 
     def _hidden(self, low: Tensor, high: Tensor, known: Tensor | None) -> Tensor:
         """Bound the hidden values of boxes, (n, 2, M)."""
