@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, Relu
-from surefoot.reach.dense import dense_network_of
+from surefoot.reach.dense import DenseNetwork, dense_network_of
+from surefoot.reach.neuron_hulls import bound_by_hulls
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
-from surefoot.verify.hull_splitting import cut_by_halfspace, may_use_hulls, prove_by_hulls
+from surefoot.verify.hull_splitting import HullSplitting, cut_by_halfspace, may_use_hulls, prove_by_hulls
 from surefoot.verify.network import Network
 from surefoot.verify.run import verify
 
@@ -118,3 +119,20 @@ def test_no_input_of_the_halfspace_is_cut_off(weight: list[float], bias: float, 
         return
     assert bool(((kept >= cut[0]) & (kept <= cut[1])).all())
     assert bool(((cut[0] >= low) & (cut[1] <= high)).all())
+
+
+def test_ascent_stops_above_what_rounding_takes() -> None:
+    """Of outputs of the order 1e9 rounding takes more than any fixed number that would do elsewhere."""
+    graph = graph_of(0, (5, 8, 2))
+    network = dense_network_of(graph)
+    assert network is not None
+    large = DenseNetwork((network.weights[0], 1e9 * network.weights[1]), (network.biases[0], 1e9 * network.biases[1]))
+    row = np.array([1.0, -1.0])
+    box = InputSet(-np.ones(5), np.ones(5))
+    (root,) = (splitting := HullSplitting(large, Query(box, (Unsafe(row[None], np.zeros(1)),)))).roots()
+    problem = splitting._problem([root])
+    crown = float(bound_by_hulls(problem, problem.triangles(), rounded=False)[0])
+    query = Query(box, (Unsafe(row[None], np.array([np.nextafter(crown, -np.inf)])),))  # just above 0 where it begins
+    result = prove_by_hulls(large, query, 60.0, lambda x: None)
+    assert result.proven
+    assert result.subproblems == 1

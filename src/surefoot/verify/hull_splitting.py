@@ -23,7 +23,7 @@ LARGEST = 2**16  # weights of hidden layers
 BATCH = 32  # subproblems
 STEPS_AT_ROOT, STEPS = 300, 60  # of ascent
 DESCENT = 6  # steps from where a bound is reached towards a counterexample
-ENOUGH = 1e-9  # more than rounding takes
+ENOUGH = 4.0  # times what rounding takes where ascent begins: of a bound, so that it is positive when rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,8 @@ class HullSplitting(Problem[HullPart, int]):
         known = [choice for choice in given if choice is not None]
         start = problem.triangles() if len(known) < len(some) else HullChoice.stacked(known)
         steps = STEPS_AT_ROOT if len(known) < len(some) else STEPS
-        choice, _ = ascend_by_hulls(problem, start, steps, ENOUGH)
+        paid = bound_by_hulls(problem, start, rounded=False)[0] - bound_by_hulls(problem, start)[0]
+        choice, _ = ascend_by_hulls(problem, start, steps, ENOUGH * float(paid.max()))
         values[some], a = bound_by_hulls(problem, choice)
         corners = torch.where(a > 0, problem.low, problem.high)
         for n, i in enumerate(some):
