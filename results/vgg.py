@@ -46,7 +46,8 @@ SIDE = 240
 EACH = 10  # distinct images of each of the four classes
 LIMIT, MEMORY = 600.0, 8  # seconds, GiB
 LINES = ((0.96, 2e-7), (0.5, 2e-7), (0.97, 2e-7), (0.98, 2e-7), (0.96, 1e-7), (0.96, 1e-4))
-REGION_EACH = 1  # images of each class, for the other regions
+OTHER_LINES_EACH = 2  # images of each class, for all lines but the first
+REGION_EACH = 1  # likewise, for the other regions
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 BLOCKS_OF_VGG19 = (2, 2, 4, 4, 4)  # convolutions
 NNV = {  # published: robust of 20 images, seconds of ImageStar and polytope at delta 1e-7 and 2e-7
@@ -110,26 +111,26 @@ def ask(network: Network, region: InputSet, label: int, method: str) -> dict[str
 
 
 def questions(kinds: str) -> Iterator[tuple[str, str, int]]:
-    """Give the method, the region and the number of images of each question of a part."""
+    """Give the method, the region and the number of images of each class of each question of a part."""
+    lines = [f"line {start}, {delta}" for start, delta in LINES]
     if kinds == "regions":
-        yield from (("auto", region, 4 * REGION_EACH) for region in REGIONS)
-        return
-    for method in METHODS if kinds == "methods" else ("auto",):
-        for start, delta in LINES[:1] if kinds == "methods" else LINES:
-            yield method, f"line {start}, {delta}", 4 if kinds == "methods" else 4 * EACH
+        yield from (("auto", region, REGION_EACH) for region in REGIONS)
+    elif kinds == "methods":
+        yield from ((method, lines[0], 1) for method in METHODS)
+    else:
+        yield "auto", lines[0], EACH
+        yield from (("auto", line, OTHER_LINES_EACH) for line in lines[1:])
 
 
 def run(network: Network, archive: Path, kinds: str, part: tuple[int, int]) -> None:
     """Answer every question of a part for its images, one question after the other."""
     kept = Kept("vgg.json")
     every = list(images(archive))
-    if kinds != "lines":  # as many of each class
-        each = 1 if kinds == "methods" else REGION_EACH
-        every = [x for i, x in enumerate(every) if i % EACH < each]
     labels: dict[str, int] = {}
     others: dict[str, np.ndarray] = {}
-    for method, what, count in questions(kinds):
-        for name, x in every[:count][part[0] :: part[1]]:
+    for method, what, each in questions(kinds):
+        chosen = [image for i, image in enumerate(every) if i % EACH < each]
+        for name, x in chosen[part[0] :: part[1]]:
             if f"{method} {what} {name}" in kept:
                 continue
             if name not in labels:

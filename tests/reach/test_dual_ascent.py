@@ -67,19 +67,18 @@ def test_the_gradient_is_that_of_autograd(seed: int) -> None:
     if not network.count:
         pytest.skip("no ReLU is unstable")
     dual = random_dual(network, 1, seed)
-    lines = dual_ascent._Lines(network, dual.signs)
-    found = dual_ascent._backward(network, rows, lines, dual.values)
-    z = dual_ascent._forward(network, lines, lines.below(dual.values), found)
-    gradient = z * (found.entering.clamp(min=0) * lines.undecided - lines.signs)
+    lines = dual_ascent._Lines(network, dual.signs.T)
+    found = dual_ascent._backward(network, rows.matrix.T, rows.bias, lines, dual.values.T)
+    z = dual_ascent._forward(network, lines, lines.below(dual.values.T), found)
+    gradient = (z * (found.entering.clamp(min=0) * lines.undecided - lines.signs)).T
     x = dual.values.clone().requires_grad_()
-    below, carried, total = lines.below(x), rows.matrix, rows.bias
+    below, carried, total = lines.below(x.T).T, rows.matrix, rows.bias
     for layer in reversed(network.layers):  # the same pass, for autograd
         part = layer.relu.places
         a = carried[:, network.inputs :][:, part]
-        back = (
-            a.clamp(min=0) * below[:, part] + a.clamp(max=0) * lines.above[:, part] - lines.signs[:, part] * x[:, part]
-        )
-        total = total + (a.clamp(max=0) * lines.offset[:, part]).sum(1) + back @ layer.bias
+        above, offset = lines.above.T[:, part], lines.offset.T[:, part]
+        back = a.clamp(min=0) * below[:, part] + a.clamp(max=0) * above - dual.signs[:, part] * x[:, part]
+        total = total + (a.clamp(max=0) * offset).sum(1) + back @ layer.bias
         width = network.inputs + layer.relu.begin
         carried = torch.cat([carried[:, :width] + back @ layer.matrix, carried[:, width:]], 1)
     a = carried[:, : network.inputs]

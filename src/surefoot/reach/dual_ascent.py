@@ -34,14 +34,13 @@ class Bound:
 class _Lines:
     """The lines that do not change in an ascent: slopes and offsets above, slopes below where a sign is decided."""
 
-    def __init__(self, network: ReducedNetwork, signs: Tensor) -> None:
-        low = torch.cat([layer.low for layer in network.layers])
-        high = torch.cat([layer.high for layer in network.layers])
-        slope = high / (high - low)
+    def __init__(self, network: ReducedNetwork, signs: Float[Tensor, "n b"]) -> None:
+        low, high = (torch.cat([getattr(layer, end) for layer in network.layers]) for end in ("low", "high"))
+        slope = (high / (high - low)).unsqueeze(1)
         self.undecided = (signs == 0).to(low.dtype)
         self.active = (signs > 0).to(low.dtype)
         self.above = self.undecided * slope + self.active
-        self.offset = self.undecided * (-slope * low)
+        self.offset = self.undecided * (-slope * low.unsqueeze(1))
         self.signs = signs
         self.most = torch.where(signs == 0, 1.0, torch.inf)  # of a dual variable
 
@@ -51,40 +50,48 @@ class _Lines:
 
 def bound(network: ReducedNetwork, rows: Rows, dual: Dual) -> Bound:
     """Bound a row of each region from below."""
-    if not network.layers:
-        return _at_input(network, rows.matrix, rows.bias, rows.matrix[:, :0])
-    return _backward(network, rows, _Lines(network, dual.signs), dual.values)
+    lines = _Lines(network, dual.signs.T) if network.layers else None
+    found = _backward(network, rows.matrix.T, rows.bias, lines, dual.values.T)
+    return Bound(found.values, found.entering.T, found.input.T)
 
 
-def _backward(network: ReducedNetwork, rows: Rows, lines: _Lines, dual: Tensor) -> Bound:
-    below, multipliers = lines.below(dual), lines.signs * dual
-    carried, total = rows.matrix.clone(), rows.bias
-    for layer in reversed(network.layers):
-        part = layer.relu.places
-        a = carried[:, network.inputs :][:, part]
-        negative = a.clamp(max=0)
-        back = a.clamp(min=0).mul_(below[:, part]).addcmul_(negative, lines.above[:, part]).sub_(multipliers[:, part])
-        total = total + (negative * lines.offset[:, part]).sum(1) + back @ layer.bias
-        carried[:, : network.inputs + layer.relu.begin].addmm_(back, layer.matrix)
-    return _at_input(network, carried[:, : network.inputs], total, carried[:, network.inputs :])
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """A `Bound` with a column for each region: so products with sparse matrices are fast."""
+
+    values: Float[Tensor, " b"]
+    entering: Float[Tensor, "n b"]
+    input: Float[Tensor, "d b"]
 
 
-def _at_input(network: ReducedNetwork, a: Tensor, total: Tensor, entering: Tensor) -> Bound:
-    return Bound(total + a @ network.centre - a.abs() @ network.radius, entering, a)
+def _backward(network: ReducedNetwork, rows: Tensor, bias: Tensor, lines: "_Lines | None", dual: Tensor) -> _Columns:
+    carried, total, d = rows.clone(memory_format=torch.contiguous_format), bias, network.inputs
+    if lines is not None:
+        below, multipliers = lines.below(dual), lines.signs * dual
+        for layer in reversed(network.layers):
+            part = layer.relu.places
+            a = carried[d:][part]
+            negative = a.clamp(max=0)
+            back = a.clamp(min=0).mul_(below[part]).addcmul_(negative, lines.above[part]).sub_(multipliers[part])
+            total = total + negative.mul_(lines.offset[part]).sum(0) + layer.bias @ back
+            layer.products.add_transposed(carried[: d + layer.relu.begin], back)
+    a = carried[:d]
+    return _Columns(total + network.centre @ a - network.radius @ a.abs(), carried[d:], a)
 
 
-def _forward(network: ReducedNetwork, lines: _Lines, below: Tensor, found: Bound) -> Tensor:
+def _forward(network: ReducedNetwork, lines: _Lines, below: Tensor, found: _Columns) -> Tensor:
     """Return what enters each ReLU at the primal point of a bound."""
-    n, d = network.count, network.inputs
-    point = found.input.new_empty(len(found.input), d + n)
-    torch.addcmul(network.centre, torch.sign(found.input), network.radius, value=-1, out=point[:, :d])
+    d = network.inputs
+    point = below.new_empty(d + network.count, below.shape[1])
+    torch.addcmul(
+        network.centre.unsqueeze(1), torch.sign(found.input), network.radius.unsqueeze(1), value=-1, out=point[:d]
+    )
     entering = torch.empty_like(below)
     for layer in network.layers:
         part = layer.relu.places
-        z = torch.addmm(layer.bias, point[:, : d + layer.relu.begin], layer.matrix.T)
-        entering[:, part] = z
-        upper = torch.addcmul(lines.offset[:, part], z, lines.above[:, part])
-        point[:, d:][:, part] = torch.where(found.entering[:, part] >= 0, z * below[:, part], upper)
+        z = torch.add(layer.products.of(point[: d + layer.relu.begin]), layer.bias.unsqueeze(1), out=entering[part])
+        upper = torch.addcmul(lines.offset[part], z, lines.above[part])
+        torch.where(found.entering[part] >= 0, z * below[part], upper, out=point[d:][part])
     return entering
 
 
@@ -97,17 +104,19 @@ def ascend(
     """
     if not network.layers:
         return start, bound(network, rows, start).values
-    kept, best = start.values.clone(), torch.full_like(rows.bias, -torch.inf)
+    kept = start.values.T.clone(memory_format=torch.contiguous_format)
+    best = torch.full_like(rows.bias, -torch.inf)
     left = torch.arange(len(best))  # the regions that are still improved
-    lines, x = _Lines(network, start.signs), start.values.clone()
+    matrix, bias, x = rows.matrix.T, rows.bias, kept.clone()
+    lines = _Lines(network, start.signs.T.contiguous())
     mean, square = torch.zeros_like(x), torch.zeros_like(x)
     for turn in range(iterations + 1):
         tick()
-        found = _backward(network, rows, lines, x)
+        found = _backward(network, matrix, bias, lines, x)
         better = found.values > best[left]
         improved = left[better]
         best[improved] = found.values[better]
-        kept[improved] = x[better]
+        kept[:, improved] = x[:, better]
         if turn == iterations:
             break
         open_ = best[left] <= enough
@@ -115,14 +124,14 @@ def ascend(
         if not count:
             break
         if count <= COMPACT * len(left):
-            left, x, mean, square = left[open_], x[open_], mean[open_], square[open_]
-            rows, lines = rows.of(open_), _Lines(network, lines.signs[open_])
-            found = Bound(found.values[open_], found.entering[open_], found.input[open_])
+            left, bias, lines = left[open_], bias[open_], _Lines(network, lines.signs[:, open_])
+            matrix, x, mean, square = (columns[:, open_] for columns in (matrix, x, mean, square))
+            found = _Columns(found.values[open_], found.entering[:, open_], found.input[:, open_])
         z = _forward(network, lines, lines.below(x), found)
         slope = found.entering.clamp(min=0).mul_(lines.undecided).sub_(lines.signs)
         _step(x, z.mul_(slope), mean, square, turn)
         torch.minimum(x.clamp_(min=0), lines.most, out=x)
-    return Dual(start.signs, kept), best
+    return Dual(start.signs, kept.T.contiguous()), best
 
 
 def _step(x: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, turn: int) -> None:

@@ -9,7 +9,9 @@ needs the same matrices forwards, from the corner of the box that the bound take
 of the dual's inner minimisation). In float32: what comes out chooses slopes and multipliers, and proves nothing.
 """
 
+import warnings
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +27,26 @@ from surefoot.reach.unstable import UnstableRelu, UnstableRelus
 
 LARGEST = 2**26  # numbers in all matrices
 DENSE = 16  # times the graph's own multiplications: beyond, the graph is faster
+SPARSE = 0.25  # of a matrix's numbers: where so few are not 0, as behind convolutions, the others are left out
+
+
+class Products:
+    """Products with a matrix and with its transpose."""
+
+    def __init__(self, matrix: Float[Tensor, "n m"]) -> None:
+        self.matrix, self.transposed = matrix, matrix.T
+        if matrix.numel() and float((matrix != 0).float().mean()) <= SPARSE:
+            with warnings.catch_warnings():  # that the layout may still change
+                warnings.simplefilter("ignore", UserWarning)
+                self.matrix, self.transposed = matrix.to_sparse_csr(), matrix.T.contiguous().to_sparse_csr()
+
+    def of(self, x: Float[Tensor, "m b"]) -> Float[Tensor, "n b"]:
+        """Multiply the matrix with columns."""
+        return self.matrix @ x
+
+    def add_transposed(self, into: Float[Tensor, "m b"], y: Float[Tensor, "n b"]) -> None:
+        """Add the product of the transposed matrix with columns, in place."""
+        torch.addmm(into, self.transposed, y, out=into)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +58,11 @@ class Layer:
     bias: Float[Tensor, " n"]
     low: Float[Tensor, " n"]
     high: Float[Tensor, " n"]
+
+    @cached_property
+    def products(self) -> Products:
+        """Products with the matrix, as fast as its zeros allow."""
+        return Products(self.matrix)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from surefoot.reach.unstable import Dual
 from surefoot.verify.branch_and_bound import Bounds, Problem
 from surefoot.verify.relu_subproblems import Neuron, Packed, Sets, Subproblem, rounded
 
-CANDIDATES = 12  # ReLUs that are tried before one is chosen
+CANDIDATES = 6  # ReLUs that are tried before one is chosen
 POSITIVE = 0.3  # what a positive coefficient counts, beside a negative one of the same size
 BATCH_TRIALS = 256
 ENOUGH = 1e-4  # of a bound in float32, so that it is positive in float64 too

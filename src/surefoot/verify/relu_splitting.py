@@ -35,7 +35,7 @@ from surefoot.verify.relu_subproblems import (
     stacked,
 )
 
-ITERATIONS = 20
+ITERATIONS = 10
 
 
 def prove_by_relu_splitting(
