@@ -23,6 +23,7 @@ from surefoot.verify.refinement import Record, Refinement, again, in_float16, la
 from surefoot.verify.relu_splitting import problem_of, search_by_relu_splitting
 from surefoot.verify.relu_subproblems import Neuron, Sets, Subproblem
 
+FIRST_STEPS = 5  # of ascent, for each end of a value; more gain little, and of deep networks take most of the time
 AT_FIRST = 0.05  # of the work, for splits before any refinement
 REFINING = 0.8  # of the work, at most
 PARTS = 512  # a layer in the first round
@@ -53,9 +54,8 @@ class RefinedSearch:
     def prove(self, replay: Replay, most_subproblems: int) -> Result[Subproblem, Neuron]:
         """Prove the query, or meet an input for which `replay` finds a counterexample."""
         slopes = self.tightened if self.certifiable else None
-        relaxation = self._relax(
-            Refinement(self.tightening, tighten_by_alpha_crown(ALPHA_STEPS, self.tightening, slopes))
-        )
+        otherwise = tighten_by_alpha_crown(ALPHA_STEPS, self.tightening, slopes)
+        relaxation = self._relax(Refinement(self.tightening, otherwise, steps=FIRST_STEPS))
         sets = Sets(relaxation, self.query)
         problem = problem_of(relaxation, sets)
         roots = len(self.query.unsafe)

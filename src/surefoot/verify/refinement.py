@@ -23,7 +23,7 @@ from surefoot.reach.tightening import tighten_by_crown
 from surefoot.reach.unstable import Dual, UnstableRelus
 from surefoot.verify.reduced_splitting import best_halves
 
-STEPS = 20  # of ascent, a part
+STEPS = 10  # of ascent, a part
 CANDIDATES = 3  # ReLUs that are tried before one is chosen
 BATCH = 256  # regions that are bounded at once
 LEAST_WEIGHT = 0.25  # of an end: by how many percent the triangle's height falls with one percent of it
