@@ -142,7 +142,10 @@ _INPUTS_CERTIFIED = (inputs(0.1, grace=2), inputs(0.4, "trial"), inputs())
 # Bisection alone proves most, in less time. What it does not is begun anew: by then it has small boxes alone, and the
 # ReLUs of large ones are split as fast.
 _DENSE_INPUTS = (dense_inputs(0.3, MANY_BOXES), dense_inputs(0.8, relus=True))
-_DENSE = (*_DENSE_INPUTS, _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])
+_DENSE = (
+    dense_inputs(0.1, SOME_SUBPROBLEMS),  # often less dear than a long attack
+    long_attack, *_DENSE_INPUTS, _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:],
+)  # fmt: skip
 _TRIANGLE = star("star", "triangle")
 
 # The first row whose condition is true. ReLUs are split until none is unstable; what is left then, and products, is for
@@ -150,32 +153,31 @@ _TRIANGLE = star("star", "triangle")
 # of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
 AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
     ("large", lambda s: s.is_large, (crown, long_attack, exact_if_few)),
-    ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, _INPUTS_CERTIFIED),
+    ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, (long_attack, *_INPUTS_CERTIFIED)),
     (
         "few inputs, polynomial",
         lambda s: s.has_few_inputs and s.is_polynomial,
-        (curved(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
+        (long_attack, curved(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
     ),
     ("few inputs, dense", lambda s: s.has_few_inputs and s.may_split_densely, _DENSE),
-    ("few inputs", lambda s: s.has_few_inputs, (_INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
-    ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (relus(), inputs())),
-    ("certified", lambda s: s.prove, (relus(),)),
-    ("polynomial", lambda s: s.is_polynomial, (crown, curved())),
+    ("few inputs", lambda s: s.has_few_inputs, (long_attack, _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
+    ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (long_attack, relus(), inputs())),
+    ("certified", lambda s: s.prove, (long_attack, relus())),
+    ("polynomial", lambda s: s.is_polynomial, (crown, long_attack, curved())),
     ("constrained, curved", lambda s: s.constraints is not None and not s.is_piecewise_linear,
-     (crown, relus(share=0.5), _TRIANGLE)),
-    ("constrained", lambda s: s.constraints is not None, (crown, relus(share=0.5), exact)),
-    ("dense, small", lambda s: s.may_use_hulls, (crown, relus(SOME_SUBPROBLEMS, 0.1), hulls(0.8), relus(), exact)),
-    ("curved", lambda s: not s.is_piecewise_linear, (crown, relus(), _TRIANGLE)),
-    ("any other", lambda s: True, (crown, relus(), exact)),
+     (crown, long_attack, relus(share=0.5), _TRIANGLE)),
+    ("constrained", lambda s: s.constraints is not None, (crown, long_attack, relus(share=0.5), exact)),
+    ("dense, small", lambda s: s.may_use_hulls,
+     (crown, long_attack, relus(SOME_SUBPROBLEMS, 0.1), hulls(0.8), relus(), exact)),
+    ("curved", lambda s: not s.is_piecewise_linear, (crown, long_attack, relus(), _TRIANGLE)),
+    ("any other", lambda s: True, (crown, long_attack, relus(), exact)),
 )  # fmt: skip
 
 
 def _auto(search: Search) -> list[Stage]:
     stages = next(stages for _, condition, stages in AUTO if condition(search))
-    if search.is_large:
-        return [pgd, zonotope, *stages]
-    few = (dense_inputs(0.1, SOME_SUBPROBLEMS),) if stages is _DENSE else ()  # often less dear than a long attack
-    return [pgd, zonotope, *few, long_attack, *stages]
+    first = (pgd, zonotope) if search.is_large else (zonotope, pgd)  # the cheaper one first
+    return [*first, *stages]
 
 
 def _curvature(search: Search) -> list[Stage]:

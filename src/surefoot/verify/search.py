@@ -262,7 +262,7 @@ class Search:
 
     def zonotope_margin(self, arithmetic: Arithmetic, boxes: dict[int, Box]) -> float:
         """Bound the slack by a zonotope; its boxes are kept for what comes after, also of one that is interrupted."""
-        reference = None if arithmetic.unit else self.reference
+        reference = self.reference if self.is_large and not arithmetic.unit else None
         state = zonotope_around(self.network.pooled, self.query.inputs, reference, arithmetic, boxes)
         return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe)
 
