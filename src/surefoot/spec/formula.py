@@ -1,0 +1,131 @@
+"""Linear conditions in exact numbers, and the disjunctive normal form of and, or over them.
+
+A variable is a name: X_0, X_1, ... are what the networks are given, Y_0, Y_1, ... what they give.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from surefoot.core.errors import InputError
+
+LARGEST_CLAUSES = 100_000
+LARGEST_ATOMS = 2**24  # of all cases
+
+
+@dataclass(frozen=True)
+class Atom:
+    """sum of weights[v] v <= bound, or < bound if it is strict."""
+
+    weights: dict[str, Fraction]
+    bound: Fraction
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Term:
+    """sum of weights[v] v + constant."""
+
+    weights: dict[str, Fraction]
+    constant: Fraction
+
+    def plus(self, other: "Term", factor: int = 1) -> "Term":
+        """Add a multiple of another term."""
+        weights = dict(self.weights)
+        for name, weight in other.weights.items():
+            weights[name] = weights.get(name, Fraction(0)) + factor * weight
+        return Term(weights, self.constant + factor * other.constant)
+
+    def times(self, other: "Term") -> "Term | None":
+        """Multiply; None where both hold variables: that is not linear.
+
+        >>> Term({"X_0": Fraction(2)}, Fraction(1)).times(Term({}, Fraction(3)))
+        Term(weights={'X_0': Fraction(6, 1)}, constant=Fraction(3, 1))
+        """
+        if self.weights and other.weights:
+            return None
+        term, factor = (self, other.constant) if self.weights else (other, self.constant)
+        return Term({name: factor * w for name, w in term.weights.items()}, factor * term.constant)
+
+
+Clause: TypeAlias = list[Atom]  # all of them
+Clauses: TypeAlias = list[Clause]  # one of them
+
+
+def at_most(less: Term, more: Term, strict: bool = False) -> Atom:
+    """Return less <= more as an atom.
+
+    >>> at_most(Term({"Y_0": Fraction(1)}, Fraction(1)), Term({}, Fraction(3)))
+    Atom(weights={'Y_0': Fraction(1, 1)}, bound=Fraction(2, 1), strict=False)
+    """
+    difference = less.plus(more, -1)
+    return Atom({name: w for name, w in difference.weights.items() if w}, -difference.constant, strict)
+
+
+def comparison(sign: str, left: Term, right: Term) -> Clauses:
+    """Return left sign right as clauses, for the signs <=, >=, <, >, = (or ==) and !=.
+
+    Raises:
+        KeyError: another sign.
+    """
+    match sign:
+        case "<=":
+            return [[at_most(left, right)]]
+        case ">=":
+            return [[at_most(right, left)]]
+        case "<":
+            return [[at_most(left, right, strict=True)]]
+        case ">":
+            return [[at_most(right, left, strict=True)]]
+        case "=" | "==":
+            return [[at_most(left, right), at_most(right, left)]]
+        case "!=":
+            return [[at_most(left, right, strict=True)], [at_most(right, left, strict=True)]]
+        case _:
+            raise KeyError(sign)
+
+
+def conjunction(left: Clauses, right: Clauses) -> Clauses:
+    """Return what holds where both do; it may be `left` itself, extended.
+
+    Raises:
+        InputError: more clauses, or conditions, than are read.
+    """
+    if len(left) * len(right) > LARGEST_CLAUSES:
+        raise InputError(f"the property has more than {LARGEST_CLAUSES} cases")
+    if len(left) == len(right) == 1:
+        left[0].extend(right[0])
+        return left
+    if len(left) * sum(map(len, right)) + len(right) * sum(map(len, left)) > LARGEST_ATOMS:
+        raise InputError(f"the cases of the property have more than {LARGEST_ATOMS} conditions together")
+    return [a + b for a in left for b in right]
+
+
+class Assertions:
+    """What a file asserts: conditions of every case, kept once, and the cases."""
+
+    def __init__(self) -> None:
+        self.common: Clause = []
+        self.cases: Clauses = [[]]
+        self.any = False
+
+    def add(self, clauses: Clauses) -> None:
+        """Assert one more formula."""
+        self.any = True
+        if len(clauses) == 1:
+            self.common += clauses[0]
+        else:
+            self.cases = conjunction(self.cases, clauses)
+
+
+def renamed(atoms: Iterable[Atom], names: dict[str, str]) -> Clause:
+    """Return atoms with other names of variables; several may become one."""
+    result = []
+    for atom in atoms:
+        weights: dict[str, Fraction] = {}
+        for name, weight in atom.weights.items():
+            new = names.get(name, name)
+            weights[new] = weights.get(new, Fraction(0)) + weight
+        result.append(Atom({name: w for name, w in weights.items() if w}, atom.bound, atom.strict))
+    return result
