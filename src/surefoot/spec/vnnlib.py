@@ -77,6 +77,16 @@ def is_version_2(text: str) -> bool:
     return _VERSION_2.match(text) is not None
 
 
+def see_nesting(text: str) -> None:
+    """See that parentheses nest as deeply, and are as many, as is read.
+
+    Raises:
+        InputError: they do not, or do not match.
+    """
+    for _ in _statements(text):
+        pass
+
+
 def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     """Read a property from its text.
 

@@ -19,6 +19,7 @@ from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import relax
 from surefoot.reach.tightening import tighten_all, tighten_by_crown
+from surefoot.spec.checking import BEYOND_CONSTRAINTS
 from surefoot.spec.opening import see_agreement_within
 from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
@@ -93,8 +94,17 @@ def read_property(path: Path | str, network: Network) -> list[Query]:
     return queries
 
 
-def beyond_certificates(queries: Sequence[Query], network: Network) -> str | None:
-    """Say why certificates do not cover a property, whatever the answer; None where they do."""
+def beyond_certificates(queries: Sequence[Query], network: Network, plain: bool = True) -> str | None:
+    """Say why certificates do not cover a property, whatever the answer; None where they do.
+
+    `plain`: the network is that of one file.
+    """
+    if not plain:
+        return (
+            "certificates cover VNN-LIB 1.0 and conditions on outputs; the property relates inputs to them, or is 2.0"
+        )
+    if any(query.inputs.constraints is not None for query in queries):
+        return BEYOND_CONSTRAINTS
     if not all(query.has_exact_weights for query in queries):
         return "the property has weights of more digits than float64 holds, which certificates do not cover"
     for query in queries:

@@ -1,0 +1,37 @@
+"""Several networks as one graph: inputs side by side, perhaps shared, and outputs one after another."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Concat, Gather, Reshape
+
+
+def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_inputs: bool = False) -> Graph:
+    """Return the graph of x -> (f(x[i]), g(x[j]), ...) for networks f, g, ... and their places i, j, ... in a flat x.
+
+    `with_inputs`: x itself follows. Outputs are flat.
+
+    >>> from surefoot.graph.graph import evaluate
+    >>> from surefoot.graph.ops import Relu
+    >>> builder = GraphBuilder((2,))
+    >>> relu = builder.build(builder.add(Relu(), 0))
+    >>> evaluate(joined([(relu, [0, 1]), (relu, [1, 1])], 2), torch.tensor([[-1.0, 2.0]]))
+    tensor([[0., 2., 2., 2.]])
+
+    Raises:
+        InputError: a network that ends in a softmax.
+    """
+    builder = GraphBuilder((inputs,))
+    ends = []
+    for number, (graph, places) in enumerate(parts):
+        index = torch.as_tensor(list(places), dtype=torch.int64).reshape(graph.input_shape)
+        new = {0: builder.add(Gather(index), 0)}
+        for at, node in enumerate(graph.nodes[1:], 1):
+            new[at] = builder.add(node.op, *(new[i] for i in node.inputs), name=f"{number}.{node.name}")
+        ends.append(builder.add(Reshape((math.prod(graph.output_shape),)), new[len(graph.nodes) - 1]))
+    if with_inputs:
+        ends.append(0)
+    return builder.build(ends[0] if len(ends) == 1 else builder.add(Concat(0), *ends))
