@@ -44,12 +44,18 @@ def answer_query(query: Path, files: dict[str, Path], limit: float, method: str,
     Unsat of tensors that are declared float32 is said only where it is proven for float32.
     """
     from surefoot.core.deadline import Deadline
+    from surefoot.spec.cases import EmptyRegion
     from surefoot.spec.query import Holds, Violated
     from surefoot.verify.question import read_question
     from surefoot.verify.several import answer_all
 
     deadline = Deadline.of(limit)
-    asked = deadline.run(lambda: read_question(query, files))
+    try:
+        asked = deadline.run(lambda: read_question(query, files))
+    except EmptyRegion as error:
+        print("unsat")
+        _note(str(error))
+        return
     if asked is None or asked.joint is None:  # no file of VNN-LIB 1.0 names networks
         print("timed-out")
         return

@@ -26,6 +26,10 @@ _Box: TypeAlias = dict[int, _Ends]
 _FREE: _Ends = (None, None)
 
 
+class EmptyRegion(InputError):
+    """No input satisfies what is asserted of inputs, exactly: in a question of one's own a mistake, mostly."""
+
+
 @dataclass(frozen=True)
 class Property:
     """Questions, one for each region of inputs; `of_inputs`: inputs count as outputs, after those that there are."""
@@ -49,7 +53,8 @@ def property_of(asserted: Assertions, inputs: int, outputs: int) -> Property:
     Property: exact: a point satisfies the assertions where a query's region and one of its unsafe sets hold it.
 
     Raises:
-        InputError: nothing is asserted, inputs without a bound, no region left, more numbers than are read.
+        EmptyRegion: no region is left.
+        InputError: nothing is asserted, inputs without a bound, more numbers than are read.
     """
     if not asserted.any:
         raise InputError("the property asserts nothing")
@@ -71,7 +76,7 @@ def property_of(asserted: Assertions, inputs: int, outputs: int) -> Property:
             raise InputError(f"the cases of the property take more than {LARGEST_ARRAYS} numbers: ask fewer at once")
         unsafe_of.setdefault(key, []).append(_unsafe(rows, size))
     if shared.box is None or not unsafe_of:
-        raise InputError("no input satisfies the property's conditions: some lower bound is above its upper bound")
+        raise EmptyRegion("no input satisfies the property's conditions: some lower bound is above its upper bound")
     low, high, exact = np.full(inputs, -np.inf), np.full(inputs, np.inf), {}
     _put(low, high, exact, shared.box.items())
     queries = []
@@ -82,7 +87,7 @@ def property_of(asserted: Assertions, inputs: int, outputs: int) -> Property:
         if region is not None:
             queries.append(Query(region, tuple(unsafe)))
     if not queries:
-        raise InputError("no input satisfies the property's conditions on several inputs")
+        raise EmptyRegion("no input satisfies the property's conditions on several inputs")
     return Property(queries, of_inputs)
 
 

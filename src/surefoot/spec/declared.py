@@ -1,7 +1,8 @@
 """Networks as a VNN-LIB 2.0 file declares them, and the ONNX files that they are: types, shapes, one joined network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,17 @@ from onnx import TensorProto
 
 from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_onnx_model
+from surefoot.core.rounding import SINGLE_LARGEST
 from surefoot.graph.graph import Graph
 from surefoot.graph.passes.joined import joined
 from surefoot.spec.cases import Property, property_of
-from surefoot.spec.formula import Assertions, renamed
+from surefoot.spec.formula import Assertions, Atom, renamed
 from surefoot.spec.opening import Opened, open_joined, open_onnx
 from surefoot.spec.runtime import Runner
 from surefoot.spec.vnnlib2 import Declared, Specification, Tensor
 
 SOUND_TYPES = ("real", "float32")  # what answers may speak of
-_TYPES = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
+_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
     names = {f"X_{i}": f"X_{place}" for i, place in enumerate(shared.tolist())}
     asserted = Assertions()
     asserted.any = specification.asserted.any
-    asserted.common = renamed(specification.asserted.common, names)
+    asserted.common = renamed([*specification.asserted.common, *_of_float32(specification)], names)
     asserted.cases = [renamed(case, names) for case in specification.asserted.cases]
     inputs = int(shared.max()) + 1
     asked = property_of(asserted, inputs, specification.outputs)
@@ -78,11 +80,14 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
     parts: list[tuple[Opened, np.ndarray]] = []
     first = 0
     for network in specification.networks:
-        path = files[specification.file_of(network)]
+        path = files[network.file_of]
         order, values = _matched(network, path)
+        plain = len(values) == 1 and not network.of("hidden")
         key = str(path), values
         if key not in opened:
-            opened[key] = open_onnx(path) if not values else open_joined(path, values)
+            opened[key] = open_onnx(path, values[0]) if plain else open_joined(path, values)
+        for tensor, value in zip(network.of("hidden", "output"), values, strict=True):
+            _see_shape(tensor, value, opened[key].shapes.get(value, ()), path)
         sizes = [tensor.size for tensor in network.of("input")]
         starts = first + np.cumsum([0, *sizes])
         own = np.concatenate([np.arange(starts[i], starts[i] + sizes[i]) for i in order])
@@ -112,6 +117,16 @@ def _see_types(specification: Specification) -> None:
             )
 
 
+def _of_float32(specification: Specification) -> Iterator[Atom]:
+    """Say that an input of float32 is a number of it: at most the largest, either way."""
+    number = 0
+    for tensor in specification.tensors("input"):
+        for i in range(number, number + tensor.size) if tensor.type == "float32" else ():
+            for sign in (1, -1):
+                yield Atom({f"X_{i}": Fraction(sign)}, Fraction(SINGLE_LARGEST))
+        number += tensor.size
+
+
 def _shared_inputs(specification: Specification) -> np.ndarray:
     """Number the inputs, those alike that are asserted to be equal in every case."""
     parent = list(range(specification.inputs))
@@ -138,10 +153,7 @@ def _shared_inputs(specification: Specification) -> np.ndarray:
 
 
 def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...]]:
-    """Match declared tensors with a file's; return the order in which it takes the inputs, and what it is read up to.
-
-    No values: up to its only output, as it is.
-    """
+    """Match declared tensors with a file's: the order in which it takes the inputs, its hidden values and outputs."""
     model = load_onnx_model(path)
     constants = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in constants]
@@ -152,13 +164,9 @@ def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...]]
         inferred = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
         inferred |= {value.name: value for value in (*given, *model.graph.output)}
         for tensor in hidden:
-            value = inferred.get(tensor.node or "")
-            if value is not None:
-                _see_alike(tensor, value, path)
-    order = [inputs.index(value.name) for value in given]
-    if not hidden and len(model.graph.output) == 1:
-        return order, ()
-    return order, (*(tensor.node or "" for tensor in hidden), *outputs)
+            if tensor.node in inferred:
+                _see_type(tensor, inferred[tensor.node], path)
+    return [inputs.index(value.name) for value in given], (*(tensor.node or "" for tensor in hidden), *outputs)
 
 
 def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInfoProto], path: Path) -> list[str]:
@@ -174,27 +182,27 @@ def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInf
             f"{path} has the {kind}s {', '.join(found)}; declared are {', '.join(tensor.name for tensor in declared)}"
         )
     for tensor, name in zip(declared, names, strict=True):
-        _see_alike(tensor, found[name], path)
+        _see_type(tensor, found[name], path)
+        if tensor.kind == "input":  # a side that is open is read as 1
+            sides = [side.dim_value if side.dim_value > 0 else 1 for side in found[name].type.tensor_type.shape.dim]
+            _see_shape(tensor, name, sides, path)
     return names
 
 
-def _see_alike(tensor: Tensor, value: onnx.ValueInfoProto, path: Path) -> None:
-    """See that a file's value has the declared type and shape; sides of 1 may be left out, and open ones are 1."""
-    kind = _TYPES.get(value.type.tensor_type.elem_type)
-    if value.type.tensor_type.elem_type and tensor.type not in ("real", kind):
-        name = kind or TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+def _see_type(tensor: Tensor, value: onnx.ValueInfoProto, path: Path) -> None:
+    number = value.type.tensor_type.elem_type
+    kind = _TYPES.get(number)
+    if number and tensor.type not in ("real", kind):
+        name = kind or TensorProto.DataType.Name(number).lower()
         raise InputError(f"{tensor.name} is declared {tensor.type}, and {value.name!r} of {path} is {name}")
-    if not value.type.tensor_type.HasField("shape"):
-        return
-    sides = [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
-    known = [side for side in sides if side is not None and side > 0]
-    if len(known) == len(sides) or tensor.kind == "input":
-        full = [side if side is not None and side > 0 else 1 for side in sides]
-        if [n for n in full if n != 1] != [n for n in tensor.shape if n != 1]:
-            raise InputError(
-                f"{tensor.name} is declared with the shape {list(tensor.shape)}, and {value.name!r} of {path} has "
-                f"{[side or 'an open side' for side in sides]}"
-            )
+
+
+def _see_shape(tensor: Tensor, name: str, shape: Sequence[int], path: Path) -> None:
+    """See that a value has the declared shape, but for sides of 1, which move no number."""
+    if [n for n in shape if n != 1] != [n for n in tensor.shape if n != 1]:
+        raise InputError(
+            f"{tensor.name} is declared with the shape {list(tensor.shape)}, and {name!r} of {path} has {list(shape)}"
+        )
 
 
 def _graph(parts: Sequence[tuple[Opened, np.ndarray]], inputs: int, with_inputs: bool) -> Graph:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_with_files
 from surefoot.graph.graph import Graph, evaluate, fold
 from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
+from surefoot.graph.onnx_values import OnnxValue
 from surefoot.spec.float32 import LOOSE, allowed, with_error
 from surefoot.spec.operations import products_of, see_operations, see_values
 from surefoot.spec.runtime import Runner, runner_of_session, session_of
@@ -33,13 +34,15 @@ _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this pr
 class Opened:
     """A network as it was read, in float64, up to its own outputs; how ONNX Runtime runs the file, whole.
 
-    `float32`: it is computed in float32, so that a proof can speak of that.
+    `float32`: it is computed in float32, so that a proof can speak of that. `shapes` are those of its values by name, as
+    ONNX sees them for a batch of one.
     """
 
     model: onnx.ModelProto
     graph: Graph
     run: Runner
     float32: bool
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 def open_onnx(path: Path | str, output: str | None = None) -> Opened:
@@ -109,7 +112,8 @@ def _opened(path: Path | str, model: onnx.ModelProto, files: Sequence[Path], out
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
         _see_weights(path, name, run, _probes(graph)[:2])
-    return Opened(model, graph, run, not in_float64(model))
+    shapes = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
+    return Opened(model, graph, run, not in_float64(model), shapes)
 
 
 def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from surefoot.spec.vnnlib import see_nesting
 
 Kind: TypeAlias = Literal["input", "hidden", "output"]
 _SIGNS = {"LessEqual": "<=", "GreaterEqual": ">=", "LessThan": "<", "GreaterThan": ">", "Equal": "==", "NotEqual": "!="}
-_TYPES = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
+_TYPES: dict[str, str] = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Declared:
     tensors: tuple[Tensor, ...]
     equal_to: str | None
 
+    @property
+    def file_of(self) -> str:
+        """The name of the network whose file it is: its own, or the one it equals."""
+        return self.equal_to or self.name
+
     def of(self, *kinds: Kind) -> list[Tensor]:
         """Return its tensors of some kinds, in their order."""
         return [tensor for tensor in self.tensors if tensor.kind in kinds]
@@ -63,13 +68,6 @@ class Specification:
     def tensors(self, *kinds: Kind) -> list[Tensor]:
         """Return the tensors of all networks of some kinds, in their order."""
         return [tensor for network in self.networks for tensor in network.of(*kinds)]
-
-    def file_of(self, network: Declared) -> str:
-        """Return the name of the network whose file one is: its own, or that of the one it equals."""
-        others = {one.name: one for one in self.networks}
-        while network.equal_to is not None:
-            network = others[network.equal_to]
-        return network.name
 
     @property
     def inputs(self) -> int:
@@ -103,6 +101,8 @@ def parse_vnnlib2(text: str) -> Specification:
         query = vnnlib.parse_query_string(text)
     except vnnlib.VNNLibException as error:
         raise InputError(f"this is not VNN-LIB 2.0: {_one_line(str(error))}") from error
+    except (IndexError, ValueError, RuntimeError, OverflowError) as error:  # of C++, for numbers that it cannot hold
+        raise InputError(f"a number, a shape or an index is larger than the parser holds ({error})") from error
     networks = tuple(_network(network) for network in query.networks)
     names = dict(_names(networks))
     asserted = Assertions()
@@ -126,11 +126,22 @@ def _network(network: Any) -> Declared:
         ("input", network.inputs), ("hidden", network.hidden), ("output", network.outputs),
     )  # fmt: skip
     tensors = tuple(
-        Tensor(one.name, kind, _TYPES.get(one.dtype.name, one.dtype.name.lower()), tuple(one.shape), one.onnx_name)
+        Tensor(
+            one.name,
+            kind,
+            _TYPES.get(one.dtype.name) or str(one.dtype.name).lower(),
+            tuple(one.shape),
+            _node(one.onnx_name),
+        )
         for kind, declared in kinds
         for one in declared
     )
     return Declared(network.name, tensors, network.equal_to or None)
+
+
+def _node(name: str | None) -> str | None:
+    """Return a name in a file without the quotes that the parser leaves."""
+    return name[1:-1] if name and len(name) > 1 and name[0] == name[-1] == '"' else name or None
 
 
 def _names(networks: tuple[Declared, ...]) -> Iterator[tuple[str, tuple[str, int, tuple[int, ...]]]]:

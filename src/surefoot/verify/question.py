@@ -55,7 +55,7 @@ def _named(prop: Path | str, read: Callable[[], T]) -> T:
     try:
         return read()
     except InputError as error:
-        raise InputError(f"{prop}: {error}") from error
+        raise type(error)(f"{prop}: {error}") from error
 
 
 def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:

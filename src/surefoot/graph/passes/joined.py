@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Concat, Gather, Reshape
+from surefoot.graph.ops import Concat, Gather, Op, Reshape
+from surefoot.graph.same import same_op
 
 
 def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_inputs: bool = False) -> Graph:
     """Return the graph of x -> (f(x[i]), g(x[j]), ...) for networks f, g, ... and their places i, j, ... in a flat x.
 
-    `with_inputs`: x itself follows. Outputs are flat.
+    `with_inputs`: x itself follows. Outputs are flat. What two networks compute alike of the same inputs is computed
+    once: as far as they are equal, no bound of their difference is lost.
 
     >>> from surefoot.graph.graph import evaluate
     >>> from surefoot.graph.ops import Relu
@@ -24,7 +26,7 @@ def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_input
     Raises:
         InputError: a network that ends in a softmax.
     """
-    builder = GraphBuilder((inputs,))
+    builder = _Sharing((inputs,))
     ends = []
     for number, (graph, places) in enumerate(parts):
         index = torch.as_tensor(list(places), dtype=torch.int64).reshape(graph.input_shape)
@@ -35,3 +37,13 @@ def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_input
     if with_inputs:
         ends.append(0)
     return builder.build(ends[0] if len(ends) == 1 else builder.add(Concat(0), *ends))
+
+
+class _Sharing(GraphBuilder):
+    """Collects nodes, each of which is there once."""
+
+    def add(self, op: Op, *inputs: int, name: str = "") -> int:
+        for place, node in enumerate(self.nodes):
+            if node.inputs == inputs and same_op(node.op, op):
+                return place
+        return super().add(op, *inputs, name=name)
