@@ -49,6 +49,17 @@ def test_sat_with_an_assignment(folder: Path, capsys: pytest.CaptureFixture[str]
     np.testing.assert_allclose(numpy_helper.to_array(tensors["V"])[0, 0], values[8], rtol=1e-6)
 
 
+def test_files_of_something_else_are_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = declared("f", "XY") + box("X") + "(assert (<= Y[0,0] 1000.0))"
+    Path("found").mkdir()
+    Path("found/Y.pb").write_text("mine")
+    options = ["--network", "f=f.onnx", "--serialise-assignments"]
+    assert "of something else" in ask(text, *options, "found", capsys=capsys, code=2)[1]
+    assert Path("found/Y.pb").read_text() == "mine"
+    assert ask(text, *options, "again", capsys=capsys) == ask(text, *options, "again", capsys=capsys)
+    assert "it is a file" in ask(text, *options, "f.onnx", capsys=capsys, code=3)[1]
+
+
 def test_unsat_unknown_and_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     never = declared("f", "XY") + box("X") + "(assert (>= Y[0,0] 1000.0))"
     assert ask(never, "--network", "f=f.onnx", capsys=capsys) == (["unsat"], "")

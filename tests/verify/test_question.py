@@ -96,10 +96,10 @@ def test_version_1_relates_inputs_to_outputs(tmp_path: Path, files: dict[str, Pa
 
 def test_what_does_not_go_together_is_said(tmp_path: Path, files: dict[str, Path]) -> None:
     two = HEAD + declared("f", "XY") + declared("g", "UV") + box("X") + box("U") + "(assert (<= Y[0,0] V[0,0]))"
-    with pytest.raises(InputError, match="several networks: .* --network f=FILE.onnx --network g=FILE.onnx"):
+    with pytest.raises(InputError, match=r"several networks: .* --network f=FILE\.onnx --network g=FILE\.onnx"):
         asked(tmp_path, two, files["f"])
     with pytest.raises(InputError, match="names no networks"):
         asked(tmp_path, "(declare-const X_0 Real)(assert (<= X_0 1))", files)
     (tmp_path / "p.vnnlib").write_text(two)
-    with pytest.raises(InputError, match="--output is for 1.0"):
+    with pytest.raises(InputError, match=r"--output is for 1\.0"):
         read_question(tmp_path / "p.vnnlib", files, "y")

@@ -48,10 +48,7 @@ WRITTEN: dict[str, dict[str, Output]] = {
     "compare": {"out": Output(files=("comparison.json", "report.html"), mine="comparison.json")},
     "reproduce": {"out": Output(files=tuple(f"{table}.json" for table in TABLES))},
     "explain": {"out": Output()},
-    "verify": {
-        "certificate": Output("--certificate"), "journal": Output("--journal"),
-        "assignments": Output("--serialise-assignments", files=()),
-    },
+    "verify": {"certificate": Output("--certificate"), "journal": Output("--journal")},
     "certify": {"page": Output("--page")},
     "compress": {"out": Output(), "certificate": Output("--certificate")},
     "regions": {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.core.files import whole_file, writing
+from surefoot.core.files import check_writable, whole_file, writing
 
 if TYPE_CHECKING:
     from surefoot.spec.declared import Joint
@@ -49,6 +49,8 @@ def answer_query(query: Path, files: dict[str, Path], limit: float, method: str,
     from surefoot.verify.question import read_question
     from surefoot.verify.several import answer_all
 
+    if folder is not None:
+        check_writable(folder, is_folder=True)
     deadline = Deadline.of(limit)
     try:
         asked = deadline.run(lambda: read_question(query, files))
@@ -60,6 +62,8 @@ def answer_query(query: Path, files: dict[str, Path], limit: float, method: str,
         print("timed-out")
         return
     joint = asked.joint
+    if folder is not None:
+        _keep_others(folder, joint)
     verdict, _ = answer_all(asked.network, asked.queries, deadline, method, seed, jobs=jobs)
     print(_word(verdict, joint.must_hold_in_float32))
     match verdict:
@@ -95,6 +99,26 @@ def _assign(joint: "Joint", x: np.ndarray, y: np.ndarray, folder: Path | None) -
             print(*(f"{value:.9g}" for value in values), sep="\n")
         else:
             _save(tensor, values, folder)
+
+
+def _keep_others(folder: Path, joint: "Joint") -> None:
+    """Refuse a folder in which something else has the name of a tensor's file.
+
+    Raises:
+        InputError: it has.
+    """
+    import onnx
+
+    for tensor in joint.specification.tensors("input", "hidden", "output"):
+        path = folder / f"{tensor.name}.pb"
+        if not path.exists():
+            continue
+        try:
+            is_ours = path.is_file() and onnx.load_tensor(path).name == tensor.name
+        except Exception:  # whatever a parser of other files says
+            is_ours = False
+        if not is_ours:
+            raise InputError(f"--serialise-assignments {folder}: {path} is there already, and of something else")
 
 
 def _save(tensor: "Tensor", values: np.ndarray, folder: Path) -> None:

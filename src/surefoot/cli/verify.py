@@ -130,7 +130,8 @@ def command(
     """
     method = _method(method)
     if networks:
-        if prop is not None or images is not None or certificate is not None or explain or as_json or output:
+        others = (prop, images, certificate, journal, output, cluster)
+        if explain or as_json or any(other is not None for other in others):
             raise InputError("--network goes with one property (VNN-LIB 2.0), and options of its search alone")
         answer_query(network, networks_of(networks), limit, method, seed, jobs, assignments)
         return

@@ -101,7 +101,7 @@ class Row:
         >>> Row({0: Fraction(3, 10)}, Fraction(15, 100)).scaled()
         Row(weights={0: Fraction(1, 4)}, bound=Fraction(1, 8))
         """
-        if not self.weights:
+        if all(w.denominator == 1 and -_WHOLE <= w.numerator <= _WHOLE for w in self.weights.values()):
             return self
         size = _log2(max(abs(w) for w in self.weights.values()))
         if abs(size) > _FAR:

@@ -34,8 +34,10 @@ class Term:
         """Add a multiple of another term."""
         weights = dict(self.weights)
         for name, weight in other.weights.items():
-            weights[name] = weights.get(name, Fraction(0)) + factor * weight
-        return Term(weights, self.constant + factor * other.constant)
+            more = weight if factor == 1 else factor * weight
+            weights[name] = weights[name] + more if name in weights else more
+        constant = self.constant + factor * other.constant if other.constant else self.constant
+        return Term(weights, constant)
 
     def times(self, other: "Term") -> "Term | None":
         """Multiply; None where both hold variables: that is not linear.
@@ -59,8 +61,9 @@ def at_most(less: Term, more: Term, strict: bool = False) -> Atom:
     >>> at_most(Term({"Y_0": Fraction(1)}, Fraction(1)), Term({}, Fraction(3)))
     Atom(weights={'Y_0': Fraction(1, 1)}, bound=Fraction(2, 1), strict=False)
     """
-    difference = less.plus(more, -1)
-    return Atom({name: w for name, w in difference.weights.items() if w}, -difference.constant, strict)
+    weights = less.plus(Term(more.weights, Fraction(0)), -1).weights
+    bound = more.constant - less.constant if less.constant else more.constant
+    return Atom({name: w for name, w in weights.items() if w}, bound, strict)
 
 
 def comparison(sign: str, left: Term, right: Term) -> Clauses:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,11 +19,9 @@ from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import relax
 from surefoot.reach.tightening import tighten_all, tighten_by_crown
 from surefoot.spec.checking import BEYOND_CONSTRAINTS
-from surefoot.spec.opening import see_agreement_within
 from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
-from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.attack import approach
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, listening
@@ -81,17 +78,6 @@ class Answers:
         details = worst.details | boxes | self.seconds()
         proofs = tuple(v.proof for v in every if v.proof is not None)
         return Holds(worst.margin, worst.method, all(v.float32 for v in every), details), proofs
-
-
-def read_property(path: Path | str, network: Network) -> list[Query]:
-    """Read a property; see that its network and the runtime agree in its boxes.
-
-    Raises:
-        FileError, InputError: as `read_vnnlib`, or they do not agree.
-    """
-    queries = read_vnnlib(path, network.inputs, network.outputs)
-    see_agreement_within(network.whole, network.run, [box for query in queries for box in query.inputs.boxes])
-    return queries
 
 
 def beyond_certificates(queries: Sequence[Query], network: Network, plain: bool = True) -> str | None:
