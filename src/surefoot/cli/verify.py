@@ -68,7 +68,10 @@ def command(
         ),
     ] = None,
     region: Region = "linf",
-    eps: Annotated[str, typer.Option(help="linf: by how much each value may change, such as 2/255.")] = "",
+    eps: Annotated[
+        str,
+        typer.Option(help="linf: by how much each value may change, such as 2/255. l1, l2: the radius of the ball."),
+    ] = "",
     valid: Range = "",
     threshold: Threshold = None,
     delta: Annotated[

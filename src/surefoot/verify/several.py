@@ -89,7 +89,7 @@ def beyond_certificates(queries: Sequence[Query], network: Network, plain: bool 
         return (
             "certificates cover VNN-LIB 1.0 and conditions on outputs; the property relates inputs to them, or is 2.0"
         )
-    if any(query.inputs.constraints is not None for query in queries):
+    if any(query.inputs.limits is not None for query in queries):
         return BEYOND_CONSTRAINTS
     if not all(query.has_exact_weights for query in queries):
         return "the property has weights of more digits than float64 holds, which certificates do not cover"
@@ -125,9 +125,7 @@ def answer_all(
     why = ["time is up"]
 
     def search() -> None:
-        plain = network.link == "identity" and all(
-            q.inputs.constraints is None and q.has_exact_weights for q in queries
-        )
+        plain = network.link == "identity" and all(q.inputs.limits is None and q.has_exact_weights for q in queries)
         if len(queries) > FEW and method == "auto" and plain:
             all_at_once = partial(_together, network, answers, prove)
             within_memory(partial(deadline.share(TOGETHER).run, all_at_once))  # one by one they need less
