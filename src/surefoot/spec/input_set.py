@@ -111,7 +111,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class InputSet:
-    """The flat inputs x with lower <= x <= upper that satisfy the linear constraints, if any, or lie in the ball, if any.
+    """The flat inputs x, lower <= x <= upper, that satisfy the linear constraints or lie in the ball, if there is one.
 
     With an `origin` it is a set of coordinates, which stand for inputs. `exact` are the bounds of those inputs for
     which no float64 holds them: the box is rounded outward there. `interior` is an input that satisfies the
