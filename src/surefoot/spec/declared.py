@@ -87,7 +87,7 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
         if key not in opened:
             opened[key] = open_onnx(path, values[0]) if plain else open_joined(path, values)
         for tensor, value in zip(network.of("hidden", "output"), values, strict=True):
-            _see_shape(tensor, value, opened[key].shapes.get(value, ()), path)
+            _see_shape(tensor, value, opened[key].values.get(value, ()), path)
         sizes = [tensor.size for tensor in network.of("input")]
         starts = first + np.cumsum([0, *sizes])
         own = np.concatenate([np.arange(starts[i], starts[i] + sizes[i]) for i in order])

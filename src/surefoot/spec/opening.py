@@ -34,7 +34,7 @@ _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this pr
 class Opened:
     """A network as it was read, in float64, up to its own outputs; how ONNX Runtime runs the file, whole.
 
-    `float32`: it is computed in float32, so that a proof can speak of that. `shapes` are those of its values by name,
+    `float32`: it is computed in float32, so that a proof can speak of that. `values` are the shapes of its values by name,
     for a batch of one.
     """
 
@@ -42,7 +42,7 @@ class Opened:
     graph: Graph
     run: Runner
     float32: bool
-    shapes: Mapping[str, tuple[int, ...]]
+    values: Mapping[str, tuple[int, ...]]
 
 
 def open_onnx(path: Path | str, output: str | None = None) -> Opened:
@@ -112,8 +112,8 @@ def _opened(path: Path | str, model: onnx.ModelProto, files: Sequence[Path], out
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
         _see_weights(path, name, run, _probes(graph)[:2])
-    shapes = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
-    return Opened(model, graph, run, not in_float64(model), shapes)
+    values = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
+    return Opened(model, graph, run, not in_float64(model), values)
 
 
 def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:
