@@ -34,8 +34,8 @@ _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this pr
 class Opened:
     """A network as it was read, in float64, up to its own outputs; how ONNX Runtime runs the file, whole.
 
-    `float32`: it is computed in float32, so that a proof can speak of that. `values` are the shapes of its values by name,
-    for a batch of one.
+    `float32`: it is computed in float32, so that a proof can speak of that. `values` are the shapes of its values, by
+    name, for a batch of one.
     """
 
     model: onnx.ModelProto
