@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from surefoot.core.errors import InputError
 from surefoot.spec.query import Holds, Violated
@@ -78,6 +79,27 @@ def test_strict_conditions_are_strict(tmp_path: Path, files: dict[str, Path]) ->
     question = asked(tmp_path, HEAD + declared("f", "XY") + box("X") + "(assert (and (< X[0,0] 0.0) (> X[0,0] 0.0)))",
                      files["f"])  # fmt: skip
     assert not isinstance(answer_all(question.network, question.queries, 2.0, "auto", 0)[0], Violated)
+
+
+def test_products_of_two_are_bounded_together(tmp_path: Path, files: dict[str, Path]) -> None:
+    for text, expected in (
+        ("(>= (* X[0,0] X[0,1]) 1.01)", Holds), ("(>= (* X[0,0] X[0,1]) 1.0)", Violated),
+        ("(< (* X[0,0] X[0,0]) 0.0)", None), ("(>= (* Y[0,0] X[0,1]) 1000.0)", Holds),
+        ("(and (>= (* Y[0,0] Y[0,1]) 0.0) (<= X[0,0] X[0,1]))", Violated),
+    ):  # fmt: skip
+        question = asked(tmp_path, HEAD + declared("f", "XY") + box("X") + f"(assert {text})", files["f"])
+        verdict, _ = answer_all(question.network, question.queries, 5.0, "auto", 0)
+        if expected is None:  # of all inputs but one
+            assert not isinstance(verdict, Violated)
+        else:
+            assert isinstance(verdict, expected), text
+
+
+def test_products_of_float64_are_refused(tmp_path: Path) -> None:
+    file = two_layers(tmp_path / "d.onnx", 0, kind=TensorProto.DOUBLE)
+    text = HEAD + declared("f", "XY", kind="real") + box("X") + "(assert (>= (* Y[0,0] Y[0,1]) 0.0))"
+    with pytest.raises(InputError, match="products are read of networks of float32"):
+        asked(tmp_path, text, file)
 
 
 def test_version_1_relates_inputs_to_outputs(tmp_path: Path, files: dict[str, Path]) -> None:

@@ -8,8 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from surefoot.core.errors import InputError
-from surefoot.graph.passes.joined import joined
-from surefoot.spec.declared import Joint, join
+from surefoot.spec.declared import Joint, assembled, join
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
 from surefoot.spec.query import Query
 from surefoot.spec.vnnlib import is_version_2, parse_property, text_of
@@ -59,22 +58,10 @@ def _named(prop: Path | str, read: Callable[[], T]) -> T:
 
 
 def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
-    network = Network.of(opened.graph, opened.run, opened.float32)
-    read = _named(prop, lambda: parse_property(text, network.inputs, network.outputs))
-    if read.of_inputs:
-        network = _with_inputs(opened)
-    return Asked(network, read.queries, None, not read.of_inputs)
-
-
-def _with_inputs(opened: Opened) -> Network:
-    """Return a network whose inputs are outputs, too."""
-    size = int(np.prod(opened.graph.input_shape))
-    graph = joined([(opened.graph, range(size))], size, with_inputs=True)
-
-    def run(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([opened.run(x), x.astype(np.float64)], axis=1)
-
-    return Network.of(graph, run, opened.float32)
+    inputs, outputs = (int(np.prod(shape)) for shape in (opened.graph.input_shape, opened.graph.output_shape))
+    asked = _named(prop, lambda: parse_property(text, inputs, outputs))
+    graph, run = _named(prop, lambda: assembled([(opened, np.arange(inputs))], inputs, asked))
+    return Asked(Network.of(graph, run, opened.float32), asked.queries, None, not asked.of_inputs)
 
 
 def _version_2(text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None) -> Asked:
