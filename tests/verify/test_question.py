@@ -116,6 +116,16 @@ def test_version_1_relates_inputs_to_outputs(tmp_path: Path, files: dict[str, Pa
     assert "relates several inputs" in str(beyond_certificates(question.queries, question.network, question.plain))
 
 
+def test_a_counterexample_is_of_what_was_asked(tmp_path: Path, files: dict[str, Path]) -> None:
+    equal = "".join(f"(assert (== X[0,{i}] U[0,{i}]))" for i in range(3))
+    text = HEAD + declared("f", "XY") + declared("g", "UV") + box("X") + equal + "(assert (< Y[0,0] (+ X[0,1] 9.0)))"
+    question = asked(tmp_path, text, files)
+    verdict = question.as_asked(answer_all(question.network, question.queries, 5.0, "auto", 0)[0])
+    assert isinstance(verdict, Violated)
+    assert (len(verdict.input), len(verdict.output)) == (6, 4)
+    np.testing.assert_array_equal(verdict.input[:3], verdict.input[3:])
+
+
 def test_what_does_not_go_together_is_said(tmp_path: Path, files: dict[str, Path]) -> None:
     two = HEAD + declared("f", "XY") + declared("g", "UV") + box("X") + box("U") + "(assert (<= Y[0,0] V[0,0]))"
     with pytest.raises(InputError, match=r"several networks: .* --network f=FILE\.onnx --network g=FILE\.onnx"):

@@ -228,7 +228,7 @@ def _of_property(
     heard = Heard()
     with heard.shown():
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
-    answer = answer_of(verdict)
+    answer = answer_of(asked.as_asked(verdict))
     if explain and queries:
         answer["explanation"] = heard.explanation(opened, queries[0], (1 - KEPT) * limit)
     if certificate is None:

@@ -1,7 +1,7 @@
 """A property file and its network files as one network and the queries that are asked of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ import numpy as np
 from surefoot.core.errors import InputError
 from surefoot.spec.declared import Joint, assembled, join
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
-from surefoot.spec.query import Query
+from surefoot.spec.query import Query, Verdict, Violated
 from surefoot.spec.vnnlib import is_version_2, parse_property, text_of
 from surefoot.spec.vnnlib2 import parse_vnnlib2
 from surefoot.verify.network import Network
@@ -20,12 +20,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A network and what is asked of it; `joint`: what VNN-LIB 2.0 declares of both; `plain`: the file's own graph."""
+    """A network and what is asked of it; `joint`: what VNN-LIB 2.0 declares of both; `plain`: the file's own graph.
+
+    `outputs`: how many of the network's outputs are declared, or the file's own; others are its inputs, and products.
+    """
 
     network: Network
     queries: list[Query]
     joint: Joint | None
     plain: bool
+    outputs: int
+
+    def as_asked(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with all inputs that are asked about, also those that are one, and the outputs alone."""
+        if not isinstance(verdict, Violated):
+            return verdict
+        x = verdict.input if self.joint is None else verdict.input[self.joint.places]
+        return replace(verdict, input=x, output=verdict.output[: self.outputs])
 
 
 def read_question(prop: Path | str, network: Path | Mapping[str, Path], output: str | None = None) -> Asked:
@@ -61,7 +72,7 @@ def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
     inputs, outputs = (int(np.prod(shape)) for shape in (opened.graph.input_shape, opened.graph.output_shape))
     asked = _named(prop, lambda: parse_property(text, inputs, outputs))
     graph, run = _named(prop, lambda: assembled([(opened, np.arange(inputs))], inputs, asked))
-    return Asked(Network.of(graph, run, opened.float32), asked.queries, None, not asked.of_inputs)
+    return Asked(Network.of(graph, run, opened.float32), asked.queries, None, not asked.of_inputs, outputs)
 
 
 def _version_2(text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None) -> Asked:
@@ -77,4 +88,4 @@ def _version_2(text: str, prop: Path | str, network: Path | Mapping[str, Path], 
     files = network
     joint = _named(prop, lambda: join(specification, files))
     opened = Network.of(joint.graph, joint.run, joint.float32)
-    return Asked(opened, joint.asked.queries, joint, False)
+    return Asked(opened, joint.asked.queries, joint, False, specification.outputs)
