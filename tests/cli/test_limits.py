@@ -14,7 +14,7 @@ from surefoot.cli.main import run
 from surefoot.core.deadline import Deadline
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.spec.opening import open_onnx, see_agreement_within
-from surefoot.verify import several
+from surefoot.verify import question
 from typed import surefoot
 
 PROPERTY = """(declare-const X_0 Real)
@@ -189,13 +189,13 @@ def test_seconds_are_those_that_the_limit_was_spent_on(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading the property, and seeing that reader and runtime agree in it, count."""
-    plain = several.see_agreement_within
+    plain = question.see_agreement_within
 
     def slow(*arguments: Any) -> None:
         plain(*arguments)
         time.sleep(0.3)
 
-    monkeypatch.setattr(several, "see_agreement_within", slow)
+    monkeypatch.setattr(question, "see_agreement_within", slow)
     found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "20")
     assert found["seconds"] >= 0.3  # pyright: ignore[reportOperatorIssue]
     found = said(capsys, "verify", "one.onnx", "p.vnnlib", "--timeout", "0.2")

@@ -310,3 +310,19 @@ def test_an_explanation_names_stages_layers_and_neurons(capsys: pytest.CaptureFi
     assert "add --first 1" in capsys.readouterr().err
     surefoot(*ask, "--first", "1")
     assert "neurons unstable" in capsys.readouterr().out
+
+
+def test_balls_of_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for region in ("l1", "l2"):
+        asked = ("verify", "net.onnx", "--images", "x.npz", "--first", "1", "--region", region, "--json")
+        surefoot(*asked, "--eps", "1/100", "--journal", f"{region}.jsonl")
+        first = capsys.readouterr().out
+        surefoot(*asked, "--eps", "1/100", "--journal", f"{region}.jsonl")  # from the journal
+        assert capsys.readouterr().out == first
+        surefoot(*asked, "--eps", "0.1", "--method", "exact", code=2)
+        assert "does not know of balls" in capsys.readouterr().err
+        surefoot(*asked, code=2)
+        assert f"--region {region} needs --eps" in capsys.readouterr().err
+    assert (folder / "l1.jsonl").read_text()[:40] != (folder / "l2.jsonl").read_text()[:40]  # another question
+    surefoot("certify", "net.onnx", "--images", "x.npz", "--region", "l2", "--eps", "0.1", code=2)
+    assert "`verify` takes balls" in capsys.readouterr().err

@@ -1,5 +1,6 @@
-"""Random VNN-LIB texts (nested sums, products, disjunctions, long and short decimals, constants that cancel) against
-their meaning in exact rationals at random points of inputs and outputs, on and beside every bound.
+"""Random VNN-LIB texts (nested sums, products, disjunctions, long and short decimals, constants that cancel; conditions
+on one input, several, outputs, and both) against their meaning in exact rationals at random points of inputs and
+outputs, on and beside every bound.
 """
 
 import random
@@ -11,7 +12,7 @@ import numpy as np
 from fuzz import Attack
 from surefoot.core.errors import InputError
 from surefoot.spec.query import Query
-from surefoot.spec.vnnlib import parse_vnnlib
+from surefoot.spec.vnnlib import parse_property
 
 CASES = 20_000
 BEFORE = "310 of 2,000: 17 points of unsafe sets missed, 293 invented"
@@ -28,24 +29,28 @@ def attack(seed: int, count: int) -> Attack:
         text = property_text(rng)
         met.tried += 1
         try:
-            queries = parse_vnnlib(text, INPUTS, OUTPUTS)
+            asked = parse_property(text, INPUTS, OUTPUTS)
+            queries, of_inputs = asked.queries, asked.of_inputs
         except InputError as error:
             if "no input satisfies" in str(error):
                 met.outcomes["refused: empty"] += 1
-                queries = []
+                queries, of_inputs = [], False
             else:
                 met.faults.append(f"{seed}/{case}: refused: {error}")
                 continue
         met.outcomes["read"] += 1
         asserts = [tree[1] for tree in trees(text) if tree[0] == "assert"]
         for x, y in points(rng, queries, text):
+            given = [*y, *x] if of_inputs else y
             values = {f"X_{i}": Fraction(v) for i, v in enumerate(x)} | {f"Y_{i}": Fraction(v) for i, v in enumerate(y)}
             said = all(formula(tree, values) for tree in asserts)
-            seen = any(query.inputs.distance(np.array(x)) == 0 and query.broken_by(np.array(y)) for query in queries)
+            seen = any(
+                query.inputs.distance(np.array(x)) == 0 and query.broken_by(np.array(given)) for query in queries
+            )
             if said != seen:
                 met.faults.append(f"{seed}/{case}: {'missed' if said else 'invented'} x={x} y={y} of {text}")
                 break
-            if said and not any(relaxed_holds(query, x, y) for query in queries):
+            if said and not any(relaxed_holds(query, x, given) for query in queries):
                 met.faults.append(f"{seed}/{case}: the rounded property misses x={x} y={y} of {text}")
                 break
     return met
@@ -54,6 +59,8 @@ def attack(seed: int, count: int) -> Attack:
 def relaxed_holds(query: Query, x: list[float], y: list[float]) -> bool:
     """Whether a point is in the rounded box and in a rounded unsafe set: what proofs speak of."""
     inside = (query.inputs.lower <= x).all() and (x <= query.inputs.upper).all()
+    if inside and query.inputs.constraints is not None:
+        inside = query.inputs.constraints.distance(np.array(x)) == 0
     largest = np.abs(np.array(y))
     values = {i: Fraction(v) for i, v in enumerate(y)}
     for unsafe in query.unsafe:
@@ -98,9 +105,14 @@ def term(rng: random.Random, letter: str, depth: int = 0) -> str:
 
 
 def atom(rng: random.Random) -> str:
-    """Write an inequality: of outputs, or of one input shifted and scaled."""
+    """Write an inequality: of outputs, of inputs, of both, or of one input shifted and scaled."""
     sign = rng.choice(["<=", ">=", ">=", "<=", "="])
-    if rng.random() < 0.3:
+    kind = rng.random()
+    if kind < 0.1:
+        return f"({sign} {term(rng, 'X')} {term(rng, 'X')})"
+    if kind < 0.2:
+        return f"({sign} {term(rng, 'X')} {term(rng, 'Y')})"
+    if kind < 0.4:
         shift = number(rng)
         return f"({sign} (+ {rng.choice(['X_0', 'X_1'])} {shift}) (+ {shift} {number(rng)}))"
     return f"({sign} {term(rng, 'Y')} {term(rng, 'Y')})"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot.core.errors import InputError
-from surefoot.spec.input_set import InputSet, LinearConstraints, Origin
+from surefoot.spec.input_set import Ball, InputSet, LinearConstraints, Origin
 
 SQUARE = InputSet(np.zeros(2), np.ones(2))
 QUARTERS = st.integers(-8, 8).map(lambda n: n / 4)  # their sums and products are exact, so that ties are met
@@ -35,6 +35,27 @@ def test_a_set_contains_what_exact_arithmetic_says(data: st.DataObject) -> None:
         inside &= sum((Fraction(w) * v for w, v in zip(row, exact, strict=True)), Fraction(0)) <= Fraction(bound)
     assert inputs.contains(x) == inside
     assert (inputs.distance(x) == 0) == inside
+
+
+@given(st.lists(st.tuples(QUARTERS, QUARTERS), min_size=1, max_size=3), st.integers(0, 8), st.sampled_from([1, 2]))
+def test_a_ball_contains_what_exact_arithmetic_says(pairs: list[tuple[float, float]], quarters: int, norm: int) -> None:
+    centre, x = np.array(pairs).T.copy()
+    steps = [abs(Fraction(a) - Fraction(b)) for a, b in zip(x.tolist(), centre.tolist(), strict=True)]
+    radius = Fraction(quarters, 4)
+    inside = sum(steps) <= radius if norm == 1 else sum(step**2 for step in steps) <= radius**2
+    around = InputSet(centre - 9, centre + 9, ball=Ball(centre, float(radius), 1 if norm == 1 else 2))
+    assert around.contains(x) == inside
+    far = np.linalg.norm(x - centre, ord=norm) - float(radius)
+    assert inside or far - 1e-12 <= around.distance(x) <= far + 1e-9
+
+
+def test_a_ball_goes_alone() -> None:
+    with pytest.raises(InputError, match="neither with linear constraints"):
+        InputSet(np.zeros(2), np.ones(2), LinearConstraints.of([[1, 1]], [1]), ball=Ball(np.zeros(2), 1.0, 2))
+    with pytest.raises(InputError, match="a ball of 3 values does not fit 2 inputs"):
+        InputSet(np.zeros(2), np.ones(2), ball=Ball(np.zeros(3), 1.0, 2))
+    with pytest.raises(InputError, match="not finite"):
+        Ball(np.array([np.nan]), 1.0, 2)
 
 
 def test_a_bound_that_no_float64_holds_is_kept() -> None:

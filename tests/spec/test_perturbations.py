@@ -11,7 +11,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Linear
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels, polytope, zonotope
+from surefoot.spec.perturbations import ball, brightening, line, linf_ball, patch, pixels, polytope, zonotope
 from surefoot.spec.query import Holds, Unknown, Unsafe, Violated, other_classes, robustness
 from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
@@ -39,6 +39,8 @@ def test_boxes() -> None:
         (lambda: linf_ball(IMAGE, -0.1, 0, 1), "radius of at least 0"),
         (lambda: linf_ball(IMAGE * 255, 0.1, 0, 1), "valid range is 0 to 1"),
         (lambda: linf_ball(IMAGE * np.nan, 0.1, 0, 1), "finite numbers"),
+        (lambda: ball(IMAGE, -0.1, 2, 0, 1), "radius of at least 0"),
+        (lambda: ball(IMAGE, np.inf, 2, 0, 1), "radius of at least 0"),
         (lambda: patch(IMAGE, 3, 3, 2, 0, 1), "not inside an image of 4 x 4"),
         (lambda: patch(IMAGE.ravel(), 0, 0, 2, 0, 1), r"needs an image \(c, h, w\)"),
         (lambda: pixels(IMAGE, np.array([32]), 0, 1), "places from 0 to 31"),

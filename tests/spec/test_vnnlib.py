@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.spec import vnnlib
+from surefoot.spec import cases, formula, vnnlib
 from surefoot.spec.vnnlib import parse_vnnlib, read_vnnlib
 
 DECLARED = """(declare-const X_0 Real)
@@ -50,9 +50,12 @@ def test_linear_terms() -> None:
         ("(declare-const Y_7 Real)", "speaks of Y_7; the network has X_0 to X_1, Y_0 to Y_1"),
         (DECLARED + "(assert (<= X_0 1)) (assert (<= Y_0 1))", "X_0 has no lower or no upper bound"),
         (DECLARED + BOX + "(assert (>= X_0 2)) (assert (<= Y_0 1))", "no input satisfies"),
-        (DECLARED + BOX + "(assert (<= (* Y_0 Y_1) 1))", "product of variables is not linear"),
-        (DECLARED + BOX + "(assert (<= (+ X_0 Y_1) 1))", "inputs and outputs together"),
-        (DECLARED + BOX + "(assert (<= (+ X_0 X_1) 1))", "several inputs together"),
+        (DECLARED + BOX + "(assert (<= (* Y_0 Y_1) 1))", "answers it"),
+        (DECLARED + BOX + "(assert (<= (* Y_0 (* Y_1 X_0)) 1))", "product of more than two variables"),
+        (DECLARED + BOX + "(assert (<= (+ X_0 Y_1) 1))", "answers it"),
+        (DECLARED + "(assert (<= (+ X_0 X_1) 1)) (assert (<= Y_0 1))", "no lower or no upper bound"),
+        (DECLARED + BOX + "(assert (>= (+ X_0 X_1) 2))(assert (<= Y_0 1))", "conditions on several inputs"),
+        ("; two\n(vnnlib-version <2.0>)", "VNN-LIB 2.0"),
         (DECLARED + BOX + "(assert (<= Y_0 nan))", "not a finite number"),
         (DECLARED + BOX + "(assert (=> Y_0 1))", "not a formula"),
         (DECLARED + BOX + "(assert (< Y_0 1))", "closed in VNN-LIB 1.0"),
@@ -136,8 +139,12 @@ def test_what_is_odd_is_refused(extra: str, words: str) -> None:
 
 def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "(assert (or (<= Y_0 1) (<= Y_1 1)))(assert (or (<= Y_0 1) (<= Y_1 1)))"
-    for name, words in (("LARGEST_TOKENS", "words"), ("LARGEST_ATOMS", "conditions"), ("LARGEST_ARRAYS", "numbers")):
+    for room, name, words in (
+        (vnnlib, "LARGEST_TOKENS", "words"),
+        (formula, "LARGEST_ATOMS", "conditions"),
+        (cases, "LARGEST_ARRAYS", "numbers"),
+    ):
         with monkeypatch.context() as less:
-            less.setattr(vnnlib, name, 4)
+            less.setattr(room, name, 4)
             with pytest.raises(InputError, match=words):
                 read_of(text)

@@ -87,6 +87,8 @@ def command(
     x, labels = x[:first], y[:first].tolist()
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start, "layout": layout}  # fmt: skip
+    if region in ("l1", "l2"):
+        raise InputError(f"--region {region}: confidence is certified over boxes and lines; `verify` takes balls")
     if page is not None and region != "linf":
         raise InputError(f"--page shows balls (--region linf); for --region {region} read the table or --json")
     regions = _regions(x, region, about, opened)

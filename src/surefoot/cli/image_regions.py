@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from surefoot.spec.input_set import InputSet
     from surefoot.verify.network import Network
 
-Kind = Literal["linf", "brighten", "patch", "pixels", "line"]
+Kind = Literal["linf", "l1", "l2", "brighten", "patch", "pixels", "line"]
 Layout = Literal["chw", "hwc"]
 Region = Annotated[Kind, typer.Option("--region", help="What may be done to an image.")]
 Range = Annotated[
-    str, typer.Option("--range", help="linf, patch, pixels: the valid range, before any normalisation. Default: 0,1.")
+    str,
+    typer.Option(
+        "--range", help="linf, l1, l2, patch, pixels: the valid range, before any normalisation. Default: 0,1."
+    ),
 ]
 Threshold = Annotated[
     Optional[float],
@@ -37,6 +40,8 @@ COLOURS = (1, 3, 4)  # what a number of channels looks like
 
 NEEDED: dict[Kind, dict[str, str]] = {
     "linf": {"eps": "such as 2/255"},
+    "l1": {"eps": "by how much all values may change together"},
+    "l2": {"eps": "the largest Euclidean distance"},
     "brighten": {"threshold": "from which on values are attacked", "delta": "for values x from 0 to delta x"},
     "patch": {"at": "top,left,size"},
     "pixels": {"at": "places in the flat image between commas"},
@@ -44,6 +49,8 @@ NEEDED: dict[Kind, dict[str, str]] = {
 }
 MORE: dict[Kind, tuple[str, ...]] = {
     "linf": ("range",),
+    "l1": ("range",),
+    "l2": ("range",),
     "patch": ("range", "layout"),
     "pixels": ("range",),
     "line": ("start",),
@@ -72,7 +79,7 @@ def check_options(given: dict[str, Any], kind: Kind | None) -> None:
 
 def regions_of(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Network") -> "list[InputSet]":
     """Return the region around each image."""
-    from surefoot.spec.perturbations import brightening, line, linf_ball, patch, pixels
+    from surefoot.spec.perturbations import ball, brightening, line, linf_ball, patch, pixels
     from surefoot.verify.many import load_images
 
     low, high = value_range(about["range"] or "0,1")
@@ -80,6 +87,9 @@ def regions_of(x: np.ndarray, kind: Kind, about: dict[str, Any], network: "Netwo
         case "linf":
             (radius,) = numbers(about["eps"], 1, "--eps")
             return [linf_ball(image, radius, low, high) for image in x]
+        case "l1" | "l2":
+            (radius,) = numbers(about["eps"], 1, "--eps")
+            return [ball(image, radius, 1 if kind == "l1" else 2, low, high) for image in x]
         case "brighten":
             return [brightening(image, about["threshold"], about["delta"]) for image in x]
         case "patch":

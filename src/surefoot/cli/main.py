@@ -55,6 +55,7 @@ COMMANDS: dict[str, Entry] = {
     "regions": Entry("regions", "verify", "Count, bound and draw the linear regions of a network."),
     "equal": Entry("equal", "verify", "Bound by how much two networks can differ."),
     "check": Entry("check", "verify", "Check what `verify` or `compress` proved, with other code."),
+    "supports": Entry("supports", "verify", "Say what `verify` can be asked, as the VNN-LIB 2.0 standard wants it."),
     "train": Entry("train", "train", "Train one network with one loss."),
     "doctor": Entry("doctor", "", "Say what is installed, and what a missing extra would add."),
     "predict": Entry("predict", "train", "Predict with a trained network; leave a table."),
@@ -63,14 +64,21 @@ COMMANDS: dict[str, Entry] = {
 
 def _version(show: bool) -> None:
     if show:
-        print(f"surefoot {__version__}")
+        print(__version__)  # alone, as the VNN-LIB standard has solvers say it
+        raise typer.Exit
+
+
+def _name(show: bool) -> None:
+    if show:
+        print("surefoot")
         raise typer.Exit
 
 
 _Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
+_Name = Annotated[bool, typer.Option("--name", callback=_name, is_eager=True, help="Show the name.")]
 
 
-def _top(version: _Version = False) -> None:
+def _top(version: _Version = False, name: _Name = False) -> None:
     """Classifiers that know how sure they are: train them calibrated, measure it honestly, repair what is left.
 
     Commands take and leave files. Exit codes: 0 done, 1 `equal --within` not shown, 2 bad input, 3 a file that cannot

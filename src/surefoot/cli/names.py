@@ -45,5 +45,8 @@ EXTRAS = {
     "data": (("datasets", "PIL"), "data sets from the hub, folders of pictures"),
     "cluster": (("dask", "distributed"), "--cluster"),
     "onnx": (("onnx", "onnxscript"), "export"),
-    "verify": (("onnx", "onnxscript", "highspy", "onnxruntime"), "verify, certify, compress, equal, regions, check"),
+    "verify": (
+        ("onnx", "onnxscript", "highspy", "onnxruntime", "vnnlib"),
+        "verify, certify, compress, equal, regions, check",
+    ),
 }

@@ -24,6 +24,7 @@ from surefoot.cli.image_regions import (
 from surefoot.cli.live import Heard, explained, sentence
 from surefoot.cli.names import METHODS, RENAMED_METHODS
 from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
+from surefoot.cli.standard import answer_query, networks_of
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, percent_at_least
 
@@ -37,10 +38,27 @@ KEPT = 0.8  # of the limit for the search, where the rest is for `--explain`
 
 
 def command(
-    network: Annotated[Path, typer.Argument(help="An .onnx file, or an .onnx.gz.")],
+    network: Annotated[
+        Path, typer.Argument(help="An .onnx file, or an .onnx.gz; with --network the property instead, alone.")
+    ],
     prop: Annotated[
         Optional[Path],
-        typer.Argument(metavar="[PROPERTY]", help="A .vnnlib file (VNNLIB 1.0), or a .vnnlib.gz."),
+        typer.Argument(metavar="[PROPERTY]", help="A .vnnlib file (VNN-LIB 1.0 or 2.0), or a .vnnlib.gz."),
+    ] = None,
+    networks: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--network",
+            metavar="NAME=FILE",
+            help="The .onnx file of a network that a VNN-LIB 2.0 property declares, once for each. The answer is then "
+            "the standard's: sat, unsat, unknown or timed-out, and what satisfies it.",
+        ),
+    ] = None,
+    assignments: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--serialise-assignments", help="With --network: a folder for what satisfies it, a TensorProto a tensor."
+        ),
     ] = None,
     images: Annotated[
         Optional[Path],
@@ -50,7 +68,10 @@ def command(
         ),
     ] = None,
     region: Region = "linf",
-    eps: Annotated[str, typer.Option(help="linf: by how much each value may change, such as 2/255.")] = "",
+    eps: Annotated[
+        str,
+        typer.Option(help="linf: by how much each value may change, such as 2/255. l1, l2: the radius of the ball."),
+    ] = "",
     valid: Range = "",
     threshold: Threshold = None,
     delta: Annotated[
@@ -107,15 +128,20 @@ def command(
     Example: surefoot verify net.onnx property.vnnlib --limit 60 --json
 
     Example: surefoot verify net.onnx --images test.npz --eps 2/255 --jobs 2 --journal answers.jsonl
-    """
-    if (prop is None) == (images is None):
-        raise InputError("give a property (.vnnlib), or --images")
-    if method in RENAMED_METHODS:
-        print(f"surefoot: --method {method} is now called {RENAMED_METHODS[method]}", file=sys.stderr)
-        method = RENAMED_METHODS[method]
-    if method not in METHODS:
-        raise InputError(f"--method {method}: there are {', '.join(METHODS)}")
 
+    Example: surefoot verify equal.vnnlib --network f=net.onnx --network g=pruned.onnx --timeout 60
+    """
+    method = _method(method)
+    if networks:
+        others = (prop, images, certificate, journal, output, cluster)
+        if explain or as_json or any(other is not None for other in others):
+            raise InputError("--network goes with one property (VNN-LIB 2.0), and options of its search alone")
+        answer_query(network, networks_of(networks), limit, method, seed, jobs, assignments)
+        return
+    if assignments is not None:
+        raise InputError("--serialise-assignments goes with --network NAME=FILE")
+    if (prop is None) == (images is None):
+        raise InputError("give a property (.vnnlib), or --images; with a property of several networks, --network")
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,
              "start": start, "layout": layout}  # fmt: skip
     check_options(about, region if images is not None else None)
@@ -137,6 +163,15 @@ def command(
     settings = Settings(str(network.resolve()), method, KEPT * limit if explain else limit, seed, output)
     seconds = (1 - KEPT) * limit if explain else None
     _show_many(_of_images(opened, x, labels, regions, settings, jobs, cluster, journal, seconds), as_json)
+
+
+def _method(name: str) -> str:
+    if name in RENAMED_METHODS:
+        print(f"surefoot: --method {name} is now called {RENAMED_METHODS[name]}", file=sys.stderr)
+        name = RENAMED_METHODS[name]
+    if name not in METHODS:
+        raise InputError(f"--method {name}: there are {', '.join(METHODS)}")
+    return name
 
 
 def _of_images(
@@ -178,21 +213,22 @@ def _of_property(
     """Answer a property, and leave its proof where there is one and it is asked for; explain the first box's bound."""
     from surefoot.core.deadline import Deadline
     from surefoot.spec.query import Unknown
-    from surefoot.verify.many import answer_of, open_network
-    from surefoot.verify.several import answer_all, beyond_certificates, read_property
+    from surefoot.verify.many import answer_of
+    from surefoot.verify.question import read_question
+    from surefoot.verify.several import answer_all, beyond_certificates
 
-    opened = open_network(network, output)
     deadline = Deadline.of(KEPT * limit if explain else limit)
     begin = deadline.clock.wall()
-    queries = deadline.run(lambda: read_property(prop, opened))
-    if queries is None:
+    asked = deadline.run(lambda: read_question(prop, network, output))
+    if asked is None:
         return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
-    beyond = None if certificate is None else beyond_certificates(queries, opened)
+    opened, queries = asked.network, asked.queries
+    beyond = None if certificate is None else beyond_certificates(queries, opened, asked.plain)
     prove = certificate is not None and beyond is None
     heard = Heard()
     with heard.shown():
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
-    answer = answer_of(verdict)
+    answer = answer_of(asked.as_asked(verdict))
     if explain and queries:
         answer["explanation"] = heard.explanation(opened, queries[0], (1 - KEPT) * limit)
     if certificate is None:

@@ -19,11 +19,12 @@ from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError
 from surefoot.core.rounding import LEAST, LOST, UPWARD, gamma, magnitude, step_error
 from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Input, MaxPool2d, Mul, Relu, Softmax
+from surefoot.reach.balls import directions_of_ball, dual_norm
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.input_constraints import multipliers_of_constraints
 from surefoot.reach.planes import PoolLines, product_constant, through_product
 from surefoot.reach.relaxation import Choice, Relaxation
-from surefoot.spec.input_set import LinearConstraints
+from surefoot.spec.input_set import Ball, LinearConstraints
 
 LARGEST_ROWS = 2**21  # numbers in one tensor of coefficients: a limit of time is seen between two
 
@@ -239,8 +240,11 @@ class _Pass:
         if a is not None:
             around = self.relaxation.around
             box = self.relaxation.boxes[0] if around is None else around.deviations[0]
-            if self.relaxation.constraints is not None:
-                a = self.constrained(a, box, self.relaxation.constraints)
+            match self.relaxation.constraints:
+                case LinearConstraints() as linear:
+                    a = self.constrained(a, box, linear)
+                case Ball() as ball:
+                    a = self.within(a, box, ball)
             self.collect(self.dot(a.clamp(min=0), box.lower) + self.dot(a.clamp(max=0), box.upper))
             self.pay(a, gamma(2 * size_of(self.relaxation.graph.nodes[0]), self.unit) * box.magnitude)
             if self.trace is not None:
@@ -262,6 +266,19 @@ class _Pass:
             terms = ((most @ magnitude(rows) + magnitude(a).flatten(2)) @ size).squeeze(2) + most @ magnitude(bounds)
             self.error = self.error + relative * (terms + self.total.abs())
         return (a.flatten(2) + added).reshape(a.shape)
+
+    def within(self, a: Tensor, box: Box, ball: Ball) -> Tensor:
+        """Add y (x - centre) - radius |y|, which is at most 0 on every input that counts, for a good y."""
+        y = directions_of_ball(a.flatten(2), box.lower.flatten(1), box.upper.flatten(1), ball)
+        centre = torch.as_tensor(ball.centre, dtype=a.dtype)
+        reach = ball.radius * dual_norm(y, ball.norm)
+        self.total = self.total - y @ centre - reach
+        if self.rounded:
+            relative, size = gamma(a[0, 0].numel() + 8, self.unit), box.magnitude.flatten(1).unsqueeze(2)
+            most = magnitude(y)
+            terms = ((most + magnitude(a).flatten(2)) @ size).squeeze(2) + most @ magnitude(centre) + magnitude(reach)
+            self.error = self.error + relative * (terms + self.total.abs())
+        return (a.flatten(2) + y).reshape(a.shape)
 
 
 def _sums(constant: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from surefoot.reach.around import Around
 from surefoot.reach.ibp import Box, error_of, magnitude_of, step
 from surefoot.reach.lines import Lines, Slopes, slopes_of
 from surefoot.reach.multi_neuron import MultiNeuron, multi_neuron_of, shares_inputs
-from surefoot.spec.input_set import LinearConstraints
+from surefoot.spec.input_set import Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Relaxation:
     errors: list[Float[Tensor, "b ..."] | None]
     sizes: list[Float[Tensor, "b ..."] | None]  # |W| |x| + |b|, what our own rounding is relative to
     multi_neuron: dict[int, MultiNeuron] = field(default_factory=dict)  # of ReLUs of few inputs
-    constraints: LinearConstraints | None = None  # of the inputs that count
+    constraints: Limits | None = None  # of the inputs that count
     around: Around | None = None  # then coefficients multiply deviations from its values, and `sizes` are of those
     kept: dict[int, "_Kept"] = field(default_factory=dict)  # of functions, what is computed once for a box
 
@@ -158,13 +158,13 @@ def relax(
     tighten: "Tighten | None" = None,
     known: Mapping[int, Box] | None = None,
     multi_neuron: bool = True,
-    constraints: LinearConstraints | None = None,
+    constraints: Limits | None = None,
     around: Around | None = None,
 ) -> Relaxation:
     """Give every node of a graph its box.
 
     `tighten` is asked for better bounds of what enters a ReLU, a function or a product, and what it finds knows of
-    linear `constraints` of the region's inputs; `known` are bounds proven before.
+    `constraints` of the region's inputs, linear ones or a ball; `known` are bounds proven before.
     `multi_neuron`: ReLUs of few inputs are relaxed together (`reach.multi_neuron`).
     `around`: bounds are of deviations from its values; for one region, which it lies in, without linear constraints.
     """

@@ -1,9 +1,11 @@
 from .checking import check_equal_files as check_equal_files
 from .checking import check_property_file as check_property_file
+from .input_set import Ball as Ball
 from .input_set import InputSet as InputSet
 from .input_set import LinearConstraints as LinearConstraints
 from .opening import Opened as Opened
 from .opening import open_onnx as open_onnx
+from .perturbations import ball as ball
 from .perturbations import brightening as brightening
 from .perturbations import line as line
 from .perturbations import linf_ball as linf_ball

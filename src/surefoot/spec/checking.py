@@ -22,6 +22,8 @@ from surefoot.spec.outputs import comparisons_of_logits
 from surefoot.spec.query import Query
 from surefoot.spec.vnnlib import read_vnnlib
 
+BEYOND_CONSTRAINTS = "the property relates several inputs, which certificates do not cover"
+
 
 @dataclass(frozen=True)
 class CheckedProperty:
@@ -135,6 +137,8 @@ def _asked(whole: Graph, queries: Sequence[Query]) -> list[Question]:
     """Return what a property asks of the logits, which `checked_graph` ends in."""
     if not all(query.has_exact_weights for query in queries):
         raise InputError("the property has weights of more digits than float64 holds, which certificates do not cover")
+    if any(query.inputs.constraints is not None for query in queries):
+        raise InputError(BEYOND_CONSTRAINTS)
     of_logits = [comparisons_of_logits(query, link_of(whole)) for query in queries]
     return [
         Question(query.inputs.lower, query.inputs.upper, [(unsafe.weights, unsafe.bounds) for unsafe in query.unsafe])

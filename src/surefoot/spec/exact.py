@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -80,14 +80,16 @@ def _log2(x: Fraction) -> int:
 
 @dataclass(frozen=True)
 class Row:
-    """The inequality sum of weights[i] y_i <= bound, in exact numbers."""
+    """The inequality sum of weights[i] y_i <= bound, or < bound if it is strict, in exact numbers."""
 
     weights: Mapping[int, Fraction]
     bound: Fraction
+    strict: bool = field(default=False, repr=False)
 
     def holds(self, y: Mapping[int, Fraction]) -> bool:
         """Whether values satisfy it."""
-        return sum((w * y[i] for i, w in self.weights.items()), Fraction(0)) <= self.bound
+        total = sum((w * y[i] for i, w in self.weights.items()), Fraction(0))
+        return total < self.bound or (total == self.bound and not self.strict)
 
     def scaled(self) -> "Row":
         """Return an equivalent row with weights that are float64 numbers, if a positive factor can make them so.
@@ -99,7 +101,7 @@ class Row:
         >>> Row({0: Fraction(3, 10)}, Fraction(15, 100)).scaled()
         Row(weights={0: Fraction(1, 4)}, bound=Fraction(1, 8))
         """
-        if not self.weights:
+        if all(w.denominator == 1 and -_WHOLE <= w.numerator <= _WHOLE for w in self.weights.values()):
             return self
         size = _log2(max(abs(w) for w in self.weights.values()))
         if abs(size) > _FAR:
@@ -115,7 +117,7 @@ class Row:
         return self._times(factor / Fraction(2) ** _log2(factor))
 
     def _times(self, factor: Fraction) -> "Row":
-        return Row({i: w * factor for i, w in self.weights.items()}, self.bound * factor)
+        return Row({i: w * factor for i, w in self.weights.items()}, self.bound * factor, self.strict)
 
     def as_floats(self, size: int) -> tuple[Float[np.ndarray, " size"], float]:
         """Return the weights (size,), each the nearest float64, and the least float64 that is not below the bound."""

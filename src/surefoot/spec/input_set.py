@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -59,6 +59,45 @@ class LinearConstraints:
 
 
 @dataclass(frozen=True, eq=False)
+class Ball:
+    """The flat inputs x with |x - centre|_p <= radius, p = 1 or 2.
+
+    >>> ball = Ball(np.zeros(2), 1.0, 2)
+    >>> ball.distance(np.array([0.6, 0.8])) > 0, ball.distance(np.array([0.5, 0.5]))  # 0.6 and 0.8 are rounded up
+    (True, Fraction(0, 1))
+
+    Raises:
+        InputError: a centre or radius that is not finite, a negative radius, another norm.
+    """
+
+    centre: Float[np.ndarray, " d"]
+    radius: float
+    norm: Literal[1, 2]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no ball."""
+        if not np.isfinite(self.centre).all():
+            raise InputError("the centre of a ball holds what is not finite: finite numbers are needed")
+        if not 0 <= self.radius < np.inf:
+            raise InputError(f"a radius of at least 0 is needed, given {self.radius}")
+        if self.norm not in (1, 2):
+            raise InputError(f"balls are of the norms 1 and 2, given {self.norm}")
+
+    def distance(self, x: Float[np.ndarray, " d"]) -> Fraction:
+        """Return |x - centre| - radius of an input, not below what it is; 0 exactly where it lies inside."""
+        moved = [Fraction(a) - Fraction(b) for a, b in zip(x.tolist(), self.centre.tolist(), strict=True) if a != b]
+        radius = Fraction(self.radius)
+        if self.norm == 1:
+            return max(sum(map(abs, moved), Fraction(0)) - radius, Fraction(0))
+        square = sum((step * step for step in moved), Fraction(0))
+        excess = square - radius * radius
+        return excess / (root_below(square) + radius) if excess > 0 else Fraction(0)
+
+
+Limits: TypeAlias = LinearConstraints | Ball
+
+
+@dataclass(frozen=True, eq=False)
 class Origin:
     """What coordinates a stand for: the inputs centre + a · directions, a line, a plane, any zonotope."""
 
@@ -72,7 +111,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class InputSet:
-    """The flat inputs x with lower <= x <= upper that satisfy the linear constraints, if there are any.
+    """The flat inputs x, lower <= x <= upper, that satisfy the linear constraints or lie in the ball, if there is one.
 
     With an `origin` it is a set of coordinates, which stand for inputs. `exact` are the bounds of those inputs for
     which no float64 holds them: the box is rounded outward there. `interior` is an input that satisfies the
@@ -93,6 +132,7 @@ class InputSet:
     origin: Origin | None = None
     exact: Exact = field(default_factory=dict, repr=False)
     interior: Float[np.ndarray, " d"] | None = field(default=None, repr=False)
+    ball: Ball | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no set of inputs."""
@@ -107,6 +147,10 @@ class InputSet:
             raise InputError(f"the region is empty: input {at} from {self.lower[at]:g} to {self.upper[at]:g}")
         if self.constraints is not None and self.constraints.rows.shape[1] != self.size:
             raise InputError(f"constraints of shape {self.constraints.rows.shape} do not fit {self.size} inputs")
+        if self.ball is not None and (self.constraints is not None or self.origin is not None):
+            raise InputError("a ball goes neither with linear constraints nor with an origin")
+        if self.ball is not None and len(self.ball.centre) != self.size:
+            raise InputError(f"a ball of {len(self.ball.centre)} values does not fit {self.size} inputs")
         if self.origin is not None and len(self.origin.directions) != self.size:
             raise InputError(f"{len(self.origin.directions)} directions do not fit {self.size} coordinates")
 
@@ -126,6 +170,11 @@ class InputSet:
     def size(self) -> int:
         """How many numbers an input is."""
         return len(self.lower)
+
+    @property
+    def limits(self) -> Limits | None:
+        """What narrows the box: linear constraints, or a ball."""
+        return self.ball if self.ball is not None else self.constraints
 
     @property
     def boxes(self) -> list[tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]]:
@@ -154,8 +203,8 @@ class InputSet:
     def distance(self, x: Float[np.ndarray, " d"]) -> float:
         """Return how far one input (d,) lies outside, rounded upwards: 0 exactly where it lies inside.
 
-        The largest over inputs of the distance from the box, and over its linear input constraints of (row x -
-        bound) / |row|.
+        The largest over inputs of the distance from the box, over its linear input constraints of (row x - bound) /
+        |row|, and of |x - centre| - radius of its ball.
         """
         far = max(float(np.max(self.lower - x)), float(np.max(x - self.upper)), 0.0)
         far += step_error(2, far)
@@ -164,6 +213,6 @@ class InputSet:
             if not self.lower[at] < x[at] < self.upper[at]:  # strictly inside of the rounded box is inside
                 value = Fraction(float(x[at]))
                 outside.append(max(low - value, value - high))
-        if self.constraints is not None:
-            outside.append(self.constraints.distance(x))
+        if self.limits is not None:
+            outside.append(self.limits.distance(x))
         return max(far, above(max(outside)))

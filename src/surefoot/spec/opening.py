@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor
 
 from surefoot.core.deadline import tick
@@ -16,6 +17,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_with_files
 from surefoot.graph.graph import Graph, evaluate, fold
 from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
+from surefoot.graph.onnx_values import OnnxValue
 from surefoot.spec.float32 import LOOSE, allowed, with_error
 from surefoot.spec.operations import products_of, see_operations, see_values
 from surefoot.spec.runtime import Runner, runner_of_session, session_of
@@ -32,13 +34,15 @@ _SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this pr
 class Opened:
     """A network as it was read, in float64, up to its own outputs; how ONNX Runtime runs the file, whole.
 
-    `float32`: it is computed in float32, so that a proof can speak of that.
+    `float32`: it is computed in float32, so that a proof can speak of that. `values` are the shapes of its values, by
+    name, for a batch of one.
     """
 
     model: onnx.ModelProto
     graph: Graph
     run: Runner
     float32: bool
+    values: Mapping[str, tuple[int, ...]]
 
 
 def open_onnx(path: Path | str, output: str | None = None) -> Opened:
@@ -51,6 +55,49 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
         MissingExtra: ONNX Runtime is not installed.
     """
     model, files = load_with_files(path)
+    return _opened(path, model, files, output)
+
+
+def open_joined(path: Path | str, values: Sequence[str]) -> Opened:
+    """Read an ONNX file up to some of its values, outputs or others, flat and one after another.
+
+    Raises:
+        FileError, InputError, MissingExtra: as `open_onnx`; InputError: no such value, or weights in other files.
+    """
+    model, files = load_with_files(path)
+    if len(files) > 1:
+        raise InputError(f"{path}: several values of a network are read only where its weights lie in the same file")
+    known = {name for node in model.graph.node for name in node.output} | {v.name for v in model.graph.input}
+    for value in values:
+        if value not in known:
+            raise InputError(f"{path}: the network computes nothing of the name {value!r}")
+    return _opened(path, _with_joined(model, values), files, _JOINED)
+
+
+_JOINED = "surefoot joins"
+
+
+def _with_joined(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:
+    """Append operations that put values one after another, as the only output."""
+    more = onnx.ModelProto()
+    more.CopyFrom(model)
+    graph = more.graph
+    flat = numpy_helper.from_array(np.array([1, -1], dtype=np.int64), f"{_JOINED} shape")
+    graph.initializer.append(flat)
+    for i, value in enumerate(values):
+        graph.node.append(helper.make_node("Reshape", [value, flat.name], [f"{_JOINED} {i}"], f"{_JOINED} {i}"))
+    parts = [f"{_JOINED} {i}" for i in range(len(values))]
+    if len(parts) == 1:
+        graph.node.append(helper.make_node("Identity", parts, [_JOINED], _JOINED))
+    else:
+        graph.node.append(helper.make_node("Concat", parts, [_JOINED], _JOINED, axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(_JOINED, onnx.TensorProto.FLOAT, None))
+    return more
+
+
+def _opened(path: Path | str, model: onnx.ModelProto, files: Sequence[Path], output: str | None) -> Opened:
+    """See that what is read of a model is what ONNX Runtime computes."""
     reading = reading_of_onnx(model, output)
     content, name = model.SerializeToString(deterministic=True), output_of(model, output)
     graph, run = reading.graph, runner_of_session(session_of(content), name)
@@ -65,7 +112,8 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
         _see_weights(path, name, run, _probes(graph)[:2])
-    return Opened(model, graph, run, not in_float64(model))
+    values = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
+    return Opened(model, graph, run, not in_float64(model), values)
 
 
 def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from surefoot.core.errors import InputError
-from surefoot.spec.input_set import InputSet, LinearConstraints, Origin
+from surefoot.spec.input_set import Ball, InputSet, LinearConstraints, Origin
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
@@ -31,6 +31,20 @@ def linf_ball(image: Float[np.ndarray, "..."], radius: float, low: float, high: 
             f"the image has values from {x.min():g} to {x.max():g}; the valid range is {low:g} to {high:g}"
         )
     return InputSet(np.maximum(x - radius, low), np.minimum(x + radius, high))
+
+
+def ball(image: Float[np.ndarray, "..."], radius: float, norm: Literal[1, 2], low: float, high: float) -> InputSet:
+    """Values changed by up to `radius` together, in the norm 1 or 2, within the valid range [low, high].
+
+    >>> around = ball(np.array([0.5, 0.5]), 0.25, 1, 0.0, 1.0)
+    >>> around.contains(np.array([0.375, 0.625])), around.contains(np.array([0.25, 0.625]))
+    (True, False)
+
+    Raises:
+        InputError: a negative radius, or an image outside the valid range.
+    """
+    box = linf_ball(image, radius, low, high)  # no value changes by more
+    return replace(box, ball=Ball(_flat(image), float(radius), norm))
 
 
 def brightening(image: Float[np.ndarray, "..."], threshold: float, delta: float) -> InputSet:

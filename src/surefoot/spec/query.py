@@ -46,7 +46,8 @@ class Unsafe:
         errors = np.zeros_like(self.weights)
         for r, row in enumerate(self.exact or ()):
             for i, w in row.weights.items():
-                errors[r, i] = above(abs(w - Fraction(float(self.weights[r, i]))))
+                if w != self.weights[r, i]:
+                    errors[r, i] = above(abs(w - Fraction(float(self.weights[r, i]))))
         return errors
 
     def relaxed(self, largest: Float[np.ndarray, " k"]) -> "Unsafe":

@@ -8,9 +8,10 @@ from .many import open_network as open_network
 from .many import verify_many as verify_many
 from .network import Network as Network
 from .network import region_to_query as region_to_query
+from .question import Asked as Asked
+from .question import read_question as read_question
 from .run import verify as verify
 from .several import answer_all as answer_all
-from .several import read_property as read_property
 from .stars import ExactProgress as ExactProgress
 from .stars import counterexamples as counterexamples
 from .stars import leaves as leaves

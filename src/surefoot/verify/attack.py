@@ -9,6 +9,7 @@ from torch import Tensor
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
+from surefoot.reach.balls import projected
 from surefoot.reach.ibp import size_of
 from surefoot.spec.query import Query
 
@@ -42,6 +43,8 @@ def descend(
     first starts in the middle, the others anywhere. The graph's type is that of the search. Nothing is claimed: whoever
     asks replays them.
 
+    In a ball steps are along the gradient, and projected.
+
     Reference: Madry et al. 2018, with steps that shrink.
     """
     dtype = _dtype(graph)
@@ -56,7 +59,7 @@ def descend(
     x = low + torch.rand(restarts, len(aims), len(low), dtype=dtype, generator=generator) * (high - low)
     x[0] = middle
     aim = aims.repeat(restarts).unsqueeze(1)
-    x = x.reshape(-1, len(low))
+    x = _kept(x.reshape(-1, len(low)), query)
     best, least = x.clone(), torch.full((len(x),), torch.inf, dtype=dtype)
     for step in range(steps + 1):
         tick()
@@ -72,9 +75,22 @@ def descend(
             break
         (slope,) = torch.autograd.grad(aimed.sum(), x)
         size = 0.5 * (1 - step / steps) ** 1.5 + 0.01
-        x = (x.detach() - size * (high - low) * slope.sign()).clamp(low, high)
+        x = _kept((x.detach() - size * _step(slope, low, high, query)).clamp(low, high), query)
     order = least.argsort()
     return best[order][:restarts].detach()
+
+
+def _step(slope: Tensor, low: Tensor, high: Tensor, query: Query) -> Tensor:
+    """Return the step of size 1: all of the box in its signs, or all of the ball along it."""
+    ball = query.inputs.ball
+    if ball is None:
+        return (high - low) * slope.sign()
+    return 2 * ball.radius * slope / slope.norm(dim=1, keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
+
+
+def _kept(x: Tensor, query: Query) -> Tensor:
+    """Return inputs of the box as near as its ball lets them be."""
+    return x if query.inputs.ball is None else projected(x, query.inputs.ball)
 
 
 def approach(
@@ -118,7 +134,7 @@ def sample(
     while tried < count and (not tried or not until.is_over()):
         tick()
         x = torch.rand(min(size, count - tried), len(low), dtype=dtype, generator=generator)
-        x = low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low)
+        x = _kept(low + ((x - 0.2) / 0.6).clamp(0, 1) * (high - low), query)
         with torch.no_grad():
             distances = slack(evaluate(graph, x.reshape(-1, *graph.input_shape)).flatten(1)).min(1).values
         best, least = torch.cat([best, x]), torch.cat([least, distances])
@@ -126,7 +142,7 @@ def sample(
         best, least = best[nearest], least[nearest]
         tried += len(x)
         size = min(2 * size, 20_000)
-    return best.clamp(low, high), tried
+    return _kept(best.clamp(low, high), query), tried
 
 
 def _dtype(graph: Graph) -> torch.dtype:

@@ -152,6 +152,7 @@ _TRIANGLE = star("star", "triangle")
 # linear programs. Deep networks of few inputs often need few subproblems. Certificates speak of McCormick's planes, not
 # of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
 AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
+    ("ball", lambda s: s.in_ball, (crown, relus())),
     ("large", lambda s: s.is_large, (crown, long_attack, exact_if_few)),
     ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, (long_attack, *_INPUTS_CERTIFIED)),
     (
@@ -243,6 +244,15 @@ def find_method(name: str) -> Method:
     return method
 
 
+BALLS = ("auto", "crown", "alpha-crown", "relu-splitting")  # what knows of more than the box of a ball
+
+
 def stages_of(method: Method, search: Search) -> list[Stage]:
-    """Return what a method tries on a search."""
+    """Return what a method tries on a search.
+
+    Raises:
+        InputError: the method is not for the network, or not for balls.
+    """
+    if search.in_ball and method.name not in BALLS:
+        raise InputError(f"the method {method.name} does not know of balls of the norms 1 and 2: {', '.join(BALLS)} do")
     return [pgd] if search.is_trivial else method.stages(search)

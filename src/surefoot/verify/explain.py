@@ -80,7 +80,7 @@ def explain(network: Network, query: Query, until: Deadline = NEVER) -> Explanat
         def tighten(r: Relaxation, at: int, box: Box) -> Box:
             return tighten_by_crown(r, at, box, until)
 
-        relaxation = relax(graph, region, REAL, tighten, constraints=query.inputs.constraints)
+        relaxation = relax(graph, region, REAL, tighten, constraints=query.inputs.limits)
     rows = OutputConstraints(query)
     given = rows.weights.reshape(1, -1, *graph.output_shape)
     bounds = difference_below(lower_bounds_in_lots(relaxation, given), rows.bounds)

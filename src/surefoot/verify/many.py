@@ -138,7 +138,8 @@ def _key(settings: Settings, network: str, region: InputSet, label: int) -> str:
     digest = hashlib.sha256(json.dumps(about).encode())
     along = (None, None) if region.origin is None else (region.origin.centre, region.origin.directions)
     limits = (None, None) if region.constraints is None else (region.constraints.rows, region.constraints.bounds)
-    for part in (region.lower, region.upper, *along, *limits):
+    ball = () if region.ball is None else (region.ball.centre, np.array([region.ball.radius, region.ball.norm]))
+    for part in (region.lower, region.upper, *along, *limits, *ball):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:32]
 

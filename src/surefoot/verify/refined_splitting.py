@@ -15,7 +15,7 @@ from surefoot.reach.dual_ascent import bound
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.reach.tightening import tighten_by_crown
-from surefoot.spec.input_set import LinearConstraints
+from surefoot.spec.input_set import Limits
 from surefoot.spec.query import Query
 from surefoot.verify.branch_and_bound import Replay, Result
 from surefoot.verify.reduced_splitting import ReducedSplitting, influence, stacked_duals
@@ -44,7 +44,7 @@ class RefinedSearch:
     query: Query
     until: Deadline
     tightening: Deadline  # for the boxes that it begins with
-    constraints: LinearConstraints | None = None
+    constraints: Limits | None = None
     known: Mapping[int, Box] = field(default_factory=dict)
     record: Record = field(default_factory=dict)
     rounds: int = 0  # of refinement

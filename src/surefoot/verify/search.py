@@ -25,7 +25,7 @@ from surefoot.reach.reference import Reference, has_reference
 from surefoot.reach.relaxation import Relaxation, relax
 from surefoot.reach.stars import Rule
 from surefoot.reach.tightening import tighten_by_crown
-from surefoot.spec.input_set import LinearConstraints
+from surefoot.spec.input_set import Limits
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Counterexample, Replay
 from surefoot.verify.attack import descend, sample
@@ -189,6 +189,11 @@ class Search:
         nodes = self.network.graph.nodes
         values = sum(size_of(node) for node in nodes if isinstance(node.op, Relu | Elementwise | MaxPool2d | Mul))
         return self.free_inputs <= FEW_INPUTS and values <= FEW_VALUES and self.constraints is None
+
+    @property
+    def in_ball(self) -> bool:
+        """Whether the inputs are those of a ball: what is no method for balls would prove more than is asked."""
+        return self.query.inputs.ball is not None
 
     @cached_property
     def is_large(self) -> bool:
@@ -379,9 +384,9 @@ class Search:
         return self.holds(result.margin, "neuron-hulls", lambda: False, parts=result.subproblems)
 
     @property
-    def constraints(self) -> LinearConstraints | None:
-        """The linear input constraints; certificates of properties speak of all of the box."""
-        return None if self.prove else self.query.inputs.constraints
+    def constraints(self) -> Limits | None:
+        """The linear input constraints, or the ball; certificates of properties speak of all of the box."""
+        return None if self.prove else self.query.inputs.limits
 
     @property
     def plain_unsafe(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

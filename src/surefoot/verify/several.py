@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,11 +18,10 @@ from surefoot.reach.crown import lower_bounds
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import relax
 from surefoot.reach.tightening import tighten_all, tighten_by_crown
-from surefoot.spec.opening import see_agreement_within
+from surefoot.spec.checking import BEYOND_CONSTRAINTS
 from surefoot.spec.outputs import no_certificate_of_thresholds, of_logits
 from surefoot.spec.query import Holds, Query, Unknown, Verdict, Violated
 from surefoot.spec.replay import Replay
-from surefoot.spec.vnnlib import read_vnnlib
 from surefoot.verify.attack import approach
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, listening
@@ -82,19 +80,17 @@ class Answers:
         return Holds(worst.margin, worst.method, all(v.float32 for v in every), details), proofs
 
 
-def read_property(path: Path | str, network: Network) -> list[Query]:
-    """Read a property; see that its network and the runtime agree in its boxes.
+def beyond_certificates(queries: Sequence[Query], network: Network, plain: bool = True) -> str | None:
+    """Say why certificates do not cover a property, whatever the answer; None where they do.
 
-    Raises:
-        FileError, InputError: as `read_vnnlib`, or they do not agree.
+    `plain`: the network is that of one file.
     """
-    queries = read_vnnlib(path, network.inputs, network.outputs)
-    see_agreement_within(network.whole, network.run, [box for query in queries for box in query.inputs.boxes])
-    return queries
-
-
-def beyond_certificates(queries: Sequence[Query], network: Network) -> str | None:
-    """Say why certificates do not cover a property, whatever the answer; None where they do."""
+    if not plain:
+        return (
+            "certificates cover VNN-LIB 1.0 and conditions on outputs; the property relates inputs to them, or is 2.0"
+        )
+    if any(query.inputs.limits is not None for query in queries):
+        return BEYOND_CONSTRAINTS
     if not all(query.has_exact_weights for query in queries):
         return "the property has weights of more digits than float64 holds, which certificates do not cover"
     for query in queries:
@@ -129,9 +125,7 @@ def answer_all(
     why = ["time is up"]
 
     def search() -> None:
-        plain = network.link == "identity" and all(
-            q.inputs.constraints is None and q.has_exact_weights for q in queries
-        )
+        plain = network.link == "identity" and all(q.inputs.limits is None and q.has_exact_weights for q in queries)
         if len(queries) > FEW and method == "auto" and plain:
             all_at_once = partial(_together, network, answers, prove)
             within_memory(partial(deadline.share(TOGETHER).run, all_at_once))  # one by one they need less
