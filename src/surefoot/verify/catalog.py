@@ -152,7 +152,7 @@ _TRIANGLE = star("star", "triangle")
 # linear programs. Deep networks of few inputs often need few subproblems. Certificates speak of McCormick's planes, not
 # of curvature. What ReLU splitting tries mostly lies outside of linear input constraints, so that it gets half there.
 AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
-    ("ball", lambda s: s.in_ball, (crown, relus())),
+    ("ball", lambda s: s.in_ball, (crown, long_attack, relus())),
     ("large", lambda s: s.is_large, (crown, long_attack, exact_if_few)),
     ("few inputs, certified", lambda s: s.has_few_inputs and s.prove, (long_attack, *_INPUTS_CERTIFIED)),
     (
