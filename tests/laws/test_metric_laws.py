@@ -151,7 +151,9 @@ def test_floor_is_what_a_calibrated_model_shows(name):
     assert reading.floor_high > reading.floor
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "smooth_ece")) for name in ALL]
+)
 def test_interval_is_as_wide_as_fresh_test_sets_scatter(name):
     if METRICS[name].interval == "none":
         pytest.skip("an extreme of bins, or uniform by nature: no bootstrap gives its scatter")
