@@ -13,10 +13,11 @@ from surefoot.graph.graph import GraphBuilder, evaluate
 from surefoot.graph.ops import Conv2d, Linear, Mul, Relu, Reshape
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, robustness
-from surefoot.verify.catalog import METHODS, exact
+from surefoot.verify.catalog import METHODS
 from surefoot.verify.network import Network
 from surefoot.verify.progress import say
 from surefoot.verify.search import Search
+from surefoot.verify.stages import exact
 
 
 @pytest.mark.parametrize("channels", [1, 8])

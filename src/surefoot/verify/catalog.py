@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from surefoot.core.errors import InputError
 from surefoot.reach.stars import Rule
 from surefoot.spec.query import Verdict
+from surefoot.verify import stages
 from surefoot.verify.curved import LARGEST
 from surefoot.verify.input_splitting import AxisBy
 from surefoot.verify.large import MANY_INPUTS as MANY_INPUTS_OF_LARGE
 from surefoot.verify.search import Search, Stage
+from surefoot.verify.stages import crown, exact
 
 SOME_SUBPROBLEMS = 512  # that ReLU splitting may take between two ways of splitting inputs
 FEW_UNSTABLE = 50  # ReLUs of a large network
@@ -41,35 +43,30 @@ class Method:
 
 def pgd(search: Search) -> Verdict | None:
     """Most that can be violated is in a few steps of projected gradient descent from the middle."""
-    return search.attack(1, 6)
+    return stages.attack(search, 1, 6)
 
 
 def long_attack(search: Search) -> Verdict | None:
     """Try more starts, and samples where inputs are few."""
-    return search.attack_thoroughly()
+    return stages.attack_thoroughly(search)
 
 
 def zonotope(search: Search) -> Verdict | None:
     """Bound the region by one zonotope, where that is cheap."""
     most = MANY_INPUTS_OF_LARGE if search.is_large else MANY_INPUTS
-    return search.zonotope() if search.free_inputs <= most and not search.prove else None
-
-
-def crown(search: Search) -> Verdict | None:
-    """Bound it by CROWN, with the slopes of least area."""
-    return search.crown()
+    return stages.zonotope(search) if search.free_inputs <= most and not search.prove else None
 
 
 def alpha_crown(search: Search) -> Verdict | None:
     """Bound it by CROWN, with slopes found by gradient ascent: ReLU splitting without a split."""
-    return search.split_relus(most_subproblems=len(search.query.unsafe))
+    return stages.split_relus(search, most_subproblems=len(search.query.unsafe))
 
 
 def relus(most_subproblems: int = 10**9, share: float = 1.0) -> Stage:
     """Split ReLUs, in so many subproblems and this share of the work that is left."""
 
     def relu_splitting(search: Search) -> Verdict | None:
-        return search.split_relus(most_subproblems, share)
+        return stages.split_relus(search, most_subproblems, share)
 
     return relu_splitting
 
@@ -78,7 +75,7 @@ def inputs(share: float = 1.0, axis_by: AxisBy = "slope", grace: float = 1.0) ->
     """Split inputs, in this share of the work that is left."""
 
     def input_splitting(search: Search) -> Verdict | None:
-        return search.split_inputs(share, axis_by, grace)
+        return stages.split_inputs(search, share, axis_by, grace)
 
     return input_splitting
 
@@ -90,7 +87,7 @@ def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9, relus: bool 
     """
 
     def input_splitting(search: Search) -> Verdict | None:
-        return search.split_inputs_of_dense(share, most_subproblems, relus)
+        return stages.split_inputs_of_dense(search, share, most_subproblems, relus)
 
     return input_splitting
 
@@ -99,7 +96,7 @@ def hulls(share: float = 1.0) -> Stage:
     """Split ReLUs with convex hulls of single neurons, in this share of the work that is left."""
 
     def neuron_hulls(search: Search) -> Verdict | None:
-        return search.split_relus_by_hulls(share)
+        return stages.split_relus_by_hulls(search, share)
 
     return neuron_hulls
 
@@ -108,7 +105,7 @@ def curved(share: float = 1.0) -> Stage:
     """Bound the curvature of a polynomial and split inputs."""
 
     def curvature(search: Search) -> Verdict | None:
-        return search.curvature(share)
+        return stages.curvature(search, share)
 
     return curvature
 
@@ -117,20 +114,15 @@ def star(method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Sta
     """Propagate one star."""
 
     def stars(search: Search) -> Verdict | None:
-        return search.star(method, rule, lps, relaxed)
+        return stages.star(search, method, rule, lps, relaxed)
 
     stars.__name__ = method
     return stars
 
 
-def exact(search: Search) -> Verdict | None:
-    """Propagate stars exactly."""
-    return search.exact()
-
-
 def exact_if_few(search: Search) -> Verdict | None:
     """Propagate stars exactly where few ReLUs were seen to be unstable: each split of a large network takes seconds."""
-    return search.exact() if search.seen and search.unstable_seen <= FEW_UNSTABLE else None
+    return exact(search) if search.seen and search.unstable_seen <= FEW_UNSTABLE else None
 
 
 exact_if_few.__name__ = "exact"
@@ -176,9 +168,9 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
 
 
 def _auto(search: Search) -> list[Stage]:
-    stages = next(stages for _, condition, stages in AUTO if condition(search))
+    row = next(row for _, condition, row in AUTO if condition(search))
     first = (pgd, zonotope) if search.is_large else (zonotope, pgd)  # the cheaper one first
-    return [*first, *stages]
+    return [*first, *row]
 
 
 def _curvature(search: Search) -> list[Stage]:

@@ -1,7 +1,7 @@
-"""The search for one verdict: what is known so far, and the stages that add to it."""
+"""The search for one verdict: what is known so far of a query; `verify.stages` add to it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from surefoot.core.deadline import Deadline
 from surefoot.core.memory import within_memory
-from surefoot.core.rounding import FLOAT32, REAL, Arithmetic, difference_below
+from surefoot.core.rounding import REAL
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Elementwise, MaxPool2d, Mul, Relu
 from surefoot.graph.passes.pools import pools_as_relus
@@ -22,42 +22,24 @@ from surefoot.proof.certificate import Proof
 from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference
-from surefoot.reach.relaxation import Relaxation, relax
-from surefoot.reach.stars import Rule
+from surefoot.reach.relaxation import relax
 from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import Limits
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Counterexample, Replay
-from surefoot.verify.attack import descend, sample
-from surefoot.verify.bisection import ends
-from surefoot.verify.branch_and_bound import Result
-from surefoot.verify.curved import is_treated, prove_by_curvature
-from surefoot.verify.dense_splitting import prove_dense
-from surefoot.verify.fallback import FallbackSolver, Task, boxes_hold_in_float32, near_misses
-from surefoot.verify.hull_splitting import may_use_hulls, prove_by_hulls
+from surefoot.verify.curved import is_treated
+from surefoot.verify.fallback import near_misses
+from surefoot.verify.hull_splitting import may_use_hulls
 from surefoot.verify.input_splitting import (
-    AxisBy,
-    Effort,
     OutputConstraints,
-    SplittingOptions,
-    bisections_of,
-    prove_by_input_splitting,
 )
-from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around, zonotope_around
+from surefoot.verify.large import is_large, reference_of
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, begin_stage, listening
-from surefoot.verify.refined_splitting import RefinedSearch
-from surefoot.verify.refinement import refined_ends
-from surefoot.verify.relu_subproblems import Neuron, Subproblem, bound_again, kept_slopes, split_leaves
-from surefoot.verify.stars import ExactProgress, box_slack, least, leaves, over_approximate, star_of_inputs
 
 FEW_INPUTS = 20  # up to so many free inputs, splitting inputs is tried before splitting ReLUs
 FEW_VALUES = 2000  # of ReLUs, functions, pools and products
-SAMPLING = 0.05  # of the work, at most
-QUICK = 0.3  # likewise of an attack, and of a zonotope
-HALF = 0.5  # likewise of a zonotope of a large network; CROWN without its boxes still takes a minute
 TIGHTENING = 0.8  # of the wall's time: what is tightened must still be bounded
-SAMPLES = 200_000  # where inputs are few
 
 Stage: TypeAlias = "Callable[[Search], Verdict | None]"
 
@@ -163,16 +145,6 @@ class Search:
             why += "; no float32 number lies near the region, so that no counterexample could be replayed"
         return Unknown(why, self.best, self.details())
 
-    def attack(self, restarts: int, steps: int) -> Verdict | None:
-        """Look for a counterexample by projected gradient descent."""
-        if self.replay.impossible:
-            return None
-        quick = self.deadline.share(QUICK)
-        points = quick.run(lambda: descend(self.searched, self.asked, restarts, steps, self.seed))
-        if points is not None:
-            self.candidate(points.double(), near=self.asked is self.query)
-        return self.violated("attack") if self.counterexample is not None else None
-
     @cached_property
     def searched(self) -> Graph:
         """The network up to what was asked about, in float32."""
@@ -231,17 +203,6 @@ class Search:
         """Whether every output is unsafe: any input will do."""
         return any(not len(unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def attack_thoroughly(self) -> Verdict | None:
-        """Try more starts where there are few inputs: it costs less than one more bisection."""
-        if self.free_inputs > FEW_INPUTS:
-            return self.attack(8, 20)
-        if self.replay.impossible:
-            return None
-        points, tried = sample(self.searched, self.asked, SAMPLES, self.seed, self.deadline.share(SAMPLING))
-        self.candidate(points.double(), near=self.asked is self.query)
-        starts = max(200 * tried // SAMPLES, 8)  # as dear as sampling was
-        return self.violated("sampling") if self.counterexample is not None else self.attack(starts, 40)
-
     def details(self, **more: float) -> dict[str, float]:
         """Say how long it took, and more."""
         return {"seconds": round(self.deadline.clock.wall() - self.begin, 3), **more}
@@ -260,89 +221,9 @@ class Search:
         seen = self.counterexample
         return Violated(seen.input.astype(np.float64), seen.output, method, self.details(), seen.distance)
 
-    def margin(self, graph: Graph, relaxation: Relaxation) -> float:
-        """Bound the slack over the region, with the slopes that are there."""
-        bounds = lower_bounds_in_lots(relaxation, self.rows.weights.reshape(1, -1, *graph.output_shape))
-        return float(self.rows.of_sets(difference_below(bounds, self.rows.bounds)).min())
-
-    def zonotope_margin(self, arithmetic: Arithmetic, boxes: dict[int, Box]) -> float:
-        """Bound the slack by a zonotope; its boxes are kept for what comes after, also of one that is interrupted."""
-        reference = self.reference if self.is_large and not arithmetic.unit else None
-        state = zonotope_around(self.network.pooled, self.query.inputs, reference, arithmetic, boxes)
-        return least(box_slack(state.star, unsafe) for unsafe in self.query.unsafe)
-
-    def zonotope(self) -> Verdict | None:
-        """Prove it by one zonotope, with a small share of the work; with most where it is the best there is."""
-        share = HALF if self.is_large else QUICK
-        margin = self.deadline.share(share).run(lambda: self.zonotope_margin(REAL, self.seen))
-        if margin is None:
-            return None
-        self.best = max(self.best, margin)
-        return self.holds(margin, "zonotope", self.float32_holds) if margin > 0 else None
-
-    def crown_margin(self, arithmetic: Arithmetic, known: Mapping[int, Box]) -> float:
-        """Bound the slack by CROWN."""
-        graph = self.network.pooled
-        if self.is_large and self.reference is not None and self.constraints is None:
-            return self.margin(graph, relax_around(graph, self.region, self.reference, known))
-        tighten = partial(tighten_by_crown, until=self.tightening())
-        relaxation = relax(graph, self.region, arithmetic, tighten, known, constraints=self.constraints)
-        if arithmetic is REAL and not any(isinstance(node.op, MaxPool2d) for node in graph.nodes):
-            self.known = dict(enumerate(relaxation.boxes))
-        return self.margin(graph, relaxation)
-
     def tightening(self, share: float = 1.0) -> Deadline:
         """Return until when boxes may be tightened: of the work a share, of the wall's time not all."""
         return replace(self.deadline.share(share), end=self.deadline.before(TIGHTENING).end)
-
-    def float32_holds(self) -> bool:
-        """Whether a zonotope or CROWN proves it for float32 too; not tried of large networks, where it never does."""
-        if self.is_large:
-            return False
-        boxes: dict[int, Box] = {}
-        margin = -math.inf
-        if self.seen:  # zonotopes are dear for many free inputs
-            with np.errstate(invalid="ignore"):  # where float32 may overflow errors are infinite, bounds no numbers
-                margin = self.zonotope_margin(FLOAT32, boxes)
-        return margin > 0 or self.crown_margin(FLOAT32, boxes) > 0
-
-    def crown(self) -> Verdict | None:
-        """Prove it by CROWN."""
-        margin = self.crown_margin(REAL, self.seen)
-        self.best = max(self.best, margin)
-        if not margin > 0:
-            return None
-        return self.holds(margin, "crown", self.float32_holds)
-
-    def split_inputs(self, share: float, axis_by: AxisBy = "slope", grace: float = 1) -> Verdict | None:
-        """Prove it by branch and bound on the inputs."""
-        effort: Effort = "thorough" if axis_by == "trial" else "all" if self.prove else "unstable"
-        until = self.deadline.share(share)
-        fallback = None
-        if axis_by == "trial" and not self.prove:
-            task = Task(self.network.graph, self.query, *self.with_slack_relus())
-            fallback = FallbackSolver(task, until, self.jobs)
-        graph = self.network.graph
-        options = SplittingOptions(axis_by, effort, self.prove, fallback, grace=grace)
-        result = prove_by_input_splitting(graph, self.query, REAL, until, self.candidate, options)
-        if self.counterexample is not None:
-            return self.violated("input-splitting")
-        self.best = max(self.best, result.margin)
-        if not result.proven:
-            return None
-        proof, box = None, self.query.inputs
-        if self.prove:
-            thorough, bisections = effort == "thorough", bisections_of(result)
-            proof = Proof(box.lower, box.upper, self.plain_unsafe, "boxes", thorough, bisections)
-        subproblems = result.subproblems + (fallback.subproblems if fallback else 0)
-        plain = [leaf for leaf in result.leaves if not leaf.by_fallback]
-
-        def in_float32() -> bool:
-            return (not plain or boxes_hold_in_float32(graph, self.query, *ends(plain), effort)) and (
-                fallback is None or fallback.holds_in_float32()
-            )
-
-        return self.holds(result.margin, "input-splitting", in_float32, proof, parts=subproblems)
 
     @cached_property
     def dense(self) -> DenseNetwork | None:
@@ -354,34 +235,10 @@ class Search:
         """Whether `split_inputs_of_dense` answers what is asked: it leaves no certificate."""
         return self.dense is not None and self.constraints is None and not self.prove
 
-    def split_inputs_of_dense(self, share: float, most_subproblems: int = 10**9, relus: bool = False) -> Verdict | None:
-        """Prove a dense network by branch and bound on the inputs, and of small boxes on the ReLUs."""
-        assert self.dense is not None
-        until = self.deadline.share(share)
-        asked = self.with_slack_relus() if relus else None
-        found = prove_dense(self.dense, self.query, until, self.candidate, self.float32, most_subproblems, asked)
-        if self.counterexample is not None:
-            return self.violated("input-splitting")
-        self.best = max(self.best, found.margin)
-        if not found.result.proven:
-            return None
-        return self.holds(found.margin, "input-splitting", found.holds_in_float32, parts=found.subproblems)
-
     @property
     def may_use_hulls(self) -> bool:
         """Whether `split_relus_by_hulls` answers what is asked: it leaves no certificate."""
         return self.may_split_densely and self.dense is not None and may_use_hulls(self.dense, self.query)
-
-    def split_relus_by_hulls(self, share: float) -> Verdict | None:
-        """Prove a small dense network by branch and bound on the ReLUs, with convex hulls of single neurons."""
-        assert self.dense is not None
-        result = prove_by_hulls(self.dense, self.query, self.deadline.share(share), self.candidate)
-        if self.counterexample is not None:
-            return self.violated("neuron-hulls")
-        self.best = max(self.best, result.margin)
-        if not result.proven:
-            return None
-        return self.holds(result.margin, "neuron-hulls", lambda: False, parts=result.subproblems)
 
     @property
     def constraints(self) -> Limits | None:
@@ -393,28 +250,6 @@ class Search:
         """The unsafe sets as a certificate has them."""
         return tuple((unsafe.weights, unsafe.bounds) for unsafe in self.query.unsafe)
 
-    def split_relus(self, most_subproblems: int = 10**9, share: float = 1.0) -> Verdict | None:
-        """Prove it by branch and bound on the ReLUs."""
-        until, tightening = self.deadline.share(share), self.tightening(0.5 * share)
-        graph, query = self.with_slack_relus()
-        known = {} if self.prove else self.known
-        search = RefinedSearch(graph, self.region, query, until, tightening, self.constraints, known)
-        search.certifiable = self.prove
-        result = search.prove(self.candidate, most_subproblems)
-        if self.counterexample is not None:
-            return self.violated("relu-splitting")
-        self.best = max(self.best, result.margin)
-        if not result.proven:
-            return None
-        unsplit = result.subproblems <= len(self.query.unsafe) and not search.rounds
-        method = "alpha-crown" if unsplit else "relu-splitting"
-        proof = self._proof_by_splits(result, search) if self.prove else None
-
-        def in_float32() -> bool:
-            return bound_again(search.relaxed(FLOAT32, self.tightening()), query, result.leaves) > 0
-
-        return self.holds(result.margin, method, in_float32, proof, parts=result.subproblems)
-
     def with_slack_relus(self) -> tuple[Graph, Query]:
         """Conjunctions become ReLUs of their own, but in certificates, which speak of the network alone."""
         if self.prove or all(len(unsafe.bounds) == 1 for unsafe in self.query.unsafe):
@@ -422,56 +257,6 @@ class Search:
         sets = [(torch.from_numpy(u.weights), torch.from_numpy(u.bounds)) for u in self.query.unsafe]
         reached = tuple(Unsafe(row[None], np.zeros(1)) for row in np.eye(len(sets)))
         return pools_as_relus(with_slack(self.network.graph, sets)), replace(self.query, unsafe=reached)
-
-    def _proof_by_splits(self, result: Result[Subproblem, Neuron], search: RefinedSearch) -> Proof:
-        leaves = tuple(leaf for part in result.leaves for leaf in split_leaves([part], part.unsafe))
-        box, slopes, refined = self.query.inputs, kept_slopes(search.tightened), refined_ends(search.record)
-        return Proof(box.lower, box.upper, self.plain_unsafe, "signs", leaves=leaves, tightened=slopes, refined=refined)
-
-    def curvature(self, share: float = 1.0) -> Verdict | None:
-        """Prove a polynomial network by convex functions below it."""
-        until = self.deadline.share(share)
-        result = prove_by_curvature(self.network.graph, self.query, until, self.candidate, float32=self.float32)
-        if self.counterexample is not None:
-            return self.violated("curvature")
-        self.best = max(self.best, result.margin)
-        if not result.proven:
-            return None
-        in_float32 = all(leaf.float32 for leaf in result.leaves)
-        return Holds(result.margin, "curvature", in_float32, self.details(parts=result.subproblems))
-
-    def star(self, method: str, rule: Rule, lps: bool = True, relaxed: float = 0.0) -> Verdict | None:
-        """Prove it by propagating one star."""
-        star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        answer = over_approximate(self.network.pooled, star, self.query, rule, lps, relaxed, self.reference)
-        self.best = max(self.best, answer.slack)
-        if answer.slack > 0:
-            details = self.details(lps_solved=answer.count.lps_solved, lps_avoided=answer.count.lps_avoided)
-            return Holds(answer.slack, method, False, details)
-        if answer.input is not None:
-            self.candidate(answer.input.flatten()[None])
-        return self.violated(method) if self.counterexample is not None else None
-
-    def exact(self) -> Verdict | None:
-        """Propagate every pattern. A margin inside the rounding of a leaf decides nothing."""
-        star = star_of_inputs(self.query.inputs, self.network.pooled.input_shape)
-        progress = ExactProgress()
-        try:
-            for leaf in leaves(
-                self.network.pooled, star, self.query, self.deadline, progress, reference=self.reference
-            ):
-                if not leaf.slack > 0 and leaf.candidate is not None:
-                    self.candidate(leaf.candidate.flatten()[None])
-                    if self.counterexample is not None:
-                        return self.violated("exact")
-        except TimeoutError:
-            return None
-        details = self.details(leaves=progress.leaves, pruned=progress.pruned, lps_solved=progress.lps_solved)
-        if not progress.margin > 0:
-            self.best = progress.margin
-            self.broken = True
-            return None
-        return Holds(progress.margin, "exact", False, details)
 
 
 def _finite(boxes: Sequence[Box]) -> bool:

@@ -11,6 +11,7 @@ from surefoot.verify.catalog import Method, stages_of
 from surefoot.verify.large import is_large
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.search import FEW_INPUTS, Search
+from surefoot.verify.stages import attack, attack_thoroughly
 
 
 def verify_through_softmax(
@@ -41,10 +42,10 @@ def verify_through_softmax(
         return search.unknown(method.name)
     if not sets:
         never = 0.0 if asked.never is None else asked.never
-        return deadline.run(search.attack_thoroughly) or Holds(never, "softmax", False, search.details())
+        return deadline.run(lambda: attack_thoroughly(search)) or Holds(never, "softmax", False, search.details())
     few = search.free_inputs <= FEW_INPUTS and method.name in ("auto", "input-splitting")
     if few and any(conditions.thresholds for conditions in asked.sets):  # halves are nearly all that is ever needed
-        violated = deadline.run(lambda: search.attack(8, 20))
+        violated = deadline.run(lambda: attack(search, 8, 20))
         if violated is not None:
             return violated
         part = deadline.before(0.5)
