@@ -103,7 +103,7 @@ def test_what_is_not_read_is_named() -> None:
     big = {"s": np.array([1, 100000, 100000])}
     with pytest.raises(InputError, match="too large"):
         graph_of_onnx(model_of([helper.make_node("Expand", ["x", "s"], ["y"])], big, [1, 1, 1]))
-    with pytest.raises(InputError, match="a batch of 3"):
+    with pytest.raises(InputError, match="rows"):
         graph_of_onnx(model_of([helper.make_node("Relu", ["x"], ["y"])], {}, [3, 6]))
 
 

@@ -11,8 +11,8 @@ from surefoot.core.errors import InputError
 from surefoot.graph.onnx_in import graph_of_onnx
 
 IMAGE = [1, 2, 5, 6]
-WINDOWS: dict[str, OneOp] = {}
-case = partial(add_case, WINDOWS)
+ONE_OP: dict[str, OneOp] = {}
+case = partial(add_case, ONE_OP)
 case("conv", "Conv", IMAGE, constants={"w": array(3, 2, 3, 2), "b": array(3)}, pads=[1, 0, 2, 1], strides=[2, 1])
 case("conv-dilated", "Conv", IMAGE, constants={"w": array(2, 1, 2, 2)}, dilations=[2, 1], group=2)
 case("conv-same-upper", "Conv", IMAGE, constants={"w": array(1, 2, 2, 3)}, auto_pad="SAME_UPPER", strides=[2, 2])
@@ -31,9 +31,9 @@ case("globalaverage", "GlobalAveragePool", IMAGE)
 case("globalmax", "GlobalMaxPool", IMAGE)
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("name", ONE_OP)
 def test_every_window_is_what_the_runtime_computes(name: str) -> None:
-    nodes, constants, shape, opset = WINDOWS[name]
+    nodes, constants, shape, opset = ONE_OP[name]
     agree(model_of(nodes, constants, shape, opset), shape)
 
 

@@ -18,13 +18,12 @@ from surefoot.core.errors import FileError, InputError
 from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
+from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, inputs_of
 from surefoot.graph.onnx_ops import READERS
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
-from surefoot.graph.ops import Shape
 
 _OLDEST_OPSET = 7
 _TAKE_INFINITY = {"Clip", "Max", "Min"}  # as no bound; anywhere else a constant that is not finite is refused
-_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _WHOLE = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
 _MOVES = {
     "DepthToSpace", "Expand", "Flatten", "Gather", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
@@ -35,18 +34,18 @@ _FOLDED = {
     "ReduceProd", "Shape", "Sqrt", "Sub", "Where",
 }  # fmt: skip
 _COMPUTED = {"Add", "Cast", "Div", "Mul", "Neg", "ReduceProd", "Sqrt", "Sub"}
-_COMPUTED_TYPES = ("float32", "float64", "int32", "int64")
+_COMPUTEDTYPES = ("float32", "float64", "int32", "int64")
 SUPPORTED = {*READERS, *_MOVES, "Constant", "Shape"}
 
 
-def read_onnx(path: Path | str, output: str | None = None) -> Graph:
+def read_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Graph:
     """Read a network; constants become float64, exactly.
 
     Raises:
         FileError: missing, damaged, too large, or weights outside the file's folder.
         InputError: an operation that is not in the list, by name and node; weights that are not finite; no such output.
     """
-    return graph_of_onnx(load_onnx_model(path), output)
+    return graph_of_onnx(load_onnx_model(path), output, shapes)
 
 
 def output_of(model: onnx.ModelProto, output: str | None = None) -> str:
@@ -60,7 +59,7 @@ def output_of(model: onnx.ModelProto, output: str | None = None) -> str:
         if output not in names:
             raise InputError(f"the network has no output {output!r}; it has {', '.join(map(repr, names))}")
         return output
-    real = [value.name for value in model.graph.output if value.type.tensor_type.elem_type in (*_TYPES, 0)]
+    real = [value.name for value in model.graph.output if value.type.tensor_type.elem_type in (*TYPES, 0)]
     if len(names) > 1 and len(real) != 1:
         raise InputError(
             f"the network has {len(names)} outputs, {', '.join(map(repr, names))}: say which is meant (--output NAME "
@@ -121,25 +120,39 @@ class Reading:
     nodes: tuple[Node, ...]
     known: Mapping[str, Known]
     steps: tuple[Step, ...]
+    inputs: Inputs
 
 
-def graph_of_onnx(model: onnx.ModelProto, output: str | None = None) -> Graph:
+def graph_of_onnx(model: onnx.ModelProto, output: str | None = None, shapes: Shapes | None = None) -> Graph:
     """Translate a loaded model, up to one of its outputs.
 
     Raises:
         InputError: as `reading_of_onnx`.
     """
-    return reading_of_onnx(model, output).graph
+    return reading_of_onnx(model, output, shapes).graph
 
 
-def reading_of_onnx(model: onnx.ModelProto, output: str | None = None) -> Reading:
+def reading_of_onnx(model: onnx.ModelProto, output: str | None = None, shapes: Shapes | None = None) -> Reading:
     """Translate a loaded model, up to one of its outputs, and keep what became of each name.
+
+    Of a batch that the file fixes the graph computes one row, where no rows meet: every move of data is seen to take
+    each row from its own, alike. Else, and where `shapes` declares the input's, all rows are one input.
 
     Raises:
         InputError: an operation that is not in the list, by name and node; weights that are not finite; an input that
             is neither float32 nor float64; several outputs, of which none is named.
     """
-    reader = _Reader(model, output_of(model, output))
+    inputs = inputs_of(model, shapes, apart=True)
+    if inputs.rows > 1:
+        try:
+            return _read(model, output, inputs)
+        except InputError:  # rows meet, perhaps: all of them are one input then
+            inputs = inputs_of(model, shapes)
+    return _read(model, output, inputs)
+
+
+def _read(model: onnx.ModelProto, output: str | None, inputs: Inputs) -> Reading:
+    reader = _Reader(model, output_of(model, output), inputs)
     for node in _leading_to(model, reader.output):
         try:
             reader.read(node)
@@ -157,17 +170,27 @@ def _named(node: onnx.NodeProto) -> str:
 
 
 def _leading_to(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
-    """Return the nodes that an output needs, in their order."""
-    wanted, nodes = {output}, []
-    for node in reversed(model.graph.node):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            nodes.append(node)
-    return nodes[::-1]
+    """Return the nodes that an output needs, each after those whose results it takes, in whatever order they stand."""
+    makers = {name: at for at, node in enumerate(model.graph.node) for name in node.output if name}
+    nodes: dict[int, None] = {}  # in the order in which they are done
+    open_ = [(output, False)]
+    begun: set[int] = set()
+    while open_:
+        name, done = open_.pop()
+        at = makers.get(name)
+        if at is None:
+            continue
+        if done:
+            nodes.setdefault(at)
+        elif at not in begun:
+            begun.add(at)
+            open_.append((name, True))
+            open_.extend((given, False) for given in reversed(model.graph.node[at].input))
+    return [model.graph.node[at] for at in nodes]
 
 
 class _Reader:
-    def __init__(self, model: onnx.ModelProto, output: str) -> None:
+    def __init__(self, model: onnx.ModelProto, output: str, inputs: Inputs) -> None:
         graph = model.graph
         opset = opset_of(model)
         if graph.sparse_initializer:
@@ -176,18 +199,9 @@ class _Reader:
         _each_name_once(graph)
         self.functions = {(f.domain, f.name) for f in model.functions}
         self.known: dict[str, Known] = {tensor.name: _array(tensor) for tensor in graph.initializer}
-        inputs = [value for value in graph.input if value.name not in self.known]
-        if len(inputs) != 1:
-            raise InputError(f"one input is needed; the network has {[value.name for value in inputs]}")
-        given = inputs[0].type.tensor_type.elem_type
-        if given not in _TYPES:
-            names = {number: name.lower() for name, number in TensorProto.DataType.items()}
-            raise InputError(
-                f"the input {inputs[0].name!r} is of type {names.get(given, given)}: proofs are about networks of "
-                "float32 or float64; convert the network"
-            )
-        self.values = Values(_input_shape(inputs[0]), inputs[0].name, opset)
-        self.known[inputs[0].name] = self.values.first
+        self.inputs = inputs
+        self.values = _begun(inputs, opset)
+        self.known |= _parts(inputs, self.values)
         self.output = output
         self.steps: list[Step] = []
 
@@ -196,7 +210,9 @@ class _Reader:
         if not isinstance(last, OnnxValue):
             raise InputError(f"the output {self.output!r} is nothing that is computed from the input")
         built = self.values.builder
-        return Reading(built.build(last.place), tuple(built.nodes), self.known, tuple(self.steps))
+        if last.rows > 1 and not last.lead:
+            raise InputError(f"the output {self.output!r} has no batch")
+        return Reading(built.build(last.place), tuple(built.nodes), self.known, tuple(self.steps), self.inputs)
 
     def read(self, node: onnx.NodeProto) -> None:
         begin = len(self.values.builder.nodes)
@@ -248,7 +264,7 @@ class _Reader:
             raise InputError(f"the operation {node.op_type} of constants is not one that surefoot folds")
         elif any(a.name == "to" and a.i in _WHOLE for a in node.attribute):
             finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
-        elif any(a.name == "to" and a.i not in _TYPES for a in node.attribute):
+        elif any(a.name == "to" and a.i not in TYPES for a in node.attribute):
             raise InputError("a cast of constants to short numbers is not folded: export the network in float32")
         if node.op_type in _COMPUTED:
             _computed_alike(node, inputs)
@@ -309,7 +325,7 @@ def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
             if given.size and not (given.min() >= float(limits.min) and given.max() < float(limits.max)):
                 raise InputError(f"a constant of {given.min():g} to {given.max():g} is cast to {limits.dtype}")
         return
-    short = [x.dtype for x in inputs if x.dtype.name not in _COMPUTED_TYPES]
+    short = [x.dtype for x in inputs if x.dtype.name not in _COMPUTEDTYPES]
     if short:
         raise InputError(f"constants of {short[0]} are computed with: runtimes differ; export the network in float32")
     if node.op_type == "Div" and inputs[1].dtype.kind == "i" and not inputs[1].all():
@@ -352,17 +368,25 @@ def _array(tensor: onnx.TensorProto) -> np.ndarray:
     return array
 
 
-def _input_shape(info: onnx.ValueInfoProto) -> Shape:
-    dims = info.type.tensor_type.shape.dim
-    sides = [d.dim_value if d.HasField("dim_value") else None for d in dims]
-    if sides and len(sides) > 1 and sides[0] in (None, 0, -1):
-        sides[0] = 1
-    if not sides or any(n is None or n < 1 for n in sides):
-        raise InputError(
-            f"the input {info.name!r} has the shape {[d.dim_value or d.dim_param for d in dims]}: fix its sides"
+def _begun(inputs: Inputs, opset: int) -> Values:
+    """Begin a graph: of one input in its own shape, of several in one vector."""
+    if len(inputs.parts) == 1:
+        return Values(inputs.parts[0].full, inputs.parts[0].name, opset, inputs.rows)
+    sizes = [math.prod(inputs.shape_of(part)) for part in inputs.parts]
+    full = (inputs.rows, sum(sizes)) if inputs.rows > 1 else (sum(sizes),)
+    return Values(full, "inputs", opset, inputs.rows)
+
+
+def _parts(inputs: Inputs, values: Values) -> dict[str, Known]:
+    """Give each input its values."""
+    if len(inputs.parts) == 1:
+        return {inputs.parts[0].name: values.first}
+    places = np.arange(math.prod(values.first.full)).reshape(inputs.rows, -1)
+    return {
+        part.name: values.taken(
+            values.first,
+            places[:, part.begin :][:, : math.prod(part.full) // inputs.rows].reshape(part.full),
+            part.name,
         )
-    if len(sides) > 1 and sides[0] != 1:
-        raise InputError(f"the input {info.name!r} has a batch of {sides[0]}; export it with one of 1, or open")
-    shape = tuple(int(n) for n in sides if n is not None)
-    guard(shape)
-    return shape
+        for part in inputs.parts
+    }

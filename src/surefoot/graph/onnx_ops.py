@@ -12,7 +12,8 @@ from surefoot.graph.onnx_arithmetic import ARITHMETIC, branches, matrix_product
 from surefoot.graph.onnx_attributes import attribute, constant
 from surefoot.graph.onnx_functions import FUNCTIONS, power, softmax
 from surefoot.graph.onnx_piecewise import PIECEWISE
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, rounded_from, value_of
+from surefoot.graph.onnx_reductions import REDUCTIONS, mean_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
 from surefoot.graph.onnx_windows import average_pool, conv, global_pool, max_pool
 from surefoot.graph.ops import Concat, Linear
 
@@ -103,39 +104,12 @@ def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
 
 
-def _reduce(mean: bool) -> Read:
-    """Sums and means over axes."""
-
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        value = value_of(inputs[0])
-        given = inputs[1] if len(inputs) > 1 else a.get("axes")
-        axes = sorted({int(x) % len(value.full) for x in np.asarray(given if given is not None else ()).flatten()})
-        return _summed(reader, value, axes, mean, bool(a.get("keepdims", 1)), name)
-
-    return read
-
-
-def _summed(reader: Values, value: OnnxValue, axes: list[int], mean: bool, keep: bool, name: str) -> OnnxValue:
-    """Sum over axes, or take means: the axes moved to the end, and one row of ones."""
-    if not axes or (value.lead and 0 in axes):
-        raise InputError(f"it reduces the axes {axes or 'all'}; the batch's must stay")
-    kept = [axis for axis in range(len(value.full)) if axis not in axes]
-    places = np.arange(math.prod(value.full)).reshape(value.full).transpose(kept + axes)
-    count = math.prod(value.full[axis] for axis in axes)
-    moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
-    weight = torch.full((1, count), 1.0, dtype=torch.float64)
-    out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
-    out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
-    shape = [1 if axis in axes else n for axis, n in enumerate(value.full)] if keep else [value.full[i] for i in kept]
-    return reader.taken(out, np.arange(math.prod(out.full)).reshape(shape))
-
-
 def _layer_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """(x - mean) (variance + epsilon)^(-1/2) over the last axes, then scale and bias."""
     value = value_of(inputs[0])
     axes = list(range(int(a.get("axis", -1)) % len(value.full), len(value.full)))
-    centred = branches(reader, "Sub", value, _summed(reader, value, axes, True, True, ""), "")
-    variance = _summed(reader, power(reader, centred, 2.0, ""), axes, True, True, "")
+    centred = branches(reader, "Sub", value, mean_of(reader, value, axes, ""), "")
+    variance = mean_of(reader, power(reader, centred, 2.0, ""), axes, "")
     inverse = power(reader, reader.scaled(variance, 1.0, attribute(a, "epsilon", 1e-5), ""), -0.5, "")
     scale = constant(inputs[1], "scale")
     bias = constant(inputs[2], "bias") if len(inputs) > 2 and inputs[2] is not None else None
@@ -201,6 +175,7 @@ READERS: dict[str, Read] = {
     **ARITHMETIC,
     **FUNCTIONS,
     **PIECEWISE,
+    **REDUCTIONS,
     "AveragePool": average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
@@ -216,7 +191,5 @@ READERS: dict[str, Read] = {
     "MatMul": _matmul,
     "MaxPool": max_pool,
     "Pad": _pad,
-    "ReduceMean": _reduce(mean=True),
-    "ReduceSum": _reduce(mean=False),
     "Softmax": softmax(log=False),
 }

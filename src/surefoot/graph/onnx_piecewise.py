@@ -37,8 +37,11 @@ def _two_slopes(reader: Values, value: OnnxValue, slope: np.ndarray, name: str) 
 
 
 def _abs(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    return absolute(reader, value_of(inputs[0]), name)
+
+
+def absolute(reader: Values, value: OnnxValue, name: str) -> OnnxValue:
     """Relu(x) + relu(-x)."""
-    value = value_of(inputs[0])
     negative = reader.add(Relu(), reader.scaled(value, -1.0, None, ""))
     return branches(reader, "Add", reader.add(Relu(), value), negative, name)
 

@@ -1,9 +1,9 @@
 """ONNX operations that slide a window over an image or a signal: convolution, and pooling by maximum and by mean."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
@@ -14,8 +14,9 @@ from surefoot.graph.ops import Conv2d, MaxPool2d, Shape
 
 def conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Convolution of an image, or of a signal as an image of one row."""
-    signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
+    full = value_of(inputs[0]).full
+    signal = len(full) == 3
+    value, side_by_side = reader.image(inputs[0])
     weight = torch.from_numpy(constant(inputs[1], "kernel"))
     if signal:
         weight = weight.unsqueeze(2)
@@ -25,14 +26,20 @@ def conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     op = Conv2d(weight, optional(inputs, 2, "bias"), stride, padding, dilation, int(a.get("group", 1)))
     if weight.shape[0] % op.groups:
         raise InputError(f"{weight.shape[0]} channels cannot be made of {op.groups} groups")
-    return _again_signal(reader, reader.add(op, value, name=name), signal)
+    return _again(reader, reader.add(_repeated(op, side_by_side), value, name=name), full)
+
+
+def _repeated(op: Conv2d, times: int) -> Conv2d:
+    """Return a convolution of images that lie side by side as more channels."""
+    bias = None if op.bias is None else op.bias.repeat(times)
+    return replace(op, weight=op.weight.repeat(times, 1, 1, 1), bias=bias, groups=op.groups * times)
 
 
 def max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Take the largest of each window."""
-    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
+    value, _, kernel, stride, dilation, padding = _window(reader, inputs, a)
     out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
-    return _again_signal(reader, out, signal)
+    return _again(reader, out, value_of(inputs[0]).full)
 
 
 def average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -53,7 +60,7 @@ def average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]
         raise InputError("a pooling window lies in the padding alone")
     out = reader.add(sums, value, name=name and f"{name}_sum")
     mean = reader.scaled(out, (1 / counts).numpy()[None], None, name, inverted(counts.numpy()))
-    return _again_signal(reader, mean, signal)
+    return _again(reader, mean, value_of(inputs[0]).full)
 
 
 def global_pool(pool: Read) -> Read:
@@ -68,7 +75,7 @@ def global_pool(pool: Read) -> Read:
 
 def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> tuple[Any, ...]:
     signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
+    value, _ = reader.image(inputs[0])
     kernel = _sides(a["kernel_shape"], signal)
     stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
     _runtimes_agree(a, value.sample, kernel, stride, dilation)
@@ -76,10 +83,10 @@ def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> 
     return value, signal, kernel, stride, dilation, padding
 
 
-def _again_signal(reader: Values, value: OnnxValue, signal: bool) -> OnnxValue:
-    if not signal:
-        return value
-    return reader.taken(value, np.arange(math.prod(value.full)).reshape(1, value.full[1], value.full[3]))
+def _again(reader: Values, value: OnnxValue, given: Shape) -> OnnxValue:
+    """Return images as many, and signals as signals, as they were given."""
+    count = math.prod(value.full[:2]) // given[0]
+    return reader.shaped(value, (given[0], count, *value.full[2 if len(given) == 4 else 3 :]))
 
 
 def _sides(given: Any, signal: bool) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_with_files
 from surefoot.graph.graph import Graph, evaluate, fold
 from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
+from surefoot.graph.onnx_inputs import Inputs, Shapes
 from surefoot.spec.float32 import LOOSE, allowed, with_error
 from surefoot.spec.operations import products_of, see_operations, see_values
 from surefoot.spec.runtime import Runner, runner_of_session, session_of
@@ -25,7 +26,7 @@ MEDIUM = 10**7
 POINTS = 1000  # at which a network is compared within what is asked of it, if that costs at most `EFFORT` products
 EFFORT = 10**8
 BATCH_VALUES = 2**22  # of all nodes, for the inputs that are evaluated together
-_SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
+_SEEN: set[tuple[str, str, Inputs]] = set()  # (digest, output, inputs) of networks that this process has compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,13 @@ class Opened:
     graph: Graph
     run: Runner
     float32: bool
+    inputs: Inputs
 
 
-def open_onnx(path: Path | str, output: str | None = None) -> Opened:
+def open_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Opened:
     """Read an ONNX file, and see on a few inputs that ONNX Runtime computes the same.
+
+    `shapes` declares inputs' sides that the file leaves open, or that a fixed batch is one input.
 
     Raises:
         FileError: missing or damaged.
@@ -51,10 +55,10 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
         MissingExtra: ONNX Runtime is not installed.
     """
     model, files = load_with_files(path)
-    reading = reading_of_onnx(model, output)
+    reading = reading_of_onnx(model, output, shapes)
     content, name = model.SerializeToString(deterministic=True), output_of(model, output)
-    graph, run = reading.graph, runner_of_session(session_of(content), name)
-    key = hashlib.sha256(content).hexdigest(), name
+    graph, run = reading.graph, runner_of_session(session_of(content), name, reading.inputs)
+    key = hashlib.sha256(content).hexdigest(), name, reading.inputs
     if key not in _SEEN:
         try:
             x = _probes(graph)
@@ -64,18 +68,18 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
             raise InputError(f"{path}: {error}") from error
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
-        _see_weights(path, name, run, _probes(graph)[:2])
-    return Opened(model, graph, run, not in_float64(model))
+        _see_weights(path, name, run, _probes(graph)[:2], reading.inputs)
+    return Opened(model, graph, run, not in_float64(model), reading.inputs)
 
 
-def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:
+def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray, inputs: Inputs) -> None:
     """See that ONNX Runtime, given the path, takes the same weights from other files as were read from there.
 
     Raises:
         InputError: it refuses them, or takes others.
     """
     try:
-        theirs = runner_of_session(session_of(str(path)), output)(x)
+        theirs = runner_of_session(session_of(str(path)), output, inputs)(x)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     if not np.array_equal(theirs, run(x), equal_nan=True):

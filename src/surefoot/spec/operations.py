@@ -61,7 +61,7 @@ def see_values(model: onnx.ModelProto, reading: Reading, x: np.ndarray) -> dict[
     for row in range(1 if ours is None else len(ours[0][0])):
         wanted = [name for name in names if row == 0 or isinstance(reading.known[name], OnnxValue)]
         for portion in _portions(wanted, lambda name: _size(reading, name)):
-            computed = values_of(session, [_seen(name) for name in portion], x[row], given)
+            computed = values_of(session, [_seen(name) for name in portion], reading.inputs.feed(x[row]) | given)
             for name, theirs in zip(portion, computed, strict=True):
                 known = reading.known[name]
                 if not isinstance(known, OnnxValue):
@@ -70,7 +70,7 @@ def see_values(model: onnx.ModelProto, reading: Reading, x: np.ndarray) -> dict[
                 kinds[name] = theirs.dtype
                 _see_shape(name, known.full, theirs.shape)
                 if ours is not None:
-                    y, rounding = (part[row].numpy() for part in ours[known.place])
+                    y, rounding = (_of_every_row(known, part[row].numpy()) for part in ours[known.place])
                     _see_close(f"the value {name!r}", y, theirs.ravel(), rounding)
     return kinds
 
@@ -173,6 +173,11 @@ def _see_constant(name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
             f"the constant {name!r} is {ours[at]} at {tuple(map(int, at))} as surefoot reads it, and {theirs[at]} by "
             f"ONNX Runtime: {_DISAGREE}"
         )
+
+
+def _of_every_row(value: OnnxValue, y: np.ndarray) -> np.ndarray:
+    """Return the flat values of all rows of a batch that is read row by row, each being the same."""
+    return np.tile(y.ravel(), value.rows if value.lead else 1)
 
 
 def _see_shape(name: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
@@ -340,14 +345,16 @@ def _see_portion(
             tick()
             feed = dict(fixed)
             for name, value in given.items():
-                feed[_seen(name)] = x[value.place][row].numpy().reshape(value.full).astype(kinds[name])
+                feed[_seen(name)] = (
+                    _of_every_row(value, x[value.place][row].numpy()).reshape(value.full).astype(kinds[name])
+                )
             try:
                 computed = session.run([f"result {name}" for _, name in wanted], feed)
             except Exception as error:
                 raise InputError(f"ONNX Runtime does not run operations by themselves: {one_line(error)}") from error
             for (one, name), theirs in zip(wanted, computed, strict=True):
                 _see_shape(name, values[name].full, theirs.shape)
-                y, rounding = (part[row].numpy().ravel() for part in ours[name])
+                y, rounding = (_of_every_row(values[name], part[row].numpy()) for part in ours[name])
                 _see_close(f"{one.shown}: by itself its result", y, theirs.ravel(), rounding)
                 known[name] |= np.isfinite(theirs).ravel() & np.isfinite(rounding)
 
