@@ -14,6 +14,7 @@ from graph import test_onnx_functions as functions
 from graph import test_onnx_ops as ops
 from graph import test_onnx_piecewise as piecewise
 from graph import test_onnx_reductions as reductions
+from graph import test_onnx_resize as resize
 from graph import test_onnx_windows as windows
 from onnx_models import OneOp, array, model_of
 from surefoot.core.errors import InputError
@@ -24,7 +25,7 @@ from surefoot.spec.runtime import runner_of_session, session_of
 
 CASES: dict[str, OneOp] = {
     f"{module.__name__.split('_')[-1]}-{name}": case
-    for module in (arithmetic, functions, ops, piecewise, reductions, windows)
+    for module in (arithmetic, functions, ops, piecewise, reductions, resize, windows)
     for name, case in module.ONE_OP.items()
 }
 ROWS = 3

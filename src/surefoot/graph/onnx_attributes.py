@@ -19,6 +19,7 @@ ATTRIBUTES: dict[str, set[str]] = {
     "Constant": {"value", "value_float", "value_floats", "value_int", "value_ints"},
     "ConstantOfShape": {"value"},
     "Conv": {*_WINDOW, "group"},
+    "ConvTranspose": {*_WINDOW, "group", "output_padding", "output_shape"},
     "DepthToSpace": {"blocksize", "mode"},
     "Dropout": {"ratio", "seed"},
     "Elu": {"alpha"},
@@ -43,6 +44,10 @@ ATTRIBUTES: dict[str, set[str]] = {
     "ReduceProd": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceSum": {"axes", "keepdims", "noop_with_empty_axes"},
     "Reshape": {"allowzero"},
+    "Resize": {
+        "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
+        "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode",
+    },
     "Selu": {"alpha", "gamma"},
     "Shape": {"start", "end"},
     "Slice": {"axes", "ends", "starts"},
@@ -52,7 +57,8 @@ ATTRIBUTES: dict[str, set[str]] = {
     "Squeeze": {"axes"},
     "Transpose": {"perm"},
     "Unsqueeze": {"axes"},
-}
+    "Upsample": {"mode", "scales"},
+}  # fmt: skip
 _WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("Gemm", "transA"): 0, ("MaxPool", "storage_order"): 0}
 MORE_OUTPUTS = {"Dropout", "MaxPool"}  # the first stays the same if there are more; these are not read
 

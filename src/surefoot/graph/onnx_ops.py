@@ -13,8 +13,9 @@ from surefoot.graph.onnx_attributes import attribute, constant
 from surefoot.graph.onnx_functions import FUNCTIONS, power, softmax
 from surefoot.graph.onnx_piecewise import PIECEWISE
 from surefoot.graph.onnx_reductions import REDUCTIONS, mean_of
+from surefoot.graph.onnx_resize import RESIZES
 from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
-from surefoot.graph.onnx_windows import average_pool, conv, global_pool, max_pool
+from surefoot.graph.onnx_windows import average_pool, conv, conv_transpose, global_pool, max_pool
 from surefoot.graph.ops import Concat, Linear
 
 _SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
@@ -176,11 +177,13 @@ READERS: dict[str, Read] = {
     **FUNCTIONS,
     **PIECEWISE,
     **REDUCTIONS,
+    **RESIZES,
     "AveragePool": average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Concat": _concat,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalAveragePool": global_pool(average_pool),

@@ -98,7 +98,7 @@ class Values:
             raise InputError(f"the network has more than {LARGEST_VALUE} values up to here, too many to be held")
 
     def image(self, x: "Known | None") -> tuple[OnnxValue, int]:
-        """Give images (c, h, w), signals (c, l) as ones of height 1; and how many lie side by side, as more channels."""
+        """Give images (c, h, w), signals (c, l) as ones of height 1; and how many lie side by side as more channels."""
         value = value_of(x)
         if len(value.full) not in (3, 4):
             raise InputError(f"an image (n, c, h, w) is needed; the values have the shape {value.full}")

@@ -4,11 +4,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_attributes import constant, optional
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, inverted, value_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, value_of
 from surefoot.graph.ops import Conv2d, MaxPool2d, Shape
 
 
@@ -33,6 +34,69 @@ def _repeated(op: Conv2d, times: int) -> Conv2d:
     """Return a convolution of images that lie side by side as more channels."""
     bias = None if op.bias is None else op.bias.repeat(times)
     return replace(op, weight=op.weight.repeat(times, 1, 1, 1), bias=bias, groups=op.groups * times)
+
+
+def conv_transpose(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Transposed convolution: zeros between the values and around them, then a convolution with the kernel turned."""
+    full = value_of(inputs[0]).full
+    signal = len(full) == 3
+    value, side_by_side = reader.image(inputs[0])
+    weight, groups = torch.from_numpy(constant(inputs[1], "kernel")), int(a.get("group", 1))
+    if signal:
+        weight = weight.unsqueeze(2)
+    channels, kernel = value.sample[0] // side_by_side, _sides(weight.shape[2:], signal=False)
+    if groups < 1 or weight.shape[0] != channels or channels % groups:
+        raise InputError(f"a kernel of shape {tuple(weight.shape)} in {groups} groups for {channels} channels")
+    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
+    places = np.arange(math.prod(value.full)).reshape(value.full)
+    for axis, (begin, end) in enumerate(_around(a, value.sample, kernel, stride, dilation, signal), 2):
+        spread = np.full((*places.shape[:axis], (places.shape[axis] - 1) * stride[axis - 2] + 1,
+                          *places.shape[axis + 1 :]), -1)  # fmt: skip
+        guard(spread.shape)
+        spread[(slice(None),) * axis + (slice(None, None, stride[axis - 2]),)] = places
+        widths = [(max(begin, 0), max(end, 0)) if at == axis else (0, 0) for at in range(4)]
+        places = np.pad(spread, widths, constant_values=-1)
+        kept = slice(max(-begin, 0), places.shape[axis] - max(-end, 0))
+        places = places[(slice(None),) * axis + (kept,)]
+    turned = weight.reshape(groups, channels // groups, *weight.shape[1:]).transpose(1, 2).flip(3, 4)
+    op = Conv2d(turned.reshape(-1, channels // groups, *kernel), optional(inputs, 2, "bias"), (1, 1), (0, 0, 0, 0),
+                dilation, groups)  # fmt: skip
+    return _again(reader, reader.add(_repeated(op, side_by_side), reader.taken(value, places), name=name), full)
+
+
+def _around(
+    a: dict[str, Any],
+    image: Shape,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    signal: bool,
+) -> list[tuple[int, int]]:
+    """Return how many zeros stand before and after the values of each axis, below 0 how many values go."""
+    pads = [int(n) for n in a.get("pads", [0, 0] if signal else [0, 0, 0, 0])]
+    more = [int(n) for n in a.get("output_padding", [0] if signal else [0, 0])]
+    out = [int(n) for n in a.get("output_shape", [])]
+    if signal:
+        pads, more = [0, *pads[:1], 0, *pads[1:]], [0, *more]
+        out = [1, *out] if out else out
+    if len(pads) != 4 or len(more) != 2 or len(out) not in (0, 2) or min(*pads, *more) < 0:
+        raise InputError(f"its pads {pads}, output_padding {more} or output_shape {out} do not fit")
+    auto = a.get("auto_pad", b"NOTSET").decode()
+    if out and auto == "NOTSET":  # where the odd one goes is said otherwise in each version
+        raise InputError("output_shape without auto_pad is not read: export it with pads")
+    around = []
+    for axis in (0, 1):
+        reach = dilation[axis] * (kernel[axis] - 1)
+        begin, end = pads[axis], pads[axis + 2]
+        if auto.startswith("SAME") or out:
+            wanted = out[axis] if out else image[1 + axis] * stride[axis]
+            total = max(stride[axis] * (image[1 + axis] - 1) + more[axis] + reach + 1 - wanted, 0)
+            less, rest = total // 2, total - total // 2
+            begin, end = (less, rest) if auto == "SAME_UPPER" else (rest, less)
+        elif auto == "VALID":
+            begin = end = 0
+        around.append((reach - begin, reach - end + more[axis]))
+    return around
 
 
 def max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
