@@ -1,8 +1,4 @@
-"""Read a network from ONNX.
-
-Constants are folded with ONNX's own reference implementation; whatever only moves data becomes one `Gather`. Only what
-leads to the output is read: a file may hold more.
-"""
+"""Read a network from ONNX. Only what leads to the output is read: a file may hold more."""
 
 import math
 from collections import Counter
@@ -12,30 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
+from surefoot.graph.onnx_constants import FOLDED, array_of, folded
 from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, inputs_of
+from surefoot.graph.onnx_moves import MOVES, moved
 from surefoot.graph.onnx_ops import READERS
-from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard
+from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite
 
 _OLDEST_OPSET = 7
-_TAKE_INFINITY = {"Clip", "Max", "Min"}  # as no bound; anywhere else a constant that is not finite is refused
-_WHOLE = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
-_MOVES = {
-    "DepthToSpace", "Expand", "Flatten", "Gather", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
-    "Transpose", "Unsqueeze",
-}  # fmt: skip
-_FOLDED = {
-    *_MOVES, "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Identity", "Mul", "Neg",
-    "ReduceProd", "Shape", "Sqrt", "Sub", "Where",
-}  # fmt: skip
-_COMPUTED = {"Add", "Cast", "Div", "Mul", "Neg", "ReduceProd", "Sqrt", "Sub"}
-_COMPUTEDTYPES = ("float32", "float64", "int32", "int64")
-SUPPORTED = {*READERS, *_MOVES, "Constant", "Shape"}
+_TAKE_INFINITY = {"Clip", "Max", "Min", "Where"}  # as no bound, or not at all; else a constant is refused that is none
+SUPPORTED = {*READERS, *MOVES, "Constant", "Shape", "Size"}
 
 
 def read_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Graph:
@@ -198,7 +185,7 @@ class _Reader:
             raise InputError(f"the constant {sparse!r} is a sparse_initializer, which is not read: store it densely")
         _each_name_once(graph)
         self.functions = {(f.domain, f.name) for f in model.functions}
-        self.known: dict[str, Known] = {tensor.name: _array(tensor) for tensor in graph.initializer}
+        self.known: dict[str, Known] = {tensor.name: array_of(tensor) for tensor in graph.initializer}
         self.inputs = inputs
         self.values = _begun(inputs, opset)
         self.known |= _parts(inputs, self.values)
@@ -226,7 +213,7 @@ class _Reader:
         self.values.last = self.output in node.output
         if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
-        if node.op_type in SUPPORTED | _FOLDED:
+        if node.op_type in SUPPORTED | FOLDED:
             known_attributes(node.op_type, attributes)
         if values and node.op_type not in _TAKE_INFINITY:
             for name, x in zip(node.input, inputs, strict=True):
@@ -235,18 +222,20 @@ class _Reader:
         if node.op_type == "Shape" and values:
             sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
             outputs: list[Known] = [np.array(sides, dtype=np.int64)]
-        elif not values and node.op_type in READERS and node.op_type not in _FOLDED and _is_real(inputs):
+        elif node.op_type == "Size" and values:
+            outputs = [np.array(math.prod(values[0].full), dtype=np.int64)]
+        elif not values and node.op_type in READERS and node.op_type not in FOLDED and _is_real(inputs):
             outputs = [READERS[node.op_type](self.values, self._first_lifted(node, inputs), attributes, node.name)]
         elif not values:
-            outputs = self._constant(node, [x for x in inputs if isinstance(x, np.ndarray)])
-        elif node.op_type in _MOVES:
-            outputs = self._move(node, inputs)
+            outputs = list(folded(node, inputs, self.values.opset))
+        elif node.op_type in MOVES:
+            outputs = list(moved(self.values, node, inputs))
         elif node.op_type in READERS:
             outputs = [READERS[node.op_type](self.values, inputs, attributes, node.name)]
         else:
             raise InputError(
-                f"the operation {node.op_type} is not one that surefoot reads ({', '.join(sorted(SUPPORTED))}); "
-                "rewrite the network with these, or cut it off before"
+                f"the operation {node.op_type} is not read: rewrite the network, or cut it off before; what is read "
+                "stands in docs/guide/onnx.md"
             )
         more = [name for name in node.output[len(outputs) :] if name]
         if more and node.op_type not in MORE_OUTPUTS:
@@ -255,83 +244,10 @@ class _Reader:
             self.known[name] = value
         self.steps.append(Step(node, begin, len(self.values.builder.nodes)))
 
-    def _constant(self, node: onnx.NodeProto, inputs: list[np.ndarray]) -> list["Known"]:
-        if node.op_type == "Constant":
-            attribute = node.attribute[0]
-            if attribute.name == "value":
-                return [_array(attribute.t)]
-        elif node.op_type not in _FOLDED:
-            raise InputError(f"the operation {node.op_type} of constants is not one that surefoot folds")
-        elif any(a.name == "to" and a.i in _WHOLE for a in node.attribute):
-            finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
-        elif any(a.name == "to" and a.i not in TYPES for a in node.attribute):
-            raise InputError("a cast of constants to short numbers is not folded: export the network in float32")
-        if node.op_type in _COMPUTED:
-            _computed_alike(node, inputs)
-        if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
-            guard([int(n) for n in inputs[-1].flatten()])
-        return list(self._run(node, inputs))
-
     def _first_lifted(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> "list[Known | None]":
         """Let the first constant be a value: what is computed of constants then rounds as bounds allow for."""
         first = finite(np.asarray(inputs[0]), f"the constant {node.input[0]!r}")
         return [self.values.lifted(first.astype(np.float64)), *inputs[1:]]
-
-    def _run(self, node: onnx.NodeProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        """Run one node with ONNX's reference implementation, on constants or on places."""
-        names = [name for name in node.input if name]
-        graph = helper.make_graph(
-            [node],
-            "one",
-            [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in dict.fromkeys(names)],
-            [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in node.output],
-        )
-        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  (slow to import; most files need none of it)
-
-        one = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.values.opset)])
-        with np.errstate(all="ignore"):  # what is no number is refused where it is used
-            return [np.asarray(x) for x in ReferenceEvaluator(one).run(None, dict(zip(names, inputs, strict=True)))]
-
-    def _move(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> list["Known"]:
-        """Anything that only moves data: run it on the places themselves, and see where each goes."""
-        value = inputs[0]
-        if not isinstance(value, OnnxValue) or any(isinstance(x, OnnxValue) for x in inputs[1:]):
-            raise InputError("where data is moved to must be constant")
-        if node.op_type in ("Expand", "Tile"):
-            target = inputs[1]
-            guard([int(n) for n in np.asarray(target).flatten()] + ([*value.full] if node.op_type == "Tile" else []))
-            if node.op_type == "Expand":  # refused before it is done
-                self.values.hold(math.prod(np.broadcast_shapes(value.full, tuple(np.asarray(target).flatten()))))
-        places = np.arange(math.prod(value.full), dtype=np.int64).reshape(value.full)
-        rest = [x for x in inputs[1:] if isinstance(x, np.ndarray)]
-        return [self.values.taken(value, moved) for moved in self._run(node, [places, *rest])]
-
-
-def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
-    """Refuse to compute with constants what a runtime may compute otherwise.
-
-    Raises:
-        InputError: short numbers, whose arithmetic runtimes do in float32; whole numbers divided by 0 or cast from what
-            they do not hold; products of real numbers in an order of their own.
-    """
-    given = inputs[0]
-    if node.op_type == "Cast":
-        to = next((a.i for a in node.attribute if a.name == "to"), None)
-        if to is None:
-            raise InputError("a cast needs its attribute 'to'")
-        if given.dtype.kind not in "iub" and to in _WHOLE and to != TensorProto.BOOL:
-            given = given.astype(np.float64)
-            limits = np.iinfo(helper.tensor_dtype_to_np_dtype(to))
-            if given.size and not (given.min() >= float(limits.min) and given.max() < float(limits.max)):
-                raise InputError(f"a constant of {given.min():g} to {given.max():g} is cast to {limits.dtype}")
-        return
-    short = [x.dtype for x in inputs if x.dtype.name not in _COMPUTEDTYPES]
-    if short:
-        raise InputError(f"constants of {short[0]} are computed with: runtimes differ; export the network in float32")
-    if node.op_type == "Div" and inputs[1].dtype.kind == "i" and not inputs[1].all():
-        raise InputError("a whole number is divided by 0")
-    if node.op_type == "ReduceProd" and given.dtype.kind == "f":
-        raise InputError("a product of real constants is rounded in an order that runtimes choose; store the result")
 
 
 def _is_real(inputs: "list[Known | None]") -> bool:
@@ -351,21 +267,6 @@ def _each_name_once(graph: onnx.GraphProto) -> None:
     name, times = max(Counter([*constants, *given, *results]).items(), key=lambda item: item[1], default=("", 1))
     if times > 1:
         raise InputError(f"the name {name!r} stands for {times} values")
-
-
-def _array(tensor: onnx.TensorProto) -> np.ndarray:
-    if any(n < 0 for n in tensor.dims):
-        raise InputError(f"the constant {tensor.name!r} has the shape {tuple(tensor.dims)}")
-    try:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise ValueError("its values lie in another file")
-        fields = [field.name for field, _ in tensor.ListFields() if field.name.endswith("_data")]
-        if len(fields) > 1:  # runtimes read one of them
-            raise ValueError(f"it holds its values twice, in {' and '.join(fields)}")
-        array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"the constant {tensor.name!r} is damaged: {error}") from error
-    return array
 
 
 def _begun(inputs: Inputs, opset: int) -> Values:

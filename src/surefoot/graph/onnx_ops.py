@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from surefoot.core.errors import InputError
@@ -14,6 +13,7 @@ from surefoot.graph.onnx_functions import FUNCTIONS, power, softmax
 from surefoot.graph.onnx_piecewise import PIECEWISE
 from surefoot.graph.onnx_reductions import REDUCTIONS, mean_of
 from surefoot.graph.onnx_resize import RESIZES
+from surefoot.graph.onnx_steps import STEPS
 from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
 from surefoot.graph.onnx_windows import average_pool, conv, conv_transpose, global_pool, max_pool
 from surefoot.graph.ops import Concat, Linear
@@ -127,14 +127,6 @@ def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], na
     return value_of(inputs[0])
 
 
-def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-        raise InputError(
-            "a cast to whole or short numbers rounds, and is not read: export the network in float32 throughout"
-        )
-    return value_of(inputs[0])
-
-
 def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     values = [reader.lifted(x.astype(np.float64)) if isinstance(x, np.ndarray) else value_of(x) for x in inputs]
     rank = len(values[0].full)
@@ -178,9 +170,9 @@ READERS: dict[str, Read] = {
     **PIECEWISE,
     **REDUCTIONS,
     **RESIZES,
+    **STEPS,
     "AveragePool": average_pool,
     "BatchNormalization": _batch_norm,
-    "Cast": _cast,
     "Concat": _concat,
     "Conv": conv,
     "ConvTranspose": conv_transpose,

@@ -1,4 +1,4 @@
-"""ONNX operations that resize images by fixed scales: the nearest value is moved, a linear mixture is a matrix an axis."""
+"""ONNX operations that resize by fixed scales: the nearest value is moved, a linear mixture is a matrix an axis."""
 
 import math
 from fractions import Fraction
@@ -111,8 +111,8 @@ def _weights(places: list[Fraction], n: int) -> torch.Tensor:
         share = x - math.floor(x)
         if _FINEST % x.denominator:
             raise InputError(
-                f"it mixes values by {share} and {1 - share}, which runtimes round each in its own way; scales that are "
-                "powers of 2 are read, but with align_corners"
+                f"it mixes values by {share} and {1 - share}, which runtimes round each in its own way; scales that "
+                "are powers of 2 are read, but with align_corners"
             )
         weights[k, math.floor(x)] += float(1 - share)
         weights[k, min(math.floor(x) + 1, n - 1)] += float(share)

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -16,18 +16,21 @@ from surefoot.graph.ops import ElementwiseAffine, Gather, Reshape, Shape
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
 
+Kind: TypeAlias = Literal["real", "whole", "truth"]
+
+
 @dataclass(frozen=True)
 class OnnxValue:
     """What a name stands for: the result of a node, with its shape as ONNX sees it, for a batch of one.
 
-    `rows`: of a fixed batch that is read row by row, how many there are; the node holds one. `whole`: it is of whole
-    numbers, or of true and false, in the file.
+    `rows`: of a fixed batch that is read row by row, how many there are; the node holds one. `kind`: whether the file
+    computes it as real numbers, whole ones, or true and false.
     """
 
     place: int
     full: Shape
     rows: int = 1
-    whole: bool = False
+    kind: Kind = "real"
 
     @property
     def lead(self) -> bool:
@@ -85,7 +88,8 @@ class Values:
         self.hold(math.prod(sample))
         if full is None:
             full = (self.first.rows, *sample) if values[0].lead else sample
-        return OnnxValue(place, full, self.first.rows, all(value.whole for value in values))
+        kinds: set[Kind] = {value.kind for value in values}
+        return OnnxValue(place, full, self.first.rows, kinds.pop() if len(kinds) == 1 else "real")
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
@@ -193,6 +197,17 @@ def finite(constant: np.ndarray, what: str) -> np.ndarray:
         where = f" at {tuple(map(int, at))}" if at else ""
         raise InputError(f"{what} is {constant[at]}{where}; finite numbers are needed")
     return constant
+
+
+def shape_of(x: "Known | None") -> Shape:
+    """Return the shape of a value or a constant.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if x is None:
+        raise InputError("an input is missing")
+    return x.full if isinstance(x, OnnxValue) else x.shape
 
 
 def value_of(x: "Known | None") -> OnnxValue:

@@ -17,7 +17,7 @@ from surefoot.core.onnx_file import load_with_files
 from surefoot.graph.graph import Graph, evaluate, fold
 from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
 from surefoot.graph.onnx_inputs import Inputs, Shapes
-from surefoot.spec.float32 import LOOSE, allowed, with_error
+from surefoot.spec.float32 import LOOSE, allowed, undecided, with_error
 from surefoot.spec.operations import products_of, see_operations, see_values
 from surefoot.spec.runtime import Runner, runner_of_session, session_of
 
@@ -163,19 +163,11 @@ def _values(graph: Graph, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         single = evaluate(graph.to(torch.float32), x).reshape(len(x), -1).double()
         if _products(graph) > LARGE:
             return single.numpy(), np.full(single.shape, LOOSE * float(single.abs().nan_to_num(posinf=0.0).max()))
-        y, spread, largest = _with_errors(graph, x.double())
-    return y.numpy(), allowed(y, spread, single, largest).numpy()
-
-
-def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Evaluate in float64 with, beside each output (n, k), a bound on the error of any float32 evaluation.
-
-    And the largest value that the network meets, (n, 1).
-    """
-    values = fold(graph, (x, torch.zeros_like(x)), with_error)
-    largest = torch.stack([y.reshape(len(y), -1).abs().amax(1) for y, _ in values]).amax(0)
-    y, error = values[-1]
-    return y.reshape(len(x), -1), error.reshape(len(x), -1), largest[:, None]
+        values = fold(graph, (x.double(), torch.zeros_like(x).double()), with_error)
+    largest = torch.stack([y.reshape(len(y), -1).abs().amax(1) for y, _ in values]).amax(0)[:, None]
+    y, error = (part.reshape(len(x), -1) for part in values[-1])
+    rounding = torch.where(undecided(graph.nodes, values)[-1][:, None], torch.inf, allowed(y, error, single, largest))
+    return y.numpy(), rounding.numpy()
 
 
 def _probes(graph: Graph) -> np.ndarray:

@@ -24,7 +24,7 @@ from surefoot.graph.graph import Graph, Node, apply, fold
 from surefoot.graph.onnx_in import Reading, Step
 from surefoot.graph.onnx_values import OnnxValue
 from surefoot.graph.ops import Conv2d, Linear
-from surefoot.spec.float32 import LOOSE, SLACK, allowed, with_error
+from surefoot.spec.float32 import LOOSE, SLACK, allowed, undecided, with_error
 from surefoot.spec.runtime import one_line, session_of, values_of
 
 DEAR = 10**5  # products of one operation: from here on it is run once; below, at inputs of many sizes
@@ -151,11 +151,12 @@ def _values(reading: Reading, x: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     graph = Graph(reading.nodes)
     rows = torch.from_numpy(x).double().reshape(-1, *graph.input_shape)
     single = fold(graph.to(torch.float32), rows.float(), lambda node, values: apply(node.op, values))
+    double = fold(graph, (rows, torch.zeros_like(rows)), with_error)
     largest, values_and_errors = torch.zeros(len(rows), 1, dtype=torch.float64), []
-    for both, once in zip(fold(graph, (rows, torch.zeros_like(rows)), with_error), single, strict=True):
+    for both, once, open_ in zip(double, single, undecided(graph.nodes, double), strict=True):
         y, error, one = (part.reshape(len(rows), -1) for part in (*both, once.double()))
         largest = torch.maximum(largest, y.abs().amax(1, keepdim=True))
-        values_and_errors.append((y, allowed(y, error, one, largest)))
+        values_and_errors.append((y, torch.where(open_[:, None], torch.inf, allowed(y, error, one, largest))))
     return values_and_errors
 
 
@@ -323,6 +324,16 @@ def _drawn(kind: _Kind) -> Callable[[Sequence[int]], Tensor]:
     return draw
 
 
+def _of_kind(x: Tensor, kind: np.dtype) -> Tensor:
+    """Return the numbers of a type that are nearest: whole ones, or true and false as 1 and 0."""
+    if kind.kind == "b":
+        return (x > 0).to(x.dtype)
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        return x.round().clamp(max(limits.min, -(2**20)), min(limits.max, 2**20))
+    return x
+
+
 def _see_portion(
     portion: Sequence[_Alone],
     reading: Reading,
@@ -334,6 +345,8 @@ def _see_portion(
     values = {name: value for name, value in reading.known.items() if isinstance(value, OnnxValue)}
     given = {name: values[name] for one in portion for name in one.given}
     x = {value.place: draw(reading.nodes[value.place].shape) for value in given.values()}
+    for name, value in given.items():
+        x[value.place] = _of_kind(x[value.place], kinds[name])
     model, fixed = _side_by_side(portion, reading, kinds, opset)
     session = session_of(model)
     wanted = [(one, name) for one in portion for name in one.results]
