@@ -89,7 +89,7 @@ class Function:
         return inside
 
     def steepest(self, low: Tensor, high: Tensor) -> Tensor:
-        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f jumps, or has no value."""
+        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f jumps or has no value."""
         if self.steps is not None:
             same = self.steps.least(self.value, low, low) == self.steps.greatest(self.value, high, high)
             return torch.where(same, 0.0, torch.inf).to(low.dtype)

@@ -64,6 +64,23 @@ class Inputs:
         return given
 
     @property
+    def sentence(self) -> str:
+        """Say on one line which values belong to which input; nothing of a single input whose batch is one or open.
+
+        >>> Inputs((Part("x", (4,), 0), Part("z", (1, 2), 4))).sentence
+        'the values of X are those of x (4), z (2), one after another'
+        """
+        if not self.described:
+            return ""
+        shapes = [f"{part.name} ({', '.join(map(str, self.shape_of(part)))})" for part in self.parts]
+        several = f"the values of X are those of {', '.join(shapes)}, one after another"
+        if self.rows == 1:
+            return several
+        whole = " ".join(f"--shape {part.name}={','.join(map(str, part.full))}" for part in self.parts)
+        rows = f"of a batch of {self.rows} rows, which do not meet, one is read; {whole} makes all of them one input"
+        return rows if len(self.parts) == 1 else f"{several}; {rows}"
+
+    @property
     def described(self) -> list[dict[str, Any]]:
         """Say which values belong to which input; nothing of a single input whose batch is one or open."""
         if len(self.parts) == 1 and self.rows == 1:

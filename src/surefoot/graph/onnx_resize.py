@@ -28,8 +28,8 @@ def _resize(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
                 raise InputError(f"its {one} {how[one]!r} is not read")
     axes = [int(axis) % len(value.full) for axis in a.get("axes", range(len(value.full)))]
     given = [value.full[axis] for axis in axes]
-    if sizes is not None and np.size(sizes):
-        out = [int(n) for n in constant(sizes, "sizes").flatten()]
+    out = [] if sizes is None else [int(n) for n in constant(sizes, "sizes").flatten()]
+    if out:
         factors = [Fraction(m, n) for m, n in zip(out, given, strict=True)]
     else:
         factors = [Fraction(float(s)) for s in constant(scales, "scales").flatten()]
