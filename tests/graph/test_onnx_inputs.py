@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from graph import test_onnx_arithmetic as arithmetic
 from graph import test_onnx_functions as functions
 from graph import test_onnx_moves as moves
+from graph import test_onnx_norms as norms
 from graph import test_onnx_ops as ops
 from graph import test_onnx_piecewise as piecewise
 from graph import test_onnx_reductions as reductions
@@ -27,7 +28,7 @@ from surefoot.spec.runtime import runner_of_session, session_of
 
 CASES: dict[str, OneOp] = {
     f"{module.__name__.split('_')[-1]}-{name}": case
-    for module in (arithmetic, functions, moves, ops, piecewise, reductions, resize, steps, windows)
+    for module in (arithmetic, functions, moves, norms, ops, piecewise, reductions, resize, steps, windows)
     for name, case in module.ONE_OP.items()
 }
 ROWS = 3

@@ -19,6 +19,8 @@ for op in ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
     case(f"{op}-classes", op, [1, 6], 17, axes=[-1])
     case(f"{op}-plain", op, [6], 17)
     case(f"{op}-18", op, IMAGE, 18, {"axes": np.array([-1, 1])})
+case("cumulative", "CumSum", IMAGE, 17, {"axis": np.array(2)})
+case("cumulative-back", "CumSum", [1, 6], 17, {"axis": np.array(-1)}, reverse=1, exclusive=1)
 case("sum", "ReduceSum", IMAGE, 17, {"axes": np.array([1])}, keepdims=0)
 case("sum-11", "ReduceSum", IMAGE, 11, axes=[1, 3])
 

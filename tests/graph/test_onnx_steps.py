@@ -18,6 +18,9 @@ ONE_OP: dict[str, OneOp] = {}
 case = partial(add_case, ONE_OP)
 for op in ("Sign", "Floor", "Ceil", "Round"):
     case(op, op, IMAGE)
+case("shrink", "Shrink", IMAGE, lambd=0.25, bias=0.125)
+case("soft-shrink", "Shrink", IMAGE, lambd=0.25, bias=0.25)
+case("thresholded", "ThresholdedRelu", IMAGE, alpha=0.5)
 Named = tuple[str, list[str], list[str], dict[str, Any]]
 
 

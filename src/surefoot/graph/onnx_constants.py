@@ -12,13 +12,13 @@ WHOLE = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
 FOLDED = {
     "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "DepthToSpace", "DequantizeLinear",
     "Div", "Equal", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater",
-    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or",
-    "QuantizeLinear", "Range", "ReduceMax", "ReduceMin", "ReduceProd", "Reshape", "Round", "ScatterElements",
+    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot",
+    "Or", "QuantizeLinear", "Range", "ReduceMax", "ReduceMin", "ReduceProd", "Reshape", "Round", "ScatterElements",
     "ScatterND", "Shape", "Sign", "Size", "Slice", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tile",
     "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
 }  # fmt: skip
 _SINCE_19 = {"DequantizeLinear", "QuantizeLinear"}  # in ONNX's implementation; their meaning was the same before
-_COMPUTED = {"Add", "Cast", "Div", "Mul", "Neg", "Range", "ReduceProd", "Sqrt", "Sub"}
+_COMPUTED = {"Add", "Cast", "Div", "Mod", "Mul", "Neg", "Range", "ReduceProd", "Sqrt", "Sub"}
 _COMPUTED_TYPES = ("float32", "float64", "int32", "int64")
 
 
@@ -89,7 +89,9 @@ def _computed_alike(node: onnx.NodeProto, inputs: list[np.ndarray]) -> None:
         if given.dtype.kind == "f":
             raise InputError("a range of real constants is rounded in each runtime's own way; store the result")
         guard([abs(int(inputs[1]) - int(inputs[0]))])
-    if node.op_type == "Div" and inputs[1].dtype.kind == "i" and not inputs[1].all():
+    if node.op_type == "Mod" and (given.dtype.kind == "f" or any(a.i for a in node.attribute)):
+        raise InputError("a remainder of real constants is computed in each runtime's own way; store the result")
+    if node.op_type in ("Div", "Mod") and inputs[1].dtype.kind == "i" and not inputs[1].all():
         raise InputError("a whole number is divided by 0")
     if node.op_type == "ReduceProd" and given.dtype.kind == "f":
         raise InputError("a product of real constants is rounded in an order that runtimes choose; store the result")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
+from surefoot.graph.onnx_attributes import constant
 from surefoot.graph.onnx_functions import power
 from surefoot.graph.onnx_piecewise import absolute
 from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, inverted, value_of
@@ -76,7 +77,8 @@ def _least(reader: Values, value: OnnxValue, axes: list[int], name: str) -> Onnx
     return reader.scaled(_largest(reader, negative, axes, ""), -1.0, None, name)
 
 
-def _l1(reader: Values, value: OnnxValue, axes: list[int], name: str) -> OnnxValue:
+def l1(reader: Values, value: OnnxValue, axes: list[int], name: str) -> OnnxValue:
+    """Return the sum of magnitudes over axes."""
     return summed(reader, absolute(reader, value, ""), axes, name)
 
 
@@ -97,8 +99,24 @@ def _log_sum_exp(reader: Values, value: OnnxValue, axes: list[int], name: str) -
     return _log_of_sum(reader, reader.add(Elementwise("Exp"), value), axes, name)
 
 
+def _cumulative(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Sum up along an axis: a triangle of ones."""
+    value = value_of(inputs[0])
+    axis = int(constant(inputs[1], "axis").reshape(())) % len(value.full)
+    n = value.full[axis]
+    at = torch.arange(n, dtype=torch.float64)
+    gap = (at[None] - at[:, None]) if a.get("reverse", 0) else (at[:, None] - at[None])
+    ones = (gap >= (1 if a.get("exclusive", 0) else 0)).to(torch.float64)
+
+    def swapped(x: OnnxValue) -> OnnxValue:
+        return reader.taken(x, np.arange(math.prod(x.full)).reshape(x.full).swapaxes(axis, -1))
+
+    return swapped(reader.add(Linear(ones), swapped(value), name=name))
+
+
 REDUCTIONS: dict[str, Read] = {
-    "ReduceL1": _over_axes(_l1),
+    "CumSum": _cumulative,
+    "ReduceL1": _over_axes(l1),
     "ReduceL2": _over_axes(l2),
     "ReduceLogSum": _over_axes(_log_of_sum),
     "ReduceLogSumExp": _over_axes(_log_sum_exp),

@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_arithmetic import branches
-from surefoot.graph.onnx_attributes import constant
+from surefoot.graph.onnx_attributes import attribute, constant
 from surefoot.graph.onnx_moves import merged
 from surefoot.graph.onnx_piecewise import beyond
 from surefoot.graph.onnx_values import (
@@ -215,6 +215,30 @@ def _dequantize(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     return _of_kind(reader.scaled(centred, scale, None, name), "real")
 
 
+def _thresholded(reader: Values, value: OnnxValue, threshold: float, jump: float) -> OnnxValue:
+    """Compute relu(x - threshold) + jump [x > threshold]."""
+    gap = reader.scaled(value, 1.0, -threshold, "")
+    rest = reader.add(Relu(), gap)
+    if jump == 0:
+        return rest
+    return branches(reader, "Add", rest, reader.scaled(reader.add(Elementwise("Greater"), gap), jump, None, ""), "")
+
+
+def _thresholded_relu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    alpha = attribute(a, "alpha", 1.0)
+    return reader.scaled(_thresholded(reader, value_of(inputs[0]), alpha, alpha), 1.0, None, name)
+
+
+def _shrink(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Compute x - bias above lambd, x + bias below -lambd, 0 between."""
+    value, lambd, bias = value_of(inputs[0]), attribute(a, "lambd", 0.5), attribute(a, "bias", 0.0)
+    if lambd < 0:
+        raise InputError(f"its lambd is {lambd:g}, below 0")
+    negative = reader.scaled(value, -1.0, None, "")
+    above, below = (_thresholded(reader, x, lambd, lambd - bias) for x in (value, negative))
+    return branches(reader, "Sub", above, below, name)
+
+
 STEPS: dict[str, Read] = {
     "And": _logic("And"),
     "ArgMax": _arg(1.0),
@@ -233,7 +257,9 @@ STEPS: dict[str, Read] = {
     "Or": _logic("Or"),
     "QuantizeLinear": _quantize,
     "Round": _step("Round"),
+    "Shrink": _shrink,
     "Sign": _step("Sign"),
+    "ThresholdedRelu": _thresholded_relu,
     "Where": _where,
     "Xor": _logic("Xor"),
 }

@@ -39,8 +39,8 @@ class OnnxValue:
 
     @property
     def sample(self) -> Shape:
-        """The shape of one example."""
-        return self.full[1:] if self.lead else self.full
+        """The shape of one example; a number by itself is held as one of one."""
+        return self.full[1:] if self.lead else self.full or (1,)
 
 
 Known: TypeAlias = "OnnxValue | np.ndarray"
@@ -77,9 +77,8 @@ class Values:
 
     def lifted(self, constant: np.ndarray) -> OnnxValue:
         """Make a constant a value like others: of no element of the input, and shifted."""
-        nothing = self.taken(self.first, np.full(constant.shape or (1,), -1))
-        value = self.scaled(nothing, 1.0, constant.reshape(nothing.full), "")
-        return self.taken(value, np.zeros((), dtype=np.int64)) if not constant.shape else value
+        nothing = self.taken(self.first, np.full(constant.shape, -1))
+        return self.scaled(nothing, 1.0, constant, "")
 
     def add(self, op: Any, *values: OnnxValue, full: Shape | None = None, name: str = "") -> OnnxValue:
         """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""
@@ -87,9 +86,14 @@ class Values:
         sample = self.builder.nodes[place].shape
         self.hold(math.prod(sample))
         if full is None:
-            full = (self.first.rows, *sample) if values[0].lead else sample
+            alone = not values[0].full and sample == (1,)
+            full = (self.first.rows, *sample) if values[0].lead else () if alone else sample
         kinds: set[Kind] = {value.kind for value in values}
         return OnnxValue(place, full, self.first.rows, kinds.pop() if len(kinds) == 1 else "real")
+
+    def without_batch(self, value: OnnxValue) -> OnnxValue:
+        """Return values with their first axis among those of an example: (1, n) as (1, n), not as the n of one row."""
+        return self.add(Reshape(value.full), value, full=value.full)
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
