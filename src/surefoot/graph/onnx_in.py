@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.onnx_file import load_onnx_model
+from surefoot.core.onnx_file import OLDEST_OPSET, load_onnx_model
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
 from surefoot.graph.onnx_constants import FOLDED, array_of, folded
@@ -20,7 +20,6 @@ from surefoot.graph.onnx_moves import MOVES, moved
 from surefoot.graph.onnx_ops import READERS
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite
 
-_OLDEST_OPSET = 7
 _TAKE_INFINITY = {"Clip", "Max", "Min", "Where"}  # as no bound, or not at all; else a constant is refused that is none
 SUPPORTED = {*READERS, *MOVES, "Constant", "Shape", "Size"}
 
@@ -67,8 +66,8 @@ def opset_of(model: onnx.ModelProto) -> int:
     opset = max(opsets, default=1)
     if len(opsets) > 1:
         raise InputError(f"the file names several opsets, {sorted(opsets)}: which of them is meant?")
-    if opset < _OLDEST_OPSET:
-        raise InputError(f"opset {opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
+    if opset < OLDEST_OPSET:
+        raise InputError(f"opset {opset} is too old: {OLDEST_OPSET} at least; onnx.version_converter can lift it")
     return opset
 
 

@@ -98,12 +98,8 @@ def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
     values = [reader.lifted(x.astype(np.float64)) if isinstance(x, np.ndarray) else value_of(x) for x in inputs]
     rank = len(values[0].full)
     axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
-    if axis < 0:  # of one row each: these are then several, and no batch
-        if values[0].rows > 1:
-            raise InputError("the batch's axis cannot be joined along")
-        values, axis = [reader.without_batch(value) for value in values], 0
-        full = (len(values), *values[0].full)
-        return reader.add(Concat(0), *values, full=full, name=name)
+    if axis < 0:
+        return reader.stacked(values, name)
     return reader.add(Concat(axis), *values, name=name)
 
 

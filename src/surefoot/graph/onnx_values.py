@@ -11,7 +11,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import ElementwiseAffine, Gather, Reshape, Shape
+from surefoot.graph.ops import Concat, ElementwiseAffine, Gather, Reshape, Shape
 
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
@@ -91,9 +91,13 @@ class Values:
         kinds: set[Kind] = {value.kind for value in values}
         return OnnxValue(place, full, self.first.rows, kinds.pop() if len(kinds) == 1 else "real")
 
-    def without_batch(self, value: OnnxValue) -> OnnxValue:
-        """Return values with their first axis among those of an example: (1, n) as (1, n), not as the n of one row."""
-        return self.add(Reshape(value.full), value, full=value.full)
+    def stacked(self, values: list[OnnxValue], name: str) -> OnnxValue:
+        """Join values of one row each along the first axis: then it is no batch any more."""
+        if self.first.rows > 1:
+            raise InputError("the batch's axis cannot be joined along")
+        places = [self.builder.add(Reshape(value.full), value.place) for value in values]
+        place = self.builder.add(Concat(0), *places, name=name)
+        return OnnxValue(place, self.builder.nodes[place].shape, kind=values[0].kind)
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.

@@ -291,8 +291,8 @@ class _Alone:
         for place in self.nodes:
             known[place] = with_error(nodes[place], [known[i] for i in nodes[place].inputs])
         results = {name: known[self._place(name)] for name in self.results}
-        largest = torch.stack([value.flatten(1).abs().amax(1) for value, _ in known.values()]).amax(0)
-        over = ~(largest < NEAR_OVERFLOW)
+        largest = torch.stack([value.flatten(1).abs().nan_to_num().amax(1) for value, _ in known.values()]).amax(0)
+        over = largest >= NEAR_OVERFLOW
         return {
             name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y)), over)
             for name, (y, error) in results.items()
