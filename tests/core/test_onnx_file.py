@@ -176,25 +176,6 @@ def test_weights_in_what_is_no_file_are_refused(tmp_path: Path, location: str) -
         load_onnx_model(written(tmp_path / "net.onnx", location))
 
 
-def test_a_file_of_an_old_opset_is_lifted_by_onnx(tmp_path: Path) -> None:
-    """Opset 6 names the axis along which a constant is added; from 7 on it is the last ones."""
-    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 2, 3]), ("c", [2]))]
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "c"], ["y"], broadcast=1, axis=1)], "old", infos,
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 3])],
-        [numpy_helper.from_array(np.array([1, 2], np.float32), "c")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 6)])
-    model.ir_version = 3
-    onnx.save(model, tmp_path / "old.onnx")
-    opened = open_onnx(tmp_path / "old.onnx")
-    assert np.array_equal(opened.run(np.zeros((1, 6), np.float32))[0], [1, 1, 1, 2, 2, 2])
-    graph.node[0].op_type = "NoSuchThing"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 6)]), tmp_path / "odd.onnx")
-    with pytest.raises(FileError, match="opset 6 is too old: 7 at least, and onnx.version_converter cannot lift it"):
-        load_onnx_model(tmp_path / "odd.onnx")
-
-
 def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
     with pytest.raises(FileError, match="pointer of Git LFS.*git lfs pull"):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, version_converter
+from onnx import helper
 
 from surefoot.core.errors import FileError
+from surefoot.core.onnx_versions import lifted
 
-OLDEST_OPSET = 7
 _POINTER = b"version https://git-lfs.github.com/spec/"
 LARGEST_FILE = 2**32  # bytes after unpacking: a gzipped file of a few kilobytes may claim any size
 
@@ -66,24 +66,10 @@ def load_with_files(path: Path | str) -> tuple[onnx.ModelProto, tuple[Path, ...]
     files = (path, *_files_of(model, path))
     for tensor in _external(model):
         _load_weights(tensor, path)
-    return _lifted(model, path), files
-
-
-def _lifted(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Write a file of ONNX's first versions in the words of opset 7, which runtimes take, by ONNX's own converter."""
-    opsets = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-    if len(opsets) != 1 or opsets[0] >= OLDEST_OPSET:
-        return model
     try:
-        lifted = version_converter.convert_version(model, OLDEST_OPSET)
-        del lifted.graph.value_info[:]  # it leaves out their types
-        return lifted
-    except Exception as error:  # the converter has no common class of errors
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(
-            f"{path}: opset {opsets[0]} is too old: {OLDEST_OPSET} at least, and onnx.version_converter cannot lift it "
-            f"({reason})"
-        ) from error
+        return lifted(model), files
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def _content(path: Path) -> bytes:

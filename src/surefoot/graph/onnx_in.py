@@ -11,7 +11,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from surefoot.core.errors import FileError, InputError
-from surefoot.core.onnx_file import OLDEST_OPSET, load_onnx_model
+from surefoot.core.onnx_file import load_onnx_model
+from surefoot.core.onnx_versions import OLDEST_OPSET
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
 from surefoot.graph.onnx_constants import FOLDED, array_of, folded
