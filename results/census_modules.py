@@ -126,7 +126,9 @@ def exported() -> Iterator[tuple[str, Path]]:
             for exporter, new in (("dynamo", True), ("TorchScript", False)):
                 path, content = Path(folder, f"{name}-{exporter}.onnx"), io.BytesIO()
                 try:
-                    program = torch.onnx.export(module.eval(), (x,), None if new else content, dynamo=new, verbose=False)
+                    program = torch.onnx.export(
+                        module.eval(), (x,), None if new else content, dynamo=new, verbose=False
+                    )
                     bytes_ = program.model_proto.SerializeToString() if program else content.getvalue()
                 except Exception:
                     continue

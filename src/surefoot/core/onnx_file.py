@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper
 
 from surefoot.core.errors import FileError
-from surefoot.core.onnx_versions import lifted
+from surefoot.core.onnx_versions import lifted, without_maps
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 LARGEST_FILE = 2**32  # bytes after unpacking: a gzipped file of a few kilobytes may claim any size
@@ -67,7 +67,7 @@ def load_with_files(path: Path | str) -> tuple[onnx.ModelProto, tuple[Path, ...]
     for tensor in _external(model):
         _load_weights(tensor, path)
     try:
-        return lifted(model), files
+        return without_maps(lifted(model)), files
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Files of ONNX's opset 6 in the words of opset 7, which runtimes take, where they mean the same."""
+"""Files in words that are read: opset 6 in those of opset 7, where they mean the same; rows instead of named maps."""
 
 from typing import Any
 
@@ -44,6 +44,23 @@ def lifted(model: onnx.ModelProto) -> onnx.ModelProto:
     for entry in new.opset_import:
         if entry.domain in ("", "ai.onnx"):
             entry.version = OLDEST_OPSET
+    return new
+
+
+def without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model whose outputs are rows where they were maps from classes to numbers: scikit-learn's last step."""
+    maps = {node.output[0] for node in model.graph.node if node.op_type == "ZipMap" and node.output}
+    if not maps:
+        return model
+    new = onnx.ModelProto()
+    new.CopyFrom(model)
+    for node in new.graph.node:
+        if node.op_type == "ZipMap":
+            node.op_type, node.domain = "Identity", ""
+            del node.attribute[:]
+    for value in new.graph.output:
+        if value.name in maps:
+            value.CopyFrom(helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, None))
     return new
 
 

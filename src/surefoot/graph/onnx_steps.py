@@ -170,6 +170,18 @@ def _arg(sign: float) -> Read:
     return read
 
 
+def looked_up(reader: Values, table: np.ndarray, index: OnnxValue, name: str) -> OnnxValue:
+    """Return the rows of a constant that whole numbers name: of each row what is there, where the number is its own."""
+    if index.kind != "whole":
+        raise InputError("whole numbers are needed to look up constants by")
+    reader.alone = False  # a runtime takes no number that names nothing
+    ends = np.array([0.0, 1.0])
+    found = _one_hot(reader, [index, np.array(len(table)), ends], {"axis": -1}, "")
+    rows = table.reshape(len(table), -1)
+    out = reader.add(Linear(torch.from_numpy(np.ascontiguousarray(rows.T))), found, name=name)
+    return reader.shaped(out, (*index.full, *table.shape[1:]))
+
+
 def _one_hot(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Off + (on - off) [x = k or x = k - depth], along a new axis."""
     value, depth, ends = (

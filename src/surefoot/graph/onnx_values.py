@@ -11,7 +11,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import Concat, ElementwiseAffine, Gather, Reshape, Shape
+from surefoot.graph.ops import Concat, ElementwiseAffine, Gather, Reshape, Shape, Softmax
 
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
@@ -58,6 +58,7 @@ class Values:
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
         self.last = False  # whether what is read now is the network's output
+        self.alone = True  # whether what is read now means the same of any values, and not only of those that enter it
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
         """Move data, given the places where they were, -1 for 0: a Reshape where the order stays, else a Gather."""
@@ -98,6 +99,11 @@ class Values:
         places = [self.builder.add(Reshape(value.full), value.place) for value in values]
         place = self.builder.add(Concat(0), *places, name=name)
         return OnnxValue(place, self.builder.nodes[place].shape, kind=values[0].kind)
+
+    def is_softmax(self, value: OnnxValue) -> bool:
+        """Whether a value is what the softmax at the end gave."""
+        op = self.builder.nodes[value.place].op
+        return isinstance(op, Softmax) and not op.log
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
