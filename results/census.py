@@ -98,9 +98,11 @@ def answer_of(path: Path) -> Answer:
 
 def tables(found: dict[str, Answer]) -> list[str]:
     """Count by origin, and by what stops."""
+    sizes = Counter(map(_folder, found))
     origins: dict[str, list[Answer]] = defaultdict(list)
     for key, answer in found.items():
-        origins[_origin(key)].append(answer)
+        folder = _folder(key)
+        origins[folder if sizes[folder] > 1 else key.split(" ", 1)[0]].append(answer)
     counted = [[name, len(some), _share(some)] for name, some in origins.items()]
     counted.append(["**all**", len(found), _share(list(found.values()))])
     stops = Counter(answer["stops"] for answer in found.values() if not answer["read"])
@@ -114,10 +116,10 @@ def tables(found: dict[str, Answer]) -> list[str]:
     ]
 
 
-def _origin(key: str) -> str:
-    """Return the name that files were kept under, and their folder's."""
+def _folder(key: str) -> str:
+    """Return the name that a file was kept under, and its folder's."""
     name, path = key.split(" ", 1)
-    return f"{name}: {path.split('/')[0]}" if "/" in path else name
+    return ": ".join([name, *path.split("/")[:-1][:2]])
 
 
 def _share(answers: list[Answer]) -> str:
@@ -134,13 +136,13 @@ def page() -> list[str]:
     met = Counter(op for a in kept.values() for op in a["operations"])
     read = Counter(op for a in kept.values() if a["read"] for op in a["operations"])
     words = (
-        "Read means: through the door, where ONNX Runtime computes every value and every operation as it was read. Real",
-        "networks of the field's competitions, and files of ONNX's own tests (`onnx/backend/test/data`: architectures with",
-        "constant weights, and what PyTorch exported in 2017, opset 6, mostly of a fixed batch). Command: `python",
-        "results/census.py FOLDER --keep NAME`. What the page is not: a sample of networks that people have.",
+        "Read means: through the door, where ONNX Runtime computes every value and every operation as it was read.",
+        "Networks of the field's competitions (`verify`), and files of ONNX's own tests (`onnx/backend/test/data`):",
+        "what PyTorch exported in 2017, opset 6, mostly of a fixed batch. Command: `python results/census.py FOLDER",
+        "--keep NAME`. What the page is not: a sample of networks that people have.",
     )
     about_modules = (
-        "Small modules of PyTorch as both of its exporters write them: `python results/census.py --modules`. One that an",
+        "Small modules of PyTorch as both of its exporters write them: `python results/census.py --modules`. What an",
         "exporter does not write is left out.",
     )
     about_learners = (
