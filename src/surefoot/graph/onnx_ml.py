@@ -14,7 +14,7 @@ from surefoot.graph.onnx_functions import softmax
 from surefoot.graph.onnx_reductions import l1, l2
 from surefoot.graph.onnx_steps import STEPS, looked_up
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite, guard, value_of
-from surefoot.graph.ops import Elementwise, Linear
+from surefoot.graph.ops import Elementwise, Linear, Relu
 
 ML = "ai.onnx.ml"
 # What a reader returns for each output of its node: nothing for one that nobody asks for.
@@ -158,7 +158,8 @@ def _tree_regressor(
 def _trees(reader: Values, value: OnnxValue, a: dict[str, Any], what: str, targets: int) -> OnnxValue:
     """Compare at every branch; a leaf is reached where all on its way are met; weights of leaves are added up.
 
-    Of a way of d branches the number that are met is at least d - 1/2 where all are, and at most d - 1 elsewhere.
+    Of a way of d branches relu(met - (d - 1)) is 1 where all are met, and 0 elsewhere: unlike a step it knows that of two
+    leaves below a branch one is reached.
     """
     keys = list(zip(a["nodes_treeids"], a["nodes_nodeids"], strict=True))
     modes = [mode.decode() for mode in a["nodes_modes"]]
@@ -177,7 +178,7 @@ def _trees(reader: Values, value: OnnxValue, a: dict[str, Any], what: str, targe
     for key, way in ways.items():
         for at, true in way:
             met[leaves[key], column[at]] = 1.0 if true else -1.0
-        missing[leaves[key]] = 0.5 - sum(true for _, true in way)
+        missing[leaves[key]] = 1.0 - sum(true for _, true in way)
     weight = torch.zeros(targets, len(leaves), dtype=torch.float64)
     parts = (a[f"{what}_treeids"], a[f"{what}_nodeids"], a[f"{what}_ids"], _numbers(a, f"{what}_weights"))
     for tree, node, target, share in zip(*parts, strict=True):
@@ -192,7 +193,7 @@ def _trees(reader: Values, value: OnnxValue, a: dict[str, Any], what: str, targe
     places = np.arange(math.prod(value.full)).reshape(value.full)[:, features]
     gaps = reader.scaled(reader.taken(value, places), sign, -sign * thresholds, "")
     taken = reader.add(Elementwise(op), gaps)
-    reached = reader.add(Elementwise("Greater"), reader.add(Linear(met, missing), taken))
+    reached = reader.add(Relu(), reader.add(Linear(met, missing), taken))
     return reader.add(Linear(weight, bias), reached)
 
 
