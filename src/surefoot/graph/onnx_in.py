@@ -106,6 +106,7 @@ class Reading:
     """A network as it was read: its graph, and what the file's names and operations became in it.
 
     `nodes` are those of the graph before what leads nowhere is dropped: places of `known` and `steps` are in these.
+    `single`: what float32 makes of it is known, but for rounding.
     """
 
     graph: Graph
@@ -114,6 +115,7 @@ class Reading:
     steps: tuple[Step, ...]
     inputs: Inputs
     opsets: Mapping[str, int]
+    single: bool
 
 
 def graph_of_onnx(model: onnx.ModelProto, output: str | None = None, shapes: Shapes | None = None) -> Graph:
@@ -220,9 +222,9 @@ class _Reader:
         built = self.values.builder
         if last.rows > 1 and not last.lead:
             raise InputError(f"the output {self.output!r} has no batch")
-        return Reading(
-            built.build(last.place), tuple(built.nodes), self.known, tuple(self.steps), self.inputs, self.opsets
-        )
+        graph = built.build(last.place)
+        steps, single = tuple(self.steps), self.values.single
+        return Reading(graph, tuple(built.nodes), self.known, steps, self.inputs, self.opsets, single)
 
     def read(self, node: onnx.NodeProto) -> None:
         begin = len(self.values.builder.nodes)

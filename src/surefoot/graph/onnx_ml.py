@@ -158,8 +158,8 @@ def _tree_regressor(
 def _trees(reader: Values, value: OnnxValue, a: dict[str, Any], what: str, targets: int) -> OnnxValue:
     """Compare at every branch; a leaf is reached where all on its way are met; weights of leaves are added up.
 
-    Of a way of d branches relu(met - (d - 1)) is 1 where all are met, and 0 elsewhere: unlike a step it knows that of two
-    leaves below a branch one is reached.
+    Of a way of d branches relu(met - (d - 1)) is 1 where all are met, and 0 elsewhere: unlike a step it knows that of
+    two leaves below a branch one is reached.
     """
     keys = list(zip(a["nodes_treeids"], a["nodes_nodeids"], strict=True))
     modes = [mode.decode() for mode in a["nodes_modes"]]

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_attributes import constant
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, value_of
+from surefoot.graph.onnx_attributes import attribute, constant
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
 from surefoot.graph.ops import Linear
 
-_FINEST = 2**12  # a weight is a multiple of one in so many: float32 then holds it, and what runtimes compute it from
+_FINEST = 2**12  # a weight that is a multiple of one in so many float32 holds, and what runtimes compute it from
 
 
 def _resize(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -50,7 +50,7 @@ def _resized(
     reader: Values, value: OnnxValue, mode: str, how: dict[str, Any], sides: list[tuple[int, int, Fraction]]
 ) -> OnnxValue:
     """Resize along axes, one after another: (axis, its length then, scale)."""
-    if mode not in ("nearest", "linear"):
+    if mode not in ("nearest", "linear", "cubic"):
         raise InputError(f"its mode {mode!r} is not read")
     guard([*(m for _, m, _ in sides), math.prod(value.full)])
     coordinates = how.get("coordinate_transformation_mode", b"half_pixel").decode()
@@ -68,7 +68,10 @@ def _resized(
             whole = np.arange(math.prod(value.full)).reshape(value.full)
             value = reader.taken(value, np.take(whole, index, axis))
         else:
-            value = _mixed(reader, value, axis, _weights(places, n))
+            guard([n, m])
+            value = _mixed(
+                reader, value, axis, _weights(places, n, mode, Fraction(attribute(how, "cubic_coeff_a", -0.75)))
+            )
     return value
 
 
@@ -99,33 +102,38 @@ def _nearest(x: Fraction, how: dict[str, Any]) -> int:
             return math.ceil(x - Fraction(1, 2))
 
 
-def _weights(places: list[Fraction], n: int) -> torch.Tensor:
-    """Return the matrix (m, n) of linear mixtures.
-
-    Raises:
-        InputError: a weight is none that runtimes compute without rounding.
-    """
-    weights = torch.zeros(len(places), n, dtype=torch.float64)
-    for k, place in enumerate(places):
-        x = min(max(place, Fraction(0)), Fraction(n - 1))
-        share = x - math.floor(x)
-        if _FINEST % x.denominator:
-            raise InputError(
-                f"it mixes values by {share} and {1 - share}, which runtimes round each in its own way; scales that "
-                "are powers of 2 are read, but with align_corners"
-            )
-        weights[k, math.floor(x)] += float(1 - share)
-        weights[k, min(math.floor(x) + 1, n - 1)] += float(share)
-    return weights
+def _weights(places: list[Fraction], n: int, mode: str, a: Fraction) -> list[list[Fraction]]:
+    """Return the matrix (m, n) of mixtures: of two neighbours, or of four; beyond an end stands the value there."""
+    matrix = [[Fraction(0)] * n for _ in places]
+    for row, x in zip(matrix, places, strict=True):
+        left = math.floor(x)
+        t = x - left
+        if mode == "linear":
+            taps = {0: 1 - t, 1: t}
+        else:  # Keys 1981
+            taps = {k: _keys(abs(t - k), a) for k in (-1, 0, 1, 2)}
+        for k, weight in taps.items():
+            row[min(max(left + k, 0), n - 1)] += weight
+    return matrix
 
 
-def _mixed(reader: Values, value: OnnxValue, axis: int, weights: torch.Tensor) -> OnnxValue:
-    """Multiply one axis by a matrix (m, n)."""
+def _keys(x: Fraction, a: Fraction) -> Fraction:
+    if x <= 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((x - 5) * x + 8) * x * a - 4 * a if x < 2 else Fraction(0)
+
+
+def _mixed(reader: Values, value: OnnxValue, axis: int, weights: list[list[Fraction]]) -> OnnxValue:
+    """Multiply one axis by a matrix (m, n). Where float32 does not hold a weight runtimes round it in their own way."""
+    matrix, rounded = np.array(weights, dtype=np.float64), ""
+    if any(_FINEST % weight.denominator for row in weights for weight in row):
+        reader.single = False
+        rounded = rounded_from("mixture", matrix)
 
     def swapped(x: OnnxValue) -> OnnxValue:
         return reader.taken(x, np.arange(math.prod(x.full)).reshape(x.full).swapaxes(axis, -1))
 
-    return swapped(reader.add(Linear(weights), swapped(value)))
+    return swapped(reader.add(Linear(torch.from_numpy(matrix), None, rounded), swapped(value)))
 
 
 RESIZES: dict[str, Read] = {"Resize": _resize, "Upsample": _upsample}

@@ -58,6 +58,7 @@ class Values:
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
         self.last = False  # whether what is read now is the network's output
+        self.single = True  # whether all that was read is computed in float32 as it is written, but for rounding
         self.alone = True  # whether what is read now means the same of any values, and not only of those that enter it
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:

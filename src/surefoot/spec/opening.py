@@ -69,7 +69,7 @@ def open_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
         _see_weights(path, name, run, _probes(graph)[:2], reading.inputs)
-    return Opened(model, graph, run, not in_float64(model), reading.inputs)
+    return Opened(model, graph, run, reading.single and not in_float64(model), reading.inputs)
 
 
 def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray, inputs: Inputs) -> None:
