@@ -34,6 +34,7 @@ case("upsample", "Upsample", IMAGE, 9, {"s": np.array([1, 1, 2, 3], np.float32)}
 case("upsample-7", "Upsample", IMAGE, 7, scales=[1.0, 1.0, 2.0, 1.5])
 case("upsample-linear", "Upsample", IMAGE, 9, {"s": np.array([1, 1, 2, 4], np.float32)}, mode="linear")
 case("resize-10", "Resize", IMAGE, 10, {"s": np.array([1, 1, 2, 1.5], np.float32)})
+case("length", "Upsample", [1, 100], 9, {"s": np.array([1, 2.3], np.float32)})
 ONE_OP["sizes"] = ([helper.make_node("Resize", ["x", "", "", "s"], ["y"])], {"s": np.array([1, 2, 7, 12])}, IMAGE, 13)
 ONE_OP["axes"] = (
     [helper.make_node("Resize", ["x", "", "", "s"], ["y"], axes=[3, 2], mode="linear")],

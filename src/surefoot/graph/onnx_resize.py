@@ -9,7 +9,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_attributes import attribute, constant
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
+from surefoot.graph.onnx_values import MIXTURE, Known, OnnxValue, Read, Values, guard, rounded_from, value_of
 from surefoot.graph.ops import Linear
 
 _FINEST = 2**12  # a weight that is a multiple of one in so many float32 holds, and what runtimes compute it from
@@ -33,15 +33,20 @@ def _resize(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
         factors = [Fraction(m, n) for m, n in zip(out, given, strict=True)]
     else:
         factors = [Fraction(float(s)) for s in constant(scales, "scales").flatten()]
-        out = [math.floor(n * s) for n, s in zip(given, factors, strict=True)]
+        out = [_length(n, s) for n, s in zip(given, factors, strict=True)]
     return _resized(reader, value, a.get("mode", b"nearest").decode(), how, list(zip(axes, out, factors, strict=True)))
+
+
+def _length(n: int, scale: Fraction) -> int:
+    """Return how long an axis of n becomes, as runtimes compute it: 2.3 times 100 is 230 in float32, though 2.3 is less."""
+    return math.floor(np.float32(n) * np.float32(float(scale)))
 
 
 def _upsample(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     value = value_of(inputs[0])
     scales = constant(inputs[1], "scales") if len(inputs) > 1 else np.asarray(a["scales"], dtype=np.float64)
     factors = [Fraction(float(s)) for s in scales.flatten()]
-    sides = [(axis, math.floor(n * s), s) for axis, (n, s) in enumerate(zip(value.full, factors, strict=True))]
+    sides = [(axis, _length(n, s), s) for axis, (n, s) in enumerate(zip(value.full, factors, strict=True))]
     how = {"coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
     return _resized(reader, value, a.get("mode", b"nearest").decode(), how, sides)
 
@@ -52,7 +57,7 @@ def _resized(
     """Resize along axes, one after another: (axis, its length then, scale)."""
     if mode not in ("nearest", "linear", "cubic"):
         raise InputError(f"its mode {mode!r} is not read")
-    guard([*(m for _, m, _ in sides), math.prod(value.full)])
+    guard([m for _, m, _ in sides])
     coordinates = how.get("coordinate_transformation_mode", b"half_pixel").decode()
     for axis, m, scale in sides:
         n = value.full[axis]
@@ -128,7 +133,7 @@ def _mixed(reader: Values, value: OnnxValue, axis: int, weights: list[list[Fract
     matrix, rounded = np.array(weights, dtype=np.float64), ""
     if any(_FINEST % weight.denominator for row in weights for weight in row):
         reader.single = False
-        rounded = rounded_from("mixture", matrix)
+        rounded = rounded_from(MIXTURE, matrix)
 
     def swapped(x: OnnxValue) -> OnnxValue:
         return reader.taken(x, np.arange(math.prod(x.full)).reshape(x.full).swapaxes(axis, -1))

@@ -176,6 +176,9 @@ def _of_one_row(value: OnnxValue, moved: OnnxValue, places: np.ndarray) -> np.nd
     return places[0]
 
 
+MIXTURE = "mixture"  # weights that runtimes compute in float32, by their places
+
+
 def rounded_from(operation: str, *operands: np.ndarray | float) -> str:
     """Name what constants were computed from: the same name only for the same operation of the same numbers."""
     digest = hashlib.sha256(operation.encode())
