@@ -38,7 +38,7 @@ def _resize(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
 
 
 def _length(n: int, scale: Fraction) -> int:
-    """Return how long an axis of n becomes, as runtimes compute it: 2.3 times 100 is 230 in float32, though 2.3 is less."""
+    """Return how long an axis of n becomes, as runtimes compute it: 100 times 2.3 is 230 in float32."""
     return math.floor(np.float32(n) * np.float32(float(scale)))
 
 
@@ -113,16 +113,14 @@ def _weights(places: list[Fraction], n: int, mode: str, a: Fraction) -> list[lis
     for row, x in zip(matrix, places, strict=True):
         left = math.floor(x)
         t = x - left
-        if mode == "linear":
-            taps = {0: 1 - t, 1: t}
-        else:  # Keys 1981
-            taps = {k: _keys(abs(t - k), a) for k in (-1, 0, 1, 2)}
+        taps = {0: 1 - t, 1: t} if mode == "linear" else {k: _keys(abs(t - k), a) for k in (-1, 0, 1, 2)}
         for k, weight in taps.items():
             row[min(max(left + k, 0), n - 1)] += weight
     return matrix
 
 
 def _keys(x: Fraction, a: Fraction) -> Fraction:
+    """Return the weight of a value at a distance (Keys 1981)."""
     if x <= 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1
     return ((x - 5) * x + 8) * x * a - 4 * a if x < 2 else Fraction(0)
