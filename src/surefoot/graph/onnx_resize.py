@@ -1,6 +1,7 @@
 """ONNX operations that resize by fixed scales: the nearest value is moved, a linear mixture is a matrix an axis."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -75,36 +76,48 @@ def _resized(
         else:
             guard([n, m])
             value = _mixed(
-                reader, value, axis, _weights(places, n, mode, Fraction(attribute(how, "cubic_coeff_a", -0.75)))
+                reader,
+                value,
+                axis,
+                _weights([x for x, _ in places], n, mode, Fraction(attribute(how, "cubic_coeff_a", -0.75))),
             )
     return value
 
 
-def _place(k: int, n: int, m: int, scale: Fraction, coordinates: str) -> Fraction:
-    """Return where the k-th of m values lies among n, exactly."""
+def _place(k: int, n: int, m: int, scale: Fraction, coordinates: str) -> tuple[Fraction, float]:
+    """Return where the k-th of m values lies among n, exactly, and as runtimes compute it in float32."""
+    one, half, s = np.float32, np.float32(0.5), np.float32(float(scale))
     match coordinates:
         case "asymmetric":
-            return k / scale
-        case "align_corners":
-            return Fraction(k * (n - 1), m - 1) if m > 1 else Fraction(0)
-        case "pytorch_half_pixel" if m == 1:
-            return Fraction(0)
+            return k / scale, float(one(k) / s)
+        case "align_corners" if m > 1:
+            return Fraction(k * (n - 1), m - 1), float(one(k) * one(n - 1) / one(m - 1))
+        case "align_corners" | "pytorch_half_pixel" if m == 1:
+            return Fraction(0), 0.0
         case "half_pixel" | "pytorch_half_pixel":
-            return (k + Fraction(1, 2)) / scale - Fraction(1, 2)
+            return (k + Fraction(1, 2)) / scale - Fraction(1, 2), float((one(k) + half) / s - half)
         case _:
             raise InputError(f"its coordinate_transformation_mode {coordinates!r} is not read")
 
 
-def _nearest(x: Fraction, how: dict[str, Any]) -> int:
-    match how.get("nearest_mode", b"round_prefer_floor").decode():
-        case "floor":
-            return math.floor(x)
-        case "ceil":
-            return math.ceil(x)
-        case "round_prefer_ceil":
-            return math.floor(x + Fraction(1, 2))
-        case _:
-            return math.ceil(x - Fraction(1, 2))
+def _nearest(places: tuple[Fraction, float], how: dict[str, Any]) -> int:
+    """Return the nearest value of a place.
+
+    Raises:
+        InputError: it is between two, as near as float32 can tell.
+    """
+    half = Fraction(1, 2)
+    ways: dict[str, Callable[[Fraction], int]] = {
+        "floor": math.floor,
+        "ceil": math.ceil,
+        "round_prefer_ceil": lambda x: math.floor(x + half),
+        "round_prefer_floor": lambda x: math.ceil(x - half),
+    }
+    nearest = ways[how.get("nearest_mode", b"round_prefer_floor").decode()]
+    exact, seen = nearest(places[0]), nearest(Fraction(places[1]))
+    if exact != seen:
+        raise InputError(f"the place {float(places[0]):g} is between two values, of which runtimes take either")
+    return exact
 
 
 def _weights(places: list[Fraction], n: int, mode: str, a: Fraction) -> list[list[Fraction]]:
