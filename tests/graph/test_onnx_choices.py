@@ -89,3 +89,17 @@ def test_what_is_chosen_must_be_finite() -> None:
         graph_of_onnx(model_of(nodes, {**ZERO, "c": far["c"]}, [1, 6]))
     never = {"m": ~MASK & MASK, "c": far["c"]}  # of which nothing is chosen
     graph_of_onnx(model_of([helper.make_node("Where", ["m", "c", "x"], ["y"])], never, [1, 6]))
+
+
+def test_what_is_chosen_has_its_own_kind() -> None:
+    """Of real numbers that a comparison chooses a quotient is one, and of whole numbers it is refused."""
+    divided = ("Div", ["w", "t"], ["y"])
+    for kind, said in ((np.float32, ""), (np.int64, "whole numbers are divided")):
+        chosen = {"c": np.array(3, kind), "d": np.array(5, kind), "t": np.array(2, kind)}
+        nodes = [helper.make_node(*node) for node in (ABOVE, ("Where", ["m", "c", "d"], ["w"]), divided)]
+        model = model_of(nodes, {**ZERO, **chosen}, [1, 6])
+        if not said:
+            agree(model, [1, 6])
+            continue
+        with pytest.raises(InputError, match=said):
+            graph_of_onnx(model)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +12,7 @@ from surefoot.graph.onnx_arithmetic import branches
 from surefoot.graph.onnx_attributes import constant
 from surefoot.graph.onnx_moves import merged
 from surefoot.graph.onnx_values import (
+    Kind,
     Known,
     OnnxValue,
     Read,
@@ -30,19 +31,28 @@ _MOST = 2**12  # numbers of a constant: from here on lines are not looked for, i
 def _where(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Choose: y + c (x - y); by a constant, values are moved alone."""
     condition, x, y = inputs
+    return replace(_of_two(reader, condition, x, y, name), kind=_kind_of(x))
+
+
+def _of_two(reader: Values, condition: "Known | None", x: "Known | None", y: "Known | None", name: str) -> OnnxValue:
     if isinstance(condition, np.ndarray):
         return _chosen(reader, condition.astype(bool), x, y, name)
     condition = value_of(condition)
     if not any(isinstance(z, OnnxValue) for z in (x, y)):
-        return _of_constants(
-            reader, condition, *(finite(constant(z, "choice"), "what it chooses") for z in (x, y)), name
-        )
+        return _of_constants(reader, condition, _finite(x), _finite(y), name)
     bent = _bent(reader, condition, x, y, name)
     if bent is not None:
         return bent
     one, two = (z if isinstance(z, OnnxValue) else reader.lifted(_finite(z)) for z in (x, y))
     moved = branches(reader, "Mul", condition, branches(reader, "Sub", one, two, ""), "")
     return branches(reader, "Add", two, moved, name)
+
+
+def _kind_of(x: "Known | None") -> Kind:
+    """Return the kind of what is chosen: both are of one type in a file."""
+    if isinstance(x, OnnxValue):
+        return x.kind
+    return "real" if x is None or x.dtype.kind == "f" else "truth" if x.dtype.kind == "b" else "whole"
 
 
 def _finite(x: "Known | None") -> np.ndarray:
