@@ -60,7 +60,7 @@ def _finite(x: "Known | None") -> np.ndarray:
 
 
 def _of_constants(reader: Values, condition: OnnxValue, x: np.ndarray, y: np.ndarray, name: str) -> OnnxValue:
-    gap = finite(x - y, "the difference of what it chooses")
+    gap = finite(np.asarray(x - y), "the difference of what it chooses")
     exact = bool((y + gap == x).all() and (gap - x == -y).all())
     return reader.scaled(condition, gap, y, name, "" if exact else rounded_from("x - y", x, y))
 
