@@ -1,7 +1,8 @@
-"""Smooth functions of one number as descriptions, from which values, gradients and all bounds of them follow.
+"""Functions of one number as descriptions, from which values, gradients and all bounds of them follow.
 
-A description says where the function is convex and where concave, where it is defined, and how far the values and
-derivatives that float64 gives may be from the exact ones: that is all that a sound line above or below it needs.
+A description of a smooth function says where it is convex and where concave, where it is defined, and how far the
+values and derivatives that float64 gives may be from the exact ones; that of a step function, where it jumps: that is
+all that a sound line above or below it needs.
 """
 
 import math
@@ -22,6 +23,38 @@ FAR = 2.0**20  # up to here the places where a periodic function bends are known
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """How a function steps: between two neighbouring jumps it is constant, and it never falls.
+
+    `before` and `after` enclose its limits at x from the left and the right; `first` and `last` are the least jump from
+    x on and the greatest up to x, infinite where there is none: within a few parts in 2^53, so that of numbers beside
+    a jump it may be the next one. Jumps are `apart`, all of one height. Without `exact` float64 may put a number on the
+    other side of a jump: both sides then enclose it.
+    """
+
+    before: Callable[[Tensor], Tensor]
+    after: Callable[[Tensor], Tensor]
+    first: Callable[[Tensor], Tensor]
+    last: Callable[[Tensor], Tensor]
+    apart: float
+    exact: bool = True
+
+    def jumps(self, low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
+        """Return the first and the last jumps of intervals, two of each lest rounding leaves one out; or their ends."""
+        first, last = self.first(low), self.last(high)
+        found = (first, first + self.apart, last, last - self.apart)
+        return tuple(torch.minimum(torch.maximum(jump, low), high) for jump in found)
+
+    def greatest(self, value: Callable[[Tensor], Tensor], x: Tensor, high: Tensor) -> Tensor:
+        """Bound f from above at x, and just after where x lies before the end of an interval."""
+        return torch.where(x < high, self.after(x), value(x) if self.exact else self.after(x))
+
+    def least(self, value: Callable[[Tensor], Tensor], x: Tensor, low: Tensor) -> Tensor:
+        """Bound f from below at x, and just before where x lies after the begin of an interval."""
+        return torch.where(x > low, self.before(x), value(x) if self.exact else self.before(x))
+
+
+@dataclass(frozen=True, eq=False)
 class Function:
     """A function f of one number.
 
@@ -32,7 +65,8 @@ class Function:
     A break that is no float64 number is off by d <= 2^-30: f'' is below d there, so that a function of the curvature
     that is stated differs from f by d^2 in slope. That is part of the derivative's absolute error.
 
-    `least` is where it begins, `poles` are where it is not defined, `range` encloses its values.
+    `least` is where it begins, `poles` are where it is not defined, `range` encloses its values. A step function has
+    `steps` instead of breaks, and the derivative 0.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -45,6 +79,7 @@ class Function:
     range: tuple[float, float] = (-math.inf, math.inf)
     error: Error = (2.0**-48, LOST)
     derivative_error: Error = (2.0**-48, 2.0**-48)
+    steps: Steps | None = None
 
     def defined(self, low: Tensor, high: Tensor) -> Tensor:
         """Return whether it has a value at every number of intervals [low, high]."""
@@ -54,7 +89,10 @@ class Function:
         return inside
 
     def steepest(self, low: Tensor, high: Tensor) -> Tensor:
-        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f is not defined."""
+        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f jumps or has no value."""
+        if self.steps is not None:
+            same = self.steps.least(self.value, low, low) == self.steps.greatest(self.value, high, high)
+            return torch.where(same, 0.0, torch.inf).to(low.dtype)
         if self.waves is not None:
             return torch.ones_like(low)
         beside = [x for b in self.breaks for x in (math.nextafter(b, -math.inf), b)]
@@ -70,10 +108,6 @@ class Function:
 
 def _sech2(x: Tensor) -> Tensor:
     return 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x)
-
-
-def _density(x: Tensor) -> Tensor:
-    return torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
 def _softplus(x: Tensor) -> Tensor:
@@ -96,6 +130,22 @@ def _gelu_tanh_derivative(x: Tensor) -> Tensor:
 def _mish_derivative(x: Tensor) -> Tensor:
     soft = _softplus(x)
     return torch.tanh(soft) + x * torch.sigmoid(x) * _sech2(soft)
+
+
+def _gelu(inverse: float = math.sqrt(0.5), factor: float = 1.0) -> Function:
+    """Describe factor x (1 + erf(inverse x)) / 2, which bends at 1 / inverse and -1 / inverse."""
+    if not (2.0**-100 < inverse < 2.0**100 and 0 < factor < 2.0**100):
+        raise InputError(f"x (1 + erf({inverse:g} x)) times {factor:g}: numbers above 0, not far from 1, are needed")
+    at, slope = 1 / inverse, inverse / math.sqrt(math.pi)
+    return Function(
+        lambda x: factor * (x / 2 * torch.special.erfc(-x * inverse)),
+        lambda x: factor * (torch.special.erfc(-x * inverse) / 2 + x * slope * torch.exp(-((x * inverse) ** 2))),
+        (-at, at),
+        (-1, 1, -1),
+        range=(-0.1203 * factor * at, math.inf),
+        error=(2.0**-46, 2.0**-46 * max(factor * at, 1.0)),
+        derivative_error=(2.0**-46, 2.0**-46 * max(factor, 1.0)),
+    )
 
 
 def _elu(alpha: float = 1.0) -> Function:
@@ -130,6 +180,51 @@ def _pow(exponent: float) -> Function:
     )
 
 
+def _stepping(value: Callable[[Tensor], Tensor], steps: Steps, range_: tuple[float, float]) -> Function:
+    return Function(value, torch.zeros_like, range=range_, error=(0.0, 0.0), derivative_error=(0.0, 0.0), steps=steps)
+
+
+def _at_zero(value: Callable[[Tensor], Tensor], least: float) -> Function:
+    """Describe a step from `least` to 1 at 0, whatever its value there."""
+
+    def there(jump: Tensor, none: float) -> Tensor:
+        return torch.where(jump, 0.0, none)
+
+    steps = Steps(
+        lambda x: torch.where(x > 0, 1.0, least).to(x.dtype),
+        lambda x: torch.where(x < 0, least, 1.0).to(x.dtype),
+        lambda x: there(x <= 0, math.inf).to(x.dtype),
+        lambda x: there(x >= 0, -math.inf).to(x.dtype),
+        math.inf,
+    )
+    return _stepping(value, steps, (least, 1.0))
+
+
+def _round(scale: float = 1.0) -> Function:
+    """round(x / scale), halves to the even number. Where the quotient is rounded, both sides of a near jump count."""
+    if not (scale > 0 and 2.0**-200 < scale < 2.0**200):
+        raise InputError(f"the scale is {scale:g}; one above 0 is needed, and neither near 0 nor infinity")
+    exact = math.frexp(scale)[0] == 0.5
+    slack = 0.0 if exact else 2.0**-50
+
+    def spare(x: Tensor) -> Tensor:
+        return slack * (1 + (x / scale).abs())
+
+    steps = Steps(
+        lambda x: torch.ceil(x / scale - 0.5 - spare(x)),
+        lambda x: torch.floor(x / scale + 0.5 + spare(x)),
+        lambda x: scale * (torch.ceil(x / scale - 0.5) + 0.5),
+        lambda x: scale * (torch.floor(x / scale - 0.5) + 0.5),
+        scale,
+        exact,
+    )
+    return _stepping(lambda x: torch.round(x / scale), steps, (-math.inf, math.inf))
+
+
+_FLOOR = Steps(lambda x: torch.ceil(x) - 1, torch.floor, torch.ceil, torch.floor, 1.0)
+_CEIL = Steps(torch.ceil, lambda x: torch.floor(x) + 1, torch.ceil, torch.floor, 1.0)
+_EVERYWHERE = (-math.inf, math.inf)
+
 _UNIT = (2.0**-48, 2.0**-48)
 _SMALL = (2.0**-48, LOST)
 _BOUNDED = (2.0**-46, 2.0**-46)
@@ -161,12 +256,7 @@ CATALOG: dict[str, Callable[..., Function]] = {
         torch.erf, lambda x: 2 / math.sqrt(math.pi) * torch.exp(-x * x), (0.0,), (1, -1), range=(-1.0, 1.0),
         error=_UNIT,
     ),
-    "Gelu": lambda: Function(
-        lambda x: x / 2 * torch.special.erfc(-x / math.sqrt(2)),
-        lambda x: torch.special.erfc(-x / math.sqrt(2)) / 2 + x * _density(x),
-        (-math.sqrt(2), math.sqrt(2)), (-1, 1, -1), range=(-0.1700, math.inf), error=_BOUNDED,
-        derivative_error=_BOUNDED,
-    ),
+    "Gelu": _gelu,
     "GeluTanh": lambda: Function(
         lambda x: x * torch.sigmoid(2 * _gelu_argument(x)), _gelu_tanh_derivative,
         (-1.418504008790828, 1.418504008790828), (-1, 1, -1), range=(-0.1701, math.inf), error=_BOUNDED,
@@ -187,6 +277,12 @@ CATALOG: dict[str, Callable[..., Function]] = {
         lambda x: torch.where(x < -3, 0.0, torch.where(x < 3, (2 * x + 3) / 6, 1.0)),
         (-3.0, 3.0), (0, 1, 0), range=(-0.3751, math.inf), error=_BOUNDED,
     ),
+    "Sign": lambda: _at_zero(torch.sign, -1.0),
+    "Greater": lambda: _at_zero(lambda x: torch.sign(x).clamp(min=0), 0.0),  # than 0; differentiable, unlike x > 0
+    "GreaterOrEqual": lambda: _at_zero(lambda x: 1 - torch.sign(-x).clamp(min=0), 0.0),
+    "Floor": lambda: _stepping(torch.floor, _FLOOR, _EVERYWHERE),
+    "Ceil": lambda: _stepping(torch.ceil, _CEIL, _EVERYWHERE),
+    "Round": _round,
     "Softsign": lambda: Function(
         lambda x: x / (1 + x.abs()), lambda x: 1 / (1 + x.abs()) / (1 + x.abs()), (0.0,), (1, -1), range=(-1.0, 1.0)
     ),

@@ -15,6 +15,8 @@ from surefoot.graph.ops import Add, Elementwise, Linear, Mul
 def _arithmetic(op: str) -> Read:
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         x, y = inputs
+        if op == "Div" and any(isinstance(z, OnnxValue) and z.kind != "real" for z in inputs):
+            raise InputError("whole numbers are divided, which rounds: cast them first")
         if isinstance(x, OnnxValue) and isinstance(y, OnnxValue):
             return branches(reader, op, x, y, name)
         if isinstance(x, OnnxValue):
@@ -29,7 +31,7 @@ def _arithmetic(op: str) -> Read:
                 case _:
                     if np.any(c == 0):
                         raise InputError("it divides by 0")
-                    inverse = finite(1.0 / c, "the inverse of its second operand")
+                    inverse = finite(np.asarray(1.0 / c), "the inverse of its second operand")
                     return reader.scaled(x, inverse, None, name, inverted(c))
         c, y = constant(x, "first operand"), value_of(y)
         match op:

@@ -9,44 +9,95 @@ from surefoot.core.errors import InputError
 from surefoot.graph.onnx_values import Known, finite
 
 _WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+_LINEAR = {"coefficients", "intercepts", "post_transform"}
+_TREES = {
+    "base_values", "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates", "nodes_missing_value_tracks_true",
+    "nodes_modes", "nodes_nodeids", "nodes_treeids", "nodes_truenodeids", "nodes_values", "post_transform",
+}  # fmt: skip
 # What is read of each operation; an attribute that is not here is refused, for it may change what the node computes.
 ATTRIBUTES: dict[str, set[str]] = {
+    "ArgMax": {"axis", "keepdims", "select_last_index"},
+    "ArgMin": {"axis", "keepdims", "select_last_index"},
+    "Binarizer": {"threshold"},
     "AveragePool": {*_WINDOW, "ceil_mode", "count_include_pad"},
     "BatchNormalization": {"epsilon", "momentum", "training_mode"},
     "Cast": {"to", "saturate"},
+    "Celu": {"alpha"},
     "Clip": {"min", "max"},
     "Concat": {"axis"},
     "Constant": {"value", "value_float", "value_floats", "value_int", "value_ints"},
     "ConstantOfShape": {"value"},
     "Conv": {*_WINDOW, "group"},
+    "ConvTranspose": {*_WINDOW, "group", "output_padding", "output_shape"},
+    "CumSum": {"exclusive", "reverse"},
     "DepthToSpace": {"blocksize", "mode"},
+    "DequantizeLinear": {"axis"},
     "Dropout": {"ratio", "seed"},
     "Elu": {"alpha"},
+    "EyeLike": {"dtype", "k"},
     "Flatten": {"axis"},
     "Gather": {"axis"},
-    "Gemm": {"alpha", "beta", "transB"},
+    "Gemm": {"alpha", "beta", "transA", "transB"},
+    "GatherElements": {"axis"},
+    "GatherND": {"batch_dims"},
     "Gelu": {"approximate"},
+    "GroupNormalization": {"epsilon", "num_groups", "stash_type"},
     "HardSigmoid": {"alpha", "beta"},
+    "InstanceNormalization": {"epsilon"},
+    "LRN": {"alpha", "beta", "bias", "size"},
     "LayerNormalization": {"axis", "epsilon", "stash_type"},
     "LeakyRelu": {"alpha"},
+    "LinearClassifier": {*_LINEAR, "classlabels_ints", "classlabels_strings", "multi_class"},
+    "LinearRegressor": {*_LINEAR, "targets"},
     "LogSoftmax": {"axis"},
+    "LpNormalization": {"axis", "p"},
+    "Mod": {"fmod"},
     "MaxPool": {*_WINDOW, "ceil_mode"},
+    "Normalizer": {"norm"},
+    "OneHot": {"axis"},
     "Pad": {"mode", "pads", "value"},
+    "QuantizeLinear": {"axis", "saturate"},
+    "RMSNormalization": {"axis", "epsilon", "stash_type"},
+    "ReduceL1": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceL2": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceLogSum": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceLogSumExp": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceMax": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceMin": {"axes", "keepdims", "noop_with_empty_axes"},
+    "ReduceSumSquare": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceMean": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceProd": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceSum": {"axes", "keepdims", "noop_with_empty_axes"},
     "Reshape": {"allowzero"},
+    "Resize": {
+        "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
+        "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode",
+    },
+    "Scaler": {"offset", "scale"},
+    "ScatterElements": {"axis", "reduction"},
+    "ScatterND": {"reduction"},
     "Selu": {"alpha", "gamma"},
     "Shape": {"start", "end"},
+    "Shrink": {"bias", "lambd"},
     "Slice": {"axes", "ends", "starts"},
     "Softmax": {"axis"},
     "SpaceToDepth": {"blocksize"},
     "Split": {"axis", "num_outputs", "split"},
     "Squeeze": {"axes"},
+    "ThresholdedRelu": {"alpha"},
     "Transpose": {"perm"},
+    "TreeEnsembleClassifier": {
+        *_TREES, "class_ids", "class_nodeids", "class_treeids", "class_weights", "classlabels_int64s",
+        "classlabels_strings",
+    },
+    "TreeEnsembleRegressor": {
+        *_TREES, "aggregate_function", "n_targets", "target_ids", "target_nodeids", "target_treeids", "target_weights",
+    },
+    "Trilu": {"upper"},
     "Unsqueeze": {"axes"},
-}
-_WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("Gemm", "transA"): 0, ("MaxPool", "storage_order"): 0}
+    "Upsample": {"mode", "scales"},
+}  # fmt: skip
+_WITHOUT_EFFECT = {("BatchNormalization", "spatial"): 1, ("MaxPool", "storage_order"): 0}
 MORE_OUTPUTS = {"Dropout", "MaxPool"}  # the first stays the same if there are more; these are not read
 
 

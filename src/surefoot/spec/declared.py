@@ -76,16 +76,16 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
     asserted.cases = [renamed(case, names) for case in specification.asserted.cases]
     inputs = int(shared.max()) + 1
     asked = property_of(asserted, inputs, specification.outputs)
-    opened: dict[tuple[str, tuple[str, ...]], Opened] = {}
+    opened: dict[tuple[object, ...], Opened] = {}
     parts: list[tuple[Opened, np.ndarray]] = []
     first = 0
     for network in specification.networks:
         path = files[network.file_of]
-        order, values = _matched(network, path)
+        order, values, shapes = _matched(network, path)
         plain = len(values) == 1 and not network.of("hidden")
-        key = str(path), values
+        key = str(path), values, tuple(shapes.items())
         if key not in opened:
-            opened[key] = open_onnx(path, values[0]) if plain else open_joined(path, values)
+            opened[key] = open_onnx(path, values[0], shapes) if plain else open_joined(path, values, shapes)
         for tensor, value in zip(network.of("hidden", "output"), values, strict=True):
             _see_shape(tensor, value, opened[key].values.get(value, ()), path)
         sizes = [tensor.size for tensor in network.of("input")]
@@ -151,11 +151,12 @@ def _shared_inputs(specification: Specification) -> np.ndarray:
     return np.array([numbers[value] for value in roots])
 
 
-def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...]]:
-    """Match declared tensors with a file's: the order in which it takes the inputs, its hidden values and outputs."""
+def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...], dict[str, tuple[int, ...]]]:
+    """Match declared tensors with a file's: the order of its inputs, its hidden values and outputs, inputs' shapes."""
     model = load_onnx_model(path)
     constants = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in constants]
+    found = {value.name: value for value in given}
     inputs = _by_name_or_order(network.of("input"), given, path)
     outputs = _by_name_or_order(network.of("output"), list(model.graph.output), path)
     hidden = network.of("hidden")
@@ -165,7 +166,18 @@ def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...]]
         for tensor in hidden:
             if tensor.node in inferred:
                 _see_type(tensor, inferred[tensor.node], path)
-    return [inputs.index(value.name) for value in given], (*(tensor.node or "" for tensor in hidden), *outputs)
+    shapes = {
+        name: tuple(_sides(found[name], tensor)) for name, tensor in zip(inputs, network.of("input"), strict=True)
+    }
+    values = (*(tensor.node or "" for tensor in hidden), *outputs)
+    return [inputs.index(value.name) for value in given], values, shapes
+
+
+def _sides(value: onnx.ValueInfoProto, tensor: Tensor) -> list[int]:
+    """Return the sides of a file's value; those that it leaves open are as declared, if as many are declared."""
+    sides = value.type.tensor_type.shape.dim
+    other = tensor.shape if len(tensor.shape) == len(sides) else (1,) * len(sides)
+    return [side.dim_value if side.dim_value > 0 else n for side, n in zip(sides, other, strict=True)]
 
 
 def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInfoProto], path: Path) -> list[str]:
@@ -182,9 +194,8 @@ def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInf
         )
     for tensor, name in zip(declared, names, strict=True):
         _see_type(tensor, found[name], path)
-        if tensor.kind == "input":  # a side that is open is read as 1
-            sides = [side.dim_value if side.dim_value > 0 else 1 for side in found[name].type.tensor_type.shape.dim]
-            _see_shape(tensor, name, sides, path)
+        if tensor.kind == "input":
+            _see_shape(tensor, name, _sides(found[name], tensor), path)
     return names
 
 

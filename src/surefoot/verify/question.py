@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from surefoot.core.errors import InputError
+from surefoot.graph.onnx_inputs import Shapes
 from surefoot.spec.declared import Joint, assembled, join
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
 from surefoot.spec.query import Query, Verdict, Violated
@@ -39,8 +40,15 @@ class Asked:
         return replace(verdict, input=x, output=verdict.output[: self.outputs])
 
 
-def read_question(prop: Path | str, network: Path | Mapping[str, Path], output: str | None = None) -> Asked:
+def read_question(
+    prop: Path | str,
+    network: Path | Mapping[str, Path],
+    output: str | None = None,
+    shapes: Shapes | None = None,
+) -> Asked:
     """Read a property and its networks, of one file or of several by name; see that the runtime agrees in its boxes.
+
+    `output` and `shapes` are as for `open_onnx`.
 
     Raises:
         FileError: a file that is missing or damaged.
@@ -50,9 +58,9 @@ def read_question(prop: Path | str, network: Path | Mapping[str, Path], output: 
     """
     text = text_of(prop)
     if is_version_2(text):
-        asked = _version_2(text, prop, network, output)
+        asked = _version_2(text, prop, network, output, shapes)
     elif isinstance(network, Path):
-        asked = _version_1(text, prop, open_onnx(network, output))
+        asked = _version_1(text, prop, open_onnx(network, output, shapes))
     else:
         raise InputError(f"{prop} is VNN-LIB 1.0, which names no networks: `surefoot verify NETWORK {prop}`")
     boxes = [box for query in asked.queries for box in query.inputs.boxes]
@@ -72,12 +80,16 @@ def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
     inputs, outputs = (int(np.prod(shape)) for shape in (opened.graph.input_shape, opened.graph.output_shape))
     asked = _named(prop, lambda: parse_property(text, inputs, outputs))
     graph, run = _named(prop, lambda: assembled([(opened, np.arange(inputs))], inputs, asked))
-    return Asked(Network.of(graph, run, opened.float32), asked.queries, None, not asked.of_inputs, outputs)
+    opened_as = replace(Network.of(graph, run, opened.float32), given=opened.inputs)
+    return Asked(opened_as, asked.queries, None, not asked.of_inputs, outputs)
 
 
-def _version_2(text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None) -> Asked:
-    if output is not None:
-        raise InputError(f"{prop} is VNN-LIB 2.0, which declares the outputs: --output is for 1.0")
+def _version_2(
+    text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None, shapes: Shapes | None
+) -> Asked:
+    for given, option, what in ((output, "--output", "outputs"), (shapes, "--shape", "shapes")):
+        if given:
+            raise InputError(f"{prop} is VNN-LIB 2.0, which declares the {what}: {option} is for 1.0")
     specification = _named(prop, lambda: parse_vnnlib2(text))
     if isinstance(network, Path):
         named = [one.name for one in specification.networks if one.equal_to is None]
