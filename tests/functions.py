@@ -14,11 +14,17 @@ Real: TypeAlias = Any  # a number of mpmath
 Case: TypeAlias = tuple[str, tuple[float, ...]]
 EXPONENTS = (2.0, 3.0, 4.0, 7.0, -1.0, -2.0, -3.0, 0.5, 1.5, -0.5)
 ALPHAS = (1.0, 1.6732632, 2.0, 0.5, -0.5)
-CASES: list[Case] = [
-    *((name, ()) for name in CATALOG if name not in ("Pow", "Elu")),
+SCALES = (1.0, 0.25, 0.1, 3.0)
+STEPS: list[Case] = [
+    *((name, ()) for name in ("Sign", "Greater", "GreaterOrEqual", "Floor", "Ceil")),
+    *(("Round", (scale,)) for scale in SCALES),
+]
+SMOOTH: list[Case] = [
+    *((name, ()) for name in CATALOG if name not in ("Pow", "Elu", "Round") and (name, ()) not in STEPS),
     *(("Pow", (r,)) for r in EXPONENTS),
     *(("Elu", (alpha,)) for alpha in ALPHAS),
 ]
+CASES = SMOOTH + STEPS
 _HUGE = 10**6  # erfc of more is 0 or 2 to all digits
 
 
@@ -61,6 +67,12 @@ _VALUES: dict[str, Callable[..., Real]] = {
     "Elu": lambda x, alpha: mpmath.mpf(alpha) * mpmath.expm1(x) if x < 0 else x,
     "HardSwish": lambda x: x * min(max(x + 3, 0), 6) / 6,
     "Softsign": lambda x: x / (1 + abs(x)),
+    "Sign": mpmath.sign,
+    "Greater": lambda x: mpmath.mpf(x > 0),
+    "GreaterOrEqual": lambda x: mpmath.mpf(x >= 0),
+    "Floor": mpmath.floor,
+    "Ceil": mpmath.ceil,
+    "Round": lambda x, scale=1.0: mpmath.nint(x / mpmath.mpf(scale)),
 }
 
 
@@ -124,13 +136,21 @@ def differences_agree(case: Case, x: float) -> bool:
         return abs(rise - exact_derivative(case, x)) <= mpmath.mpf(10) ** -20 * (1 + abs(rise))
 
 
+def bends_of(function: Function) -> list[float]:
+    """Return where a function bends, or some of the places where it jumps."""
+    if function.steps is None:
+        return list(function.breaks)
+    jumps = function.steps.first(torch.tensor([-2.6, -0.9, -0.2, 0.0, 0.3, 2.6], dtype=torch.float64))
+    return [jump for jump in jumps.tolist() if np.isfinite(jump)]
+
+
 def nasty_points(function: Function, rng: np.random.Generator) -> list[float]:
     """Return points of a function's domain: ordinary, of every size, at and beside breaks, subnormal, huge."""
     spread = np.exp(rng.normal(size=60) * 30) * rng.choice([-1, 1], 60)
     points = [*(rng.normal(size=20) * s for s in (1e-8, 0.1, 1, 5, 30, 400)), spread]
     x = [float(v) for part in points for v in part]
     x += [0.0, 5e-324, -1e-310, 1e300, -1e300, 709.0, -709.0, -745.0, -38.0, 38.0, 1e6, FAR, 3.0, -3.0]
-    x += [b + d for b in function.breaks for d in (0.0, 1e-9, -1e-9, 4e-16, -4e-16)]
+    x += [b + d for b in bends_of(function) for d in (0.0, 1e-9, -1e-9, 4e-16, -4e-16)]
     return [
         v for v in x if bool(function.defined(*[torch.tensor(v)] * 2)) and (function.waves is None or abs(v) <= FAR)
     ]
@@ -139,9 +159,9 @@ def nasty_points(function: Function, rng: np.random.Generator) -> list[float]:
 def random_intervals(function: Function, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw intervals of a function's domain: thin and wide, single points, and with ends at breaks."""
     low = rng.normal(size=count) * np.exp(rng.normal(size=count) * 1.5)
-    low = np.where(rng.random(count) < 0.2, rng.choice([0.0, *function.breaks], count), low)
+    low = np.where(rng.random(count) < 0.2, rng.choice([0.0, *bends_of(function)], count), low)
     width = np.exp(rng.normal(size=count) * rng.choice([1.0, 4.0, 12.0], count)) * (rng.random(count) < 0.95)
-    high = np.where(rng.random(count) < 0.15, rng.choice([0.0, *function.breaks], count), low + width)
+    high = np.where(rng.random(count) < 0.15, rng.choice([0.0, *bends_of(function)], count), low + width)
     low, high = np.minimum(low, high), np.maximum(low, high)
     if function.least == 0:
         low, high = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))

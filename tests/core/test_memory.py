@@ -1,7 +1,5 @@
 """A limit of memory is kept by errors, and is gone afterwards."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -54,11 +52,8 @@ def test_other_errors_are_not_taken_for_it() -> None:
 
 def test_a_runtime_that_lacks_memory_does_not_put_it_down_to_the_network() -> None:
     class Session:
-        def get_inputs(self) -> list[object]:
-            return [SimpleNamespace(name="x", shape=[1, 2], type="tensor(float)")]
-
         def run(self, *_: object) -> list[np.ndarray]:
             raise Exception("[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested buffer")
 
     with pytest.raises(MemoryError, match="Failed to allocate memory"):
-        values_of(Session(), ["y"], np.zeros(2))
+        values_of(Session(), ["y"], {"x": np.zeros(2)})

@@ -9,7 +9,6 @@ import torch
 from onnx import helper
 
 from onnx_models import OneOp, add_case, agree, array, model_of, runtime
-from surefoot.core.errors import InputError
 from surefoot.graph.graph import evaluate
 from surefoot.graph.onnx_in import graph_of_onnx
 
@@ -17,38 +16,18 @@ IMAGE = [1, 2, 5, 6]
 ONE_OP: dict[str, OneOp] = {}
 case = partial(add_case, ONE_OP)
 ints = np.array
-NORM = {"g": array(2), "b": array(2, seed=2), "m": array(2, seed=3), "v": np.abs(array(2))}
 case("gemm", "Gemm", [1, 4], constants={"w": array(4, 3), "c": array(3)}, alpha=0.5, beta=2.0)
 case("gemm-transposed", "Gemm", [1, 4], constants={"w": array(3, 4), "c": array(1)}, transB=1)
+case("gemm-both-transposed", "Gemm", [4, 1], constants={"w": array(3, 4)}, transA=1, transB=1)
 case("matmul", "MatMul", [1, 3, 4], constants={"w": array(4, 2)})
 case("matmul-vector", "MatMul", [1, 4], constants={"w": array(4)})
-case("batchnorm", "BatchNormalization", IMAGE, constants=NORM)
-case("batchnorm-7", "BatchNormalization", IMAGE, 7, NORM)
-case("reducemean", "ReduceMean", IMAGE, 17, axes=[2, 3], keepdims=0)
-case("reducemean-18", "ReduceMean", IMAGE, 18, {"axes": ints([-1, 2])})
-case("reducesum", "ReduceSum", IMAGE, 17, {"axes": ints([1])}, keepdims=0)
 case("pad", "Pad", IMAGE, 17, {"p": ints([0, 0, 1, -1, 0, 0, 2, 1]), "v": np.array(1.5, np.float32)})
 case("pad-reflect", "Pad", IMAGE, 17, {"p": ints([0, 0, 1, 1, 0, 0, 2, 1])}, mode="reflect")
 case("pad-2", "Pad", IMAGE, 9, pads=[0, 0, 1, 0, 0, 0, 0, 1], value=-2.0)
-case("flatten", "Flatten", IMAGE)
-case("reshape", "Reshape", IMAGE, 17, {"s": ints([0, -1, 4])})
-case("transpose", "Transpose", IMAGE, perm=[0, 2, 3, 1])
-case("slice", "Slice", IMAGE, 17, {"a": ints([4, 1]), "b": ints([-10, 5]), "c": ints([2, 3]), "d": ints([-2, 2])})
-case("slice-9", "Slice", IMAGE, 9, starts=[1], ends=[4], axes=[2])
-case("gather", "Gather", IMAGE, 17, {"i": ints([1, 0, 1])}, axis=1)
-case("squeeze", "Squeeze", [1, 1, 4], 17, {"a": ints([1])})
-case("squeeze-11", "Squeeze", [1, 1, 4], 11, axes=[1])
-case("unsqueeze", "Unsqueeze", [1, 4], 17, {"a": ints([2])})
-case("expand", "Expand", [1, 1, 4], 17, {"s": ints([1, 3, 4])})
-case("tile", "Tile", [1, 2, 3], 17, {"r": ints([1, 2, 1])})
-case("depth-to-space", "DepthToSpace", [1, 8, 2, 3], blocksize=2)
-case("space-to-depth", "SpaceToDepth", [1, 2, 4, 6], blocksize=2)
 case("dropout", "Dropout", [1, 6])
 case("identity", "Identity", [1, 6])
 case("softmax", "Softmax", [1, 6])
 case("relu-plain", "Relu", [6])
-case("layer-norm", "LayerNormalization", [1, 3, 4], constants={"s": array(4), "b": array(4, seed=2)}, epsilon=1e-3)
-case("layer-norm-two-axes", "LayerNormalization", [1, 3, 4], constants={"s": array(3, 4)}, axis=-2)
 
 
 @pytest.mark.parametrize("name", ONE_OP)
@@ -101,11 +80,3 @@ def test_ranks_are_those_of_onnx() -> None:
         helper.make_node("ReduceSum", ["a", "axes"], ["y"], keepdims=0),
     ]
     agree(model_of(nodes, {"w": array(1, 4, 4), "axes": np.array([1])}, [1, 4]), [1, 4])
-
-
-@pytest.mark.parametrize(("gamma", "mean"), [(1.4e-45, 0.0), (1e20, 1e25)])
-def test_a_normalisation_that_float32_cannot_fold_is_refused(gamma: float, mean: float) -> None:
-    given = {"a": gamma, "b": 0.0, "c": mean, "d": 2.25}
-    node = helper.make_node("BatchNormalization", ["x", *given], ["y"])
-    with pytest.raises(InputError, match="folded as runtimes do, leave float32"):
-        graph_of_onnx(model_of([node], {n: np.array([v, v], np.float32) for n, v in given.items()}, [1, 2]))

@@ -62,6 +62,34 @@ def test_no_method_contradicts_an_input(seed: int, method: str) -> None:
             assert distance < 1
 
 
+STEPS = (Elementwise("Sign"), Elementwise("GreaterOrEqual"), Elementwise("Floor"), Elementwise("Round", (0.25,)),
+         Elementwise("Round", (0.3,)))  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("op", STEPS, ids=str)
+def test_no_method_contradicts_an_input_of_steps(op: Elementwise, method: str) -> None:
+    graph = dense(3, op)
+    network = Network.of(graph)
+    for distance in (-0.05, 0.02, 1.0):
+        query, least = query_below(graph, 3, distance)
+        found = verify(network, query, 0.3, method)
+        if isinstance(found, Holds):
+            assert least > query.unsafe[0].bounds[0]
+            assert not found.float32
+
+
+@pytest.mark.parametrize("op", STEPS, ids=str)
+def test_steps_that_do_not_jump_are_proven_exactly(op: Elementwise) -> None:
+    """Over a box that no jump crosses the network is affine, and its bound what it computes."""
+    graph = dense(5, op)
+    x = random_box(graph, 5)[0]
+    y = evaluate(graph, torch.from_numpy(x)[None])[0].numpy()
+    query = Query(InputSet(x - 1e-9, x + 1e-9), (Unsafe(np.array([[1.0, -1.0]]), np.array([y[0] - y[1] - 1e-3])),))
+    for method in ("crown", "auto"):
+        assert isinstance(verify(Network.of(graph), query, 5.0, method), Holds)
+
+
 @pytest.mark.parametrize(
     "op", [Elementwise(name) for name in ("Sigmoid", "Tanh", "Gelu", "Sin")], ids=lambda op: op.name
 )
@@ -72,9 +100,9 @@ def test_what_holds_by_a_margin_is_proven(op: Elementwise) -> None:
 
 
 @pytest.mark.parametrize("method", ["alpha-crown", "relu-splitting", "input-splitting"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_proof_is_certified_and_a_forged_one_refused(seed: int, method: str) -> None:
-    graph = dense(seed)
+    graph = dense(seed, (None, None, None, None, STEPS[0], STEPS[2])[seed])
     query, least = query_below(graph, seed, 1.5)
     found = verify(Network.of(graph), query, 20.0, method, prove=True)
     assert isinstance(found, Holds)

@@ -91,7 +91,7 @@ def test_float64_is_not_called_float32_and_float16_is_refused(tmp_path: Path) ->
     with pytest.raises(InputError, match="the input 'x' is of type float16"):
         open_network(saved(tmp_path / "h.onnx", nodes, TensorProto.FLOAT16, w=np.eye(3)))
     inside[0].attribute[0].i = TensorProto.FLOAT16
-    with pytest.raises(InputError, match="a cast to whole or short numbers rounds"):
+    with pytest.raises(InputError, match="a cast to short numbers rounds"):
         open_network(saved(tmp_path / "j.onnx", inside))
 
 
@@ -126,9 +126,8 @@ def test_what_the_runtime_refuses_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     path = saved(tmp_path / "late.onnx", [helper.make_node("Add", ["x", "c"], ["y"])], c=np.ones(3))
     opened = open_onnx(path)
-    with pytest.raises(InputError, match="ONNX Runtime does not run this network") as error:
+    with pytest.raises(InputError, match="takes 3 values, given 5"):
         opened.run(np.zeros((1, 5), np.float32))
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("bound", [1e2, 1e4, 1e31, 3.4e38, np.inf])

@@ -151,7 +151,7 @@ def test_a_misread_pool_is_seen_behind_a_spike(
 
 
 def test_a_lost_shape_is_seen_behind_a_spike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_piecewise, "_beyond", _no_shape)
+    monkeypatch.setattr(onnx_piecewise, "beyond", _no_shape)
     monkeypatch.setattr(opening, "_SEEN", set())  # as it was read rightly
     onnx.save(largest(), tmp_path / "net.onnx")
     with pytest.raises(InputError, match=r"'big' has the shape \(1, 1\) as surefoot reads it, and \(1, 100\)"):

@@ -65,7 +65,7 @@ def test_named_values_come_as_they_are() -> None:
     model = model_of(nodes, {}, [1, 2, 3])
     model.graph.output.append(helper.make_tensor_value_info("h", onnx.TensorProto.FLOAT, None))
     x = array(6)
-    h, y = values_of(session_of(model.SerializeToString()), ["h", "y"], x)
+    h, y = values_of(session_of(model.SerializeToString()), ["h", "y"], {"x": x.reshape(1, 2, 3)})
     assert np.array_equal(h, x.clip(min=0).reshape(1, 2, 3))
     assert np.array_equal(y, -h)
 

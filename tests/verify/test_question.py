@@ -101,5 +101,5 @@ def test_what_does_not_go_together_is_said(tmp_path: Path, files: dict[str, Path
     with pytest.raises(InputError, match="names no networks"):
         asked(tmp_path, "(declare-const X_0 Real)(assert (<= X_0 1))", files)
     (tmp_path / "p.vnnlib").write_text(two)
-    with pytest.raises(InputError, match=r"--output is for 1\.0"):
+    with pytest.raises(InputError, match=r"--output and --shape are for 1\.0"):
         read_question(tmp_path / "p.vnnlib", files, "y")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from surefoot.cli.arguments import numbers
+from surefoot.cli.arguments import numbers, say_inputs, shapes_of
 from surefoot.cli.image_regions import (
     ChannelsAt,
     Kind,
@@ -20,7 +20,7 @@ from surefoot.cli.image_regions import (
     check_options,
     regions_of,
 )
-from surefoot.cli.options import Json, Memory, Output
+from surefoot.cli.options import Json, Memory, Output, Shape
 from surefoot.core.proven import percent_span, span
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def command(
         typer.Option("--limit", "--timeout", min=0, help="Seconds for all images at all radii, and the pictures."),
     ] = math.inf,
     output: Output = None,
+    shape: Shape = None,
     memory: Memory = None,
     as_json: Json = False,
 ) -> None:
@@ -82,7 +83,8 @@ def command(
     from surefoot.spec.opening import see_agreement_within
     from surefoot.verify.many import load_images, open_network
 
-    opened = open_network(network, output)
+    opened = open_network(network, output, shapes_of(shape))
+    say_inputs(opened)
     x, y = load_images(images, opened)
     x, labels = x[:first], y[:first].tolist()
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,

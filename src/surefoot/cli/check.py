@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from surefoot.cli.options import Json, Memory, Output
+from surefoot.cli.arguments import shapes_of
+from surefoot.cli.options import Json, Memory, Output, Shape
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, at_most
 
 if TYPE_CHECKING:
+    from surefoot.graph.onnx_inputs import Shapes
     from surefoot.proof.certificate import Proof
 
 
@@ -27,6 +29,7 @@ def command(
         typer.Argument(help="What `verify` or `compress` left by `--certificate`."),
     ] = None,
     output: Output = None,
+    shape: Shape = None,
     memory: Memory = None,
     as_json: Json = False,
 ) -> None:
@@ -51,13 +54,15 @@ def command(
     if prop.name.endswith((".onnx", ".onnx.gz")):
         _check_equal(network, prop, certificate, as_json)
     else:
-        _check_property(network, prop, certificate, output, as_json)
+        _check_property(network, prop, certificate, output, shapes_of(shape), as_json)
 
 
-def _check_property(network: Path, prop: Path, certificate: Path, output: str | None, as_json: bool) -> None:
+def _check_property(
+    network: Path, prop: Path, certificate: Path, output: str | None, shapes: "Shapes", as_json: bool
+) -> None:
     from surefoot.spec.checking import check_property_file
 
-    checked = check_property_file(network, prop, certificate, output)
+    checked = check_property_file(network, prop, certificate, output, shapes)
     if as_json:
         print(json.dumps({"valid": True, "margin": checked.margin, "parts": checked.parts}, allow_nan=False))
         return

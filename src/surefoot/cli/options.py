@@ -58,6 +58,15 @@ Output = Annotated[
     Optional[str],
     typer.Option("--output", help="Which output is meant, by its name in the file, where the network has several."),
 ]
+Shape = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--shape",
+        metavar="NAME=SIDES",
+        help="NAME=1,3,32,32: the sides of an input that the file leaves open, the batch first; or all rows of a fixed "
+        "batch, which are one input then. Once for each input.",
+    ),
+]
 Domain = Annotated[
     str,
     typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import numpy as np
 import typer
 
+from surefoot.cli.arguments import say_inputs, shapes_of
 from surefoot.cli.image_regions import (
     ChannelsAt,
     Places,
@@ -23,12 +24,13 @@ from surefoot.cli.image_regions import (
 )
 from surefoot.cli.live import Heard, explained, sentence
 from surefoot.cli.names import METHODS, RENAMED_METHODS
-from surefoot.cli.options import Cluster, Json, Memory, Output, Seed
+from surefoot.cli.options import Cluster, Json, Memory, Output, Seed, Shape
 from surefoot.cli.standard import answer_query, networks_of
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, percent_at_least
 
 if TYPE_CHECKING:
+    from surefoot.graph.onnx_inputs import Shapes
     from surefoot.spec.input_set import InputSet
     from surefoot.verify.many import Settings
     from surefoot.verify.network import Network
@@ -98,6 +100,7 @@ def command(
         typer.Option(help="Where to leave the proof, for `surefoot check`, if it holds; else an older one there goes."),
     ] = None,
     output: Output = None,
+    shape: Shape = None,
     explain: Annotated[
         bool,
         typer.Option(
@@ -133,7 +136,7 @@ def command(
     """
     method = _method(method)
     if networks:
-        others = (prop, images, certificate, journal, output, cluster)
+        others = (prop, images, certificate, journal, output, cluster, shape)
         if explain or as_json or any(other is not None for other in others):
             raise InputError("--network goes with one property (VNN-LIB 2.0), and options of its search alone")
         answer_query(network, networks_of(networks), limit, method, seed, jobs, assignments)
@@ -147,20 +150,23 @@ def command(
     check_options(about, region if images is not None else None)
     if images is None:
         assert prop is not None
-        answer = _of_property(network, prop, output, limit, method, seed, jobs, certificate, explain)
+        answer = _of_property(network, prop, output, shapes_of(shape), limit, method, seed, jobs, certificate, explain)
         _show_one(answer, as_json)
         return
     if certificate is not None:
         raise InputError("--certificate goes with a property, one at a time")
     from surefoot.verify.many import Settings, load_images, open_network
 
-    opened = open_network(network, output)
+    opened = open_network(network, output, shapes_of(shape))
+    say_inputs(opened)
     x, y = load_images(images, opened)
     x, labels = x[:first], y[:first].tolist()
     if explain and len(x) != 1:
         raise InputError(f"--explain goes with one image, and there are {len(x)}: add --first 1")
     regions = regions_of(x, region, about, opened)
-    settings = Settings(str(network.resolve()), method, KEPT * limit if explain else limit, seed, output)
+    settings = Settings(
+        str(network.resolve()), method, KEPT * limit if explain else limit, seed, output, shapes_of(shape)
+    )
     seconds = (1 - KEPT) * limit if explain else None
     _show_many(_of_images(opened, x, labels, regions, settings, jobs, cluster, journal, seconds), as_json)
 
@@ -207,7 +213,7 @@ def _holds_its_image(region: "InputSet", image: np.ndarray) -> bool:
 
 
 def _of_property(
-    network: Path, prop: Path, output: str | None, limit: float, method: str, seed: int, jobs: int,
+    network: Path, prop: Path, output: str | None, shapes: "Shapes", limit: float, method: str, seed: int, jobs: int,
     certificate: Path | None, explain: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Answer a property, and leave its proof where there is one and it is asked for; explain the first box's bound."""
@@ -219,16 +225,19 @@ def _of_property(
 
     deadline = Deadline.of(KEPT * limit if explain else limit)
     begin = deadline.clock.wall()
-    asked = deadline.run(lambda: read_question(prop, network, output))
+    asked = deadline.run(lambda: read_question(prop, network, output, shapes))
     if asked is None:
         return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
     opened, queries = asked.network, asked.queries
+    say_inputs(opened)
     beyond = None if certificate is None else beyond_certificates(queries, opened, asked.plain)
     prove = certificate is not None and beyond is None
     heard = Heard()
     with heard.shown():
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
     answer = answer_of(verdict)
+    if opened.given is not None and opened.given.described:
+        answer["inputs"] = opened.given.described
     if explain and queries:
         answer["explanation"] = heard.explanation(opened, queries[0], (1 - KEPT) * limit)
     if certificate is None:

@@ -1,7 +1,8 @@
-"""Smooth functions of one number as descriptions, from which values, gradients and all bounds of them follow.
+"""Functions of one number as descriptions, from which values, gradients and all bounds of them follow.
 
-A description says where the function is convex and where concave, where it is defined, and how far the values and
-derivatives that float64 gives may be from the exact ones: that is all that a sound line above or below it needs.
+A description of a smooth function says where it is convex and where concave, where it is defined, and how far the
+values and derivatives that float64 gives may be from the exact ones; that of a step function, where it jumps: that is
+all that a sound line above or below it needs.
 """
 
 import math
@@ -22,6 +23,38 @@ FAR = 2.0**20  # up to here the places where a periodic function bends are known
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """How a function steps: between two neighbouring jumps it is constant, and it never falls.
+
+    `before` and `after` enclose its limits at x from the left and the right; `first` and `last` are the least jump from
+    x on and the greatest up to x, infinite where there is none: within a few parts in 2^53, so that of numbers beside
+    a jump it may be the next one. Jumps are `apart`, all of one height. Without `exact` float64 may put a number on the
+    other side of a jump: both sides then enclose it.
+    """
+
+    before: Callable[[Tensor], Tensor]
+    after: Callable[[Tensor], Tensor]
+    first: Callable[[Tensor], Tensor]
+    last: Callable[[Tensor], Tensor]
+    apart: float
+    exact: bool = True
+
+    def jumps(self, low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
+        """Return the first and the last jumps of intervals, two of each lest rounding leaves one out; or their ends."""
+        first, last = self.first(low), self.last(high)
+        found = (first, first + self.apart, last, last - self.apart)
+        return tuple(torch.minimum(torch.maximum(jump, low), high) for jump in found)
+
+    def greatest(self, value: Callable[[Tensor], Tensor], x: Tensor, high: Tensor) -> Tensor:
+        """Bound f from above at x, and just after where x lies before the end of an interval."""
+        return torch.where(x < high, self.after(x), value(x) if self.exact else self.after(x))
+
+    def least(self, value: Callable[[Tensor], Tensor], x: Tensor, low: Tensor) -> Tensor:
+        """Bound f from below at x, and just before where x lies after the begin of an interval."""
+        return torch.where(x > low, self.before(x), value(x) if self.exact else self.before(x))
+
+
+@dataclass(frozen=True, eq=False)
 class Function:
     """A function f of one number.
 
@@ -32,7 +65,8 @@ class Function:
     A break that is no float64 number is off by d <= 2^-30: f'' is below d there, so that a function of the curvature
     that is stated differs from f by d^2 in slope. That is part of the derivative's absolute error.
 
-    `least` is where it begins, `poles` are where it is not defined, `range` encloses its values.
+    `least` is where it begins, `poles` are where it is not defined, `range` encloses its values. A step function has
+    `steps` instead of breaks, and the derivative 0.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -45,6 +79,7 @@ class Function:
     range: tuple[float, float] = (-math.inf, math.inf)
     error: Error = (2.0**-48, LOST)
     derivative_error: Error = (2.0**-48, 2.0**-48)
+    steps: Steps | None = None
 
     def defined(self, low: Tensor, high: Tensor) -> Tensor:
         """Return whether it has a value at every number of intervals [low, high]."""
@@ -54,7 +89,10 @@ class Function:
         return inside
 
     def steepest(self, low: Tensor, high: Tensor) -> Tensor:
-        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f is not defined."""
+        """Bound |f'| over intervals: between breaks it is largest at an end. Infinite where f jumps or has no value."""
+        if self.steps is not None:
+            same = self.steps.least(self.value, low, low) == self.steps.greatest(self.value, high, high)
+            return torch.where(same, 0.0, torch.inf).to(low.dtype)
         if self.waves is not None:
             return torch.ones_like(low)
         beside = [x for b in self.breaks for x in (math.nextafter(b, -math.inf), b)]
@@ -130,6 +168,51 @@ def _pow(exponent: float) -> Function:
     )
 
 
+def _stepping(value: Callable[[Tensor], Tensor], steps: Steps, range_: tuple[float, float]) -> Function:
+    return Function(value, torch.zeros_like, range=range_, error=(0.0, 0.0), derivative_error=(0.0, 0.0), steps=steps)
+
+
+def _at_zero(value: Callable[[Tensor], Tensor], least: float) -> Function:
+    """Describe a step from `least` to 1 at 0, whatever its value there."""
+
+    def there(jump: Tensor, none: float) -> Tensor:
+        return torch.where(jump, 0.0, none)
+
+    steps = Steps(
+        lambda x: torch.where(x > 0, 1.0, least).to(x.dtype),
+        lambda x: torch.where(x < 0, least, 1.0).to(x.dtype),
+        lambda x: there(x <= 0, math.inf).to(x.dtype),
+        lambda x: there(x >= 0, -math.inf).to(x.dtype),
+        math.inf,
+    )
+    return _stepping(value, steps, (least, 1.0))
+
+
+def _round(scale: float = 1.0) -> Function:
+    """round(x / scale), halves to the even number. Where the quotient is rounded, both sides of a near jump count."""
+    if not (scale > 0 and 2.0**-200 < scale < 2.0**200):
+        raise InputError(f"the scale is {scale:g}; one above 0 is needed, and neither near 0 nor infinity")
+    exact = math.frexp(scale)[0] == 0.5
+    slack = 0.0 if exact else 2.0**-50
+
+    def spare(x: Tensor) -> Tensor:
+        return slack * (1 + (x / scale).abs())
+
+    steps = Steps(
+        lambda x: torch.ceil(x / scale - 0.5 - spare(x)),
+        lambda x: torch.floor(x / scale + 0.5 + spare(x)),
+        lambda x: scale * (torch.ceil(x / scale - 0.5) + 0.5),
+        lambda x: scale * (torch.floor(x / scale - 0.5) + 0.5),
+        scale,
+        exact,
+    )
+    return _stepping(lambda x: torch.round(x / scale), steps, (-math.inf, math.inf))
+
+
+_FLOOR = Steps(lambda x: torch.ceil(x) - 1, torch.floor, torch.ceil, torch.floor, 1.0)
+_CEIL = Steps(torch.ceil, lambda x: torch.floor(x) + 1, torch.ceil, torch.floor, 1.0)
+_EVERYWHERE = (-math.inf, math.inf)
+
 _UNIT = (2.0**-48, 2.0**-48)
 _SMALL = (2.0**-48, LOST)
 _BOUNDED = (2.0**-46, 2.0**-46)
@@ -187,6 +270,12 @@ CATALOG: dict[str, Callable[..., Function]] = {
         lambda x: torch.where(x < -3, 0.0, torch.where(x < 3, (2 * x + 3) / 6, 1.0)),
         (-3.0, 3.0), (0, 1, 0), range=(-0.3751, math.inf), error=_BOUNDED,
     ),
+    "Sign": lambda: _at_zero(torch.sign, -1.0),
+    "Greater": lambda: _at_zero(lambda x: torch.sign(x).clamp(min=0), 0.0),  # than 0; differentiable, unlike x > 0
+    "GreaterOrEqual": lambda: _at_zero(lambda x: 1 - torch.sign(-x).clamp(min=0), 0.0),
+    "Floor": lambda: _stepping(torch.floor, _FLOOR, _EVERYWHERE),
+    "Ceil": lambda: _stepping(torch.ceil, _CEIL, _EVERYWHERE),
+    "Round": _round,
     "Softsign": lambda: Function(
         lambda x: x / (1 + x.abs()), lambda x: 1 / (1 + x.abs()) / (1 + x.abs()), (0.0,), (1, -1), range=(-1.0, 1.0)
     ),

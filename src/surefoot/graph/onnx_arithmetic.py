@@ -15,6 +15,8 @@ from surefoot.graph.ops import Add, Elementwise, Linear, Mul
 def _arithmetic(op: str) -> Read:
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         x, y = inputs
+        if op == "Div" and any(isinstance(z, OnnxValue) and z.kind != "real" for z in inputs):
+            raise InputError("whole numbers are divided, which rounds: cast them first")
         if isinstance(x, OnnxValue) and isinstance(y, OnnxValue):
             return branches(reader, op, x, y, name)
         if isinstance(x, OnnxValue):

@@ -8,7 +8,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_attributes import attribute, constant
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, value_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, value_of
 from surefoot.graph.ops import Elementwise, Linear, Softmax
 
 
@@ -28,6 +28,15 @@ def _gelu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 def _elu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     return reader.add(Elementwise("Elu", (attribute(a, "alpha", 1.0),)), value_of(inputs[0]), name=name)
+
+
+def _celu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Alpha elu(x / alpha)."""
+    value, alpha = value_of(inputs[0]), attribute(a, "alpha", 1.0)
+    if alpha == 0:
+        raise InputError("its alpha is 0")
+    inner = value if alpha == 1 else reader.scaled(value, 1.0 / alpha, None, "", inverted(alpha))
+    return reader.scaled(reader.add(Elementwise("Elu", (1.0,)), inner), alpha, None, name)
 
 
 def _selu(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -98,6 +107,7 @@ _PLAIN = (
 )  # fmt: skip
 FUNCTIONS: dict[str, Read] = {
     **{op: _plain(op) for op in _PLAIN},
+    "Celu": _celu,
     "Elu": _elu,
     "Gelu": _gelu,
     "Pow": _pow,

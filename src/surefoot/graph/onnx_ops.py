@@ -4,20 +4,20 @@ import math
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_arithmetic import ARITHMETIC, branches, matrix_product
+from surefoot.graph.onnx_arithmetic import ARITHMETIC, matrix_product
 from surefoot.graph.onnx_attributes import attribute, constant
-from surefoot.graph.onnx_functions import FUNCTIONS, power, softmax
+from surefoot.graph.onnx_functions import FUNCTIONS, softmax
+from surefoot.graph.onnx_norms import NORMS
 from surefoot.graph.onnx_piecewise import PIECEWISE
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, rounded_from, value_of
-from surefoot.graph.onnx_windows import average_pool, conv, global_pool, max_pool
+from surefoot.graph.onnx_reductions import REDUCTIONS
+from surefoot.graph.onnx_resize import RESIZES
+from surefoot.graph.onnx_steps import STEPS
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
+from surefoot.graph.onnx_windows import average_pool, conv, conv_transpose, global_pool, max_pool
 from surefoot.graph.ops import Concat, Linear
-
-_SMALL = 2.0**-126  # a scale below is rounded to a subnormal number, by much
-_LARGE = 1e30  # a mean times its scale: beside it float32's largest number has room for what else is added
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -25,6 +25,8 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     value, weight = value_of(inputs[0]), constant(inputs[1], "matrix")
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
+    if a.get("transA", 0):
+        value = reader.taken(value, np.arange(math.prod(value.full)).reshape(value.full).T)
     weight = weight if a.get("transB", 0) else weight.T
     alpha, beta, bias, rounded = attribute(a, "alpha", 1.0), attribute(a, "beta", 1.0), None, ""
     if len(inputs) > 2 and inputs[2] is not None:
@@ -82,66 +84,6 @@ def _of_rank(reader: Values, out: OnnxValue, matrix: int, values: int) -> OnnxVa
     return reader.taken(out, np.arange(math.prod(out.full)).reshape((1,) * more + out.full)) if more else out
 
 
-def _batch_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """Two steps, x - mean and the rest, so that rounding is bounded by what a runtime really adds and multiplies."""
-    value = value_of(inputs[0])
-    if a.get("training_mode", 0):
-        raise InputError("batch normalisation in training mode: export the network in inference mode")
-    gamma, beta, mean, variance = (constant(inputs[i], "statistics") for i in range(1, 5))
-    epsilon = attribute(a, "epsilon", 1e-5)
-    if np.any(variance + epsilon <= 0):
-        raise InputError("a variance is not above 0")
-    axes = (1, -1) + (1,) * (len(value.full) - 2) if len(value.full) > 1 else (1,)
-    centred = reader.scaled(value, 1.0, -mean.reshape(axes), name and f"{name}_centred")
-    scale = gamma / np.sqrt(variance + epsilon)
-    if np.any((scale != 0) & (np.abs(scale) < _SMALL)) or np.any(np.abs(mean * scale) > _LARGE):
-        raise InputError(
-            f"its statistics, folded as runtimes do, leave float32: scales of {np.abs(scale).min():g} to "
-            f"{np.abs(scale).max():g}, means of up to {np.abs(mean).max():g}"
-        )
-    rounded = rounded_from("gamma / sqrt(variance + epsilon)", gamma, variance, epsilon)
-    return reader.scaled(centred, scale.reshape(axes), beta.reshape(axes), name, rounded)
-
-
-def _reduce(mean: bool) -> Read:
-    """Sums and means over axes."""
-
-    def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-        value = value_of(inputs[0])
-        given = inputs[1] if len(inputs) > 1 else a.get("axes")
-        axes = sorted({int(x) % len(value.full) for x in np.asarray(given if given is not None else ()).flatten()})
-        return _summed(reader, value, axes, mean, bool(a.get("keepdims", 1)), name)
-
-    return read
-
-
-def _summed(reader: Values, value: OnnxValue, axes: list[int], mean: bool, keep: bool, name: str) -> OnnxValue:
-    """Sum over axes, or take means: the axes moved to the end, and one row of ones."""
-    if not axes or (value.lead and 0 in axes):
-        raise InputError(f"it reduces the axes {axes or 'all'}; the batch's must stay")
-    kept = [axis for axis in range(len(value.full)) if axis not in axes]
-    places = np.arange(math.prod(value.full)).reshape(value.full).transpose(kept + axes)
-    count = math.prod(value.full[axis] for axis in axes)
-    moved = reader.taken(value, places.reshape(*(value.full[axis] for axis in kept), count))
-    weight = torch.full((1, count), 1.0, dtype=torch.float64)
-    out = reader.add(Linear(weight), moved, name=name and f"{name}_sum")
-    out = reader.scaled(out, 1.0 / count, None, name, inverted(count)) if mean else out
-    shape = [1 if axis in axes else n for axis, n in enumerate(value.full)] if keep else [value.full[i] for i in kept]
-    return reader.taken(out, np.arange(math.prod(out.full)).reshape(shape))
-
-
-def _layer_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """(x - mean) (variance + epsilon)^(-1/2) over the last axes, then scale and bias."""
-    value = value_of(inputs[0])
-    axes = list(range(int(a.get("axis", -1)) % len(value.full), len(value.full)))
-    centred = branches(reader, "Sub", value, _summed(reader, value, axes, True, True, ""), "")
-    variance = _summed(reader, power(reader, centred, 2.0, ""), axes, True, True, "")
-    inverse = power(reader, reader.scaled(variance, 1.0, attribute(a, "epsilon", 1e-5), ""), -0.5, "")
-    scale = constant(inputs[1], "scale")
-    bias = constant(inputs[2], "bias") if len(inputs) > 2 and inputs[2] is not None else None
-    return reader.scaled(branches(reader, "Mul", centred, inverse, ""), scale, bias, name)
-
-
 def _same(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     return value_of(inputs[0])
 
@@ -152,20 +94,16 @@ def _dropout(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], na
     return value_of(inputs[0])
 
 
-def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    if a.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-        raise InputError(
-            "a cast to whole or short numbers rounds, and is not read: export the network in float32 throughout"
-        )
-    return value_of(inputs[0])
-
-
 def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     values = [reader.lifted(x.astype(np.float64)) if isinstance(x, np.ndarray) else value_of(x) for x in inputs]
     rank = len(values[0].full)
     axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
-    if axis < 0:
-        raise InputError("the batch's axis cannot be joined along")
+    if axis < 0:  # of one row each: these are then several, and no batch
+        if values[0].rows > 1:
+            raise InputError("the batch's axis cannot be joined along")
+        values, axis = [reader.without_batch(value) for value in values], 0
+        full = (len(values), *values[0].full)
+        return reader.add(Concat(0), *values, full=full, name=name)
     return reader.add(Concat(axis), *values, name=name)
 
 
@@ -200,23 +138,23 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
 READERS: dict[str, Read] = {
     **ARITHMETIC,
     **FUNCTIONS,
+    **NORMS,
     **PIECEWISE,
+    **REDUCTIONS,
+    **RESIZES,
+    **STEPS,
     "AveragePool": average_pool,
-    "BatchNormalization": _batch_norm,
-    "Cast": _cast,
     "Concat": _concat,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalAveragePool": global_pool(average_pool),
     "GlobalMaxPool": global_pool(max_pool),
     "Identity": _same,
-    "LayerNormalization": _layer_norm,
     "LogSoftmax": softmax(log=True),
     "MatMul": _matmul,
     "MaxPool": max_pool,
     "Pad": _pad,
-    "ReduceMean": _reduce(mean=True),
-    "ReduceSum": _reduce(mean=False),
     "Softmax": softmax(log=False),
 }

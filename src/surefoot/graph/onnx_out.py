@@ -92,6 +92,13 @@ class _Writer:
                 self.node("Gelu", [x], out, approximate="none" if op.name == "Gelu" else "tanh")
             case "Pow":
                 self.node("Pow", [x, self.constant(np.array(op.parameters[0]), f"{out}_exponent")], out)
+            case "Greater" | "GreaterOrEqual":
+                found = self.inner(op.name, [x, self.constant(np.array(0.0), f"{out}_zero")], f"{out}_truth")
+                to = TensorProto.DOUBLE if self.dtype == np.float64 else TensorProto.FLOAT
+                self.node("Cast", [found], out, to=to)
+            case "Round" if op.parameters not in ((), (1.0,)):
+                scale = self.constant(np.array(op.parameters[0]), f"{out}_step")
+                self.node("Round", [self.inner("Div", [x, scale], f"{out}_steps")], out)
             case "Elu":
                 alpha = op.parameters[0] if op.parameters else 1.0
                 if float(np.float32(alpha)) != alpha:

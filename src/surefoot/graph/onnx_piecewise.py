@@ -37,8 +37,11 @@ def _two_slopes(reader: Values, value: OnnxValue, slope: np.ndarray, name: str) 
 
 
 def _abs(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    return absolute(reader, value_of(inputs[0]), name)
+
+
+def absolute(reader: Values, value: OnnxValue, name: str) -> OnnxValue:
     """Relu(x) + relu(-x)."""
-    value = value_of(inputs[0])
     negative = reader.add(Relu(), reader.scaled(value, -1.0, None, ""))
     return branches(reader, "Add", reader.add(Relu(), value), negative, name)
 
@@ -46,7 +49,7 @@ def _abs(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
 def _hard_sigmoid(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """min(max(alpha x + beta, 0), 1)."""
     line = reader.scaled(value_of(inputs[0]), attribute(a, "alpha", 0.2), attribute(a, "beta", 0.5), "")
-    return _beyond(reader, _beyond(reader, line, np.array(0.0), 1.0, ""), np.array(1.0), -1.0, name)
+    return beyond(reader, beyond(reader, line, np.array(0.0), 1.0, ""), np.array(1.0), -1.0, name)
 
 
 def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -58,7 +61,7 @@ def _clip(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     )
     if np.isnan(low) or np.isnan(high) or low > high:
         raise InputError(f"it clips to [{low}, {high}], which is empty")
-    return _beyond(reader, _beyond(reader, value, low, 1.0, ""), high, -1.0, name)
+    return beyond(reader, beyond(reader, value, low, 1.0, ""), high, -1.0, name)
 
 
 def _bound(x: "Known | None", what: str) -> np.ndarray:
@@ -68,7 +71,7 @@ def _bound(x: "Known | None", what: str) -> np.ndarray:
     return x.astype(np.float64).reshape(())
 
 
-def _beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, name: str) -> OnnxValue:
+def beyond(reader: Values, value: OnnxValue, bound: np.ndarray, sign: float, name: str) -> OnnxValue:
     """Take the larger of values and constants (sign 1), or the smaller (sign -1); infinite constants are none.
 
     max(x, c) = c + relu(x - c) = x + relu(c - x). The first has one term in x, so that intervals stay exact; where c is
@@ -101,7 +104,7 @@ def _extreme(op: str) -> Read:
             open_ = reader.add(Relu(), reader.scaled(gap, sign, None, "") if sign < 0 else gap)
             total = branches(reader, "Add", reader.scaled(open_, sign, None, ""), other, "")
         for bound in (x.astype(np.float64) for x in inputs if isinstance(x, np.ndarray)):
-            total = _beyond(reader, total, bound, sign, "")
+            total = beyond(reader, total, bound, sign, "")
         return reader.scaled(total, 1.0, None, name)
 
     return read

@@ -3,8 +3,8 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -16,22 +16,31 @@ from surefoot.graph.ops import ElementwiseAffine, Gather, Reshape, Shape
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
 
+Kind: TypeAlias = Literal["real", "whole", "truth"]
+
+
 @dataclass(frozen=True)
 class OnnxValue:
-    """What a name stands for: the result of a node, with its shape as ONNX sees it, for a batch of one."""
+    """What a name stands for: the result of a node, with its shape as ONNX sees it, for a batch of one.
+
+    `rows`: of a fixed batch that is read row by row, how many there are; the node holds one. `kind`: whether the file
+    computes it as real numbers, whole ones, or true and false.
+    """
 
     place: int
     full: Shape
+    rows: int = 1
+    kind: Kind = "real"
 
     @property
     def lead(self) -> bool:
         """Whether the first axis is the batch's."""
-        return len(self.full) > 1 and self.full[0] == 1
+        return len(self.full) > 1 and self.full[0] == self.rows
 
     @property
     def sample(self) -> Shape:
-        """The shape of one example."""
-        return self.full[1:] if self.lead else self.full
+        """The shape of one example; a number by itself is held as one of one."""
+        return self.full[1:] if self.lead else self.full or (1,)
 
 
 Known: TypeAlias = "OnnxValue | np.ndarray"
@@ -43,21 +52,24 @@ Read: TypeAlias = "Callable[[Values, list[Known | None], dict[str, Any], str], O
 class Values:
     """The graph that is being built, and how values are moved, broadcast and scaled in it."""
 
-    def __init__(self, full: Shape, name: str, opset: int) -> None:
+    def __init__(self, full: Shape, name: str, opset: int, rows: int = 1) -> None:
         self.opset = opset
-        self.first = OnnxValue(0, full)
+        self.first = OnnxValue(0, full, rows)
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
         self.last = False  # whether what is read now is the network's output
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
-        """Move data: a Reshape where the order stays, else a Take."""
-        moved = OnnxValue(value.place, tuple(places.shape))
+        """Move data, given the places where they were, -1 for 0: a Reshape where the order stays, else a Gather."""
+        moved = replace(value, full=tuple(places.shape))
         if math.prod(moved.full) == 0:
             raise InputError("nothing is left of the values")
-        if moved.sample == value.sample and np.array_equal(places.ravel(), np.arange(places.size)):
+        if value.rows > 1:
+            places = _of_one_row(value, moved, places)
+        stays = np.array_equal(places.ravel(), np.arange(places.size))
+        if moved.sample == value.sample and stays:
             return moved
-        if places.size == math.prod(value.full) and np.array_equal(places.ravel(), np.arange(places.size)):
+        if places.size == math.prod(value.sample) and stays:
             op: Reshape | Gather = Reshape(moved.sample)
         else:
             op = Gather(torch.from_numpy(np.ascontiguousarray(places).reshape(moved.sample)))
@@ -65,9 +77,8 @@ class Values:
 
     def lifted(self, constant: np.ndarray) -> OnnxValue:
         """Make a constant a value like others: of no element of the input, and shifted."""
-        nothing = self.taken(self.first, np.full(constant.shape or (1,), -1))
-        value = self.scaled(nothing, 1.0, constant.reshape(nothing.full), "")
-        return self.taken(value, np.zeros((), dtype=np.int64)) if not constant.shape else value
+        nothing = self.taken(self.first, np.full(constant.shape, -1))
+        return self.scaled(nothing, 1.0, constant, "")
 
     def add(self, op: Any, *values: OnnxValue, full: Shape | None = None, name: str = "") -> OnnxValue:
         """Add a node; the batch's axis stays where it was unless the full shape says otherwise."""
@@ -75,8 +86,14 @@ class Values:
         sample = self.builder.nodes[place].shape
         self.hold(math.prod(sample))
         if full is None:
-            full = (1, *sample) if values[0].lead else sample
-        return OnnxValue(place, full)
+            alone = not values[0].full and sample == (1,)
+            full = (self.first.rows, *sample) if values[0].lead else () if alone else sample
+        kinds: set[Kind] = {value.kind for value in values}
+        return OnnxValue(place, full, self.first.rows, kinds.pop() if len(kinds) == 1 else "real")
+
+    def without_batch(self, value: OnnxValue) -> OnnxValue:
+        """Return values with their first axis among those of an example: (1, n) as (1, n), not as the n of one row."""
+        return self.add(Reshape(value.full), value, full=value.full)
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
@@ -88,15 +105,17 @@ class Values:
         if self.numbers > LARGEST_VALUE:
             raise InputError(f"the network has more than {LARGEST_VALUE} values up to here, too many to be held")
 
-    def image(self, x: "Known | None") -> OnnxValue:
-        """Give an image (c, h, w), or a signal (c, l) as one of height 1."""
+    def image(self, x: "Known | None") -> tuple[OnnxValue, int]:
+        """Give images (c, h, w), signals (c, l) as ones of height 1; and how many lie side by side as more channels."""
         value = value_of(x)
-        if not value.lead or len(value.full) not in (3, 4):
-            raise InputError(f"an image (1, c, h, w) is needed; the values have the shape {value.full}")
-        if len(value.full) == 3:
-            places = np.arange(math.prod(value.full)).reshape(1, value.full[1], 1, value.full[2])
-            return self.taken(value, places)
-        return value
+        if len(value.full) not in (3, 4):
+            raise InputError(f"an image (n, c, h, w) is needed; the values have the shape {value.full}")
+        (n, c, *height, width), lead = value.full, value.rows if value.lead else 1
+        return self.shaped(value, (lead, n // lead * c, *(height or [1]), width)), n // lead
+
+    def shaped(self, value: OnnxValue, full: Shape) -> OnnxValue:
+        """Give values another shape, in their order."""
+        return self.taken(value, np.arange(math.prod(value.full)).reshape(full))
 
     def broadcast(self, value: OnnxValue, shape: Shape) -> OnnxValue:
         """Repeat values to a larger shape."""
@@ -122,9 +141,28 @@ class Values:
 
         def fit(x: np.ndarray) -> torch.Tensor:
             x = x.reshape((1,) * (len(value.full) - x.ndim) + x.shape)
+            if value.lead and (x != x[:1]).any():
+                raise InputError("its constants differ among the rows of the batch")
             return torch.tensor(x[0] if value.lead else x)
 
         return self.add(ElementwiseAffine(fit(s), None if t is None else fit(t), rounded), value, name=name)
+
+
+def _of_one_row(value: OnnxValue, moved: OnnxValue, places: np.ndarray) -> np.ndarray:
+    """Return where the first row's numbers come from, where all come from the like of their own row.
+
+    Raises:
+        InputError: rows of the batch meet.
+    """
+    if not moved.lead:
+        if value.lead:
+            raise InputError("rows of the batch meet in it")
+        return places
+    step = math.prod(value.sample) if value.lead else 0
+    apart = places - step * np.arange(value.rows).reshape(-1, *[1] * (places.ndim - 1))
+    if not np.array_equal(np.where(places < 0, -1, apart), np.broadcast_to(places[:1], places.shape)):
+        raise InputError("rows of the batch meet in it")
+    return places[0]
 
 
 def rounded_from(operation: str, *operands: np.ndarray | float) -> str:
@@ -163,6 +201,17 @@ def finite(constant: np.ndarray, what: str) -> np.ndarray:
         where = f" at {tuple(map(int, at))}" if at else ""
         raise InputError(f"{what} is {constant[at]}{where}; finite numbers are needed")
     return constant
+
+
+def shape_of(x: "Known | None") -> Shape:
+    """Return the shape of a value or a constant.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if x is None:
+        raise InputError("an input is missing")
+    return x.full if isinstance(x, OnnxValue) else x.shape
 
 
 def value_of(x: "Known | None") -> OnnxValue:

@@ -1,6 +1,7 @@
 """ONNX operations that slide a window over an image or a signal: convolution, and pooling by maximum and by mean."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,15 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_attributes import constant, optional
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, inverted, value_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, value_of
 from surefoot.graph.ops import Conv2d, MaxPool2d, Shape
 
 
 def conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Convolution of an image, or of a signal as an image of one row."""
-    signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
+    full = value_of(inputs[0]).full
+    signal = len(full) == 3
+    value, side_by_side = reader.image(inputs[0])
     weight = torch.from_numpy(constant(inputs[1], "kernel"))
     if signal:
         weight = weight.unsqueeze(2)
@@ -25,14 +27,83 @@ def conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
     op = Conv2d(weight, optional(inputs, 2, "bias"), stride, padding, dilation, int(a.get("group", 1)))
     if weight.shape[0] % op.groups:
         raise InputError(f"{weight.shape[0]} channels cannot be made of {op.groups} groups")
-    return _again_signal(reader, reader.add(op, value, name=name), signal)
+    return _again(reader, reader.add(_repeated(op, side_by_side), value, name=name), full)
+
+
+def _repeated(op: Conv2d, times: int) -> Conv2d:
+    """Return a convolution of images that lie side by side as more channels."""
+    bias = None if op.bias is None else op.bias.repeat(times)
+    return replace(op, weight=op.weight.repeat(times, 1, 1, 1), bias=bias, groups=op.groups * times)
+
+
+def conv_transpose(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Transposed convolution: zeros between the values and around them, then a convolution with the kernel turned."""
+    full = value_of(inputs[0]).full
+    signal = len(full) == 3
+    value, side_by_side = reader.image(inputs[0])
+    weight, groups = torch.from_numpy(constant(inputs[1], "kernel")), int(a.get("group", 1))
+    if signal:
+        weight = weight.unsqueeze(2)
+    channels, kernel = value.sample[0] // side_by_side, _sides(weight.shape[2:], signal=False)
+    if groups < 1 or weight.shape[0] != channels or channels % groups:
+        raise InputError(f"a kernel of shape {tuple(weight.shape)} in {groups} groups for {channels} channels")
+    stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
+    places = np.arange(math.prod(value.full)).reshape(value.full)
+    for axis, (begin, end) in enumerate(_around(a, value.sample, kernel, stride, dilation, signal), 2):
+        spread = np.full((*places.shape[:axis], (places.shape[axis] - 1) * stride[axis - 2] + 1,
+                          *places.shape[axis + 1 :]), -1)  # fmt: skip
+        guard(spread.shape)
+        spread[(slice(None),) * axis + (slice(None, None, stride[axis - 2]),)] = places
+        widths = [(max(begin, 0), max(end, 0)) if at == axis else (0, 0) for at in range(4)]
+        places = np.pad(spread, widths, constant_values=-1)
+        kept = slice(max(-begin, 0), places.shape[axis] - max(-end, 0))
+        places = places[(slice(None),) * axis + (kept,)]
+    turned = weight.reshape(groups, channels // groups, *weight.shape[1:]).transpose(1, 2).flip(3, 4)
+    op = Conv2d(turned.reshape(-1, channels // groups, *kernel), optional(inputs, 2, "bias"), (1, 1), (0, 0, 0, 0),
+                dilation, groups)  # fmt: skip
+    return _again(reader, reader.add(_repeated(op, side_by_side), reader.taken(value, places), name=name), full)
+
+
+def _around(
+    a: dict[str, Any],
+    image: Shape,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    signal: bool,
+) -> list[tuple[int, int]]:
+    """Return how many zeros stand before and after the values of each axis, below 0 how many values go."""
+    pads = [int(n) for n in a.get("pads", [0, 0] if signal else [0, 0, 0, 0])]
+    more = [int(n) for n in a.get("output_padding", [0] if signal else [0, 0])]
+    out = [int(n) for n in a.get("output_shape", [])]
+    if signal:
+        pads, more = [0, *pads[:1], 0, *pads[1:]], [0, *more]
+        out = [1, *out] if out else out
+    if len(pads) != 4 or len(more) != 2 or len(out) not in (0, 2) or min(*pads, *more) < 0:
+        raise InputError(f"its pads {pads}, output_padding {more} or output_shape {out} do not fit")
+    auto = a.get("auto_pad", b"NOTSET").decode()
+    if out and auto == "NOTSET":  # where the odd one goes is said otherwise in each version
+        raise InputError("output_shape without auto_pad is not read: export it with pads")
+    around = []
+    for axis in (0, 1):
+        reach = dilation[axis] * (kernel[axis] - 1)
+        begin, end = pads[axis], pads[axis + 2]
+        if auto.startswith("SAME") or out:
+            wanted = out[axis] if out else image[1 + axis] * stride[axis]
+            total = max(stride[axis] * (image[1 + axis] - 1) + more[axis] + reach + 1 - wanted, 0)
+            less, rest = total // 2, total - total // 2
+            begin, end = (less, rest) if auto == "SAME_UPPER" else (rest, less)
+        elif auto == "VALID":
+            begin = end = 0
+        around.append((reach - begin, reach - end + more[axis]))
+    return around
 
 
 def max_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Take the largest of each window."""
-    value, signal, kernel, stride, dilation, padding = _window(reader, inputs, a)
+    value, _, kernel, stride, dilation, padding = _window(reader, inputs, a)
     out = reader.add(MaxPool2d(kernel, stride, padding, dilation), value, name=name)
-    return _again_signal(reader, out, signal)
+    return _again(reader, out, value_of(inputs[0]).full)
 
 
 def average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -53,7 +124,7 @@ def average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]
         raise InputError("a pooling window lies in the padding alone")
     out = reader.add(sums, value, name=name and f"{name}_sum")
     mean = reader.scaled(out, (1 / counts).numpy()[None], None, name, inverted(counts.numpy()))
-    return _again_signal(reader, mean, signal)
+    return _again(reader, mean, value_of(inputs[0]).full)
 
 
 def global_pool(pool: Read) -> Read:
@@ -68,7 +139,7 @@ def global_pool(pool: Read) -> Read:
 
 def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> tuple[Any, ...]:
     signal = len(value_of(inputs[0]).full) == 3
-    value = reader.image(inputs[0])
+    value, _ = reader.image(inputs[0])
     kernel = _sides(a["kernel_shape"], signal)
     stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
     _runtimes_agree(a, value.sample, kernel, stride, dilation)
@@ -76,10 +147,10 @@ def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> 
     return value, signal, kernel, stride, dilation, padding
 
 
-def _again_signal(reader: Values, value: OnnxValue, signal: bool) -> OnnxValue:
-    if not signal:
-        return value
-    return reader.taken(value, np.arange(math.prod(value.full)).reshape(1, value.full[1], value.full[3]))
+def _again(reader: Values, value: OnnxValue, given: Shape) -> OnnxValue:
+    """Return images as many, and signals as signals, as they were given."""
+    count = math.prod(value.full[:2]) // given[0]
+    return reader.shaped(value, (given[0], count, *value.full[2 if len(given) == 4 else 3 :]))
 
 
 def _sides(given: Any, signal: bool) -> tuple[int, int]:

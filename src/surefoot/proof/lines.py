@@ -1,7 +1,8 @@
 """The checker's own lines and planes below and above operations: ReLUs, products, and functions from their description.
 
 With f a function of one number and any slope s, f(x) <= s x + max (f - s x). Where f - s x is convex the maximum is at
-an end; where it is concave every tangent lies above, so that where it touches need not be trusted.
+an end; where it is concave every tangent lies above, so that where it touches need not be trusted. Of steps the
+maximum is at an end, or at the first or the last jump.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from surefoot.graph.functions import FAR, Function
+from surefoot.graph.functions import FAR, Function, Steps
 
 Box: TypeAlias = tuple[np.ndarray, np.ndarray]
 LEAST = 1e-150
@@ -80,6 +81,8 @@ def highest(function: Function, slope: np.ndarray, low: np.ndarray, high: np.nda
     The errors that are allowed for are those that the description states, and of each sum and product 2^-53 of it.
     """
     slope, low, high = np.broadcast_arrays(slope, low, high)
+    if function.steps is not None:
+        return _highest_step(function, function.steps, slope, low, high, sign)
 
     def at(x: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
         """Bound the value at x, or at `other` the tangent of x."""
@@ -110,6 +113,25 @@ def highest(function: Function, slope: np.ndarray, low: np.ndarray, high: np.nda
     best = np.where(best <= known, best, known)
     defined = function.defined(torch.tensor(low), torch.tensor(high)).numpy()
     return np.where(defined & ~np.isnan(best), best, np.inf)
+
+
+def _highest_step(
+    function: Function, steps: Steps, slope: np.ndarray, low: np.ndarray, high: np.ndarray, sign: float
+) -> np.ndarray:
+    """Bound sign (f(x) - slope x) from above: equal jumps at equal distances, so that it is linear in the jump."""
+    first, last = _of(steps.first, low), _of(steps.last, high)
+    inside = (first, first + steps.apart, last, last - steps.apart)  # the second ones where rounding left one out
+    bounds = []
+    for x in (low, high, *(np.clip(jump, low, high) for jump in inside)):
+        sides = [_of(side, x) for side in (steps.before, function.value, steps.after)]
+        inner = x < high if sign > 0 else x > low
+        value = np.where(inner | (not steps.exact), sides[1 + int(sign)], sides[1])
+        rest = np.where(slope == 0, 0.0, slope * x)
+        error = np.where(slope == 0, 0.0, 8 * _U * (np.abs(value) + np.abs(rest)))
+        bounds.append(sign * (value - rest) + error)
+    best = np.maximum.reduce(bounds)
+    defined = (low <= high) & ~np.isnan(best)
+    return np.where(defined, best, np.inf)
 
 
 def _of(compute: object, x: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 A line of any slope a lies above f on [l, u] once it is lifted by max (f(x) - a x). Where f - a x is convex that is
 reached at an end; where it is concave, any tangent lies above it, whoever chose where it touches. So any slope gives a
 sound line, and slopes may be chosen freely: by default for the least area, or by ascent. The offset's derivative in a
-is -x*, x* being where the maximum is reached (the envelope theorem).
+is -x*, x* being where the maximum is reached (the envelope theorem). Of a step function f - a x is largest at an end or
+at a jump; at jumps of one height, one distance apart, it is linear in the jump, so that the first and the last suffice.
 """
 
 import math
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.rounding import unit_of
-from surefoot.graph.functions import FAR, Function
+from surefoot.graph.functions import FAR, Function, Steps
 
 WAVES = 6  # pieces of a periodic function that are looked at one by one; over more, only its range is known
 STEPS = 16  # of a search for where a tangent of a given slope touches
@@ -129,6 +130,8 @@ class Lines:
 def _greatest(function: Function, slope: Tensor, low: Tensor, high: Tensor, sign: float) -> tuple[Tensor, Tensor]:
     slope, low, high = torch.broadcast_tensors(slope, low, high)
     unit = unit_of(low.dtype)
+    if function.steps is not None:
+        return _greatest_of_steps(function, function.steps, slope, low, high, sign, unit)
     total, where = torch.full_like(low, -torch.inf), low
     for piece in _pieces(function, low, high):
         bent = sign * piece.curvature
@@ -148,6 +151,21 @@ def _greatest(function: Function, slope: Tensor, low: Tensor, high: Tensor, sign
     if function.waves is not None:
         total = torch.where(_near(function, low, high), total, torch.inf)
     total = torch.where(total <= known, total, known)  # also where it is no number
+    return torch.where(function.defined(low, high) & ~total.isnan(), total, torch.inf), where
+
+
+def _greatest_of_steps(
+    function: Function, steps: Steps, slope: Tensor, low: Tensor, high: Tensor, sign: float, unit: float
+) -> tuple[Tensor, Tensor]:
+    total, where = torch.full_like(low, -torch.inf), low
+    for x in (low, *steps.jumps(low, high), high):
+        value = steps.greatest(function.value, x, high) if sign > 0 else steps.least(function.value, x, low)
+        product = _product(slope, x)
+        bound = sign * (value - product) + 4 * unit * (value.abs() + product.abs()) * (slope != 0)
+        where = torch.where(bound > total, x, where)
+        total = torch.maximum(total, bound)
+    known = _by_range(function, slope, low, high, sign, unit)
+    total = torch.where(total <= known, total, known)
     return torch.where(function.defined(low, high) & ~total.isnan(), total, torch.inf), where
 
 

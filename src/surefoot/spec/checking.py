@@ -10,6 +10,7 @@ from surefoot.core.files import writing
 from surefoot.core.onnx_file import digest_of
 from surefoot.core.rounding import softmax_change
 from surefoot.graph.graph import Graph
+from surefoot.graph.onnx_inputs import Shapes
 from surefoot.graph.passes.softmax import OUTPUTS, link_of
 from surefoot.graph.same import same_operations
 from surefoot.proof.certificate import Certificate, Proof
@@ -47,7 +48,11 @@ class CheckedEquality:
 
 
 def check_property_file(
-    network: Path | str, prop: Path | str, certificate: Path | str, output: str | None = None
+    network: Path | str,
+    prop: Path | str,
+    certificate: Path | str,
+    output: str | None = None,
+    shapes: Shapes | None = None,
 ) -> CheckedProperty:
     """Check that a certificate proves a VNN-LIB property of an ONNX network.
 
@@ -58,7 +63,7 @@ def check_property_file(
         InputError: the certificate proves something else, or nothing; the message says what is missing.
     """
     loaded = load_certificate(certificate)
-    whole = open_onnx(network, output).graph
+    whole = open_onnx(network, output, shapes).graph
     graph = checked_graph(whole)
     _check_files_named(loaded, certificate, (network,))
     try:

@@ -1,5 +1,7 @@
 """How far any float32 evaluation can be from a graph's values: each operation's rounding, carried through the next."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,18 @@ def allowed(y: Tensor, error: Tensor, single: Tensor, largest: Tensor) -> Tensor
     return torch.fmin(SLACK * error, torch.where(loose.isfinite(), loose, torch.inf))
 
 
+def undecided(nodes: Sequence[Node], values: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Return in which rows (n,) each node's values depend on a step that rounding decides: nothing is told of these."""
+    none = torch.zeros(len(values[0][0]), dtype=torch.bool)
+    open_ = [none]
+    for node, (_, error) in zip(nodes[1:], values[1:], strict=True):
+        here = torch.stack([open_[i] for i in node.inputs]).any(0)
+        if isinstance(node.op, Elementwise) and node.op.function.steps is not None:
+            here = here | (error.flatten(1) > 0).any(1)
+        open_.append(here)
+    return open_
+
+
 def with_error(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Compute one operation in float64 of values with their errors; return its result, and a bound on its error.
 
@@ -36,6 +50,10 @@ def with_error(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor,
             return y, apply(node.op, [error])
         case Relu():  # what stays below 0 errs by nothing
             return y, torch.maximum((x + error).clamp(min=0) - y, y - (x - error).clamp(min=0))
+        case Elementwise() if (steps := node.op.function.steps) is not None:
+            low, high = x - error, x + error
+            above = steps.greatest(node.op.function.value, high, high) - y
+            return y, torch.maximum(above, y - steps.least(node.op.function.value, low, low))
         case Elementwise():
             rise = node.op.function.steepest(x - error, x + error)
             return y, torch.where(error == 0, 0.0, rise * error) + FUNCTION * (1 + y.abs())

@@ -17,8 +17,9 @@ from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_with_files
 from surefoot.graph.graph import Graph, evaluate, fold
 from surefoot.graph.onnx_in import in_float64, opset_of, output_of, reading_of_onnx
+from surefoot.graph.onnx_inputs import Inputs, Shapes
 from surefoot.graph.onnx_values import OnnxValue
-from surefoot.spec.float32 import LOOSE, allowed, with_error
+from surefoot.spec.float32 import LOOSE, allowed, undecided, with_error
 from surefoot.spec.operations import products_of, see_operations, see_values
 from surefoot.spec.runtime import Runner, runner_of_session, session_of
 
@@ -27,7 +28,7 @@ MEDIUM = 10**7
 POINTS = 1000  # at which a network is compared within what is asked of it, if that costs at most `EFFORT` products
 EFFORT = 10**8
 BATCH_VALUES = 2**22  # of all nodes, for the inputs that are evaluated together
-_SEEN: set[tuple[str, str]] = set()  # (digest, output) of networks that this process has compared
+_SEEN: set[tuple[str, str, Inputs]] = set()  # (digest, output, inputs) of networks that this process has compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +44,13 @@ class Opened:
     run: Runner
     float32: bool
     values: Mapping[str, tuple[int, ...]]
+    inputs: Inputs
 
 
-def open_onnx(path: Path | str, output: str | None = None) -> Opened:
+def open_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Opened:
     """Read an ONNX file, and see on a few inputs that ONNX Runtime computes the same.
+
+    `shapes` declares inputs' sides that the file leaves open, or that a fixed batch is one input.
 
     Raises:
         FileError: missing or damaged.
@@ -55,10 +59,10 @@ def open_onnx(path: Path | str, output: str | None = None) -> Opened:
         MissingExtra: ONNX Runtime is not installed.
     """
     model, files = load_with_files(path)
-    return _opened(path, model, files, output)
+    return _opened(path, model, files, output, shapes)
 
 
-def open_joined(path: Path | str, values: Sequence[str]) -> Opened:
+def open_joined(path: Path | str, values: Sequence[str], shapes: Shapes | None = None) -> Opened:
     """Read an ONNX file up to some of its values, outputs or others, flat and one after another.
 
     Raises:
@@ -71,7 +75,7 @@ def open_joined(path: Path | str, values: Sequence[str]) -> Opened:
     for value in values:
         if value not in known:
             raise InputError(f"{path}: the network computes nothing of the name {value!r}")
-    return _opened(path, _with_joined(model, values), files, _JOINED)
+    return _opened(path, _with_joined(model, values), files, _JOINED, shapes)
 
 
 _JOINED = "surefoot joins"
@@ -96,12 +100,14 @@ def _with_joined(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelPro
     return more
 
 
-def _opened(path: Path | str, model: onnx.ModelProto, files: Sequence[Path], output: str | None) -> Opened:
+def _opened(
+    path: Path | str, model: onnx.ModelProto, files: Sequence[Path], output: str | None, shapes: Shapes | None
+) -> Opened:
     """See that what is read of a model is what ONNX Runtime computes."""
-    reading = reading_of_onnx(model, output)
+    reading = reading_of_onnx(model, output, shapes)
     content, name = model.SerializeToString(deterministic=True), output_of(model, output)
-    graph, run = reading.graph, runner_of_session(session_of(content), name)
-    key = hashlib.sha256(content).hexdigest(), name
+    graph, run = reading.graph, runner_of_session(session_of(content), name, reading.inputs)
+    key = hashlib.sha256(content).hexdigest(), name, reading.inputs
     if key not in _SEEN:
         try:
             x = _probes(graph)
@@ -111,19 +117,19 @@ def _opened(path: Path | str, model: onnx.ModelProto, files: Sequence[Path], out
             raise InputError(f"{path}: {error}") from error
         _SEEN.add(key)
     if len(files) > 1 and Path(path).suffix != ".gz":
-        _see_weights(path, name, run, _probes(graph)[:2])
+        _see_weights(path, name, run, _probes(graph)[:2], reading.inputs)
     values = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
-    return Opened(model, graph, run, not in_float64(model), values)
+    return Opened(model, graph, run, not in_float64(model), values, reading.inputs)
 
 
-def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray) -> None:
+def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray, inputs: Inputs) -> None:
     """See that ONNX Runtime, given the path, takes the same weights from other files as were read from there.
 
     Raises:
         InputError: it refuses them, or takes others.
     """
     try:
-        theirs = runner_of_session(session_of(str(path)), output)(x)
+        theirs = runner_of_session(session_of(str(path)), output, inputs)(x)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     if not np.array_equal(theirs, run(x), equal_nan=True):
@@ -207,19 +213,11 @@ def _values(graph: Graph, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         single = evaluate(graph.to(torch.float32), x).reshape(len(x), -1).double()
         if _products(graph) > LARGE:
             return single.numpy(), np.full(single.shape, LOOSE * float(single.abs().nan_to_num(posinf=0.0).max()))
-        y, spread, largest = _with_errors(graph, x.double())
-    return y.numpy(), allowed(y, spread, single, largest).numpy()
-
-
-def _with_errors(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Evaluate in float64 with, beside each output (n, k), a bound on the error of any float32 evaluation.
-
-    And the largest value that the network meets, (n, 1).
-    """
-    values = fold(graph, (x, torch.zeros_like(x)), with_error)
-    largest = torch.stack([y.reshape(len(y), -1).abs().amax(1) for y, _ in values]).amax(0)
-    y, error = values[-1]
-    return y.reshape(len(x), -1), error.reshape(len(x), -1), largest[:, None]
+        values = fold(graph, (x.double(), torch.zeros_like(x).double()), with_error)
+    largest = torch.stack([y.reshape(len(y), -1).abs().amax(1) for y, _ in values]).amax(0)[:, None]
+    y, error = (part.reshape(len(x), -1) for part in values[-1])
+    rounding = torch.where(undecided(graph.nodes, values)[-1][:, None], torch.inf, allowed(y, error, single, largest))
+    return y.numpy(), rounding.numpy()
 
 
 def _probes(graph: Graph) -> np.ndarray:

@@ -24,7 +24,7 @@ from surefoot.graph.graph import Graph, Node, apply, fold
 from surefoot.graph.onnx_in import Reading, Step
 from surefoot.graph.onnx_values import OnnxValue
 from surefoot.graph.ops import Conv2d, Linear
-from surefoot.spec.float32 import LOOSE, SLACK, allowed, with_error
+from surefoot.spec.float32 import LOOSE, SLACK, allowed, undecided, with_error
 from surefoot.spec.runtime import one_line, session_of, values_of
 
 DEAR = 10**5  # products of one operation: from here on it is run once; below, at inputs of many sizes
@@ -61,7 +61,7 @@ def see_values(model: onnx.ModelProto, reading: Reading, x: np.ndarray) -> dict[
     for row in range(1 if ours is None else len(ours[0][0])):
         wanted = [name for name in names if row == 0 or isinstance(reading.known[name], OnnxValue)]
         for portion in _portions(wanted, lambda name: _size(reading, name)):
-            computed = values_of(session, [_seen(name) for name in portion], x[row], given)
+            computed = values_of(session, [_seen(name) for name in portion], reading.inputs.feed(x[row]) | given)
             for name, theirs in zip(portion, computed, strict=True):
                 known = reading.known[name]
                 if not isinstance(known, OnnxValue):
@@ -70,7 +70,7 @@ def see_values(model: onnx.ModelProto, reading: Reading, x: np.ndarray) -> dict[
                 kinds[name] = theirs.dtype
                 _see_shape(name, known.full, theirs.shape)
                 if ours is not None:
-                    y, rounding = (part[row].numpy() for part in ours[known.place])
+                    y, rounding = (_of_every_row(known, part[row].numpy()) for part in ours[known.place])
                     _see_close(f"the value {name!r}", y, theirs.ravel(), rounding)
     return kinds
 
@@ -151,11 +151,12 @@ def _values(reading: Reading, x: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     graph = Graph(reading.nodes)
     rows = torch.from_numpy(x).double().reshape(-1, *graph.input_shape)
     single = fold(graph.to(torch.float32), rows.float(), lambda node, values: apply(node.op, values))
+    double = fold(graph, (rows, torch.zeros_like(rows)), with_error)
     largest, values_and_errors = torch.zeros(len(rows), 1, dtype=torch.float64), []
-    for both, once in zip(fold(graph, (rows, torch.zeros_like(rows)), with_error), single, strict=True):
+    for both, once, open_ in zip(double, single, undecided(graph.nodes, double), strict=True):
         y, error, one = (part.reshape(len(rows), -1) for part in (*both, once.double()))
         largest = torch.maximum(largest, y.abs().amax(1, keepdim=True))
-        values_and_errors.append((y, allowed(y, error, one, largest)))
+        values_and_errors.append((y, torch.where(open_[:, None], torch.inf, allowed(y, error, one, largest))))
     return values_and_errors
 
 
@@ -173,6 +174,11 @@ def _see_constant(name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
             f"the constant {name!r} is {ours[at]} at {tuple(map(int, at))} as surefoot reads it, and {theirs[at]} by "
             f"ONNX Runtime: {_DISAGREE}"
         )
+
+
+def _of_every_row(value: OnnxValue, y: np.ndarray) -> np.ndarray:
+    """Return the flat values of all rows of a batch that is read row by row, each being the same."""
+    return np.tile(y.ravel(), value.rows if value.lead else 1)
 
 
 def _see_shape(name: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
@@ -261,8 +267,11 @@ class _Alone:
         node = self.step.node
         return f"node {node.name or self.results[0]} ({node.op_type})"
 
-    def values(self, x: Mapping[int, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Compute its results of values (n, ...) by place, and by how much float32 may differ from each."""
+    def values(self, x: Mapping[int, Tensor]) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """Compute its results of values (n, ...) by place, and by how much float32 may differ from each.
+
+        And in which rows (n,) something on the way may pass float32's largest number.
+        """
         nodes = self.reading.nodes
         rows = next(iter(x.values()))
         x = {
@@ -276,14 +285,17 @@ class _Alone:
                 op = nodes[place].op.to(torch.float32)
                 single[place] = apply(op, [single[i] for i in nodes[place].inputs])
             results = {name: single[self._place(name)].double() for name in self.results}
-            return {name: (y, _loosely(y)) for name, y in results.items()}
+            return {name: (y, _loosely(y), y.new_zeros(len(y), dtype=torch.bool)) for name, y in results.items()}
         given = {place: x[place].double() for place in taken}
         known = {place: (value, torch.zeros_like(value)) for place, value in given.items()}
         for place in self.nodes:
             known[place] = with_error(nodes[place], [known[i] for i in nodes[place].inputs])
         results = {name: known[self._place(name)] for name in self.results}
+        largest = torch.stack([value.flatten(1).abs().amax(1) for value, _ in known.values()]).amax(0)
+        over = ~(largest < NEAR_OVERFLOW)
         return {
-            name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y))) for name, (y, error) in results.items()
+            name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y)), over)
+            for name, (y, error) in results.items()
         }
 
     def _place(self, name: str) -> int:
@@ -318,6 +330,16 @@ def _drawn(kind: _Kind) -> Callable[[Sequence[int]], Tensor]:
     return draw
 
 
+def _of_kind(x: Tensor, kind: np.dtype) -> Tensor:
+    """Return the numbers of a type that are nearest: whole ones, or true and false as 1 and 0."""
+    if kind.kind == "b":
+        return (x > 0).to(x.dtype)
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        return x.round().clamp(max(limits.min, -(2**20)), min(limits.max, 2**20))
+    return x
+
+
 def _see_portion(
     portion: Sequence[_Alone],
     reading: Reading,
@@ -329,6 +351,8 @@ def _see_portion(
     values = {name: value for name, value in reading.known.items() if isinstance(value, OnnxValue)}
     given = {name: values[name] for one in portion for name in one.given}
     x = {value.place: draw(reading.nodes[value.place].shape) for value in given.values()}
+    for name, value in given.items():
+        x[value.place] = _of_kind(x[value.place], kinds[name])
     model, fixed = _side_by_side(portion, reading, kinds, opset)
     session = session_of(model)
     wanted = [(one, name) for one in portion for name in one.results]
@@ -340,14 +364,18 @@ def _see_portion(
             tick()
             feed = dict(fixed)
             for name, value in given.items():
-                feed[_seen(name)] = x[value.place][row].numpy().reshape(value.full).astype(kinds[name])
+                feed[_seen(name)] = (
+                    _of_every_row(value, x[value.place][row].numpy()).reshape(value.full).astype(kinds[name])
+                )
             try:
                 computed = session.run([f"result {name}" for _, name in wanted], feed)
             except Exception as error:
                 raise InputError(f"ONNX Runtime does not run operations by themselves: {one_line(error)}") from error
             for (one, name), theirs in zip(wanted, computed, strict=True):
                 _see_shape(name, values[name].full, theirs.shape)
-                y, rounding = (part[row].numpy().ravel() for part in ours[name])
+                y, rounding = (_of_every_row(values[name], part[row].numpy()) for part in ours[name][:2])
+                if ours[name][2][row] and not np.isfinite(theirs).all():  # it overflowed on the way
+                    continue
                 _see_close(f"{one.shown}: by itself its result", y, theirs.ravel(), rounding)
                 known[name] |= np.isfinite(theirs).ravel() & np.isfinite(rounding)
 

@@ -12,7 +12,8 @@ from surefoot.core.deadline import tick
 from surefoot.core.errors import InputError, MissingExtra, pip_install
 from surefoot.core.memory import is_out_of_memory
 from surefoot.graph.graph import Graph, evaluate
-from surefoot.graph.onnx_in import output_of
+from surefoot.graph.onnx_in import output_of, reading_of_onnx
+from surefoot.graph.onnx_inputs import Inputs, inputs_of
 
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -27,9 +28,12 @@ def runner_of_onnx(model: onnx.ModelProto, output: str | None = None, logits: bo
         InputError: ONNX Runtime refuses the file, when it is loaded or when it is run.
     """
     output = output_of(model, output)
+    inputs = inputs_of(model)
+    if any(len(part.full) > 1 and part.full[0] > 1 for part in inputs.parts):  # whether rows meet, reading tells
+        inputs = reading_of_onnx(model, output).inputs
     if logits:
         model, output = _without_softmax(model, output)
-    return runner_of_session(session_of(model.SerializeToString()), output)
+    return runner_of_session(session_of(model.SerializeToString()), output, inputs)
 
 
 def session_of(source: bytes | str) -> Any:
@@ -55,37 +59,32 @@ def session_of(source: bytes | str) -> Any:
         raise InputError(f"ONNX Runtime does not take this network: {one_line(error)}") from error
 
 
-def runner_of_session(session: Any, output: str) -> Runner:
-    """Give a function that runs flat float32 inputs through a session of one input, and returns one flat output.
+def runner_of_session(session: Any, output: str, inputs: Inputs) -> Runner:
+    """Give a function that runs flat float32 inputs through a session, and returns one flat output.
 
     Raises:
-        InputError: the session takes several inputs.
+        InputError: the session takes other inputs than were read.
     """
-    if len(session.get_inputs()) != 1:
-        raise InputError(
-            f"ONNX Runtime does not take this network: for it there are {len(session.get_inputs())} inputs"
-        )
+    names = [one.name for one in session.get_inputs()]
+    if set(names) != {part.name for part in inputs.parts}:
+        raise InputError(f"ONNX Runtime does not take this network: for it the inputs are {', '.join(names)}")
 
     def run(x: np.ndarray) -> np.ndarray:
-        return np.stack([values_of(session, [output], row)[0].ravel() for row in x]).astype(np.float64)
+        outputs = (values_of(session, [output], inputs.feed(row))[0] for row in x)
+        return np.stack([y.reshape(inputs.rows, -1)[0] for y in outputs]).astype(np.float64)
 
     return run
 
 
-def values_of(
-    session: Any, names: Sequence[str], x: np.ndarray, given: Mapping[str, np.ndarray] | None = None
-) -> list[np.ndarray]:
-    """Run one flat input through a session, with whatever else it is given; return outputs of these names as they are.
+def values_of(session: Any, names: Sequence[str], given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Run a session on what it is given; return outputs of these names as they are.
 
     Raises:
         InputError: ONNX Runtime refuses it.
     """
     tick()
-    first = session.get_inputs()[0]
-    shape = [side if isinstance(side, int) and side > 0 else 1 for side in first.shape]
-    kind = np.float64 if first.type == "tensor(double)" else np.float32
     try:
-        outputs = session.run(list(names), {first.name: x.reshape(shape).astype(kind), **(given or {})})
+        outputs = session.run(list(names), dict(given))
     except Exception as error:
         _refuse_lack_of_memory(error)
         raise InputError(f"ONNX Runtime does not run this network: {one_line(error)}") from error

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from surefoot.core.files import writing
 from surefoot.core.inputs import read_labelled
 from surefoot.core.onnx_file import digest_of
 from surefoot.core.threads import one_thread
+from surefoot.graph.onnx_inputs import Shapes
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import open_onnx
 from surefoot.spec.query import Holds, Unknown, Verdict, Violated, other_classes
@@ -23,16 +24,18 @@ from surefoot.verify.network import Network, region_to_query
 from surefoot.verify.run import verify
 
 
-def open_network(path: Path | str, output: str | None = None) -> Network:
+def open_network(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Network:
     """Read an ONNX file as a network whose counterexamples ONNX Runtime replays, on the file as it is.
+
+    `output` and `shapes` are as for `open_onnx`.
 
     Raises:
         FileError: missing or damaged.
         InputError: an operation that surefoot does not read, or a network that ONNX Runtime computes otherwise.
         MissingExtra: ONNX Runtime is not installed.
     """
-    opened = open_onnx(path, output)
-    return Network.of(opened.graph, opened.run, opened.float32)
+    opened = open_onnx(path, output, shapes)
+    return replace(Network.of(opened.graph, opened.run, opened.float32), given=opened.inputs)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Settings:
     seconds: float
     seed: int
     output: str | None = None
+    shapes: Shapes = field(default_factory=dict)
 
 
 _RENAMED = {"programs": "lps_solved", "spared": "lps_avoided"}  # keys of before, kept for one version
@@ -69,7 +73,7 @@ def answer_of(verdict: Verdict) -> dict[str, Any]:
 
 def verify_image(settings: Settings, region: InputSet, label: int, network: Network | None = None) -> dict[str, Any]:
     """Answer whether every image of a region keeps its class; a process of its own opens the network itself."""
-    network = network or open_network(settings.network, settings.output)
+    network = network or open_network(settings.network, settings.output, settings.shapes)
     along, query = region_to_query(network, region, other_classes(label, network.outputs))
     verdict = verify(along, query, settings.seconds, settings.method, settings.seed)
     answer = {"label": label} | answer_of(verdict)
@@ -113,7 +117,7 @@ def _run(
     settings: Settings, regions: Sequence[InputSet], labels: Sequence[int], todo: list[int], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if jobs == 1:
-        network = open_network(settings.network, settings.output)
+        network = open_network(settings.network, settings.output, settings.shapes)
         for i in todo:
             yield i, verify_image(settings, regions[i], labels[i], network)
         return
@@ -133,8 +137,9 @@ def _numbered(i: int, settings: Settings, region: InputSet, label: int) -> tuple
 
 def _key(settings: Settings, network: str, region: InputSet, label: int) -> str:
     about = asdict(settings) | {"network": network, "label": label}
-    if settings.output is None:
-        del about["output"]
+    for left_out in ("output", "shapes"):  # journals of before have none
+        if not about[left_out]:
+            del about[left_out]
     digest = hashlib.sha256(json.dumps(about).encode())
     along = (None, None) if region.origin is None else (region.origin.centre, region.origin.directions)
     limits = (None, None) if region.constraints is None else (region.constraints.rows, region.constraints.bounds)

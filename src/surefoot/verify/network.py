@@ -10,6 +10,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph
+from surefoot.graph.onnx_inputs import Inputs
 from surefoot.graph.ops import Linear, Reshape
 from surefoot.graph.passes.functions import with_joined_functions
 from surefoot.graph.passes.pools import pools_as_relus
@@ -33,6 +34,7 @@ class Network:
     float32: bool = True  # whether it is executed in float32
     off: Callable[[np.ndarray], float] | None = None  # how far what `run` runs is from the input that was asked
     moved: Callable[[np.ndarray], np.ndarray] | None = None  # what `run` runs for positions (n, m), where not these
+    given: Inputs | None = None  # the inputs of its file
 
     @staticmethod
     def of(graph: Graph, run: Runner | None = None, float32: bool = True) -> "Network":

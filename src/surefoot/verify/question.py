@@ -1,13 +1,14 @@
 """A property file and its network files as one network and the queries that are asked of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from surefoot.core.errors import InputError
+from surefoot.graph.onnx_inputs import Shapes
 from surefoot.graph.passes.joined import joined
 from surefoot.spec.declared import Joint, join
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
@@ -29,8 +30,12 @@ class Asked:
     plain: bool
 
 
-def read_question(prop: Path | str, network: Path | Mapping[str, Path], output: str | None = None) -> Asked:
+def read_question(
+    prop: Path | str, network: Path | Mapping[str, Path], output: str | None = None, shapes: Shapes | None = None
+) -> Asked:
     """Read a property and its networks, of one file or of several by name; see that the runtime agrees in its boxes.
+
+    `output` and `shapes` are as for `open_onnx`; VNN-LIB 2.0 declares both.
 
     Raises:
         FileError: a file that is missing or damaged.
@@ -40,9 +45,9 @@ def read_question(prop: Path | str, network: Path | Mapping[str, Path], output: 
     """
     text = text_of(prop)
     if is_version_2(text):
-        asked = _version_2(text, prop, network, output)
+        asked = _version_2(text, prop, network, output, shapes)
     elif isinstance(network, Path):
-        asked = _version_1(text, prop, open_onnx(network, output))
+        asked = _version_1(text, prop, open_onnx(network, output, shapes))
     else:
         raise InputError(f"{prop} is VNN-LIB 1.0, which names no networks: `surefoot verify NETWORK {prop}`")
     boxes = [box for query in asked.queries for box in query.inputs.boxes]
@@ -59,7 +64,7 @@ def _named(prop: Path | str, read: Callable[[], T]) -> T:
 
 
 def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
-    network = Network.of(opened.graph, opened.run, opened.float32)
+    network = replace(Network.of(opened.graph, opened.run, opened.float32), given=opened.inputs)
     read = _named(prop, lambda: parse_property(text, network.inputs, network.outputs))
     if read.of_inputs:
         network = _with_inputs(opened)
@@ -74,12 +79,14 @@ def _with_inputs(opened: Opened) -> Network:
     def run(x: np.ndarray) -> np.ndarray:
         return np.concatenate([opened.run(x), x.astype(np.float64)], axis=1)
 
-    return Network.of(graph, run, opened.float32)
+    return replace(Network.of(graph, run, opened.float32), given=opened.inputs)
 
 
-def _version_2(text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None) -> Asked:
-    if output is not None:
-        raise InputError(f"{prop} is VNN-LIB 2.0, which declares the outputs: --output is for 1.0")
+def _version_2(
+    text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None, shapes: Shapes | None
+) -> Asked:
+    if output is not None or shapes:
+        raise InputError(f"{prop} is VNN-LIB 2.0, which declares outputs and shapes: --output and --shape are for 1.0")
     specification = _named(prop, lambda: parse_vnnlib2(text))
     if isinstance(network, Path):
         named = [one.name for one in specification.networks if one.equal_to is None]
