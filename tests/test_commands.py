@@ -74,6 +74,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = "".join(f"(declare-const {name} Real)\n" for name in names)
     text += "".join(f"(assert (>= X_{i} 0.4))(assert (<= X_{i} 0.5))\n" for i in range(4))
     (where / "property.vnnlib").write_text(text + "(assert (<= Y_0 -100.0))")
+    nets = "".join(
+        f"(declare-network {name} (declare-input {x} real [1,4]) (declare-output {y} real [1,3]))" for name, x, y in
+        ("fXY", "gUV")
+    )  # fmt: skip
+    text = "".join(f"(assert (and (>= X[0,{i}] 0.4) (<= X[0,{i}] 0.5) (== X[0,{i}] U[0,{i}])))" for i in range(4))
+    differs = "(assert (> Y[0,0] (+ V[0,0] 0.5)))"
+    (where / "query.vnnlib").write_text("(vnnlib-version <2.0>)" + nets + text + differs)
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(900, 3)) * 2
     labels = (logits / 2 + rng.gumbel(size=logits.shape)).argmax(1)

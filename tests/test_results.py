@@ -78,7 +78,9 @@ def test_a_table(harness: ModuleType) -> None:
     assert text == "# Title\n\nOne\ntwo.\n\n| a | b |\n|---|---|\n| 1 |  |\n| x | 2.5 |"
 
 
-@pytest.mark.parametrize("name", ["attacks", "compress", "language", "pinets", "pinets_data", "verify", "vgg"])
+@pytest.mark.parametrize(
+    "name", ["attacks", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg"]
+)
 def test_the_page_says_what_was_kept(harness: ModuleType, name: str) -> None:
     parts = importlib.import_module(name).page()
     text = (RESULTS / f"{name}.md").read_text(encoding="utf-8")

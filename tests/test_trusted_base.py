@@ -69,9 +69,8 @@ def test_the_base_is_small_and_reaches_no_search() -> None:
     assert {name.split(".")[1] for name in names} == set(ROOMS)
     assert [name for name in names if name.startswith("surefoot.cli.")] == [START]
     assert {name for name in names if name.startswith("surefoot.spec.")} <= {
-        "surefoot.spec.checking", "surefoot.spec.exact", "surefoot.spec.float32", "surefoot.spec.input_set",
-        "surefoot.spec.opening",
-        "surefoot.spec.operations",
+        "surefoot.spec.cases", "surefoot.spec.checking", "surefoot.spec.exact", "surefoot.spec.float32",
+        "surefoot.spec.formula", "surefoot.spec.input_set", "surefoot.spec.opening", "surefoot.spec.operations",
         "surefoot.spec.outputs", "surefoot.spec.query", "surefoot.spec.runtime", "surefoot.spec.vnnlib",
     }  # fmt: skip
     for path in (SOURCE / "surefoot" / "proof").glob("*.py"):

@@ -1,5 +1,6 @@
 """Cases as questions: nothing is lost, nothing is invented, and bounds that follow from others are found."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -11,10 +12,9 @@ from surefoot.spec.cases import EmptyRegion, Property, property_of
 from surefoot.spec.formula import Assertions, Atom
 
 weights = st.sampled_from([Fraction(n, d) for n in (-2, -1, 1, 3) for d in (1, 3, 4)])
-atoms = st.builds(
-    Atom, st.dictionaries(st.sampled_from(["X_0", "X_1", "X_2", "Y_0", "Y_1"]), weights, min_size=1, max_size=3),
-    st.fractions(-2, 2, max_denominator=6), st.booleans(),
-)  # fmt: skip
+names = st.sampled_from(["X_0", "X_1", "X_2", "Y_0", "Y_1", "X_0*X_1", "X_2*Y_0", "Y_1*Y_1"])
+terms = st.dictionaries(names, weights, min_size=1, max_size=3)
+atoms = st.builds(Atom, terms, st.fractions(-2, 2, max_denominator=6), st.booleans())
 BOX = [Atom({f"X_{i}": Fraction(s)}, Fraction(1)) for i in range(3) for s in (1, -1)]  # the inputs from -1 to 1
 
 
@@ -27,12 +27,14 @@ def asserted(common: list[Atom], *cases: list[Atom]) -> Assertions:
 
 
 def holds(atom: Atom, point: dict[str, Fraction]) -> bool:
-    total = sum((w * point[name] for name, w in atom.weights.items()), Fraction(0))
+    products = ((w, [point[factor] for factor in name.split("*")]) for name, w in atom.weights.items())
+    total = sum((w * math.prod(factors) for w, factors in products), Fraction(0))
     return total < atom.bound or (total == atom.bound and not atom.strict)
 
 
 def seen(asked: Property, x: np.ndarray, y: np.ndarray) -> bool:
     given_ = np.concatenate([y, x]) if asked.of_inputs else y
+    given_ = np.concatenate([given_, [given_[i] * given_[j] for i, j in asked.products]])
     return any(query.inputs.contains(x) and query.broken_by(given_) for query in asked.queries)
 
 
@@ -65,6 +67,17 @@ def test_bounds_that_follow_from_others_are_found() -> None:
     assert query.inputs.upper.tolist() == [3, 3]
     assert query.inputs.constraints is not None
     assert query.inputs.constraints.rows.tolist() == [[1, -1]]
+
+
+def test_implications_stay_short_and_quick() -> None:
+    """A chain of conditions, each of long decimals: what follows is rounded outward, not written out."""
+    factor = Fraction(10**20 + 1, 10**20 + 3)
+    chain = [Atom({f"X_{i + 1}": Fraction(1), f"X_{i}": -factor}, Fraction(0)) for i in range(300)]
+    ends = [Atom({f"X_{i}": Fraction(-1)}, Fraction(0)) for i in range(301)] + [Atom({"X_0": Fraction(1)}, Fraction(1))]
+    (query,) = property_of(asserted([*chain, *ends, Atom({"Y_0": Fraction(1)}, Fraction(0))]), 301, 1).queries
+    assert 1 - 1e-12 < query.inputs.upper[-1] <= 1
+    assert query.inputs.upper[-1] >= float(factor**300)
+    assert all(end.denominator.bit_length() < 600 for pair in query.inputs.exact.values() for end in pair)
 
 
 def test_an_empty_region_is_told_from_a_wrong_question() -> None:

@@ -1,6 +1,7 @@
 """Clauses mean what the formulas do that they were made of, at any point."""
 
 import itertools
+import math
 from fractions import Fraction
 
 import pytest
@@ -21,7 +22,8 @@ SIGNS = {
 
 
 def value(term: Term, point: dict[str, Fraction]) -> Fraction:
-    return sum((w * point[name] for name, w in term.weights.items()), term.constant)
+    products = ((w, [point[factor] for factor in name.split("*")]) for name, w in term.weights.items())
+    return sum((w * math.prod(factors) for w, factors in products), term.constant)
 
 
 def holds(atom: Atom, point: dict[str, Fraction]) -> bool:
@@ -51,9 +53,10 @@ def test_terms_are_added_and_multiplied(one: Term, two: Term, point: dict[str, F
     a, b = value(one, point), value(two, point)
     assert value(one.plus(two, -3), point) == a - 3 * b
     product = one.times(two)
-    assert (product is None) == bool(one.weights and two.weights)
-    if product is not None:
-        assert value(product, point) == a * b
+    assert product is not None
+    assert value(product, point) == a * b
+    again = product.times(one)
+    assert again is None or value(again, point) == a * b * a
 
 
 @given(terms, terms, points)

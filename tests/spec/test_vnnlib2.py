@@ -1,6 +1,7 @@
 """VNN-LIB 2.0: a text means what it says, in exact numbers, and what is no such text is refused in a line."""
 
 import contextlib
+import math
 import random
 import re
 from fractions import Fraction
@@ -37,7 +38,7 @@ def term(rng: random.Random, depth: int = 0) -> str:
     if kind == 1:
         return number(rng)
     if kind == 2:
-        return f"(* {number(rng)} {number(rng)} {term(rng, depth + 1)})"
+        return f"(* {number(rng)} {number(rng)} {rng.choice(sorted(PLACES))} {rng.choice(sorted(PLACES))})"
     if kind == 3:
         return f"(- {term(rng, depth + 1)})"
     return f"({rng.choice('+-')} {' '.join(term(rng, depth + 1) for _ in range(rng.randint(2, 3)))})"
@@ -67,7 +68,7 @@ def evaluated(tree: Any, point: dict[str, Fraction]) -> Any:
         case "<=" | ">=" | "<" | ">" | "==" | "!=":
             return {"<=": a <= b, ">=": a >= b, "<": a < b, ">": a > b, "==": a == b, "!=": a != b}[word]
         case "*":
-            return parts[0] * parts[1] * parts[2]
+            return math.prod(parts)
         case "-":
             return -a if len(parts) == 1 else a - sum(parts[1:], Fraction(0))
         case _:
@@ -88,7 +89,8 @@ def test_a_text_means_what_it_says(seed: int) -> None:
 
 
 def _holds(atom: Any, point: dict[str, Fraction]) -> bool:
-    total = sum((w * point[name] for name, w in atom.weights.items()), Fraction(0))
+    products = ((w, [point[factor] for factor in name.split("*")]) for name, w in atom.weights.items())
+    total = sum((w * math.prod(factors) for w, factors in products), Fraction(0))
     return total < atom.bound or (total == atom.bound and not atom.strict)
 
 
@@ -114,7 +116,7 @@ def test_what_is_declared() -> None:
         ("(vnnlib-version <2.0>)", "not VNN-LIB 2.0"),
         (HEAD + "(assert (<= A[0,2] 1.0))", "line 6"),
         (HEAD + "(assert (<= Z[0] 1.0))", "Undeclared variable"),
-        (HEAD + "(assert (<= (* A[0,0] B[0]) 1.0))", "product of variables is not linear"),
+        (HEAD + "(assert (<= (* A[0,0] B[0] B[0]) 1.0))", "product of more than two variables"),
         (HEAD.replace("2.0>", "3.0>") + "(assert (<= A[0,0] 1.0))", "Incompatible"),
         (HEAD + "(assert (<= " + "(- " * 300 + "1.0" + ")" * 300 + " A[0,0]))", "more than 200 deep"),
         (HEAD + f"(assert (<= A[0,0] 0.{'9' * 3000}))", "more than 2000 digits"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from surefoot.core.errors import InputError
 from surefoot.spec.query import Holds, Violated
@@ -65,6 +66,18 @@ def test_a_network_equals_itself_and_not_another(tmp_path: Path, files: dict[str
     assert isinstance(answer_all(question.network, question.queries, 10.0, "auto", 0)[0], Violated)
 
 
+def test_counterexamples_are_found_in_thin_regions(tmp_path: Path, files: dict[str, Path]) -> None:
+    """One in two thousand points of the box lies in the wedge, and none but for rounding on the plane."""
+    text = HEAD + declared("f", "XY") + declared("g", "UV") + box("X", -0.5, 0.5) + box("U", -0.5, 0.5)
+    wedge = "(assert (<= (+ X[0,0] X[0,1] X[0,2]) (- (+ U[0,0] U[0,1] U[0,2]) 2.0)))(assert (<= Y[0,0] (+ V[0,0] 9.0)))"
+    plane = "(assert (or (== (+ X[0,0] X[0,1]) (+ U[0,0] 0.125)) (>= X[0,0] 1.0)))(assert (<= Y[0,0] (+ V[0,0] 9.0)))"
+    for more in (wedge, plane):
+        question = asked(tmp_path, text + more, files)
+        verdict, _ = answer_all(question.network, question.queries, 5.0, "auto", 0)
+        assert isinstance(verdict, Violated)
+        assert verdict.distance_to_region <= 1e-7
+
+
 def test_strict_conditions_are_strict(tmp_path: Path, files: dict[str, Path]) -> None:
     """At one input, where the output is known exactly: y < y is false, y <= y is not."""
     point = "".join(f"(assert (== X[0,{i}] 0.5))" for i in range(3))
@@ -80,6 +93,27 @@ def test_strict_conditions_are_strict(tmp_path: Path, files: dict[str, Path]) ->
     assert not isinstance(answer_all(question.network, question.queries, 2.0, "auto", 0)[0], Violated)
 
 
+def test_products_of_two_are_bounded_together(tmp_path: Path, files: dict[str, Path]) -> None:
+    for text, expected in (
+        ("(>= (* X[0,0] X[0,1]) 1.01)", Holds), ("(>= (* X[0,0] X[0,1]) 1.0)", Violated),
+        ("(< (* X[0,0] X[0,0]) 0.0)", None), ("(>= (* Y[0,0] X[0,1]) 1000.0)", Holds),
+        ("(and (>= (* Y[0,0] Y[0,1]) 0.0) (<= X[0,0] X[0,1]))", Violated),
+    ):  # fmt: skip
+        question = asked(tmp_path, HEAD + declared("f", "XY") + box("X") + f"(assert {text})", files["f"])
+        verdict, _ = answer_all(question.network, question.queries, 5.0, "auto", 0)
+        if expected is None:  # of all inputs but one
+            assert not isinstance(verdict, Violated)
+        else:
+            assert isinstance(verdict, expected), text
+
+
+def test_products_of_float64_are_refused(tmp_path: Path) -> None:
+    file = two_layers(tmp_path / "d.onnx", 0, kind=TensorProto.DOUBLE)
+    text = HEAD + declared("f", "XY", kind="real") + box("X") + "(assert (>= (* Y[0,0] Y[0,1]) 0.0))"
+    with pytest.raises(InputError, match="products are read of networks of float32"):
+        asked(tmp_path, text, file)
+
+
 def test_version_1_relates_inputs_to_outputs(tmp_path: Path, files: dict[str, Path]) -> None:
     names = [f"X_{i}" for i in range(3)] + ["Y_0", "Y_1"]
     text = "".join(f"(declare-const {name} Real)" for name in names)
@@ -92,6 +126,16 @@ def test_version_1_relates_inputs_to_outputs(tmp_path: Path, files: dict[str, Pa
     question = asked(tmp_path, text + "(assert (<= (+ X_0 X_1) X_2))(assert (>= Y_0 100))", files["f"])
     assert question.plain
     assert "relates several inputs" in str(beyond_certificates(question.queries, question.network, question.plain))
+
+
+def test_a_counterexample_is_of_what_was_asked(tmp_path: Path, files: dict[str, Path]) -> None:
+    equal = "".join(f"(assert (== X[0,{i}] U[0,{i}]))" for i in range(3))
+    text = HEAD + declared("f", "XY") + declared("g", "UV") + box("X") + equal + "(assert (< Y[0,0] (+ X[0,1] 9.0)))"
+    question = asked(tmp_path, text, files)
+    verdict = question.as_asked(answer_all(question.network, question.queries, 5.0, "auto", 0)[0])
+    assert isinstance(verdict, Violated)
+    assert (len(verdict.input), len(verdict.output)) == (6, 4)
+    np.testing.assert_array_equal(verdict.input[:3], verdict.input[3:])
 
 
 def test_what_does_not_go_together_is_said(tmp_path: Path, files: dict[str, Path]) -> None:

@@ -235,7 +235,7 @@ def _of_property(
     heard = Heard()
     with heard.shown():
         verdict, proofs = answer_all(opened, queries, deadline, method, seed, prove, jobs, begin)
-    answer = answer_of(verdict)
+    answer = answer_of(asked.as_asked(verdict))
     if opened.given is not None and opened.given.described:
         answer["inputs"] = opened.given.described
     if explain and queries:

@@ -1,11 +1,12 @@
 """Cases of a property as questions: each a box of inputs, perhaps cut by linear constraints, and a polytope of outputs.
 
 What a box and constraints cannot say exactly is asked of outputs: a condition on inputs and outputs together, a strict
-one, one whose weights no float64 holds. Inputs then count as further outputs, after the others, in their order.
+one, one whose weights no float64 holds, one on products. Inputs then count as further outputs, after the others, in
+their order, and after them the products that occur.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -21,6 +22,7 @@ from surefoot.spec.query import Query, Unsafe
 
 LARGEST_ARRAYS = 2**27  # numbers, of all boxes and all rows
 ROUNDS = 20  # in which bounds of inputs are sought in conditions on several
+DIGITS = 500  # binary, of bounds that follow from others
 _Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 _Box: TypeAlias = dict[int, _Ends]
 _FREE: _Ends = (None, None)
@@ -32,10 +34,14 @@ class EmptyRegion(InputError):
 
 @dataclass(frozen=True)
 class Property:
-    """Questions, one for each region of inputs; `of_inputs`: inputs count as outputs, after those that there are."""
+    """Questions, one for each region of inputs.
+
+    `of_inputs`: inputs count as outputs, after those that there are. `products` of two of all of these follow.
+    """
 
     queries: list[Query]
     of_inputs: bool
+    products: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,17 @@ def property_of(asserted: Assertions, inputs: int, outputs: int) -> Property:
     """
     if not asserted.any:
         raise InputError("the property asserts nothing")
-    of_inputs = any(_asks_of_inputs(atom) for case in (asserted.common, *asserted.cases) for atom in case)
-    size = outputs + inputs * of_inputs
-    shared = _split(asserted.common, outputs)
+    atoms = [atom for case in (asserted.common, *asserted.cases) for atom in case]
+    of_inputs = any(map(_asks_of_inputs, atoms))
+    products = tuple(sorted({_columns(name, outputs) for atom in atoms for name in atom.weights if "*" in name}))
+    place_of = {pair: outputs + inputs + i for i, pair in enumerate(products)}
+    size = outputs + inputs * of_inputs + len(products)
+    shared = _split(asserted.common, outputs, place_of)
     unsafe_of: dict[tuple, list[Unsafe]] = {}
     numbers = 0
     for atoms in asserted.cases if shared.box is not None else ():
         tick()
-        case = _split(atoms, outputs)
+        case = _split(atoms, outputs, place_of)
         changed = None if case.box is None or shared.box is None else _narrowed(case.box, shared.box)
         if changed is None:
             continue
@@ -88,21 +97,36 @@ def property_of(asserted: Assertions, inputs: int, outputs: int) -> Property:
             queries.append(Query(region, tuple(unsafe)))
     if not queries:
         raise EmptyRegion("no input satisfies the property's conditions on several inputs")
-    return Property(queries, of_inputs)
+    return Property(queries, of_inputs, products)
 
 
 def _asks_of_inputs(atom: Atom) -> bool:
     """Whether a condition on inputs has to be asked of outputs."""
-    kinds = {name[0] for name in atom.weights}
+    kinds = _kinds(atom)
     if kinds != {"X"}:
-        return "X" in kinds
-    return atom.strict or (len(atom.weights) > 1 and not _is_exact(_row(atom, 0)))
+        return "X" in kinds or "*" in kinds
+    return atom.strict or (len(atom.weights) > 1 and not _is_exact(_row(atom, 0, {})))
 
 
-def _row(atom: Atom, outputs: int) -> Row:
-    """Return a condition as a row: outputs first, then inputs."""
-    return Row({int(name[2:]) + (outputs if name[0] == "X" else 0): w for name, w in atom.weights.items()},
-               atom.bound, atom.strict)  # fmt: skip
+def _kinds(atom: Atom) -> set[str]:
+    """Return what a condition speaks of: X, Y, and * for products."""
+    return {"*" if "*" in name else name[0] for name in atom.weights}
+
+
+def _columns(product: str, outputs: int) -> tuple[int, int]:
+    """Return which outputs a product is of: outputs first, then inputs."""
+    one, two = sorted(_column(name, outputs) for name in product.split("*"))
+    return one, two
+
+
+def _column(name: str, outputs: int) -> int:
+    return int(name[2:]) + (outputs if name[0] == "X" else 0)
+
+
+def _row(atom: Atom, outputs: int, place_of: Mapping[tuple[int, int], int]) -> Row:
+    """Return a condition as a row: outputs first, then inputs, then products."""
+    places = (place_of[_columns(name, outputs)] if "*" in name else _column(name, outputs) for name in atom.weights)
+    return Row(dict(zip(places, atom.weights.values(), strict=True)), atom.bound, atom.strict)
 
 
 def _is_exact(row: Row) -> bool:
@@ -119,13 +143,13 @@ def _plain(row: Row) -> tuple:
     return tuple(sorted(row.weights.items())), row.bound
 
 
-def _split(atoms: Iterable[Atom], outputs: int) -> _Case:
+def _split(atoms: Iterable[Atom], outputs: int, place_of: Mapping[tuple[int, int], int]) -> _Case:
     """Divide conditions into bounds of inputs, rows over inputs, and rows over outputs."""
     box: _Box = {}
     empty = False
     over_inputs, over_outputs = [], []
     for atom in atoms:
-        kinds = {name[0] for name in atom.weights}
+        kinds = _kinds(atom)
         if not kinds:
             empty |= atom.bound < 0 or (atom.strict and atom.bound == 0)
             continue
@@ -137,7 +161,7 @@ def _split(atoms: Iterable[Atom], outputs: int) -> _Case:
             else:
                 over_inputs.append(Row({int(name[2:]): w for name, w in atom.weights.items()}, atom.bound))
         if kinds != {"X"} or _asks_of_inputs(atom):
-            over_outputs.append(_row(atom, outputs))
+            over_outputs.append(_row(atom, outputs, place_of))
     empty |= any(low is not None and high is not None and low > high for low, high in box.values())
     return _Case(None if empty else box, tuple(over_inputs), tuple(over_outputs))
 
@@ -201,6 +225,7 @@ def _implied(box: _Box, rows: Sequence[Row]) -> _Box | None:
     for _ in range(ROUNDS):
         before = dict(box)
         for row in rows:
+            tick()
             least = {i: _least(w, box.get(i, _FREE)) for i, w in row.weights.items()}
             open_ = [i for i, value in least.items() if value is None]
             if len(open_) > 1:
@@ -212,13 +237,21 @@ def _implied(box: _Box, rows: Sequence[Row]) -> _Box | None:
                 own = least[i]
                 if open_ and own is not None:
                     continue
-                end = (row.bound - total + (own or 0)) / w
+                end = _short((row.bound - total + (own or 0)) / w, w > 0)
                 box[i] = low, high = _both(box.get(i, _FREE), (None, end) if w > 0 else (end, None))
                 if low is not None and high is not None and low > high:
                     return None
         if box == before:
             break
     return box
+
+
+def _short(end: Fraction, is_upper: bool) -> Fraction:
+    """Return a bound of not too many digits, rounded outward: each round of implications adds some."""
+    if max(end.numerator.bit_length(), end.denominator.bit_length()) < DIGITS:
+        return end
+    rounded = above(end) if is_upper else below(end)
+    return Fraction(rounded) if math.isfinite(rounded) else end
 
 
 def _least(weight: Fraction, ends: _Ends) -> Fraction | None:

@@ -18,7 +18,7 @@ from surefoot.graph.onnx_inputs import Shapes
 from surefoot.graph.ops import Shape
 from surefoot.graph.passes.joined import joined
 from surefoot.spec.cases import Property, property_of
-from surefoot.spec.formula import Assertions, Atom, renamed
+from surefoot.spec.formula import Assertions, Atom, is_input, renamed
 from surefoot.spec.opening import Opened, open_joined, open_onnx
 from surefoot.spec.runtime import Runner
 from surefoot.spec.vnnlib2 import Declared, Specification, Tensor
@@ -96,9 +96,8 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
         own = np.concatenate([np.arange(starts[i], starts[i] + sizes[i]) for i in order])
         parts.append((opened[key], shared[own]))
         first += sum(sizes)
-    graph = _graph(parts, inputs, asked.of_inputs)
-    float32 = all(one.float32 for one, _ in parts)
-    return Joint(specification, graph, _runner(parts, asked.of_inputs), float32, asked, shared)
+    graph, run = assembled(parts, inputs, asked)
+    return Joint(specification, graph, run, all(one.float32 for one, _ in parts), asked, shared)
 
 
 def _see_files(specification: Specification, files: Mapping[str, Path]) -> None:
@@ -141,7 +140,7 @@ def _shared_inputs(specification: Specification) -> np.ndarray:
 
     at_most: set[tuple[str, str]] = set()
     for atom in specification.asserted.common:
-        if atom.strict or atom.bound != 0 or len(atom.weights) != 2 or any(name[0] == "Y" for name in atom.weights):
+        if atom.strict or atom.bound != 0 or len(atom.weights) != 2 or not all(map(is_input, atom.weights)):
             continue
         (one, w), (two, v) = atom.weights.items()
         if w == -v:
@@ -219,16 +218,23 @@ def _see_shape(tensor: Tensor, name: str, shape: Sequence[int], path: Path) -> N
         )
 
 
-def _graph(parts: Sequence[tuple[Opened, np.ndarray]], inputs: int, with_inputs: bool) -> Graph:
-    """Return the one network as it is, or several joined."""
-    if len(parts) == 1 and not with_inputs and np.array_equal(parts[0][1], np.arange(inputs)):
-        return parts[0][0].graph
-    return joined([(one.graph, places.tolist()) for one, places in parts], inputs, with_inputs)
+def assembled(parts: Sequence[tuple[Opened, np.ndarray]], inputs: int, asked: Property) -> tuple[Graph, Runner]:
+    """Return networks, each with the places of its inputs, as one: what is asked of it, and how it is run.
 
+    Raises:
+        InputError: products of what float64 networks give, which no float64 holds.
+    """
+    if asked.products and not all(one.float32 for one, _ in parts):
+        raise InputError("products are read of networks of float32, whose products float64 holds")
 
-def _runner(parts: Sequence[tuple[Opened, np.ndarray]], with_inputs: bool) -> Runner:
     def run(x: np.ndarray) -> np.ndarray:
         outputs = [one.run(x[:, places]) for one, places in parts]
-        return np.concatenate([*outputs, x.astype(np.float64)] if with_inputs else outputs, axis=1)
+        if asked.of_inputs:
+            outputs.append(x.astype(np.float64))
+        y = np.concatenate(outputs, axis=1)
+        return np.concatenate([y, *(y[:, [i]] * y[:, [j]] for i, j in asked.products)], axis=1)
 
-    return run
+    if len(parts) == 1 and not asked.of_inputs and np.array_equal(parts[0][1], np.arange(inputs)):
+        return parts[0][0].graph, run
+    graphs = [(one.graph, places.tolist()) for one, places in parts]
+    return joined(graphs, inputs, asked.of_inputs, asked.products), run

@@ -1,6 +1,7 @@
-"""Linear conditions in exact numbers, and the disjunctive normal form of and, or over them.
+"""Conditions in exact numbers, and the disjunctive normal form of and, or over them.
 
-A variable is a name: X_0, X_1, ... are what the networks are given, Y_0, Y_1, ... what they give.
+A variable is a name: X_0, X_1, ... are what the networks are given, Y_0, Y_1, ... what they give, X_0*Y_1 the product
+of two. Conditions are linear in these.
 """
 
 from collections.abc import Iterable
@@ -40,15 +41,26 @@ class Term:
         return Term(weights, constant)
 
     def times(self, other: "Term") -> "Term | None":
-        """Multiply; None where both hold variables: that is not linear.
+        """Multiply; None where that is a product of more than two variables.
 
-        >>> Term({"X_0": Fraction(2)}, Fraction(1)).times(Term({}, Fraction(3)))
-        Term(weights={'X_0': Fraction(6, 1)}, constant=Fraction(3, 1))
+        >>> Term({"X_0": Fraction(2)}, Fraction(1)).times(Term({"Y_1": Fraction(3)}, Fraction(0)))
+        Term(weights={'X_0*Y_1': Fraction(6, 1), 'Y_1': Fraction(3, 1)}, constant=Fraction(0, 1))
         """
-        if self.weights and other.weights:
-            return None
-        term, factor = (self, other.constant) if self.weights else (other, self.constant)
-        return Term({name: factor * w for name, w in term.weights.items()}, factor * term.constant)
+        weights: dict[str, Fraction] = {}
+        for one, w in (*self.weights.items(), ("", self.constant)):
+            for two, v in (*other.weights.items(), ("", other.constant)):
+                factors = sorted(name for name in (*one.split("*"), *two.split("*")) if name)
+                if len(factors) > 2 and w and v:
+                    return None
+                name = "*".join(factors)
+                weights[name] = weights.get(name, Fraction(0)) + w * v
+        constant = weights.pop("")
+        return Term({name: w for name, w in weights.items() if w}, constant)
+
+
+def is_input(name: str) -> bool:
+    """Whether a name is that of one input."""
+    return name[0] == "X" and "*" not in name
 
 
 Clause: TypeAlias = list[Atom]  # all of them
@@ -128,7 +140,7 @@ def renamed(atoms: Iterable[Atom], names: dict[str, str]) -> Clause:
     for atom in atoms:
         weights: dict[str, Fraction] = {}
         for name, weight in atom.weights.items():
-            new = names.get(name, name)
+            new = "*".join(sorted(names.get(factor, factor) for factor in name.split("*")))
             weights[new] = weights.get(new, Fraction(0)) + weight
         result.append(Atom({name: w for name, w in weights.items() if w}, atom.bound, atom.strict))
     return result

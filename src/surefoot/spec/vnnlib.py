@@ -101,8 +101,8 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> list[Query]:
     asked = parse_property(text, inputs, outputs)
     if asked.of_inputs:
         raise InputError(
-            "a condition on inputs and outputs together, or one on inputs with weights of more digits than float64 "
-            "holds, is no question about outputs alone: `surefoot verify` answers it"
+            "a condition on inputs and outputs together, on products, or on inputs with weights of more digits than "
+            "float64 holds, is no question about outputs alone: `surefoot verify` answers it"
         )
     return asked.queries
 
@@ -214,7 +214,7 @@ def _linear(tree: _Tree, known: set[str]) -> Term:
         case ["*", left, right]:
             product = _linear(left, known).times(_linear(right, known))
             if product is None:
-                raise InputError(f"a product of variables is not linear: {_shown(tree)}")
+                raise InputError(f"a product of more than two variables is not read: {_shown(tree)}")
             return product
         case _:
             raise InputError(f"this is not a linear term: {_shown(tree)}")

@@ -89,7 +89,7 @@ def parse_vnnlib2(text: str) -> Specification:
     ('f', {'X_1': Fraction(1, 1), 'Y_0': Fraction(-1, 1)})
 
     Raises:
-        InputError: not VNN-LIB 2.0, or a product of variables.
+        InputError: not VNN-LIB 2.0, or a product of more than two variables.
         MissingExtra: the parser is not installed.
     """
     try:
@@ -191,9 +191,7 @@ def _term(tree: Any, names: dict[str, tuple[str, int, tuple[int, ...]]]) -> Term
             for part in tree.args:
                 factor = product.times(_term(part, names))
                 if factor is None:
-                    raise InputError(
-                        f"a product of variables is not linear, and not read: {' '.join(str(tree).split())}"
-                    )
+                    raise InputError(f"a product of more than two variables is not read: {' '.join(str(tree).split())}")
                 product = factor
             return product
         case name:

@@ -9,10 +9,9 @@ import numpy as np
 
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_inputs import Shapes
-from surefoot.graph.passes.joined import joined
-from surefoot.spec.declared import Joint, join
+from surefoot.spec.declared import Joint, assembled, join
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
-from surefoot.spec.query import Query
+from surefoot.spec.query import Query, Verdict, Violated
 from surefoot.spec.vnnlib import is_version_2, parse_property, text_of
 from surefoot.spec.vnnlib2 import parse_vnnlib2
 from surefoot.verify.network import Network
@@ -22,12 +21,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A network and what is asked of it; `joint`: what VNN-LIB 2.0 declares of both; `plain`: the file's own graph."""
+    """A network and what is asked of it; `joint`: what VNN-LIB 2.0 declares of both; `plain`: the file's own graph.
+
+    `outputs`: how many of the network's outputs are declared, or the file's own; others are its inputs, and products.
+    """
 
     network: Network
     queries: list[Query]
     joint: Joint | None
     plain: bool
+    outputs: int
+
+    def as_asked(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with all inputs that are asked about, also those that are one, and the outputs alone."""
+        if not isinstance(verdict, Violated):
+            return verdict
+        x = verdict.input if self.joint is None else verdict.input[self.joint.places]
+        return replace(verdict, input=x, output=verdict.output[: self.outputs])
 
 
 def read_question(
@@ -64,22 +74,11 @@ def _named(prop: Path | str, read: Callable[[], T]) -> T:
 
 
 def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
-    network = replace(Network.of(opened.graph, opened.run, opened.float32), given=opened.inputs)
-    read = _named(prop, lambda: parse_property(text, network.inputs, network.outputs))
-    if read.of_inputs:
-        network = _with_inputs(opened)
-    return Asked(network, read.queries, None, not read.of_inputs)
-
-
-def _with_inputs(opened: Opened) -> Network:
-    """Return a network whose inputs are outputs, too."""
-    size = int(np.prod(opened.graph.input_shape))
-    graph = joined([(opened.graph, range(size))], size, with_inputs=True)
-
-    def run(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([opened.run(x), x.astype(np.float64)], axis=1)
-
-    return replace(Network.of(graph, run, opened.float32), given=opened.inputs)
+    inputs, outputs = (int(np.prod(shape)) for shape in (opened.graph.input_shape, opened.graph.output_shape))
+    asked = _named(prop, lambda: parse_property(text, inputs, outputs))
+    graph, run = _named(prop, lambda: assembled([(opened, np.arange(inputs))], inputs, asked))
+    network = replace(Network.of(graph, run, opened.float32), given=opened.inputs)
+    return Asked(network, asked.queries, None, not asked.of_inputs, outputs)
 
 
 def _version_2(
@@ -97,4 +96,4 @@ def _version_2(
     files = network
     joint = _named(prop, lambda: join(specification, files))
     opened = Network.of(joint.graph, joint.run, joint.float32)
-    return Asked(opened, joint.asked.queries, joint, False)
+    return Asked(opened, joint.asked.queries, joint, False, specification.outputs)

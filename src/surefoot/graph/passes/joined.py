@@ -6,15 +6,21 @@ from collections.abc import Sequence
 import torch
 
 from surefoot.graph.graph import Graph, GraphBuilder
-from surefoot.graph.ops import Concat, Gather, Op, Reshape
+from surefoot.graph.ops import Concat, Gather, Mul, Op, Reshape
 from surefoot.graph.same import same_op
 
 
-def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_inputs: bool = False) -> Graph:
+def joined(
+    parts: Sequence[tuple[Graph, Sequence[int]]],
+    inputs: int,
+    with_inputs: bool = False,
+    products: Sequence[tuple[int, int]] = (),
+) -> Graph:
     """Return the graph of x -> (f(x[i]), g(x[j]), ...) for networks f, g, ... and their places i, j, ... in a flat x.
 
-    `with_inputs`: x itself follows. Outputs are flat. What two networks compute alike of the same inputs is computed
-    once: as far as they are equal, no bound of their difference is lost.
+    `with_inputs`: x itself follows; then `products` of two of all these, by their places. Outputs are flat. What two
+    networks compute alike of the same inputs is computed once: as far as they are equal, no bound of their difference
+    is lost.
 
     >>> from surefoot.graph.graph import evaluate
     >>> from surefoot.graph.ops import Relu
@@ -36,7 +42,11 @@ def joined(parts: Sequence[tuple[Graph, Sequence[int]]], inputs: int, with_input
         ends.append(builder.add(Reshape((math.prod(graph.output_shape),)), new[len(graph.nodes) - 1]))
     if with_inputs:
         ends.append(0)
-    return builder.build(ends[0] if len(ends) == 1 else builder.add(Concat(0), *ends))
+    last = ends[0] if len(ends) == 1 else builder.add(Concat(0), *ends)
+    if products:
+        factors = (builder.add(Gather(torch.tensor(places)), last) for places in zip(*products, strict=True))
+        last = builder.add(Concat(0), last, builder.add(Mul(), *factors))
+    return builder.build(last)
 
 
 class _Sharing(GraphBuilder):
