@@ -3,9 +3,11 @@
     python results/census.py FOLDER ...                 # of any folders; .onnx and .onnx.gz; prints the tables
     python results/census.py FOLDER ... --keep NAME     # the same, kept in census.json under a name
     python results/census.py --modules                  # modules of PyTorch, exported; kept
+    python results/census.py --learners                 # classifiers of scikit-learn, exported by skl2onnx; kept
     python results/census.py --page                     # writes census.md from what was kept
 
-A file counts as read if it comes through the door: ONNX Runtime takes it, and computes what was read, operation by operation.
+A file counts as read if it comes through the door: ONNX Runtime takes it, and computes what was read, one operation
+after another.
 """
 
 import re
@@ -16,8 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import census_modules
 import harness
-from census_modules import exported
 from harness import Kept, section, write_page
 
 from surefoot.core.errors import FileError, InputError, SurefootError
@@ -30,7 +32,7 @@ Answer: TypeAlias = dict[str, Any]
 LARGEST = 3 * 10**9  # products: from here on a file is read, and not run
 _STOPS = re.compile(r"node .* \((\w+)\)(?:: | cannot be read: )(.*)", re.DOTALL)
 _KINDS = {
-    "which an output is meant": "outputs, say which",
+    "say which is meant": "several outputs, none named",
     "of type": "the input's type",
     "open sides": "sides of inputs that are open",
     "opset": "the opset",
@@ -46,12 +48,19 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--keep", metavar="NAME")
     parser.add_argument("--modules", action="store_true")
+    parser.add_argument("--learners", action="store_true")
     parser.add_argument("--page", action="store_true")
     asked = parser.parse_args()
     found: dict[str, Answer] = {}
     kept = Kept("census.json")
-    for key, path in chain(_files(asked.folders, asked.keep or "files"), exported() if asked.modules else ()):
-        if asked.keep or asked.modules:
+    parts = [_files(asked.folders, asked.keep or "files")]
+    parts += [census_modules.exported()] if asked.modules else []
+    if asked.learners:
+        import census_learners  # noqa: PLC0415  (needs skl2onnx)
+
+        parts.append(census_learners.exported())
+    for key, path in chain(*parts):
+        if asked.keep or asked.modules or asked.learners:
             if key not in kept:
                 kept.add(key, answer_of(path))
         else:
@@ -89,9 +98,11 @@ def answer_of(path: Path) -> Answer:
 
 def tables(found: dict[str, Answer]) -> list[str]:
     """Count by origin, and by what stops."""
+    sizes = Counter(map(_folder, found))
     origins: dict[str, list[Answer]] = defaultdict(list)
     for key, answer in found.items():
-        origins[_origin(key)].append(answer)
+        folder = _folder(key)
+        origins[folder if sizes[folder] > 1 else key.split(" ", 1)[0]].append(answer)
     counted = [[name, len(some), _share(some)] for name, some in origins.items()]
     counted.append(["**all**", len(found), _share(list(found.values()))])
     stops = Counter(answer["stops"] for answer in found.values() if not answer["read"])
@@ -105,10 +116,10 @@ def tables(found: dict[str, Answer]) -> list[str]:
     ]
 
 
-def _origin(key: str) -> str:
-    """Return the name that files were kept under, and their folder's."""
+def _folder(key: str) -> str:
+    """Return the name that a file was kept under, and its folder's."""
     name, path = key.split(" ", 1)
-    return f"{name}: {path.split('/')[0]}" if "/" in path else name
+    return ": ".join([name, *path.split("/")[:-1][:2]])
 
 
 def _share(answers: list[Answer]) -> str:
@@ -119,23 +130,30 @@ def _share(answers: list[Answer]) -> str:
 def page() -> list[str]:
     """Write what was kept."""
     kept = dict(Kept("census.json"))
-    files = {key: a for key, a in kept.items() if not key.startswith("torch ")}
+    files = {key: a for key, a in kept.items() if not key.startswith(("torch ", "scikit-learn "))}
     modules = {key: a for key, a in kept.items() if key.startswith("torch ")}
+    learners = {key: a for key, a in kept.items() if key.startswith("scikit-learn ")}
     met = Counter(op for a in kept.values() for op in a["operations"])
     read = Counter(op for a in kept.values() if a["read"] for op in a["operations"])
     words = (
-        "Read means: through the door, where ONNX Runtime computes every value and every operation as it was read. Real",
-        "networks of the field's competitions and of ONNX's own tests (`onnx/backend/test/data`: architectures with constant",
-        "weights, and what PyTorch exported in 2017, opset 6). Command: `python results/census.py FOLDER --keep NAME`.",
+        "Read means: through the door, where ONNX Runtime computes every value and every operation as it was read.",
+        "Networks of the field's competitions (`verify`), and files of ONNX's own tests (`onnx/backend/test/data`):",
+        "what PyTorch exported in 2017, opset 6, mostly of a fixed batch. Command: `python results/census.py FOLDER",
+        "--keep NAME`. What the page is not: a sample of networks that people have.",
     )
     about_modules = (
-        "Small modules of PyTorch as both of its exporters write them: `python results/census.py --modules`. One that an",
+        "Small modules of PyTorch as both of its exporters write them: `python results/census.py --modules`. What an",
         "exporter does not write is left out.",
+    )
+    about_learners = (
+        "Fitted to irises, exported by skl2onnx with its default options, read up to the probabilities (or scores):",
+        "`python results/census.py --learners`.",
     )
     every = [[op, times, f"{read[op]}" + ("" if read[op] == times else " ←")] for op, times in sorted(met.items())]
     return [
         "# Which ONNX files are read", "\n".join(words), *tables(files),
         "## Modules of PyTorch", "\n".join(about_modules), *tables(modules),
+        "## Classifiers of scikit-learn", "\n".join(about_learners), *tables(learners),
         section("## Every operation that was met", ["In how many files it stands, and how many of these are read."],
                 ["operation", "files", "read"], every),
     ]  # fmt: skip

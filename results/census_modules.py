@@ -1,6 +1,5 @@
 """Small modules of PyTorch for the census, exported by both of its exporters."""
 
-import io
 import logging
 import tempfile
 import warnings
@@ -51,9 +50,9 @@ class Recurrent(nn.Module):
 
 
 _ACTIVATIONS = (
-    nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
-    nn.LogSoftmax, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softmax, nn.Softmin, nn.Softplus,
-    nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
+    nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU,
+    nn.LogSigmoid, nn.LogSoftmax, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softmax,
+    nn.Softmin, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
 )  # fmt: skip
 MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     **{kind.__name__: (kind(), ROW) for kind in _ACTIVATIONS},
@@ -124,11 +123,11 @@ def exported() -> Iterator[tuple[str, Path]]:
         for name, (module, shape) in MODULES.items():
             x = torch.rand(shape)
             for exporter, new in (("dynamo", True), ("TorchScript", False)):
-                path, content = Path(folder, f"{name}-{exporter}.onnx"), io.BytesIO()
+                path = Path(folder, f"{name}-{exporter}.onnx")
                 try:
-                    program = torch.onnx.export(module.eval(), (x,), None if new else content, dynamo=new, verbose=False)
-                    bytes_ = program.model_proto.SerializeToString() if program else content.getvalue()
+                    program = torch.onnx.export(module.eval(), (x,), None if new else path, dynamo=new, verbose=False)
                 except Exception:
                     continue
-                path.write_bytes(bytes_)
+                if program is not None:
+                    path.write_bytes(program.model_proto.SerializeToString())
                 yield f"torch {exporter}/{name}", path

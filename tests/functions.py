@@ -23,6 +23,7 @@ SMOOTH: list[Case] = [
     *((name, ()) for name in CATALOG if name not in ("Pow", "Elu", "Round") and (name, ()) not in STEPS),
     *(("Pow", (r,)) for r in EXPONENTS),
     *(("Elu", (alpha,)) for alpha in ALPHAS),
+    *(("Gelu", parameters) for parameters in ((0.7071067690849304, 2.0), (1.5, 0.25), (0.125, 1.0))),
 ]
 CASES = SMOOTH + STEPS
 _HUGE = 10**6  # erfc of more is 0 or 2 to all digits
@@ -38,6 +39,16 @@ def _softplus(x: Real) -> Real:
 
 def _erfc(x: Real) -> Real:
     return mpmath.mpf(2 * (x < 0)) if abs(x) > _HUGE else mpmath.erfc(x)
+
+
+def _gelu(x: Real, inverse: float | None = None, factor: float = 1.0) -> Real:
+    c = 1 / mpmath.sqrt(2) if inverse is None else mpmath.mpf(inverse)
+    return factor * x / 2 * _erfc(-x * c)
+
+
+def _gelu_derivative(x: Real, inverse: float | None = None, factor: float = 1.0) -> Real:
+    c = 1 / mpmath.sqrt(2) if inverse is None else mpmath.mpf(inverse)
+    return factor * (_erfc(-x * c) / 2 + x * c * mpmath.exp(-((c * x) ** 2)) / mpmath.sqrt(mpmath.pi))
 
 
 def _gelu_argument(x: Real) -> Real:
@@ -60,7 +71,7 @@ _VALUES: dict[str, Callable[..., Real]] = {
     "Cos": mpmath.cos,
     "Softplus": _softplus,
     "Erf": lambda x: mpmath.sign(x) if abs(x) > _HUGE else mpmath.erf(x),
-    "Gelu": lambda x: x / 2 * _erfc(-x / mpmath.sqrt(2)),
+    "Gelu": _gelu,
     "GeluTanh": lambda x: x * _sigmoid(2 * _gelu_argument(x)),
     "Silu": lambda x: x * _sigmoid(x),
     "Mish": lambda x: x * mpmath.tanh(_softplus(x)),
@@ -105,7 +116,7 @@ _DERIVATIVES: dict[str, Callable[..., Real]] = {
     "Cos": lambda x: -mpmath.sin(x),
     "Softplus": _sigmoid,
     "Erf": lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(x**2)),
-    "Gelu": lambda x: _erfc(-x / mpmath.sqrt(2)) / 2 + x * mpmath.exp(-(x**2) / 2) / mpmath.sqrt(2 * mpmath.pi),
+    "Gelu": _gelu_derivative,
     "GeluTanh": _gelu_tanh_derivative,
     "Silu": lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x)),
     "Mish": _mish_derivative,

@@ -27,6 +27,9 @@ for key in {KEYS}:
 """
 
 
+PAGES = ("attacks", "census", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg")
+
+
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Give the harness as the scripts import it, from their own folder; leave no trace of it to other tests."""
@@ -78,9 +81,7 @@ def test_a_table(harness: ModuleType) -> None:
     assert text == "# Title\n\nOne\ntwo.\n\n| a | b |\n|---|---|\n| 1 |  |\n| x | 2.5 |"
 
 
-@pytest.mark.parametrize(
-    "name", ["attacks", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg"]
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_the_page_says_what_was_kept(harness: ModuleType, name: str) -> None:
     parts = importlib.import_module(name).page()
     text = (RESULTS / f"{name}.md").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from graph import test_onnx_piecewise as piecewise
 from graph import test_onnx_reductions as reductions
 from graph import test_onnx_resize as resize
 from graph import test_onnx_steps as steps
+from graph import test_onnx_volumes as volumes
 from graph import test_onnx_windows as windows
 from onnx_models import OneOp, array, model_of
 from surefoot.core.errors import InputError
@@ -28,7 +29,7 @@ from surefoot.spec.runtime import runner_of_session, session_of
 
 CASES: dict[str, OneOp] = {
     f"{module.__name__.split('_')[-1]}-{name}": case
-    for module in (arithmetic, functions, moves, norms, ops, piecewise, reductions, resize, steps, windows)
+    for module in (arithmetic, functions, moves, norms, ops, piecewise, reductions, resize, steps, volumes, windows)
     for name, case in module.ONE_OP.items()
 }
 ROWS = 3

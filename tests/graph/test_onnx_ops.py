@@ -80,3 +80,23 @@ def test_ranks_are_those_of_onnx() -> None:
         helper.make_node("ReduceSum", ["a", "axes"], ["y"], keepdims=0),
     ]
     agree(model_of(nodes, {"w": array(1, 4, 4), "axes": np.array([1])}, [1, 4]), [1, 4])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_values_and_constants_are_joined_along_any_axis(axis: int) -> None:
+    """Also along the first, where each is of one row: recurrent layers are unrolled so."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Concat", ["x", "c", "r"], ["j"], axis=axis),
+        helper.make_node("Transpose", ["j"], ["y"], perm=[1, 0, 2]),
+    ]
+    agree(model_of(nodes, {"c": array(1, 2, 3)}, [1, 2, 3]), [1, 2, 3])
+
+
+@pytest.mark.parametrize("turned", [{}, {"transA": 1}, {"transB": 1, "alpha": 0.5, "beta": -2.0}])
+@pytest.mark.parametrize("bias", [False, True])
+def test_gemm_of_two_values(turned: dict[str, Any], bias: bool) -> None:
+    nodes = [helper.make_node(op, ["x"], [out]) for op, out in (("Relu", "r"), ("Abs", "s"))]
+    nodes += [helper.make_node("Reshape", [given, "3"], [out]) for given, out in (("r", "a"), ("s", "b"))]
+    nodes.append(helper.make_node("Gemm", ["a", "b", *(["c"] if bias else [])], ["y"], **turned))
+    agree(model_of(nodes, {"3": np.array([3, 3]), "c": array(3)}, [1, 9]), [1, 9])

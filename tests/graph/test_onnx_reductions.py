@@ -14,7 +14,16 @@ from surefoot.graph.ops import Elementwise
 IMAGE = [1, 2, 5, 6]
 ONE_OP: dict[str, OneOp] = {}
 case = partial(add_case, ONE_OP)
-for op in ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSumSquare"):
+for op in (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSumSquare",
+):
     case(f"{op}-images", op, IMAGE, 17, axes=[2, 3], keepdims=0)
     case(f"{op}-classes", op, [1, 6], 17, axes=[-1])
     case(f"{op}-plain", op, [6], 17)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fuzz import operations, readers
+from fuzz import batches, operations, readers
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -19,3 +19,10 @@ def test_operations_are_read_as_the_runtime_runs_them_and_the_door_sees_those_th
     assert not met.faults
     assert met.outcomes["read"] > 40
     assert met.outcomes["planted and seen"] > 30
+
+
+def test_batches_inputs_and_steps_are_read_as_the_runtime_runs_them() -> None:
+    met = batches.attack(1000, 400)
+    assert not met.faults
+    assert met.outcomes["read"] > 100
+    assert met.outcomes["read row by row"] > 100

@@ -144,7 +144,7 @@ def test_a_misread_pool_is_seen_behind_a_spike(
 ) -> None:
     """Read as it was once, when `verify` proved what one input refutes."""
     monkeypatch.setattr(onnx_windows, "_runtimes_agree", lambda *_: None)
-    monkeypatch.setattr(onnx_windows, "_padding", _no_dilation(onnx_windows._padding))
+    monkeypatch.setattr(onnx_windows, "padding_of", _no_dilation(onnx_windows.padding_of))
     onnx.save(pooled(op, sides, at, **attributes), tmp_path / "net.onnx")
     with pytest.raises(InputError, match="do not agree on what the file means"):
         open_onnx(tmp_path / "net.onnx")
@@ -207,7 +207,7 @@ def test_weights_that_overflow_hide_nothing(tmp_path: Path, monkeypatch: pytest.
         nodes, row=row, signal=[1, 1, 7], axes=[1, 2], flat=[1, 1], huge=np.full((1, 1, 2), 3e38, np.float32)
     )
     onnx.save(model, tmp_path / "net.onnx")
-    read = onnx_windows._padding
+    read = onnx_windows.padding_of
 
     def other_side(*arguments: Any) -> tuple[int, int, int, int]:
         left, right, top, bottom = read(*arguments)
@@ -220,6 +220,6 @@ def test_weights_that_overflow_hide_nothing(tmp_path: Path, monkeypatch: pytest.
         open_onnx(tmp_path / "net.onnx")
         opening._SEEN.clear()
         with monkeypatch.context() as wrong:
-            wrong.setattr(onnx_windows, "_padding", other_side)
+            wrong.setattr(onnx_windows, "padding_of", other_side)
             with pytest.raises(InputError, match="by itself its result"):
                 open_onnx(tmp_path / "net.onnx")

@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 from onnx import helper
 
 from surefoot.core.errors import FileError
+from surefoot.core.onnx_versions import lifted, without_maps
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 LARGEST_FILE = 2**32  # bytes after unpacking: a gzipped file of a few kilobytes may claim any size
 
 
@@ -64,7 +66,10 @@ def load_with_files(path: Path | str) -> tuple[onnx.ModelProto, tuple[Path, ...]
     files = (path, *_files_of(model, path))
     for tensor in _external(model):
         _load_weights(tensor, path)
-    return model, files
+    try:
+        return without_maps(lifted(model)), files
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def _content(path: Path) -> bytes:
@@ -80,6 +85,8 @@ def _content(path: Path) -> bytes:
         raise FileError(f"{path} is not a whole gzip file: {error}") from error
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+    if content.startswith(_POINTER):
+        raise FileError(f"{path} is a pointer of Git LFS, not the network itself: `git lfs pull` brings it")
     if len(content) > LARGEST_FILE:
         raise FileError(f"{path} unpacks to more than {LARGEST_FILE} bytes")
     return content

@@ -110,10 +110,6 @@ def _sech2(x: Tensor) -> Tensor:
     return 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x)
 
 
-def _density(x: Tensor) -> Tensor:
-    return torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-
-
 def _softplus(x: Tensor) -> Tensor:
     return x.clamp(min=0) + torch.log1p(torch.exp(-x.abs()))
 
@@ -134,6 +130,22 @@ def _gelu_tanh_derivative(x: Tensor) -> Tensor:
 def _mish_derivative(x: Tensor) -> Tensor:
     soft = _softplus(x)
     return torch.tanh(soft) + x * torch.sigmoid(x) * _sech2(soft)
+
+
+def _gelu(inverse: float = math.sqrt(0.5), factor: float = 1.0) -> Function:
+    """Describe factor x (1 + erf(inverse x)) / 2, which bends at 1 / inverse and -1 / inverse."""
+    if not (2.0**-100 < inverse < 2.0**100 and 0 < factor < 2.0**100):
+        raise InputError(f"x (1 + erf({inverse:g} x)) times {factor:g}: numbers above 0, not far from 1, are needed")
+    at, slope = 1 / inverse, inverse / math.sqrt(math.pi)
+    return Function(
+        lambda x: factor * (x / 2 * torch.special.erfc(-x * inverse)),
+        lambda x: factor * (torch.special.erfc(-x * inverse) / 2 + x * slope * torch.exp(-((x * inverse) ** 2))),
+        (-at, at),
+        (-1, 1, -1),
+        range=(-0.1203 * factor * at, math.inf),
+        error=(2.0**-46, 2.0**-46 * max(factor * at, 1.0)),
+        derivative_error=(2.0**-46, 2.0**-46 * max(factor, 1.0)),
+    )
 
 
 def _elu(alpha: float = 1.0) -> Function:
@@ -244,12 +256,7 @@ CATALOG: dict[str, Callable[..., Function]] = {
         torch.erf, lambda x: 2 / math.sqrt(math.pi) * torch.exp(-x * x), (0.0,), (1, -1), range=(-1.0, 1.0),
         error=_UNIT,
     ),
-    "Gelu": lambda: Function(
-        lambda x: x / 2 * torch.special.erfc(-x / math.sqrt(2)),
-        lambda x: torch.special.erfc(-x / math.sqrt(2)) / 2 + x * _density(x),
-        (-math.sqrt(2), math.sqrt(2)), (-1, 1, -1), range=(-0.1700, math.inf), error=_BOUNDED,
-        derivative_error=_BOUNDED,
-    ),
+    "Gelu": _gelu,
     "GeluTanh": lambda: Function(
         lambda x: x * torch.sigmoid(2 * _gelu_argument(x)), _gelu_tanh_derivative,
         (-1.418504008790828, 1.418504008790828), (-1, 1, -1), range=(-0.1701, math.inf), error=_BOUNDED,

@@ -9,10 +9,16 @@ from surefoot.core.errors import InputError
 from surefoot.graph.onnx_values import Known, finite
 
 _WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+_LINEAR = {"coefficients", "intercepts", "post_transform"}
+_TREES = {
+    "base_values", "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates", "nodes_missing_value_tracks_true",
+    "nodes_modes", "nodes_nodeids", "nodes_treeids", "nodes_truenodeids", "nodes_values", "post_transform",
+}  # fmt: skip
 # What is read of each operation; an attribute that is not here is refused, for it may change what the node computes.
 ATTRIBUTES: dict[str, set[str]] = {
     "ArgMax": {"axis", "keepdims", "select_last_index"},
     "ArgMin": {"axis", "keepdims", "select_last_index"},
+    "Binarizer": {"threshold"},
     "AveragePool": {*_WINDOW, "ceil_mode", "count_include_pad"},
     "BatchNormalization": {"epsilon", "momentum", "training_mode"},
     "Cast": {"to", "saturate"},
@@ -41,10 +47,13 @@ ATTRIBUTES: dict[str, set[str]] = {
     "LRN": {"alpha", "beta", "bias", "size"},
     "LayerNormalization": {"axis", "epsilon", "stash_type"},
     "LeakyRelu": {"alpha"},
+    "LinearClassifier": {*_LINEAR, "classlabels_ints", "classlabels_strings", "multi_class"},
+    "LinearRegressor": {*_LINEAR, "targets"},
     "LogSoftmax": {"axis"},
     "LpNormalization": {"axis", "p"},
     "Mod": {"fmod"},
     "MaxPool": {*_WINDOW, "ceil_mode"},
+    "Normalizer": {"norm"},
     "OneHot": {"axis"},
     "Pad": {"mode", "pads", "value"},
     "QuantizeLinear": {"axis", "saturate"},
@@ -64,6 +73,7 @@ ATTRIBUTES: dict[str, set[str]] = {
         "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
         "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode",
     },
+    "Scaler": {"offset", "scale"},
     "ScatterElements": {"axis", "reduction"},
     "ScatterND": {"reduction"},
     "Selu": {"alpha", "gamma"},
@@ -76,6 +86,13 @@ ATTRIBUTES: dict[str, set[str]] = {
     "Squeeze": {"axes"},
     "ThresholdedRelu": {"alpha"},
     "Transpose": {"perm"},
+    "TreeEnsembleClassifier": {
+        *_TREES, "class_ids", "class_nodeids", "class_treeids", "class_weights", "classlabels_int64s",
+        "classlabels_strings",
+    },
+    "TreeEnsembleRegressor": {
+        *_TREES, "aggregate_function", "n_targets", "target_ids", "target_nodeids", "target_treeids", "target_weights",
+    },
     "Trilu": {"upper"},
     "Unsqueeze": {"axes"},
     "Upsample": {"mode", "scales"},

@@ -12,15 +12,16 @@ from onnx import TensorProto, helper
 
 from surefoot.core.errors import FileError, InputError
 from surefoot.core.onnx_file import load_onnx_model
+from surefoot.core.onnx_versions import OLDEST_OPSET
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
 from surefoot.graph.onnx_constants import FOLDED, array_of, folded
 from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, inputs_of
+from surefoot.graph.onnx_ml import ML, ML_READERS
 from surefoot.graph.onnx_moves import MOVES, moved
 from surefoot.graph.onnx_ops import READERS
 from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite
 
-_OLDEST_OPSET = 7
 _TAKE_INFINITY = {"Clip", "Max", "Min", "Where"}  # as no bound, or not at all; else a constant is refused that is none
 SUPPORTED = {*READERS, *MOVES, "Constant", "Shape", "Size"}
 
@@ -67,8 +68,8 @@ def opset_of(model: onnx.ModelProto) -> int:
     opset = max(opsets, default=1)
     if len(opsets) > 1:
         raise InputError(f"the file names several opsets, {sorted(opsets)}: which of them is meant?")
-    if opset < _OLDEST_OPSET:
-        raise InputError(f"opset {opset} is too old: {_OLDEST_OPSET} at least; onnx.version_converter can lift it")
+    if opset < OLDEST_OPSET:
+        raise InputError(f"opset {opset} is too old: {OLDEST_OPSET} at least; onnx.version_converter can lift it")
     return opset
 
 
@@ -89,11 +90,15 @@ def in_float64(model: onnx.ModelProto) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """What one operation of a file became: the nodes from `begin` on, before `end`."""
+    """What one operation of a file became: the nodes from `begin` on, before `end`.
+
+    Without `alone` it means that only of what enters it, and not of any values: dividing probabilities by their sum.
+    """
 
     node: onnx.NodeProto
     begin: int
     end: int
+    alone: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +106,7 @@ class Reading:
     """A network as it was read: its graph, and what the file's names and operations became in it.
 
     `nodes` are those of the graph before what leads nowhere is dropped: places of `known` and `steps` are in these.
+    `single`: what float32 makes of it is known, but for rounding.
     """
 
     graph: Graph
@@ -108,6 +114,8 @@ class Reading:
     known: Mapping[str, Known]
     steps: tuple[Step, ...]
     inputs: Inputs
+    opsets: Mapping[str, int]
+    single: bool
 
 
 def graph_of_onnx(model: onnx.ModelProto, output: str | None = None, shapes: Shapes | None = None) -> Graph:
@@ -139,8 +147,10 @@ def reading_of_onnx(model: onnx.ModelProto, output: str | None = None, shapes: S
 
 
 def _read(model: onnx.ModelProto, output: str | None, inputs: Inputs) -> Reading:
-    reader = _Reader(model, output_of(model, output), inputs)
-    for node in _leading_to(model, reader.output):
+    output = output_of(model, output)
+    nodes = _leading_to(model, output)
+    reader = _Reader(model, output, inputs, nodes)
+    for node in nodes:
         try:
             reader.read(node)
         except InputError as error:
@@ -176,10 +186,21 @@ def _leading_to(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
     return [model.graph.node[at] for at in nodes]
 
 
+def _ends(nodes: list[onnx.NodeProto], output: str) -> set[str]:
+    """Return the names of the output's value: its own, and those that become it without a change, and nothing else."""
+    ends, uses = {output}, Counter(name for node in nodes for name in node.input)
+    for node in reversed(nodes):
+        norm = next((a.s for a in node.attribute if a.name == "norm"), b"")
+        same = node.op_type == "Identity" or (node.op_type == "Normalizer" and norm == b"L1")
+        if same and not ends.isdisjoint(node.output) and uses[node.input[0]] == 1:
+            ends.add(node.input[0])
+    return ends
+
+
 class _Reader:
-    def __init__(self, model: onnx.ModelProto, output: str, inputs: Inputs) -> None:
+    def __init__(self, model: onnx.ModelProto, output: str, inputs: Inputs, nodes: list[onnx.NodeProto]) -> None:
         graph = model.graph
-        opset = opset_of(model)
+        opset, self.opsets = opset_of(model), {o.domain: o.version for o in model.opset_import}
         if graph.sparse_initializer:
             sparse = graph.sparse_initializer[0].values.name
             raise InputError(f"the constant {sparse!r} is a sparse_initializer, which is not read: store it densely")
@@ -190,6 +211,8 @@ class _Reader:
         self.values = _begun(inputs, opset)
         self.known |= _parts(inputs, self.values)
         self.output = output
+        self.wanted = {output, *(name for node in nodes for name in node.input)}
+        self.ends = _ends(nodes, output)
         self.steps: list[Step] = []
 
     def finish(self) -> Reading:
@@ -199,7 +222,9 @@ class _Reader:
         built = self.values.builder
         if last.rows > 1 and not last.lead:
             raise InputError(f"the output {self.output!r} has no batch")
-        return Reading(built.build(last.place), tuple(built.nodes), self.known, tuple(self.steps), self.inputs)
+        graph = built.build(last.place)
+        steps, single = tuple(self.steps), self.values.single
+        return Reading(graph, tuple(built.nodes), self.known, steps, self.inputs, self.opsets, single)
 
     def read(self, node: onnx.NodeProto) -> None:
         begin = len(self.values.builder.nodes)
@@ -210,18 +235,24 @@ class _Reader:
             inputs.append(self.known[name] if name else None)
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         values = [x for x in inputs if isinstance(x, OnnxValue)]
-        self.values.last = self.output in node.output
-        if node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in self.functions:
+        self.values.alone = True
+        self.values.last = not self.ends.isdisjoint(node.output)
+        learning = node.domain == ML and node.op_type in ML_READERS
+        if (node.domain not in ("", "ai.onnx") and not learning) or (node.domain, node.op_type) in self.functions:
             raise InputError(f"operations of the domain {node.domain!r} are not read")
-        if node.op_type in SUPPORTED | FOLDED:
+        if node.op_type in SUPPORTED | FOLDED or learning:
             known_attributes(node.op_type, attributes)
         if values and node.op_type not in _TAKE_INFINITY:
             for name, x in zip(node.input, inputs, strict=True):
                 if isinstance(x, np.ndarray) and x.dtype.kind == "f":
                     finite(x, f"the constant {name!r}")
-        if node.op_type == "Shape" and values:
+        outputs: list[Known | None]
+        if learning:
+            wanted = [name in self.wanted for name in node.output]
+            outputs = list(ML_READERS[node.op_type](self.values, inputs, attributes, node.name, wanted))
+        elif node.op_type == "Shape" and values:
             sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
-            outputs: list[Known] = [np.array(sides, dtype=np.int64)]
+            outputs = [np.array(sides, dtype=np.int64)]
         elif node.op_type == "Size" and values:
             outputs = [np.array(math.prod(values[0].full), dtype=np.int64)]
         elif not values and node.op_type in READERS and node.op_type not in FOLDED and _is_real(inputs):
@@ -241,8 +272,9 @@ class _Reader:
         if more and node.op_type not in MORE_OUTPUTS:
             raise InputError(f"its further outputs, {', '.join(map(repr, more))}, are not read: export it without them")
         for name, value in zip(node.output, outputs, strict=False):
-            self.known[name] = value
-        self.steps.append(Step(node, begin, len(self.values.builder.nodes)))
+            if value is not None:
+                self.known[name] = value
+        self.steps.append(Step(node, begin, len(self.values.builder.nodes), self.values.alone))
 
     def _first_lifted(self, node: onnx.NodeProto, inputs: "list[Known | None]") -> "list[Known | None]":
         """Let the first constant be a value: what is computed of constants then rounds as bounds allow for."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_arithmetic import ARITHMETIC, matrix_product
+from surefoot.graph.onnx_arithmetic import ARITHMETIC, branches, matrix_product
 from surefoot.graph.onnx_attributes import attribute, constant
 from surefoot.graph.onnx_functions import FUNCTIONS, softmax
 from surefoot.graph.onnx_norms import NORMS
@@ -16,12 +16,15 @@ from surefoot.graph.onnx_reductions import REDUCTIONS
 from surefoot.graph.onnx_resize import RESIZES
 from surefoot.graph.onnx_steps import STEPS
 from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, rounded_from, value_of
-from surefoot.graph.onnx_windows import average_pool, conv, conv_transpose, global_pool, max_pool
+from surefoot.graph.onnx_volumes import conv_of_volumes, over_volumes
+from surefoot.graph.onnx_windows import average_pool, conv_transpose, global_pool, max_pool
 from surefoot.graph.ops import Concat, Linear
 
 
 def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Compute alpha x W + beta C, in the runtime's steps: folded into W, alpha would hide what overflows."""
+    if isinstance(inputs[1], OnnxValue):
+        return _gemm_of_two(reader, value_of(inputs[0]), inputs[1], inputs[2:], a, name)
     value, weight = value_of(inputs[0]), constant(inputs[1], "matrix")
     if len(value.full) != 2:
         raise InputError(f"a matrix (1, n) is needed; the values have the shape {value.full}")
@@ -44,6 +47,23 @@ def _gemm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
         return reader.add(Linear(matrix, row, rounded), value, name=name)
     product = reader.add(Linear(matrix), value, name=name and f"{name}_product")
     return reader.scaled(product, alpha, bias, name, rounded)
+
+
+def _gemm_of_two(
+    reader: Values, x: OnnxValue, y: OnnxValue, more: "list[Known | None]", a: dict[str, Any], name: str
+) -> OnnxValue:
+    """Multiply two values, one or both turned, and add a constant or a value."""
+
+    def turned(value: OnnxValue, which: str) -> OnnxValue:
+        places = np.arange(math.prod(value.full)).reshape(value.full)
+        return reader.taken(value, places.T) if a.get(which, 0) else value
+
+    product = matrix_product(reader, turned(x, "transA"), turned(y, "transB"), "")
+    product = reader.scaled(product, attribute(a, "alpha", 1.0), None, name)
+    if not more or more[0] is None:
+        return product
+    bias = more[0] if isinstance(more[0], OnnxValue) else reader.lifted(constant(more[0], "bias"))
+    return branches(reader, "Add", product, reader.scaled(bias, attribute(a, "beta", 1.0), None, ""), name)
 
 
 def _matmul(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
@@ -98,12 +118,8 @@ def _concat(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], nam
     values = [reader.lifted(x.astype(np.float64)) if isinstance(x, np.ndarray) else value_of(x) for x in inputs]
     rank = len(values[0].full)
     axis = int(a.get("axis", 1)) % rank - (1 if values[0].lead else 0)
-    if axis < 0:  # of one row each: these are then several, and no batch
-        if values[0].rows > 1:
-            raise InputError("the batch's axis cannot be joined along")
-        values, axis = [reader.without_batch(value) for value in values], 0
-        full = (len(values), *values[0].full)
-        return reader.add(Concat(0), *values, full=full, name=name)
+    if axis < 0:
+        return reader.stacked(values, name)
     return reader.add(Concat(axis), *values, name=name)
 
 
@@ -143,18 +159,18 @@ READERS: dict[str, Read] = {
     **REDUCTIONS,
     **RESIZES,
     **STEPS,
-    "AveragePool": average_pool,
+    "AveragePool": over_volumes(average_pool),
     "Concat": _concat,
-    "Conv": conv,
+    "Conv": conv_of_volumes,
     "ConvTranspose": conv_transpose,
     "Dropout": _dropout,
     "Gemm": _gemm,
-    "GlobalAveragePool": global_pool(average_pool),
-    "GlobalMaxPool": global_pool(max_pool),
+    "GlobalAveragePool": global_pool(over_volumes(average_pool)),
+    "GlobalMaxPool": global_pool(over_volumes(max_pool)),
     "Identity": _same,
     "LogSoftmax": softmax(log=True),
     "MatMul": _matmul,
-    "MaxPool": max_pool,
+    "MaxPool": over_volumes(max_pool),
     "Pad": _pad,
     "Softmax": softmax(log=False),
 }

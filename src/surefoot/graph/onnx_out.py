@@ -88,6 +88,13 @@ class _Writer:
         match op.name:
             case "Silu":
                 self.node("Mul", [x, self.inner("Sigmoid", [x], f"{out}_sigmoid")], out)
+            case "Gelu" if op.parameters:
+                inverse, factor = (*op.parameters, 1.0)[:2]
+                argument = self.inner("Mul", [x, self.constant(np.array(inverse), f"{out}_c")], f"{out}_cx")
+                one = self.constant(np.array(1.0), f"{out}_one")
+                above = self.inner("Add", [self.inner("Erf", [argument], f"{out}_erf"), one], f"{out}_above")
+                half = self.inner("Mul", [x, self.constant(np.array(factor / 2), f"{out}_half")], f"{out}_x")
+                self.node("Mul", [half, above], out)
             case "Gelu" | "GeluTanh":
                 self.node("Gelu", [x], out, approximate="none" if op.name == "Gelu" else "tanh")
             case "Pow":

@@ -12,7 +12,7 @@ from surefoot.graph.onnx_attributes import constant
 from surefoot.graph.onnx_functions import power
 from surefoot.graph.onnx_piecewise import absolute
 from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, inverted, value_of
-from surefoot.graph.ops import Elementwise, Linear, MaxPool2d
+from surefoot.graph.ops import Concat, Elementwise, Linear, MaxPool2d, Mul
 
 Reduce: TypeAlias = Callable[[Values, OnnxValue, list[int], str], OnnxValue]  # the axes stay, with length 1
 
@@ -99,6 +99,19 @@ def _log_sum_exp(reader: Values, value: OnnxValue, axes: list[int], name: str) -
     return _log_of_sum(reader, reader.add(Elementwise("Exp"), value), axes, name)
 
 
+def _product(reader: Values, value: OnnxValue, axes: list[int], name: str) -> OnnxValue:
+    """Multiply halves with each other, until one is left."""
+    moved = _at_the_end(reader, value, axes)
+    while (n := moved.full[-1]) > 1:
+        places, half = np.arange(math.prod(moved.full)).reshape(moved.full), n // 2
+        both = (reader.taken(moved, places[..., part]) for part in (slice(half), slice(half, 2 * half)))
+        rest = [reader.taken(moved, places[..., -1:])] if n % 2 else []
+        moved = reader.add(Mul(), *both, name=name)
+        if rest:
+            moved = reader.add(Concat(len(moved.sample) - 1), moved, *rest)
+    return reader.shaped(moved, _with_ones(value, axes))
+
+
 def _cumulative(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Sum up along an axis: a triangle of ones."""
     value = value_of(inputs[0])
@@ -123,6 +136,7 @@ REDUCTIONS: dict[str, Read] = {
     "ReduceMax": _over_axes(_largest),
     "ReduceMean": _over_axes(mean_of),
     "ReduceMin": _over_axes(_least),
+    "ReduceProd": _over_axes(_product),
     "ReduceSum": _over_axes(summed),
     "ReduceSumSquare": _over_axes(_sum_of_squares),
 }

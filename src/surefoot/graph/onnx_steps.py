@@ -75,15 +75,15 @@ def _not(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
 
 
 def _logic(op: str) -> Read:
-    """X y; x + y - x y; x + y - 2 x y."""
+    """Of what is 0 or 1: x y, which is relu(x + y - 1); x + y - x y; x + y - 2 x y."""
 
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         x, y = (x if isinstance(x, OnnxValue) else _truths(reader, x) for x in inputs)
-        both = branches(reader, "Mul", x, y, name if op == "And" else "")
+        total = branches(reader, "Add", x, y, "")
+        both = reader.add(Relu(), reader.scaled(total, 1.0, -1.0, ""), name=name if op == "And" else "")
         if op == "And":
             return both
-        less = reader.scaled(both, -1.0 if op == "Or" else -2.0, None, "")
-        return branches(reader, "Add", branches(reader, "Add", x, y, ""), less, name)
+        return branches(reader, "Add", total, reader.scaled(both, -1.0 if op == "Or" else -2.0, None, ""), name)
 
     return read
 
@@ -141,7 +141,10 @@ def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
 
 
 def _arg(sign: float) -> Read:
-    """Compare all pairs; who wins against all others is the place. Of equal values the first wins, or the last."""
+    """Compare all pairs; who wins against all n - 1 others is the place, relu(wins - (n - 2)) being 1 there, else 0.
+
+    Of equal values the first wins, or the last.
+    """
 
     def read(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
         value = value_of(inputs[0])
@@ -162,12 +165,24 @@ def _arg(sign: float) -> Read:
         if n > 1:
             gaps = reader.add(Linear(pairs), reader.taken(value, at_end))
             won = reader.add(Elementwise("Greater" if a.get("select_last_index", 0) else "GreaterOrEqual"), gaps)
-            missing = torch.arange(n, dtype=torch.float64) - (n - 1.5)  # of the pairs before it, those not lost are won
-            best = reader.add(Elementwise("Greater"), reader.add(Linear(wins, missing), won))
+            missing = torch.arange(n, dtype=torch.float64) - (n - 2)  # of the pairs before it, those not lost are won
+            best = reader.add(Relu(), reader.add(Linear(wins, missing), won))
             index = reader.add(Linear(torch.arange(n, dtype=torch.float64)[None]), best, name=name)
         return _of_kind(reader.shaped(index, kept if a.get("keepdims", 1) else tuple(shape)), "whole")
 
     return read
+
+
+def looked_up(reader: Values, table: np.ndarray, index: OnnxValue, name: str) -> OnnxValue:
+    """Return the rows of a constant that whole numbers name: of each row what is there, where the number is its own."""
+    if index.kind != "whole":
+        raise InputError("whole numbers are needed to look up constants by")
+    reader.alone = False  # a runtime takes no number that names nothing
+    ends = np.array([0.0, 1.0])
+    found = _one_hot(reader, [index, np.array(len(table)), ends], {"axis": -1}, "")
+    rows = table.reshape(len(table), -1)
+    out = reader.add(Linear(torch.from_numpy(np.ascontiguousarray(rows.T))), found, name=name)
+    return reader.shaped(out, (*index.full, *table.shape[1:]))
 
 
 def _one_hot(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:

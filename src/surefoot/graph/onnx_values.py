@@ -11,7 +11,7 @@ import torch
 
 from surefoot.core.errors import InputError
 from surefoot.graph.graph import GraphBuilder
-from surefoot.graph.ops import ElementwiseAffine, Gather, Reshape, Shape
+from surefoot.graph.ops import Concat, ElementwiseAffine, Gather, Reshape, Shape, Softmax
 
 LARGEST_VALUE = 2**27  # numbers in one value, and in all of a network
 
@@ -58,6 +58,8 @@ class Values:
         self.builder = GraphBuilder(self.first.sample, name)
         self.numbers = math.prod(full)  # in all values so far
         self.last = False  # whether what is read now is the network's output
+        self.single = True  # whether all that was read is computed in float32 as it is written, but for rounding
+        self.alone = True  # whether what is read now means the same of any values, and not only of those that enter it
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
         """Move data, given the places where they were, -1 for 0: a Reshape where the order stays, else a Gather."""
@@ -91,9 +93,18 @@ class Values:
         kinds: set[Kind] = {value.kind for value in values}
         return OnnxValue(place, full, self.first.rows, kinds.pop() if len(kinds) == 1 else "real")
 
-    def without_batch(self, value: OnnxValue) -> OnnxValue:
-        """Return values with their first axis among those of an example: (1, n) as (1, n), not as the n of one row."""
-        return self.add(Reshape(value.full), value, full=value.full)
+    def stacked(self, values: list[OnnxValue], name: str) -> OnnxValue:
+        """Join values of one row each along the first axis: then it is no batch any more."""
+        if self.first.rows > 1:
+            raise InputError("the batch's axis cannot be joined along")
+        places = [self.builder.add(Reshape(value.full), value.place) for value in values]
+        place = self.builder.add(Concat(0), *places, name=name)
+        return OnnxValue(place, self.builder.nodes[place].shape, kind=values[0].kind)
+
+    def is_softmax(self, value: OnnxValue) -> bool:
+        """Whether a value is what the softmax at the end gave."""
+        op = self.builder.nodes[value.place].op
+        return isinstance(op, Softmax) and not op.log
 
     def hold(self, more: int) -> None:
         """Count numbers of a new value.
@@ -163,6 +174,9 @@ def _of_one_row(value: OnnxValue, moved: OnnxValue, places: np.ndarray) -> np.nd
     if not np.array_equal(np.where(places < 0, -1, apart), np.broadcast_to(places[:1], places.shape)):
         raise InputError("rows of the batch meet in it")
     return places[0]
+
+
+MIXTURE = "mixture"  # weights that runtimes compute in float32, by their places
 
 
 def rounded_from(operation: str, *operands: np.ndarray | float) -> str:

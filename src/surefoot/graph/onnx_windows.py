@@ -23,7 +23,7 @@ def conv(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
         weight = weight.unsqueeze(2)
     kernel = _sides(weight.shape[2:], signal=False)
     stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
-    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
+    padding = padding_of(a, value.sample, kernel, stride, dilation, signal)
     op = Conv2d(weight, optional(inputs, 2, "bias"), stride, padding, dilation, int(a.get("group", 1)))
     if weight.shape[0] % op.groups:
         raise InputError(f"{weight.shape[0]} channels cannot be made of {op.groups} groups")
@@ -114,7 +114,7 @@ def average_pool(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]
     sums = Conv2d(one.expand(channels, 1, *kernel).clone(), None, stride, padding, dilation, channels)
     image = torch.ones(1, 1, *value.sample[1:], dtype=torch.float64)
     if a.get("count_include_pad", 0):  # what a rounded-up size adds beyond the padding is not counted
-        asked = _padding({**a, "ceil_mode": 0}, value.sample, kernel, stride, dilation, signal)
+        asked = padding_of({**a, "ceil_mode": 0}, value.sample, kernel, stride, dilation, signal)
         image = torch.nn.functional.pad(image, asked, value=1.0)
         rest = tuple(p - q for p, q in zip(padding, asked, strict=True))
     else:
@@ -143,7 +143,7 @@ def _window(reader: Values, inputs: "list[Known | None]", a: dict[str, Any]) -> 
     kernel = _sides(a["kernel_shape"], signal)
     stride, dilation = _sides(a.get("strides", [1, 1]), signal), _sides(a.get("dilations", [1, 1]), signal)
     _runtimes_agree(a, value.sample, kernel, stride, dilation)
-    padding = _padding(a, value.sample, kernel, stride, dilation, signal)
+    padding = padding_of(a, value.sample, kernel, stride, dilation, signal)
     return value, signal, kernel, stride, dilation, padding
 
 
@@ -180,7 +180,7 @@ def _runtimes_agree(
             raise InputError("pooling with ceil_mode and auto_pad VALID: runtimes differ; export it with pads")
 
 
-def _padding(
+def padding_of(
     a: dict[str, Any],
     image: Shape,
     kernel: tuple[int, int],

@@ -7,12 +7,27 @@ from torch import Tensor
 
 from surefoot.core.rounding import FLOAT32
 from surefoot.graph.graph import Node, apply
-from surefoot.graph.ops import Add, Affine, Concat, Elementwise, Gather, Input, MaxPool2d, Mul, Relu, Reshape, Softmax
+from surefoot.graph.onnx_values import MIXTURE
+from surefoot.graph.ops import (
+    Add,
+    Affine,
+    Concat,
+    Elementwise,
+    Gather,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Relu,
+    Reshape,
+    Softmax,
+)  # fmt: skip
 
 LOOSE = 1e-3  # of the largest output: more than float32 rounds off in any network that is of use
 SEEN = 100  # times what float32 is seen to change, and FAINT of the largest value inside: with LOOSE
 FAINT = 1e-5
 FUNCTION = 2e-6  # of 1 + |y|: what runtimes may lose in an elementary function
+PLACE = 2.0**-20  # what runtimes may err by in the place of a mixture of two neighbours, of the length of the axis
 SLACK = 4  # times what any float32 evaluation can err by: a runtime may fuse operations
 
 
@@ -63,7 +78,10 @@ def with_error(node: Node, values: list[tuple[Tensor, Tensor]]) -> tuple[Tensor,
             relative, absolute = FLOAT32.error(node.op.terms)
             bias = node.op.broadcast_bias()
             size = node.op.absolute(x.abs() + error) + (0.0 if bias is None else bias.abs())
-            return y, node.op.absolute(error) + relative * size + absolute
+            error = node.op.absolute(error) + relative * size + absolute
+            if isinstance(node.op, Linear) and node.op.rounded.startswith(MIXTURE):
+                error = error + PLACE * node.op.terms * x.abs().amax(-1, keepdim=True)
+            return y, error
         case Add() | Mul():
             other, more = values[1]
             relative, absolute = FLOAT32.error(1)

@@ -119,7 +119,7 @@ def _opened(
     if len(files) > 1 and Path(path).suffix != ".gz":
         _see_weights(path, name, run, _probes(graph)[:2], reading.inputs)
     values = {name: known.full for name, known in reading.known.items() if isinstance(known, OnnxValue)}
-    return Opened(model, graph, run, not in_float64(model), values, reading.inputs)
+    return Opened(model, graph, run, reading.single and not in_float64(model), values, reading.inputs)
 
 
 def _see_weights(path: Path | str, output: str, run: Runner, x: np.ndarray, inputs: Inputs) -> None:

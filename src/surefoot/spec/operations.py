@@ -22,6 +22,7 @@ from surefoot.core.errors import InputError
 from surefoot.core.rounding import SINGLE_LARGEST
 from surefoot.graph.graph import Graph, Node, apply, fold
 from surefoot.graph.onnx_in import Reading, Step
+from surefoot.graph.onnx_ml import ML
 from surefoot.graph.onnx_values import OnnxValue
 from surefoot.graph.ops import Conv2d, Linear
 from surefoot.spec.float32 import LOOSE, SLACK, allowed, undecided, with_error
@@ -83,7 +84,7 @@ def see_operations(reading: Reading, kinds: Mapping[str, np.dtype], opset: int) 
     Raises:
         InputError: it gives another shape, or other values beyond rounding.
     """
-    alone = [_Alone(step, reading) for step in reading.steps]
+    alone = [_Alone(step, reading) for step in reading.steps if step.alone]
     alone = [one for one in alone if one.given and one.results]
     for kind in get_args(_Kind):
         draw = _drawn(kind)
@@ -291,8 +292,8 @@ class _Alone:
         for place in self.nodes:
             known[place] = with_error(nodes[place], [known[i] for i in nodes[place].inputs])
         results = {name: known[self._place(name)] for name in self.results}
-        largest = torch.stack([value.flatten(1).abs().amax(1) for value, _ in known.values()]).amax(0)
-        over = ~(largest < NEAR_OVERFLOW)
+        largest = torch.stack([value.flatten(1).abs().nan_to_num().amax(1) for value, _ in known.values()]).amax(0)
+        over = largest >= NEAR_OVERFLOW
         return {
             name: (y, torch.where(error.isfinite(), SLACK * error, _loosely(y)), over)
             for name, (y, error) in results.items()
@@ -414,6 +415,8 @@ def _side_by_side(
         nodes.append(node)
     outputs = [onnx.ValueInfoProto(name=f"result {name}") for one in portion for name in one.results]
     graph = helper.make_graph(nodes, "operations", list(inputs.values()), outputs, list(constants.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    learning = max((v for name, v in reading.opsets.items() if name == ML), default=1)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(ML, learning)]
+    model = helper.make_model(graph, opset_imports=opsets)
     model.ir_version = 8 if opset < 21 else 10
     return model.SerializeToString(), fixed
