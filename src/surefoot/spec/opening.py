@@ -96,7 +96,7 @@ def _with_joined(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelPro
     else:
         graph.node.append(helper.make_node("Concat", parts, [_JOINED], _JOINED, axis=1))
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(_JOINED, onnx.TensorProto.FLOAT, None))
+    graph.output.append(onnx.ValueInfoProto(name=_JOINED))  # of the type that the values have
     return more
 
 
