@@ -227,7 +227,7 @@ def test_weights_that_overflow_hide_nothing(tmp_path: Path, monkeypatch: pytest.
                 open_onnx(tmp_path / "net.onnx")
 
 
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("rows", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_every_operation_comes_through_the_door(tmp_path: Path, name: str, rows: int) -> None:
     """Also in a fixed batch; but for what ONNX Runtime does not run, of that shape."""
