@@ -10,6 +10,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from graph import test_onnx_arithmetic as arithmetic
+from graph import test_onnx_choices as choices
 from graph import test_onnx_functions as functions
 from graph import test_onnx_moves as moves
 from graph import test_onnx_norms as norms
@@ -29,7 +30,20 @@ from surefoot.spec.runtime import runner_of_session, session_of
 
 CASES: dict[str, OneOp] = {
     f"{module.__name__.split('_')[-1]}-{name}": case
-    for module in (arithmetic, functions, moves, norms, ops, piecewise, reductions, resize, steps, volumes, windows)
+    for module in (
+        arithmetic,
+        choices,
+        functions,
+        moves,
+        norms,
+        ops,
+        piecewise,
+        reductions,
+        resize,
+        steps,
+        volumes,
+        windows,
+    )
     for name, case in module.ONE_OP.items()
 }
 ROWS = 3

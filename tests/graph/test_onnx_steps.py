@@ -45,14 +45,6 @@ for op in ("And", "Or", "Xor"):
     several(f"{op}-constant", [HALF, signs[0], (op, ["s", "m"], ["t"], {}), REAL], [1, 6], **CUT, **ZERO,
             m=np.array([True, False, True]))  # fmt: skip
 several("Not", [("Greater", ["x", "z"], ["s"], {}), ("Not", ["s"], ["t"], {}), REAL], [1, 6], **ZERO)
-MASK: Named = ("Greater", ["x", "z"], ["m"], {})
-several("where", [MASK, ("Exp", ["x"], ["e"], {}), ("Where", ["m", "x", "e"], ["y"], {})], [1, 6], **ZERO)
-several("where-constants", [MASK, ("Where", ["m", "c", "d"], ["y"], {})], [1, 6], **ZERO, c=array(6), d=array(1))
-several("where-one-constant", [MASK, ("Where", ["m", "x", "c"], ["y"], {})], [1, 6], **ZERO, c=array(6))
-KEPT = {"m": np.array([True, False, True, True, False, False]), "c": np.full(6, -np.inf, np.float32)}
-several("where-mask", [("Where", ["m", "x", "x"], ["y"], {})], [1, 6], m=KEPT["m"])
-several("where-mask-exp", [("Where", ["m", "x", "c"], ["y"], {})], [1, 6], m=KEPT["m"], c=array(6, seed=4))
-several("where-wider", [("Where", ["m", "x", "c"], ["y"], {})], [1, 6], m=np.ones((1, 3, 1), bool), c=array(6))
 for kind in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL):
     several(f"cast-{kind}", [("Cast", ["x"], ["t"], {"to": kind}), REAL], [1, 6])
 several("cast-whole", [("Greater", ["x", "z"], ["m"], {}), ("Cast", ["m"], ["t"], {"to": TensorProto.INT64}), REAL],
@@ -102,8 +94,6 @@ def test_weights_that_are_kept_as_bytes_are_exact() -> None:
 @pytest.mark.parametrize(
     ("steps", "constants", "said"),
     [
-        ([MASK, ("Where", ["m", "x", "c"], ["y"], {})], {**ZERO, "c": KEPT["c"]}, "what it chooses is -inf"),
-        ([("Where", ["m", "x", "c"], ["y"], {})], KEPT, "a number that is not finite"),
         ([("Cast", ["x"], ["t"], {"to": TensorProto.FLOAT16}), REAL], {}, "a cast to short numbers rounds"),
         ([("QuantizeLinear", ["x", "s", "q"], ["t"], {}), REAL],
          {"s": np.ones(6, np.float32), "q": np.zeros(6, np.uint8)}, "one scale"),

@@ -31,7 +31,7 @@ def _arithmetic(op: str) -> Read:
                 case _:
                     if np.any(c == 0):
                         raise InputError("it divides by 0")
-                    inverse = finite(1.0 / c, "the inverse of its second operand")
+                    inverse = finite(np.asarray(1.0 / c), "the inverse of its second operand")
                     return reader.scaled(x, inverse, None, name, inverted(c))
         c, y = constant(x, "first operand"), value_of(y)
         match op:

@@ -9,6 +9,7 @@ import torch
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_arithmetic import ARITHMETIC, branches, matrix_product
 from surefoot.graph.onnx_attributes import attribute, constant
+from surefoot.graph.onnx_choices import CHOICES
 from surefoot.graph.onnx_functions import FUNCTIONS, softmax
 from surefoot.graph.onnx_norms import NORMS
 from surefoot.graph.onnx_piecewise import PIECEWISE
@@ -153,6 +154,7 @@ def _pad(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: 
 
 READERS: dict[str, Read] = {
     **ARITHMETIC,
+    **CHOICES,
     **FUNCTIONS,
     **NORMS,
     **PIECEWISE,

@@ -10,7 +10,6 @@ from onnx import TensorProto
 from surefoot.core.errors import InputError
 from surefoot.graph.onnx_arithmetic import branches
 from surefoot.graph.onnx_attributes import attribute, constant
-from surefoot.graph.onnx_moves import merged
 from surefoot.graph.onnx_piecewise import beyond
 from surefoot.graph.onnx_values import (
     Kind,
@@ -18,10 +17,7 @@ from surefoot.graph.onnx_values import (
     OnnxValue,
     Read,
     Values,
-    finite,
     guard,
-    rounded_from,
-    shape_of,
     value_of,
 )
 from surefoot.graph.ops import Elementwise, Linear, Relu
@@ -92,34 +88,6 @@ def _truths(reader: Values, x: "Known | None") -> OnnxValue:
     return _of_kind(reader.lifted(constant(x, "operand")), "truth")
 
 
-def _where(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
-    """Choose: y + c (x - y); by a constant, values are moved alone."""
-    condition, x, y = inputs
-    if isinstance(condition, np.ndarray):
-        return _chosen(reader, condition.astype(bool), x, y, name)
-    condition = _of_kind(value_of(condition), "real")
-    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
-        one, two = (finite(constant(z, "choice"), "what it chooses") for z in (x, y))
-        gap = finite(one - two, "the difference of what it chooses")
-        exact = bool((two + gap == one).all() and (gap - one == -two).all())
-        return reader.scaled(condition, gap, two, name, "" if exact else rounded_from("x - y", one, two))
-    one, two = (
-        z if isinstance(z, OnnxValue) else reader.lifted(finite(constant(z, "choice"), "what it chooses"))
-        for z in (x, y)
-    )
-    moved = branches(reader, "Mul", condition, branches(reader, "Sub", one, two, ""), "")
-    return branches(reader, "Add", two, moved, name)
-
-
-def _chosen(reader: Values, chosen: np.ndarray, x: "Known | None", y: "Known | None", name: str) -> OnnxValue:
-    """Take of each place what a constant chooses there."""
-    shapes = [shape_of(z) for z in (x, y)]
-    shape = np.broadcast_shapes(chosen.shape, *shapes)
-    guard(shape)
-    one, two = (np.broadcast_to(np.arange(math.prod(own)).reshape(own), shape) for own in shapes)
-    return merged(reader, (x, y), (np.where(chosen, one, -1), np.where(chosen, -1, two)), name)
-
-
 def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """Truncate real numbers to whole ones, floor(max(x, 0)) - floor(max(-x, 0)); any but 0 is true."""
     value, to = value_of(inputs[0]), a.get("to")
@@ -128,6 +96,7 @@ def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     if to in _WHOLE:
         if value.kind != "real":
             return _of_kind(value, "whole")
+        reader.alone = False  # beyond the largest whole number there is none
         negative = reader.scaled(value, -1.0, None, "")
         above, below = (reader.add(Elementwise("Floor"), reader.add(Relu(), x)) for x in (value, negative))
         return _of_kind(branches(reader, "Sub", above, below, name), "whole")
@@ -275,6 +244,5 @@ STEPS: dict[str, Read] = {
     "Shrink": _shrink,
     "Sign": _step("Sign"),
     "ThresholdedRelu": _thresholded_relu,
-    "Where": _where,
     "Xor": _logic("Xor"),
 }
