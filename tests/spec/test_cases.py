@@ -69,6 +69,17 @@ def test_bounds_that_follow_from_others_are_found() -> None:
     assert query.inputs.constraints.rows.tolist() == [[1, -1]]
 
 
+def test_implications_stay_short_and_quick() -> None:
+    """A chain of conditions, each of long decimals: what follows is rounded outward, not written out."""
+    factor = Fraction(10**20 + 1, 10**20 + 3)
+    chain = [Atom({f"X_{i + 1}": Fraction(1), f"X_{i}": -factor}, Fraction(0)) for i in range(300)]
+    ends = [Atom({f"X_{i}": Fraction(-1)}, Fraction(0)) for i in range(301)] + [Atom({"X_0": Fraction(1)}, Fraction(1))]
+    (query,) = property_of(asserted([*chain, *ends, Atom({"Y_0": Fraction(1)}, Fraction(0))]), 301, 1).queries
+    assert 1 - 1e-12 < query.inputs.upper[-1] <= 1
+    assert query.inputs.upper[-1] >= float(factor**300)
+    assert all(end.denominator.bit_length() < 600 for pair in query.inputs.exact.values() for end in pair)
+
+
 def test_an_empty_region_is_told_from_a_wrong_question() -> None:
     none = Atom({"X_0": Fraction(1), "X_1": Fraction(1)}, Fraction(-3))
     with pytest.raises(EmptyRegion, match="several inputs"):

@@ -73,6 +73,16 @@ def test_several_outputs_are_taken_in_their_order(tmp_path: Path) -> None:
     assert not joint.must_hold_in_float32
 
 
+def test_values_of_float64_are_joined_as_they_are(tmp_path: Path) -> None:
+    f = two_layers(tmp_path / "f.onnx", 0, kind=TensorProto.DOUBLE)
+    text = declared("f", "XY", hidden='(declare-hidden H real [1,4] "h")', kind="real") + box("X")
+    joint = joint_of(text + "(assert (<= H[0,1] Y[0,0]))", f=f)
+    assert not joint.float32
+    x = np.array([[0.1, -0.5, 0.25]], np.float32)
+    ours = evaluate(joint.graph, torch.from_numpy(x).double()).numpy()
+    np.testing.assert_allclose(joint.run(x), ours, rtol=1e-14)
+
+
 def test_one_network_stays_as_it_is(tmp_path: Path) -> None:
     joint = joint_of(declared("f", "XY") + box("X") + "(assert (<= Y[0,0] 0.0))", f=two_layers(tmp_path / "f.onnx", 0))
     assert len(joint.graph.nodes) == 4

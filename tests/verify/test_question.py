@@ -66,6 +66,18 @@ def test_a_network_equals_itself_and_not_another(tmp_path: Path, files: dict[str
     assert isinstance(answer_all(question.network, question.queries, 10.0, "auto", 0)[0], Violated)
 
 
+def test_counterexamples_are_found_in_thin_regions(tmp_path: Path, files: dict[str, Path]) -> None:
+    """One in two thousand points of the box lies in the wedge, and none but for rounding on the plane."""
+    text = HEAD + declared("f", "XY") + declared("g", "UV") + box("X", -0.5, 0.5) + box("U", -0.5, 0.5)
+    wedge = "(assert (<= (+ X[0,0] X[0,1] X[0,2]) (- (+ U[0,0] U[0,1] U[0,2]) 2.0)))(assert (<= Y[0,0] (+ V[0,0] 9.0)))"
+    plane = "(assert (or (== (+ X[0,0] X[0,1]) (+ U[0,0] 0.125)) (>= X[0,0] 1.0)))(assert (<= Y[0,0] (+ V[0,0] 9.0)))"
+    for more in (wedge, plane):
+        question = asked(tmp_path, text + more, files)
+        verdict, _ = answer_all(question.network, question.queries, 5.0, "auto", 0)
+        assert isinstance(verdict, Violated)
+        assert verdict.distance_to_region <= 1e-7
+
+
 def test_strict_conditions_are_strict(tmp_path: Path, files: dict[str, Path]) -> None:
     """At one input, where the output is known exactly: y < y is false, y <= y is not."""
     point = "".join(f"(assert (== X[0,{i}] 0.5))" for i in range(3))
@@ -133,5 +145,5 @@ def test_what_does_not_go_together_is_said(tmp_path: Path, files: dict[str, Path
     with pytest.raises(InputError, match="names no networks"):
         asked(tmp_path, "(declare-const X_0 Real)(assert (<= X_0 1))", files)
     (tmp_path / "p.vnnlib").write_text(two)
-    with pytest.raises(InputError, match=r"--output is for 1\.0"):
+    with pytest.raises(InputError, match=r"--output and --shape are for 1\.0"):
         read_question(tmp_path / "p.vnnlib", files, "y")

@@ -70,6 +70,8 @@ def _answer(name: str) -> tuple[str, ...]:
         return ANSWERS[name]
     from surefoot.graph.onnx_functions import FUNCTIONS
     from surefoot.graph.onnx_in import SUPPORTED
+    from surefoot.graph.onnx_norms import NORMS
+    from surefoot.graph.onnx_steps import STEPS
 
-    real_only = {*FUNCTIONS, "LayerNormalization", "LogSoftmax", "Softmax"}
+    real_only = {*FUNCTIONS, *NORMS, *STEPS, "LogSoftmax", "Softmax"} - {"BatchNormalization"}
     return tuple(f"{op} real" if op in real_only else op for op in sorted(SUPPORTED))

@@ -136,7 +136,7 @@ def command(
     """
     method = _method(method)
     if networks:
-        others = (prop, images, certificate, journal, output, cluster)
+        others = (prop, images, certificate, journal, output, cluster, shape)
         if explain or as_json or any(other is not None for other in others):
             raise InputError("--network goes with one property (VNN-LIB 2.0), and options of its search alone")
         answer_query(network, networks_of(networks), limit, method, seed, jobs, assignments)

@@ -100,6 +100,7 @@ def _bent(reader: Values, condition: OnnxValue, x: "Known | None", y: "Known | N
         k = (one.scale - two.scale) / d.scale
         m = one.shift - two.shift - k * d.shift
         if all(Fraction(float(v)) == v for v in (*k.flat, *m.flat)):
+            reader.alone = False  # of other values than these three it would be another function
             return _put_together(reader, gap, condition, y, k.astype(np.float64), m.astype(np.float64), name)
     return None
 

@@ -92,7 +92,8 @@ def in_float64(model: onnx.ModelProto) -> bool:
 class Step:
     """What one operation of a file became: the nodes from `begin` on, before `end`.
 
-    Without `alone` it means that only of what enters it, and not of any values: dividing probabilities by their sum.
+    Without `alone` it means, or is computed well, only of what enters it, and not of any values: dividing probabilities
+    by their sum.
     """
 
     node: onnx.NodeProto

@@ -51,8 +51,8 @@ def _normalizer(
 ) -> "list[OnnxValue | None]":
     """Divide a row by its norm; probabilities that a softmax gave have the sum 1 already."""
     value, norm = _row(value_of(inputs[0])), a.get("norm", b"MAX").decode()
+    reader.alone = False  # squares overflow where their root does not; and of a softmax it is another function
     if norm == "L1" and reader.is_softmax(value):
-        reader.alone = False
         return [value]
     if norm not in ("L1", "L2"):
         raise InputError(f"its norm {norm!r} is not read")

@@ -93,6 +93,7 @@ def _group_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
 def _local_response(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
     """X (bias + alpha / size * sum of x^2 over the channels around)^(-beta)."""
     value, size = value_of(inputs[0]), int(a["size"])
+    reader.alone = False  # a runtime adds to a running sum and subtracts again: of unlike sizes it loses digits
     channels = value.full[1]
     at = np.arange(channels)
     near = (at >= at[:, None] - (size - 1) // 2) & (at <= at[:, None] + size // 2)
@@ -111,6 +112,7 @@ def _lp_norm(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], na
     axis, p = int(a.get("axis", -1)) % len(value.full), int(a.get("p", 2))
     if p not in (1, 2) or (value.lead and axis == 0):
         raise InputError(f"the norm {p} over axis {axis} is not read")
+    reader.alone = False  # squares overflow where their root does not, and 0 is divided by 0 to be 0
     return branches(reader, "Div", value, (l1 if p == 1 else l2)(reader, value, [axis], ""), name)
 
 

@@ -96,6 +96,7 @@ def _cast(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name:
     if to in _WHOLE:
         if value.kind != "real":
             return _of_kind(value, "whole")
+        reader.alone = False  # beyond the largest whole number there is none
         negative = reader.scaled(value, -1.0, None, "")
         above, below = (reader.add(Elementwise("Floor"), reader.add(Relu(), x)) for x in (value, negative))
         return _of_kind(branches(reader, "Sub", above, below, name), "whole")

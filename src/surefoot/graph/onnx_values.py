@@ -59,7 +59,7 @@ class Values:
         self.numbers = math.prod(full)  # in all values so far
         self.last = False  # whether what is read now is the network's output
         self.single = True  # whether all that was read is computed in float32 as it is written, but for rounding
-        self.alone = True  # whether what is read now means the same of any values, and not only of those that enter it
+        self.alone = True  # whether what is read now means the same of any values, and is computed as well of any
 
     def taken(self, value: OnnxValue, places: np.ndarray, name: str = "") -> OnnxValue:
         """Move data, given the places where they were, -1 for 0: a Reshape where the order stays, else a Gather."""

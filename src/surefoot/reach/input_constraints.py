@@ -1,4 +1,4 @@
-"""Linear input constraints in a bound of CROWN.
+"""Linear input constraints in a bound of CROWN, and inputs that satisfy them, for attacks.
 
 Inputs that count have rows x <= bounds, so y (rows x - bounds) may be added to a lower bound for any y >= 0.
 """
@@ -6,6 +6,11 @@ Inputs that count have rows x <= bounds, so y (rows x - bounds) may be added to 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from surefoot.spec.input_set import LinearConstraints
+
+SWEEPS = 50  # of projections onto one halfspace after another
+INSIDE = 1e-6  # of a row's length and bound: from there on float32 inputs lie inside
 
 
 def multipliers_of_constraints(
@@ -38,3 +43,26 @@ def multipliers_of_constraints(
         best = at.gather(2, place).squeeze(2)
         y[:, :, i] = torch.where((slope > 0) & (best < torch.inf), best, 0.0)
     return y
+
+
+def moved_inside(
+    x: Float[Tensor, "n d"], low: Float[Tensor, " d"], high: Float[Tensor, " d"], constraints: LinearConstraints
+) -> Float[Tensor, "n d"]:
+    """Return inputs of the box near to the given ones that satisfy linear constraints, mostly: nothing is promised.
+
+    They are projected onto one halfspace after another, and back into the box. Of two opposite rows, an equation, both
+    are met as well as rounding lets them be.
+    """
+    rows, bounds = (torch.as_tensor(part, dtype=x.dtype) for part in (constraints.rows, constraints.bounds))
+    along = rows * (high > low)  # what can move
+    squares = (along * along).sum(1)
+    opposite = ((rows.unsqueeze(0) + rows.unsqueeze(1)).abs().amax(2) == 0).any(1)
+    bounds = bounds - torch.where(opposite, 0.0, INSIDE * (squares.sqrt() + bounds.abs()))
+    for _ in range(SWEEPS):
+        if not bool((x @ rows.T > bounds).any()):
+            break
+        for row, step, bound, square in zip(rows, along, bounds, squares, strict=True):
+            if square > 0:
+                x = x - ((x @ row - bound).clamp(min=0) / square).unsqueeze(1) * step
+        x = x.clamp(low, high)
+    return x

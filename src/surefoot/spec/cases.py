@@ -22,6 +22,7 @@ from surefoot.spec.query import Query, Unsafe
 
 LARGEST_ARRAYS = 2**27  # numbers, of all boxes and all rows
 ROUNDS = 20  # in which bounds of inputs are sought in conditions on several
+DIGITS = 500  # binary, of bounds that follow from others
 _Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 _Box: TypeAlias = dict[int, _Ends]
 _FREE: _Ends = (None, None)
@@ -224,6 +225,7 @@ def _implied(box: _Box, rows: Sequence[Row]) -> _Box | None:
     for _ in range(ROUNDS):
         before = dict(box)
         for row in rows:
+            tick()
             least = {i: _least(w, box.get(i, _FREE)) for i, w in row.weights.items()}
             open_ = [i for i, value in least.items() if value is None]
             if len(open_) > 1:
@@ -235,13 +237,21 @@ def _implied(box: _Box, rows: Sequence[Row]) -> _Box | None:
                 own = least[i]
                 if open_ and own is not None:
                     continue
-                end = (row.bound - total + (own or 0)) / w
+                end = _short((row.bound - total + (own or 0)) / w, w > 0)
                 box[i] = low, high = _both(box.get(i, _FREE), (None, end) if w > 0 else (end, None))
                 if low is not None and high is not None and low > high:
                     return None
         if box == before:
             break
     return box
+
+
+def _short(end: Fraction, is_upper: bool) -> Fraction:
+    """Return a bound of not too many digits, rounded outward: each round of implications adds some."""
+    if max(end.numerator.bit_length(), end.denominator.bit_length()) < DIGITS:
+        return end
+    rounded = above(end) if is_upper else below(end)
+    return Fraction(rounded) if math.isfinite(rounded) else end
 
 
 def _least(weight: Fraction, ends: _Ends) -> Fraction | None:

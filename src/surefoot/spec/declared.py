@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,8 @@ from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_onnx_model
 from surefoot.core.rounding import SINGLE_LARGEST
 from surefoot.graph.graph import Graph
+from surefoot.graph.onnx_inputs import Shapes
+from surefoot.graph.ops import Shape
 from surefoot.graph.passes.joined import joined
 from surefoot.spec.cases import Property, property_of
 from surefoot.spec.formula import Assertions, Atom, is_input, renamed
@@ -76,14 +79,14 @@ def join(specification: Specification, files: Mapping[str, Path]) -> Joint:
     asserted.cases = [renamed(case, names) for case in specification.asserted.cases]
     inputs = int(shared.max()) + 1
     asked = property_of(asserted, inputs, specification.outputs)
-    opened: dict[tuple[object, ...], Opened] = {}
+    opened: dict[tuple[Any, ...], Opened] = {}
     parts: list[tuple[Opened, np.ndarray]] = []
     first = 0
     for network in specification.networks:
         path = files[network.file_of]
         order, values, shapes = _matched(network, path)
         plain = len(values) == 1 and not network.of("hidden")
-        key = str(path), values, tuple(shapes.items())
+        key = str(path), values, tuple(sorted(shapes.items()))
         if key not in opened:
             opened[key] = open_onnx(path, values[0], shapes) if plain else open_joined(path, values, shapes)
         for tensor, value in zip(network.of("hidden", "output"), values, strict=True):
@@ -151,8 +154,8 @@ def _shared_inputs(specification: Specification) -> np.ndarray:
     return np.array([numbers[value] for value in roots])
 
 
-def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...], dict[str, tuple[int, ...]]]:
-    """Match declared tensors with a file's: the order of its inputs, its hidden values and outputs, inputs' shapes."""
+def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...], Shapes]:
+    """Match declared tensors with a file's: the order of inputs, hidden values and outputs, whole shapes."""
     model = load_onnx_model(path)
     constants = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in constants]
@@ -166,18 +169,18 @@ def _matched(network: Declared, path: Path) -> tuple[list[int], tuple[str, ...],
         for tensor in hidden:
             if tensor.node in inferred:
                 _see_type(tensor, inferred[tensor.node], path)
-    shapes = {
-        name: tuple(_sides(found[name], tensor)) for name, tensor in zip(inputs, network.of("input"), strict=True)
-    }
     values = (*(tensor.node or "" for tensor in hidden), *outputs)
+    shapes = {name: _whole(tensor, found[name]) for tensor, name in zip(network.of("input"), inputs, strict=True)}
     return [inputs.index(value.name) for value in given], values, shapes
 
 
-def _sides(value: onnx.ValueInfoProto, tensor: Tensor) -> list[int]:
-    """Return the sides of a file's value; those that it leaves open are as declared, if as many are declared."""
+def _whole(tensor: Tensor, value: onnx.ValueInfoProto) -> Shape:
+    """Return the shape of an input: the file's, whose open sides are those that are declared, or 1."""
     sides = value.type.tensor_type.shape.dim
-    other = tensor.shape if len(tensor.shape) == len(sides) else (1,) * len(sides)
-    return [side.dim_value if side.dim_value > 0 else n for side, n in zip(sides, other, strict=True)]
+    if not value.type.tensor_type.HasField("shape"):
+        return tensor.shape
+    mine = tensor.shape if len(sides) == len(tensor.shape) else (1,) * len(sides)
+    return tuple(side.dim_value if side.dim_value > 0 else n for side, n in zip(sides, mine, strict=True))
 
 
 def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInfoProto], path: Path) -> list[str]:
@@ -195,7 +198,7 @@ def _by_name_or_order(declared: Sequence[Tensor], values: Sequence[onnx.ValueInf
     for tensor, name in zip(declared, names, strict=True):
         _see_type(tensor, found[name], path)
         if tensor.kind == "input":
-            _see_shape(tensor, name, _sides(found[name], tensor), path)
+            _see_shape(tensor, name, _whole(tensor, found[name]), path)
     return names
 
 

@@ -42,13 +42,20 @@ def allowed(y: Tensor, error: Tensor, single: Tensor, largest: Tensor) -> Tensor
 
 
 def undecided(nodes: Sequence[Node], values: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Return in which rows (n,) each node's values depend on a step that rounding decides: nothing is told of these."""
+    """Return in which rows (n,) nothing is told of each node's values.
+
+    They depend on a step that rounding decides, or on a function where it is not defined: there a runtime may have a
+    value of its own.
+    """
     none = torch.zeros(len(values[0][0]), dtype=torch.bool)
     open_ = [none]
     for node, (_, error) in zip(nodes[1:], values[1:], strict=True):
         here = torch.stack([open_[i] for i in node.inputs]).any(0)
-        if isinstance(node.op, Elementwise) and node.op.function.steps is not None:
-            here = here | (error.flatten(1) > 0).any(1)
+        if isinstance(node.op, Elementwise):
+            x = values[node.inputs[0]][0]
+            if node.op.function.steps is not None:
+                here = here | (error.flatten(1) > 0).any(1)
+            here = here | ~node.op.function.defined(x, x).flatten(1).all(1)
         open_.append(here)
     return open_
 

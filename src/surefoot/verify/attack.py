@@ -11,6 +11,8 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.reach.balls import projected
 from surefoot.reach.ibp import size_of
+from surefoot.reach.input_constraints import moved_inside
+from surefoot.spec.input_set import Ball, LinearConstraints
 from surefoot.spec.query import Query
 
 MOST_VALUES = 2**26  # of all nodes for all inputs that are tried at once
@@ -43,7 +45,7 @@ def descend(
     first starts in the middle, the others anywhere. The graph's type is that of the search. Nothing is claimed: whoever
     asks replays them.
 
-    In a ball steps are along the gradient, and projected.
+    What leaves a ball or linear constraints is projected back; in a ball steps are along the gradient.
 
     Reference: Madry et al. 2018, with steps that shrink.
     """
@@ -89,8 +91,14 @@ def _step(slope: Tensor, low: Tensor, high: Tensor, query: Query) -> Tensor:
 
 
 def _kept(x: Tensor, query: Query) -> Tensor:
-    """Return inputs of the box as near as its ball lets them be."""
-    return x if query.inputs.ball is None else projected(x, query.inputs.ball)
+    """Return inputs near to these in the ball, or within the linear constraints, if there are any."""
+    match query.inputs.limits:
+        case Ball() as ball:
+            return projected(x, ball)
+        case LinearConstraints() as constraints:
+            low, high = (torch.as_tensor(end, dtype=x.dtype) for end in (query.inputs.lower, query.inputs.upper))
+            return moved_inside(x, low, high, constraints)
+    return x
 
 
 def approach(

@@ -41,14 +41,11 @@ class Asked:
 
 
 def read_question(
-    prop: Path | str,
-    network: Path | Mapping[str, Path],
-    output: str | None = None,
-    shapes: Shapes | None = None,
+    prop: Path | str, network: Path | Mapping[str, Path], output: str | None = None, shapes: Shapes | None = None
 ) -> Asked:
     """Read a property and its networks, of one file or of several by name; see that the runtime agrees in its boxes.
 
-    `output` and `shapes` are as for `open_onnx`.
+    `output` and `shapes` are as for `open_onnx`; VNN-LIB 2.0 declares both.
 
     Raises:
         FileError: a file that is missing or damaged.
@@ -80,16 +77,15 @@ def _version_1(text: str, prop: Path | str, opened: Opened) -> Asked:
     inputs, outputs = (int(np.prod(shape)) for shape in (opened.graph.input_shape, opened.graph.output_shape))
     asked = _named(prop, lambda: parse_property(text, inputs, outputs))
     graph, run = _named(prop, lambda: assembled([(opened, np.arange(inputs))], inputs, asked))
-    opened_as = replace(Network.of(graph, run, opened.float32), given=opened.inputs)
-    return Asked(opened_as, asked.queries, None, not asked.of_inputs, outputs)
+    network = replace(Network.of(graph, run, opened.float32), given=opened.inputs)
+    return Asked(network, asked.queries, None, not asked.of_inputs, outputs)
 
 
 def _version_2(
     text: str, prop: Path | str, network: Path | Mapping[str, Path], output: str | None, shapes: Shapes | None
 ) -> Asked:
-    for given, option, what in ((output, "--output", "outputs"), (shapes, "--shape", "shapes")):
-        if given:
-            raise InputError(f"{prop} is VNN-LIB 2.0, which declares the {what}: {option} is for 1.0")
+    if output is not None or shapes:
+        raise InputError(f"{prop} is VNN-LIB 2.0, which declares outputs and shapes: --output and --shape are for 1.0")
     specification = _named(prop, lambda: parse_vnnlib2(text))
     if isinstance(network, Path):
         named = [one.name for one in specification.networks if one.equal_to is None]
