@@ -20,10 +20,11 @@ from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, begun, inputs_of
 from surefoot.graph.onnx_ml import ML, ML_READERS
 from surefoot.graph.onnx_moves import MOVES, moved
 from surefoot.graph.onnx_ops import READERS
+from surefoot.graph.onnx_recurrent import RECURRENT
 from surefoot.graph.onnx_values import Known, OnnxValue, finite
 
 _TAKE_INFINITY = {"Clip", "Max", "Min", "Where"}  # as no bound, or not at all; else a constant is refused that is none
-SUPPORTED = {*READERS, *MOVES, "Constant", "Shape", "Size"}
+SUPPORTED = {*READERS, *MOVES, *RECURRENT, "Constant", "Shape", "Size"}
 
 
 def read_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Graph:
@@ -251,6 +252,9 @@ class _Reader:
         if learning:
             wanted = [name in self.wanted for name in node.output]
             outputs = list(ML_READERS[node.op_type](self.values, inputs, attributes, node.name, wanted))
+        elif node.op_type in RECURRENT and values:
+            wanted = [name in self.wanted for name in node.output]
+            outputs = RECURRENT[node.op_type](self.values, inputs, attributes, node.name, wanted)
         elif node.op_type == "Shape" and values:
             sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
             outputs = [np.array(sides, dtype=np.int64)]
