@@ -40,23 +40,18 @@ MORE = [  # what the cases of single operations have none of: further values
 ORDER = ("moves", "affine", "ReLUs", "maxima", "products")
 
 
+WORDS = {Gather: "moves", Reshape: "moves", Concat: "moves", Relu: "ReLUs", MaxPool2d: "maxima", Mul: "products"}
+
+
 def kind_of(node: Node) -> str:
     """Say what an operation of a graph is, in the words of the page."""
     match node.op:
-        case Gather() | Reshape() | Concat():
-            return "moves"
-        case Relu():
-            return "ReLUs"
-        case MaxPool2d():
-            return "maxima"
-        case Mul():
-            return "products"
         case Elementwise() as op:
             return f"{'function' if op.function.steps is None else 'step'} {op.name}"
         case Softmax() as op:
             return "log-softmax at the end" if op.log else "softmax at the end"
-        case _:
-            return "affine"
+        case op:
+            return WORDS.get(type(op), "affine")
 
 
 def kinds() -> dict[str, set[str]]:
