@@ -34,6 +34,7 @@ ATTRIBUTES: dict[str, set[str]] = {
     "DepthToSpace": {"blocksize", "mode"},
     "DequantizeLinear": {"axis"},
     "Dropout": {"ratio", "seed"},
+    "Einsum": {"equation"},
     "Elu": {"alpha"},
     "EyeLike": {"dtype", "k"},
     "Flatten": {"axis"},
