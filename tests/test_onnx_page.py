@@ -14,12 +14,14 @@ import numpy as np
 from onnx import helper
 
 from graph.test_onnx_inputs import CASES
+from graph.test_onnx_recurrent import layer
 from onnx_models import model_of
 from surefoot.graph.graph import Node
 from surefoot.graph.onnx_attributes import ATTRIBUTES
 from surefoot.graph.onnx_constants import FOLDED
 from surefoot.graph.onnx_in import SUPPORTED, Reading, reading_of_onnx
 from surefoot.graph.onnx_ml import ML_READERS
+from surefoot.graph.onnx_recurrent import RECURRENT
 from surefoot.graph.ops import Concat, Elementwise, Gather, MaxPool2d, Mul, Relu, Reshape, Softmax
 
 PAGE = Path(__file__).parents[1] / "docs" / "guide" / "onnx.md"
@@ -38,21 +40,18 @@ MORE = [  # what the cases of single operations have none of: further values
 ORDER = ("moves", "affine", "ReLUs", "maxima", "products")
 
 
-KINDS = ((Gather | Reshape | Concat, "moves"), (Relu, "ReLUs"), (MaxPool2d, "maxima"), (Mul, "products"))
+WORDS = {Gather: "moves", Reshape: "moves", Concat: "moves", Relu: "ReLUs", MaxPool2d: "maxima", Mul: "products"}
 
 
 def kind_of(node: Node) -> str:
     """Say what an operation of a graph is, in the words of the page."""
-    for kind, words in KINDS:
-        if isinstance(node.op, kind):
-            return words
     match node.op:
         case Elementwise() as op:
             return f"{'function' if op.function.steps is None else 'step'} {op.name}"
         case Softmax() as op:
             return "log-softmax at the end" if op.log else "softmax at the end"
-        case _:
-            return "affine"
+        case op:
+            return WORDS.get(type(op), "affine")
 
 
 def kinds() -> dict[str, set[str]]:
@@ -72,6 +71,7 @@ def kinds() -> dict[str, set[str]]:
         readings.append(reading_of_onnx(model))
     for nodes, constants, shape, opset in CASES.values():
         readings.append(reading_of_onnx(model_of(nodes, constants, shape, opset)))
+    readings += [reading_of_onnx(layer(op, "y")) for op in RECURRENT]
     for reading in readings:
         for step in reading.steps:
             found[step.node.op_type] |= {kind_of(node) for node in reading.nodes[step.begin : step.end]}

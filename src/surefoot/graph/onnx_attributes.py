@@ -9,6 +9,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.onnx_values import Known, finite
 
 _WINDOW = {"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+_STEPS = {"activations", "direction", "hidden_size", "layout"}
 _LINEAR = {"coefficients", "intercepts", "post_transform"}
 _TREES = {
     "base_values", "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates", "nodes_missing_value_tracks_true",
@@ -33,11 +34,13 @@ ATTRIBUTES: dict[str, set[str]] = {
     "DepthToSpace": {"blocksize", "mode"},
     "DequantizeLinear": {"axis"},
     "Dropout": {"ratio", "seed"},
+    "Einsum": {"equation"},
     "Elu": {"alpha"},
     "EyeLike": {"dtype", "k"},
     "Flatten": {"axis"},
     "Gather": {"axis"},
     "Gemm": {"alpha", "beta", "transA", "transB"},
+    "GRU": {*_STEPS, "linear_before_reset"},
     "GatherElements": {"axis"},
     "GatherND": {"batch_dims"},
     "Gelu": {"approximate"},
@@ -45,6 +48,7 @@ ATTRIBUTES: dict[str, set[str]] = {
     "HardSigmoid": {"alpha", "beta"},
     "InstanceNormalization": {"epsilon"},
     "LRN": {"alpha", "beta", "bias", "size"},
+    "LSTM": _STEPS,
     "LayerNormalization": {"axis", "epsilon", "stash_type"},
     "LeakyRelu": {"alpha"},
     "LinearClassifier": {*_LINEAR, "classlabels_ints", "classlabels_strings", "multi_class"},
@@ -58,6 +62,7 @@ ATTRIBUTES: dict[str, set[str]] = {
     "Pad": {"mode", "pads", "value"},
     "QuantizeLinear": {"axis", "saturate"},
     "RMSNormalization": {"axis", "epsilon", "stash_type"},
+    "RNN": _STEPS,
     "ReduceL1": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceL2": {"axes", "keepdims", "noop_with_empty_axes"},
     "ReduceLogSum": {"axes", "keepdims", "noop_with_empty_axes"},

@@ -16,14 +16,15 @@ from surefoot.core.onnx_versions import OLDEST_OPSET
 from surefoot.graph.graph import Graph, Node
 from surefoot.graph.onnx_attributes import MORE_OUTPUTS, known_attributes
 from surefoot.graph.onnx_constants import FOLDED, array_of, folded
-from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, inputs_of
+from surefoot.graph.onnx_inputs import TYPES, Inputs, Shapes, begun, inputs_of
 from surefoot.graph.onnx_ml import ML, ML_READERS
 from surefoot.graph.onnx_moves import MOVES, moved
 from surefoot.graph.onnx_ops import READERS
-from surefoot.graph.onnx_values import Known, OnnxValue, Values, finite
+from surefoot.graph.onnx_recurrent import RECURRENT
+from surefoot.graph.onnx_values import Known, OnnxValue, finite
 
 _TAKE_INFINITY = {"Clip", "Max", "Min", "Where"}  # as no bound, or not at all; else a constant is refused that is none
-SUPPORTED = {*READERS, *MOVES, "Constant", "Shape", "Size"}
+SUPPORTED = {*READERS, *MOVES, *RECURRENT, "Constant", "Shape", "Size"}
 
 
 def read_onnx(path: Path | str, output: str | None = None, shapes: Shapes | None = None) -> Graph:
@@ -209,8 +210,8 @@ class _Reader:
         self.functions = {(f.domain, f.name) for f in model.functions}
         self.known: dict[str, Known] = {tensor.name: array_of(tensor) for tensor in graph.initializer}
         self.inputs = inputs
-        self.values = _begun(inputs, opset)
-        self.known |= _parts(inputs, self.values)
+        self.values, given = begun(inputs, opset)
+        self.known |= given
         self.output = output
         self.wanted = {output, *(name for node in nodes for name in node.input)}
         self.ends = _ends(nodes, output)
@@ -251,6 +252,9 @@ class _Reader:
         if learning:
             wanted = [name in self.wanted for name in node.output]
             outputs = list(ML_READERS[node.op_type](self.values, inputs, attributes, node.name, wanted))
+        elif node.op_type in RECURRENT and values:
+            wanted = [name in self.wanted for name in node.output]
+            outputs = RECURRENT[node.op_type](self.values, inputs, attributes, node.name, wanted)
         elif node.op_type == "Shape" and values:
             sides = values[0].full[slice(attributes.get("start", 0), attributes.get("end"))]
             outputs = [np.array(sides, dtype=np.int64)]
@@ -300,27 +304,3 @@ def _each_name_once(graph: onnx.GraphProto) -> None:
     name, times = max(Counter([*constants, *given, *results]).items(), key=lambda item: item[1], default=("", 1))
     if times > 1:
         raise InputError(f"the name {name!r} stands for {times} values")
-
-
-def _begun(inputs: Inputs, opset: int) -> Values:
-    """Begin a graph: of one input in its own shape, of several in one vector."""
-    if len(inputs.parts) == 1:
-        return Values(inputs.parts[0].full, inputs.parts[0].name, opset, inputs.rows)
-    sizes = [math.prod(inputs.shape_of(part)) for part in inputs.parts]
-    full = (inputs.rows, sum(sizes)) if inputs.rows > 1 else (sum(sizes),)
-    return Values(full, "inputs", opset, inputs.rows)
-
-
-def _parts(inputs: Inputs, values: Values) -> dict[str, Known]:
-    """Give each input its values."""
-    if len(inputs.parts) == 1:
-        return {inputs.parts[0].name: values.first}
-    places = np.arange(math.prod(values.first.full)).reshape(inputs.rows, -1)
-    return {
-        part.name: values.taken(
-            values.first,
-            places[:, part.begin :][:, : math.prod(part.full) // inputs.rows].reshape(part.full),
-            part.name,
-        )
-        for part in inputs.parts
-    }

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from surefoot.core.errors import InputError
-from surefoot.graph.onnx_values import guard
+from surefoot.graph.onnx_values import OnnxValue, Values, guard
 from surefoot.graph.ops import Shape
 
 TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE)
@@ -155,3 +155,18 @@ def _shape(info: onnx.ValueInfoProto, declared: Shape | None) -> Shape:
         shape = tuple(n for n in sides if n is not None)
     guard(shape)
     return shape
+
+
+def begun(inputs: Inputs, opset: int) -> tuple[Values, dict[str, OnnxValue]]:
+    """Begin a graph, of one input in its own shape, of several in one vector; and give each input its values."""
+    if len(inputs.parts) == 1:
+        values = Values(inputs.parts[0].full, inputs.parts[0].name, opset, inputs.rows)
+        return values, {inputs.parts[0].name: values.first}
+    total = sum(math.prod(inputs.shape_of(part)) for part in inputs.parts)
+    values = Values((inputs.rows, total) if inputs.rows > 1 else (total,), "inputs", opset, inputs.rows)
+    places = np.arange(inputs.rows * total).reshape(inputs.rows, -1)
+    given = {}
+    for part in inputs.parts:
+        own = places[:, part.begin : part.begin + math.prod(part.full) // inputs.rows]
+        given[part.name] = values.taken(values.first, own.reshape(part.full), part.name)
+    return values, given

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from surefoot.core.errors import InputError
+from surefoot.graph.onnx_arithmetic import branches
 from surefoot.graph.onnx_attributes import constant
 from surefoot.graph.onnx_functions import power
 from surefoot.graph.onnx_piecewise import absolute
-from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, inverted, value_of
+from surefoot.graph.onnx_values import Known, OnnxValue, Read, Values, guard, inverted, shape_of, value_of
 from surefoot.graph.ops import Concat, Elementwise, Linear, MaxPool2d, Mul
 
 Reduce: TypeAlias = Callable[[Values, OnnxValue, list[int], str], OnnxValue]  # the axes stay, with length 1
@@ -127,8 +128,42 @@ def _cumulative(reader: Values, inputs: "list[Known | None]", a: dict[str, Any],
     return swapped(reader.add(Linear(ones), swapped(value), name=name))
 
 
+def _einsum(reader: Values, inputs: "list[Known | None]", a: dict[str, Any], name: str) -> OnnxValue:
+    """Multiply two operands, spread over all letters, and sum over those that the result lacks."""
+    equation = a["equation"].decode().replace(" ", "")
+    given, arrow, out = equation.partition("->")
+    terms = given.split(",")
+    if "." in equation or len(terms) != len(inputs) or any(len(set(t)) != len(t) for t in (*terms, out)):
+        raise InputError(f"its equation {equation!r} is not read: letters, each once in an operand, are needed")
+    if not arrow:
+        out = "".join(sorted(c for c in set(given) - {","} if given.count(c) == 1))
+    letters = out + "".join(sorted(set(given) - set(out) - {","}))
+    own = [dict(zip(term, shape_of(x), strict=True)) for term, x in zip(terms, inputs, strict=True)]
+    sides = {c: max(sides.get(c, 1) for sides in own) for c in letters}
+    whole = tuple(sides[c] for c in letters)
+    guard(whole)
+    factors: list[OnnxValue | np.ndarray] = []
+    for term, x, lengths in zip(terms, inputs, own, strict=True):
+        places = np.arange(math.prod(shape_of(x))).reshape(shape_of(x))
+        order = [term.index(c) for c in letters if c in term]
+        spread = places.transpose(order).reshape([lengths.get(c, 1) for c in letters])
+        there = np.broadcast_to(spread, whole)
+        factors.append(reader.taken(x, there) if isinstance(x, OnnxValue) else constant(x, "operand").flatten()[there])
+    values = [x for x in factors if isinstance(x, OnnxValue)]
+    total = values[0]
+    for other in values[1:]:
+        total = branches(reader, "Mul", total, other, "")
+    for factor in (x for x in factors if isinstance(x, np.ndarray)):
+        total = reader.scaled(total, factor, None, "")
+    axes = list(range(len(out), len(letters)))
+    if not axes:
+        return reader.scaled(total, 1.0, None, name)
+    return reader.shaped(summed(reader, total, axes, name), whole[: len(out)])
+
+
 REDUCTIONS: dict[str, Read] = {
     "CumSum": _cumulative,
+    "Einsum": _einsum,
     "ReduceL1": _over_axes(l1),
     "ReduceL2": _over_axes(l2),
     "ReduceLogSum": _over_axes(_log_of_sum),

@@ -85,7 +85,7 @@ def see_operations(reading: Reading, kinds: Mapping[str, np.dtype], opset: int) 
         InputError: it gives another shape, or other values beyond rounding.
     """
     alone = [_Alone(step, reading) for step in reading.steps if step.alone]
-    alone = [one for one in alone if one.given and one.results]
+    alone = [one for one in alone if one.given and one.results and one.by_itself]
     for kind in get_args(_Kind):
         draw = _drawn(kind)
         rows = len(draw((1,)))
@@ -242,6 +242,12 @@ class _Alone:
     def nodes(self) -> range:
         """Where its nodes are."""
         return range(self.step.begin, self.step.end)
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether its nodes take nothing but what it is given, and the input, of which constants are made."""
+        known = self._places(self.given) | {0} | set(self.nodes)
+        return all(i in known for place in self.nodes for i in self.reading.nodes[place].inputs)
 
     @property
     def products(self) -> int:
