@@ -57,6 +57,11 @@ class DensePair:
         return DensePair(first, second, weights, biases)
 
     @property
+    def is_equal(self) -> bool:
+        """Whether all weights and biases are the same."""
+        return not any(bool(x.any()) for x in (*self.weights, *self.biases))
+
+    @property
     def places(self) -> list[slice]:
         """Where the values of each hidden layer are, of one network's side by side."""
         return self.first.places
