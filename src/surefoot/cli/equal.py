@@ -64,7 +64,7 @@ def command(
     patience = patience_of(limit)
     polynomial = patience.until.before(POLYNOMIAL).run(lambda: same_polynomial_files(first, second))
     if polynomial is not None and polynomial.same:
-        answer = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
+        answer = {"verdict": "equal", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
         sentence = (
             "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated at random points "
             f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
@@ -111,9 +111,15 @@ def _bound(
         _save(out, difference.input if not other or difference.other is None else difference.other)
     if as_json:
         bounds = {"logits": difference.largest, "confidence": difference.confidence} if proven else None
-        met = {"met": difference.met, "met_in_float32": replay, "answers_differ": other}
+        met = {
+            "largest_difference_seen": replay,
+            "met": difference.met,
+            "met_in_float32": replay,
+            "answers_differ": other,
+        }
+        verdict = "equal" if difference.largest == 0 else "different" if replay > 0 else "unknown"
         rows = {} if x is None else {"images": len(x), "same_answer": same}
-        answer = plain({"proven": proven, "bound": bounds, **met, **rows, **repaired})
+        answer = plain({"verdict": verdict, "proven": proven, "bound": bounds, **met, **rows, **repaired})
         print(json.dumps(answer, allow_nan=False))
         return
     if proven:
@@ -157,8 +163,10 @@ def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.spec.query import Holds, Unknown, Violated
     from surefoot.verify.many import answer_of
 
+    verdict = "equal" if isinstance(answer, Holds) else "different" if isinstance(answer, Violated) else "unknown"
     if as_json:
-        content = answer_of(answer)
+        content = {"bound": None} | answer_of(answer)
+        content["verdict"] = verdict
         if isinstance(answer, Violated):
             content["difference"] = content["output"]  # which was its only name once, and goes with the next version
         print(json.dumps(content, allow_nan=False))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from surefoot.compress.interior import inside, pulled
 from surefoot.core.deadline import Deadline, tick
+from surefoot.core.rounding import difference_below
 from surefoot.graph.graph import Graph
 from surefoot.reach.dense import DenseNetwork, dense_network_of
 from surefoot.reach.difference import DensePair
@@ -24,7 +25,8 @@ from surefoot.spec.runtime import Runner
 from surefoot.verify.branch_and_bound import Replay as Confirm
 from surefoot.verify.dense_splitting import DenseResult, prove_dense
 
-SAMPLES, STARTS, STEPS = 500, 16, 10  # of an attack: inputs, the best of them, and steps from each
+SAMPLES, STARTS, STEPS = 4000, 32, 15  # of an attack: inputs, the best of them, and steps from each
+CLOSE, ROUNDING = 1.25, 1e-9  # a bound of so much more than what is met is close; and relative to outputs
 METHOD = "differences"
 FEW_INPUTS = 16  # that are free: bisecting them is quick
 
@@ -54,6 +56,19 @@ def bound_of_pair(pair: DensePair, domain: InputSet) -> Float[np.ndarray, " k"]:
     rows = torch.from_numpy(np.concatenate([unsafe.weights for unsafe in differ_by(0.0, k)]))
     ends = pair.over(low, high, torch.zeros(1, dtype=torch.bool), None).rows(rows)[0]
     return -ends.reshape(k, 2).amin(1).numpy()
+
+
+def bound_by_branching(pair: DensePair, domain: InputSet, seconds: Deadline) -> float:
+    """Bound the difference of all outputs, to not much more than the largest that is met, while there is time.
+
+    Property: sound in real arithmetic.
+    """
+    k = len(pair.biases[-1])
+    both = outputs_of(pair, attacked(pair, domain))
+    met, size = float(both[:, k:].abs().max()), float(both.abs().max())
+    goal = max(CLOSE * met, ROUNDING * (1 + size))
+    result = prove_differences(pair, domain, differ_by(goal, k), seconds, lambda _: None)
+    return -float(difference_below(result.margin, goal))
 
 
 def prove_differences(
@@ -93,7 +108,7 @@ def attacked(pair: DensePair, domain: InputSet, goal: Callable[[Tensor], Tensor]
     return met[value(met).argsort(descending=True)[:STARTS]]
 
 
-def outputs_of(pair: DensePair, x: Float[Tensor, "n d"]) -> Float[Tensor, "n 2k"]:
+def outputs_of(pair: DensePair, x: Float[Tensor, "n d"]) -> Float[Tensor, "n both"]:
     """Evaluate (f, f - g) in float64."""
     one, two = _output(pair.first, x), _output(pair.second, x)
     return torch.cat([one, one - two], 1)

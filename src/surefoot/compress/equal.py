@@ -13,6 +13,7 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
+from surefoot.compress.dense_equality import are_few, bound_by_branching, bound_of_pair, dense_pair_of
 from surefoot.compress.interior import inside, pulled, with_interior, within_rounding
 from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
@@ -26,6 +27,7 @@ from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
+from surefoot.reach.difference import DensePair
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
@@ -37,8 +39,8 @@ STEPS = 30
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
 # of the time that is left, at most: for forms, bounds; in forms for the two networks' stability; in bounds
-# for tightening; for looking for a larger difference
-FORMS, BOUNDS, STABLE, TIGHTENING, SEARCHING = 0.6, 0.7, (0.4, 0.5), 0.6, 0.7
+# for tightening; for looking for a larger difference; for branch and bound on differences
+FORMS, BOUNDS, STABLE, TIGHTENING, SEARCHING, BRANCHES = 0.6, 0.7, (0.4, 0.5), 0.6, 0.7, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +92,13 @@ def equal(
     known: Stability | None = None,
     forms_alone: bool = False,
     journal: Journal | None = None,
+    branch: bool = True,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a domain, and look for an input on which they differ.
 
     By their affine forms, which finds networks equal that are; else, or for networks that have no such forms, by
-    bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. `known` is the
+    bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. Of dense networks
+    of one layout differences are bounded before, and with `branch` the domain is divided for that. `known` is the
     first's stability, if it was found before. The same operations with the same constants are equal at once. With a
     limit in `seconds` the bound is the best that was found by then; intervals give one for nearly nothing.
 
@@ -108,16 +112,22 @@ def equal(
     domain = with_interior(domain)
     search = _Search(first, second, domain, Patience.of(seconds), journal, difference_of(first, second))
     until = search.patience.until
-    if same_operations(first, second):
+    pair = None if forms_alone else dense_pair_of(first, second)
+    if same_operations(first, second) or (pair is not None and pair.is_equal):
         search.bound = np.zeros_like(search.bound)
     elif forms_alone:
         search.by_forms(known)
     else:
         search.by_intervals()  # whatever the time is: it takes hardly any
         until.run(search.by_layers)
-        until.before(FORMS).run(lambda: search.by_forms_if_any(known))
-        if not search.bound.max() <= NEARLY * search.scale:
-            until.before(BOUNDS).run(search.by_bounds)
+        if pair is not None:
+            until.run(lambda: search.improve(bound_of_pair(pair, domain)))
+        if pair is not None and branch and are_few(domain):
+            until.before(BRANCHES).run(lambda: search.by_branching(pair))
+        else:
+            until.before(FORMS).run(lambda: search.by_forms_if_any(known))
+            if not search.bound.max() <= NEARLY * search.scale:
+                until.before(BOUNDS).run(search.by_bounds)
     if not same_operations(first, second):
         search.bound = search.bound + rounding_of_reading((first, second), domain)
     return searched(first, second, domain, search.bound, until)
@@ -168,6 +178,10 @@ class _Search:
         boxes = [relax(graph, self.region, REAL, multi_neuron=False).boxes for graph in (self.first, self.second)]
         same = [ChannelMap.same(channels_of(node)) for node in self.second.nodes]
         self.improve(mapped_difference(self.first, self.second, same, *boxes))
+
+    def by_branching(self, pair: DensePair) -> None:
+        until = self.patience.until.before(BRANCHES).at_most(10 * self.patience.each)
+        self.improve(np.full_like(self.bound, bound_by_branching(pair, self.domain, until)))
 
     def by_forms_if_any(self, known: Stability | None) -> None:
         with suppress(InputError):  # products, or too many values for dense forms

@@ -120,7 +120,7 @@ class _Within:
     def _by_bounds(self) -> Verdict | None:
         """Prove it by a bound of the difference, without a question."""
         patience = Patience(min(self.deadline.work_left / 20, 2.0), self.deadline.before(FIRST))
-        bounded = equal(self.first, self.second, self.domain, patience)
+        bounded = equal(self.first, self.second, self.domain, patience, branch=False)
         self.bound, self.seen = min(self.bound, bounded.largest), max(self.seen, bounded.met)
         if not self.bound < self.most:
             return None

@@ -86,7 +86,7 @@ class PairBounds:
     pair: DensePair
     low: Float[Tensor, "n d"]
     high: Float[Tensor, "n d"]
-    known: Float[Tensor, "n 2 3M"] | None = None
+    known: Float[Tensor, "n 2 M"] | None = None
     parts: tuple[HiddenBounds, HiddenBounds, HiddenBounds] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class PairBounds:
         self.size_of_gap = magnitude(torch.maximum(-self.gap_entering[0], self.gap_entering[1]))
 
     def rows(
-        self, weights: Float[Tensor, "r 2k"]
+        self, weights: Float[Tensor, "r both"]
     ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "n r"], Float[Tensor, "n r d"]]:
         """Bound weights · (outputs of the first, difference of outputs): as `DenseBounds.rows` does."""
         n, r = len(self.low), len(weights)
@@ -213,7 +213,7 @@ class PairBounds:
 
     def known_within(
         self, box: Int[Tensor, " c"], low: Float[Tensor, "c d"], high: Float[Tensor, "c d"]
-    ) -> Float[Tensor, "c 2 3M"]:
+    ) -> Float[Tensor, "c 2 M"]:
         """Bound hidden values and differences over a part of each of c boxes by all that is known."""
         return torch.cat([part.known_within(box, low, high) for part in self.parts], 2)
 
@@ -222,7 +222,7 @@ class PairBounds:
         box: Int[Tensor, " c"],
         low: Float[Tensor, "c d"],
         high: Float[Tensor, "c d"],
-        weights: Float[Tensor, "r 2k"],
+        weights: Float[Tensor, "r both"],
         axes: Sequence[int],
     ) -> Float[Tensor, "c axes 2 r"]:
         """Estimate rows in both halves of a part of each of c boxes, bisected along axes, as `DenseBounds` does."""

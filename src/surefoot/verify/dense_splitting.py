@@ -135,8 +135,8 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
         return lows, highs, margin
 
     def _halved(
-        self, batch: Sequence[DensePart], over: DenseBounds | PairBounds, at: Int[Tensor, " c"], low: Tensor, high: Tensor,
-        sets: Tensor, slope: Tensor, in_float32: list[bool],
+        self, batch: Sequence[DensePart], over: DenseBounds | PairBounds, at: Int[Tensor, " c"], low: Tensor,
+        high: Tensor, sets: Tensor, slope: Tensor, in_float32: list[bool],
     ) -> list[DensePart]:  # fmt: skip
         """Bisect what is left of boxes, and hand on what is known of them."""
         size = slope.abs()
@@ -238,20 +238,23 @@ class DenseResult:
 
 
 def prove_dense(
-    network: DenseNetwork, query: Query, seconds: float | Deadline, replay: Replay, float32: bool = True,
+    network: DenseNetwork | DensePair, query: Query, seconds: float | Deadline, replay: Replay, float32: bool = True,
     most_subproblems: int = 10**9, with_relus: tuple[Graph, Query] | None = None,
 ) -> DenseResult:  # fmt: skip
     """Bisect boxes until each is proven or one holds a counterexample.
 
     The input to bisect along is chosen by slope times width and by trial in turn: each alone is at times a hundred
-    times worse than the other. `with_relus`: the same asked of a graph that writes conjunctions as ReLUs; these are
-    split in boxes that have few of them.
+    times worse than the other. Of a pair of networks what is asked is about the outputs of the first and the
+    differences. `with_relus`: the same asked of a graph that writes conjunctions as ReLUs; these are split in boxes
+    that have few of them.
 
     Property: sound. With `float32` also for float32, where its errors are small beside what bounds lack.
     """
     deadline = Deadline.of(seconds)
     whole = DensePart(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper), float32)
-    by_relus = None if with_relus is None else DenseFallback(*with_relus, network, deadline)
+    by_relus = None
+    if with_relus is not None and isinstance(network, DenseNetwork):
+        by_relus = DenseFallback(*with_relus, network, deadline)
     problem = _DenseSplitting(network, OutputConstraints(query), (whole,), replay, by_relus)
     most = min(BATCH_BOXES, BATCH_NUMBERS // (network.hidden * query.inputs.size) + 1)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, most)
