@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from surefoot.compress.alignment import aligned
 from surefoot.compress.interior import inside, pulled
 from surefoot.core.deadline import Deadline, tick
 from surefoot.core.rounding import difference_below
@@ -27,14 +28,15 @@ from surefoot.verify.dense_splitting import DenseResult, prove_dense
 
 SAMPLES, STARTS, STEPS = 4000, 32, 15  # of an attack: inputs, the best of them, and steps from each
 CLOSE, ROUNDING = 1.25, 1e-9  # a bound of so much more than what is met is close; and relative to outputs
+NEAR, REPLAYED = 1e-4, 8  # relative to outputs: what float32 may break though float64 does not; how many at once
 METHOD = "differences"
 FEW_INPUTS = 16  # that are free: bisecting them is quick
 
 
 def dense_pair_of(first: Graph, second: Graph) -> DensePair | None:
-    """Read two graphs as dense networks of one layout; None if they are none."""
+    """Read two graphs as dense networks, unit by unit; None if they are none of one depth."""
     one, two = (dense_network_of(graph.to(torch.float64)) for graph in (first, second))
-    return None if one is None or two is None else DensePair.of(one, two)
+    return None if one is None or two is None else aligned(one, two)
 
 
 def differ_by(most: float, outputs: int) -> tuple[Unsafe, ...]:
@@ -134,7 +136,10 @@ def decide_differences(
     replay, found = Replay(query, run), []
 
     def replayed(x: Tensor) -> Tensor | None:
-        counterexample = replay(x)
+        both = outputs_of(pair, x).numpy()
+        slack, reach = query.slack(both), NEAR * (1 + np.abs(both).max(initial=0.0))
+        near = [i for i in slack.argsort()[:REPLAYED].tolist() if slack[i] <= reach]
+        counterexample = replay(x[near]) if near else None
         if counterexample is None:
             return None
         found.append(counterexample)
