@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from surefoot.graph.graph import Graph, GraphBuilder
+from surefoot.graph.ops import Linear, Relu
 from surefoot.reach.dense import DenseNetwork
 from surefoot.reach.difference import DensePair
 
@@ -50,10 +52,44 @@ def pair_of(first: DenseNetwork, second: DenseNetwork) -> DensePair:
 
 def exactly(network: DenseNetwork, x: np.ndarray) -> tuple[Exact, Exact]:
     """Return what enters all ReLUs, side by side, and the outputs."""
-    values, hidden = np.array([Fraction(v) for v in x.tolist()], dtype=object), []
+    values = _layers(network, np.array([Fraction(v) for v in x.tolist()], dtype=object))
+    return np.concatenate(values[:-1]), values[-1]
+
+
+def on_a_line(networks: tuple[DenseNetwork, DenseNetwork], low: float, high: float) -> list[tuple[Fraction, Exact]]:
+    """Return the outputs (f, g) at the ends, and at all inputs between which both networks are linear."""
+    points = [Fraction(low), Fraction(high)]
+    for network in networks:
+        for layer in range(len(network.biases) - 1):
+            points = sorted({*points, *_zeros(network, layer, points)})
+    return [
+        (x, np.concatenate([_layers(network, np.array([x], dtype=object))[-1] for network in networks])) for x in points
+    ]
+
+
+def _zeros(network: DenseNetwork, layer: int, points: list[Fraction]) -> list[Fraction]:
+    values = [_layers(network, np.array([x], dtype=object))[layer] for x in points]
+    return [
+        x - z * (x_ - x) / (z_ - z)
+        for (x, zs), (x_, zs_) in pairwise(zip(points, values, strict=True))
+        for z, z_ in zip(zs, zs_, strict=True)
+        if z * z_ < 0
+    ]
+
+
+def _layers(network: DenseNetwork, values: Exact) -> list[Exact]:
+    layers = []
     for weight, bias in zip(network.weights, network.biases, strict=True):
         w, b = (np.vectorize(Fraction, otypes=[object])(t.numpy()) for t in (weight, bias))
-        z = w @ values + b
-        hidden.append(z)
-        values = np.array([max(v, Fraction(0)) for v in z], dtype=object)
-    return np.concatenate(hidden[:-1]), hidden[-1]
+        layers.append(w @ values + b)
+        values = np.array([max(v, Fraction(0)) for v in layers[-1]], dtype=object)
+    return layers
+
+
+def graph_of(network: DenseNetwork) -> Graph:
+    """Write a dense network as a graph."""
+    builder = GraphBuilder((network.weights[0].shape[1],))
+    last = 0
+    for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        last = builder.add(Linear(weight, bias), builder.add(Relu(), last) if k else last)
+    return builder.build(last)

@@ -12,6 +12,7 @@ from surefoot.compress.linear_regions import LinearRegion as LinearRegion
 from surefoot.compress.linear_regions import linear_region_at as linear_region_at
 from surefoot.compress.linear_regions import linear_regions as linear_regions
 from surefoot.compress.rewrites import REWRITES as REWRITES
+from surefoot.compress.same_answer import same_answer as same_answer
 from surefoot.compress.stability import Patience as Patience
 from surefoot.compress.stability import Stability as Stability
 from surefoot.compress.stability import stability as stability

@@ -124,11 +124,12 @@ def _output(network: DenseNetwork, x: Tensor) -> Tensor:
 
 def decide_differences(
     pair: DensePair, domain: InputSet, unsafe: Sequence[Unsafe], seconds: Deadline, run: Runner,
-    tried: Tensor | None = None,
+    tried: Tensor | None = None, confirmed: Callable[[np.ndarray], bool] = lambda output: True,
 ) -> Verdict:  # fmt: skip
     """Prove that no input of a domain leads to what is unsafe of (f, f - g), or give one.
 
-    `run` gives (f, f - g) in float32 execution, for the replay, of inputs that an attack has `tried` first.
+    `run` gives (f, f - g) in float32 execution, for the replay, of inputs that an attack has `tried` first; an output
+    that is unsafe must be `confirmed` too.
 
     Property: sound in real arithmetic.
     """
@@ -140,7 +141,7 @@ def decide_differences(
         slack, reach = query.slack(both), NEAR * (1 + np.abs(both).max(initial=0.0))
         near = [i for i in slack.argsort()[:REPLAYED].tolist() if slack[i] <= reach]
         counterexample = replay(x[near]) if near else None
-        if counterexample is None:
+        if counterexample is None or not confirmed(counterexample.output):
             return None
         found.append(counterexample)
         return torch.from_numpy(counterexample.input)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from surefoot.compress.equal import Equality, equal
 from surefoot.compress.finite_field import SamePolynomial, same_polynomial
+from surefoot.compress.same_answer import same_answer
 from surefoot.compress.stability import Patience
 from surefoot.compress.within import within, within_softmax
 from surefoot.core.deadline import Deadline
@@ -88,6 +89,27 @@ def within_files(first: Path, second: Path, domain: InputSet, most: float, secon
     if link == "identity":
         return within(flat_output(one.graph), flat_output(two_graph), domain, most, seconds, run)
     return within_softmax(one.graph, two_graph, domain, most, seconds, run)
+
+
+def same_answer_files(
+    first: Path, second: Path, domain: InputSet, seconds: float | Deadline, sure: float = 0.0
+) -> Verdict:
+    """Prove that two ONNX files have the same largest output wherever the first is so sure; see `same_answer`.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
+    """
+    ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    see_over(domain, one, two)
+    graphs = (flat_output(logits_of(graph)) for graph in (one.graph, with_input_like(one.graph, two.graph)))
+    runs = [runner_of_onnx(load_onnx_model(path), logits=True) for path in (first, second)]
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([run(x) for run in runs], 1)
+
+    return same_answer(*graphs, domain, seconds, sure, run)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:

@@ -8,6 +8,7 @@ y = relu(z), l <= z <= u, as in `reach.crown`, and paid for in the same way (`co
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -28,7 +29,7 @@ class DenseNetwork:
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
 
-    @property
+    @cached_property
     def places(self) -> list[slice]:
         """Where the values of each hidden layer are, of all side by side."""
         ends = [0]
