@@ -43,6 +43,7 @@ from surefoot.verify.input_splitting import (
     bisections_of,
     prove_by_input_splitting,
 )
+from surefoot.verify.joined_pair import JoinedPair, joined_pair_of
 from surefoot.verify.large import is_large, lower_bounds_in_lots, reference_of, relax_around, zonotope_around
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, begin_stage, listening
@@ -366,6 +367,23 @@ class Search:
         if not found.result.proven:
             return None
         return self.holds(found.margin, "input-splitting", found.holds_in_float32, parts=found.subproblems)
+
+    @cached_property
+    def pair(self) -> JoinedPair | None:
+        """Two dense networks, if it is those side by side and their difference is asked about, in real arithmetic."""
+        is_asked = self.constraints is None and not self.prove and not self.float32
+        return joined_pair_of(self.network.graph, self.query) if is_asked else None
+
+    def split_inputs_of_pair(self, share: float, most_subproblems: int = 10**9) -> Verdict | None:
+        """Prove it of two dense networks by branch and bound on the inputs, with bounds of their differences."""
+        assert self.pair is not None
+        found = self.pair.prove(self.deadline.share(share), self.candidate, most_subproblems)
+        if self.counterexample is not None:
+            return self.violated("differences")
+        self.best = max(self.best, found.margin)
+        if not found.result.proven:
+            return None
+        return self.holds(found.margin, "differences", lambda: False, parts=found.subproblems)
 
     @property
     def may_use_hulls(self) -> bool:
