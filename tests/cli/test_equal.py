@@ -11,7 +11,7 @@ from compressed_files import KINDS, moved, run
 from planted import dense
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.onnx_out import write_onnx
-from surefoot.graph.ops import Linear
+from surefoot.graph.ops import Linear, Relu
 from surefoot.graph.torch_in import graph_of_module
 from surefoot.models import PolynomialNet
 from surefoot.recalibrate import CALIBRATORS
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_equal_within(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_onnx(moved(dense(0, KINDS, (16, 14)), 0.01), folder / "moved.onnx")
-    for most, verdict, status in (("0.5", "holds", 0), ("0.0001", "violated", 1)):
+    for most, verdict, status in (("0.5", "equal", 0), ("0.0001", "different", 1)):
         given = ("--domain", "0,1", "--within", most, "--json", "-o", "x.npy")
         surefoot("equal", "net.onnx", "moved.onnx", *given, code=status)
         answer = json.loads(capsys.readouterr().out)
@@ -115,3 +115,46 @@ def test_equal_polynomials(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(capsys.readouterr().out)
     assert found["proven"]
     assert 0.0009 < found["met"] <= found["bound"]["logits"]
+
+
+def test_answers_are_proven_to_be_the_same_where_the_first_is_sure(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, lean in (("plain.onnx", 0.0), ("leaning.onnx", 0.1)):
+        builder = GraphBuilder((2,))
+        last = builder.add(Relu(), builder.add(Linear(torch.eye(2).double()), 0))
+        builder.add(Linear(torch.eye(2).double(), torch.tensor([0.0, lean]).double()), last)
+        write_onnx(builder.build(), folder / name)
+    given = ("equal", "plain.onnx", "leaning.onnx", "--domain", "0,1", "--answer")
+    surefoot(*given, "--json", "-o", "x.npy", code=1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "different"
+    x = np.load("x.npy")[None]
+    assert run("plain.onnx", x).argmax() != run("leaning.onnx", x).argmax()
+    surefoot(*given, "--sure", "0.6")
+    assert (
+        "holds: the answer is the same for every input for which plain.onnx is sure to 0.6" in capsys.readouterr().out
+    )
+    surefoot(*given, code=1)
+    assert "violated: an input has the answers 0 and 1" in capsys.readouterr().out
+    for options, words in (
+        (("--sure", "1.5"), "a confidence from 0 to below 1"),
+        (("--within", "1"), "two questions: ask one"),
+    ):
+        surefoot(*given, *options, code=2)
+        assert words in capsys.readouterr().err
+    surefoot("equal", "plain.onnx", "leaning.onnx", "--domain", "0,1", "--sure", "0.5", code=2)
+    assert "--sure belongs to --answer" in capsys.readouterr().err
+
+
+def test_json_says_equal_different_or_unknown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_onnx(moved(dense(0, KINDS, (16, 14)), 0.01), folder / "moved.onnx")
+    surefoot("equal", "net.onnx", "net.onnx", "--domain", "0,1", "--json")
+    assert json.loads(capsys.readouterr().out)["verdict"] == "equal"
+    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "different"
+    assert 0 < found["largest_difference_seen"] <= found["bound"]["logits"]
+    surefoot("equal", "net.onnx", "moved.onnx", "--domain", "0,1", "--within", "1", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["largest_difference_seen"] <= found["bound"] < 1

@@ -16,10 +16,11 @@ import torch
 from fuzz import Attack
 from networks import random_box, random_network, samples
 from planted import dense
-from surefoot.compress.equal import equal, within
+from surefoot.compress.equal import equal
 from surefoot.compress.file_equality import read_logits
 from surefoot.compress.files import compress_file
 from surefoot.compress.stability import Patience
+from surefoot.compress.within import within
 from surefoot.core.deadline import Clock, Deadline
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_out import write_onnx

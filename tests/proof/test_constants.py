@@ -7,8 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from surefoot.compress.equal import equal, same_operations, within
+from surefoot.compress.equal import equal, same_operations
 from surefoot.compress.finite_field import same_polynomial
+from surefoot.compress.within import within
 from surefoot.graph.graph import Graph
 from surefoot.graph.onnx_in import graph_of_onnx
 from surefoot.proof.checker import Checker

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import numpy as np
 import typer
@@ -30,6 +30,14 @@ def command(
         Optional[float],
         typer.Option(help="Prove that no output differs by so much, or find an input where one does."),
     ] = None,
+    answer: Annotated[
+        bool,
+        typer.Option("--answer", help="Prove that the largest output is the same everywhere, or find where it is not."),
+    ] = False,
+    sure: Annotated[
+        Optional[float],
+        typer.Option(help="With --answer: only where the first's confidence is at least so much."),
+    ] = None,
     limit: Limit = 60.0,
     images: Annotated[
         Optional[Path],
@@ -51,7 +59,8 @@ def command(
     """Bound by how much two networks' logits and confidences can differ over a domain; show the largest difference met.
 
     With --within the exit status is 1 where the networks differ by more, or where that could not be decided. It speaks
-    of the files' outputs: of logits, or of probabilities where both end in a softmax.
+    of the files' outputs: of logits, or of probabilities where both end in a softmax. With --answer it is 1 where the
+    answers differ, or where that could not be decided.
 
     Example: surefoot equal net.onnx quantised.onnx --domain 0,1 --within 0.1
     """
@@ -59,18 +68,26 @@ def command(
 
     if within is not None and not 0 < within < math.inf:
         raise InputError(f"--within {within}: a positive number is needed")
+    if within is not None and answer:
+        raise InputError("--within and --answer are two questions: ask one")
+    if sure is not None and not answer:
+        raise InputError("--sure belongs to --answer")
+    if sure is not None and not 0 <= sure < 1:
+        raise InputError(f"--sure {sure}: a confidence from 0 to below 1 is needed")
     shape = read_logits(first).input_shape
     where = read_domain(domain, shape)
     patience = patience_of(limit)
     polynomial = patience.until.before(POLYNOMIAL).run(lambda: same_polynomial_files(first, second))
     if polynomial is not None and polynomial.same:
-        answer = {"verdict": "holds", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
+        said = {"verdict": "equal", "proven": True, "bound": {"logits": 0.0, "confidence": 0.0}}
         sentence = (
             "the same polynomial: equal for every input whatever, in exact arithmetic (evaluated at random points "
             f"of finite fields; wrong with a probability of at most {polynomial.error:.0e}, whoever made the files)"
         )
-        answer |= {"same_polynomial": True, "error": polynomial.error}
-        print(json.dumps(answer, allow_nan=False) if as_json else sentence)
+        said |= {"same_polynomial": True, "error": polynomial.error}
+        print(json.dumps(said, allow_nan=False) if as_json else sentence)
+    elif answer:
+        _decide_answer(first, second, where, sure or 0.0, patience, out, as_json)
     elif within is not None:
         _decide(first, second, where, within, patience, out, as_json)
     else:
@@ -89,6 +106,29 @@ def _decide(
     if isinstance(answer, Violated) and out is not None:
         _save(out, answer.input.reshape(read_logits(first).input_shape))
     _say(answer, within, OUTPUT[ends_of(first, second)], as_json)
+    raise typer.Exit(0 if isinstance(answer, Holds) else 1)
+
+
+def _decide_answer(
+    first: Path, second: Path, where: "InputSet", sure: float, patience: "Patience", out: Path | None, as_json: bool
+) -> NoReturn:
+    """Say whether the networks' answers differ anywhere in the domain."""
+    from surefoot.compress.file_equality import read_logits, same_answer_files
+    from surefoot.spec.query import Holds, Unknown, Violated
+
+    answer = same_answer_files(first, second, where, patience.until, sure)
+    if isinstance(answer, Violated) and out is not None:
+        _save(out, answer.input.reshape(read_logits(first).input_shape))
+    inputs = f"every input for which {first} is sure to {sure:g}" if sure else "every input"
+    if as_json:
+        print(json.dumps(_content(answer), allow_nan=False))
+    elif isinstance(answer, Holds):
+        print(f"holds: the answer is the same for {inputs} of the domain ({answer.method})")
+    elif isinstance(answer, Violated):
+        one, two = (int(logits.argmax()) for logits in np.split(answer.output, 2))
+        print(f"violated: an input has the answers {one} and {two}, replayed in float32")
+    elif isinstance(answer, Unknown):
+        print(f"unknown: {answer.why}")
     raise typer.Exit(0 if isinstance(answer, Holds) else 1)
 
 
@@ -111,9 +151,15 @@ def _bound(
         _save(out, difference.input if not other or difference.other is None else difference.other)
     if as_json:
         bounds = {"logits": difference.largest, "confidence": difference.confidence} if proven else None
-        met = {"met": difference.met, "met_in_float32": replay, "answers_differ": other}
+        met = {
+            "largest_difference_seen": replay,
+            "met": difference.met,
+            "met_in_float32": replay,
+            "answers_differ": other,
+        }
+        verdict = "equal" if difference.largest == 0 else "different" if replay > 0 else "unknown"
         rows = {} if x is None else {"images": len(x), "same_answer": same}
-        answer = plain({"proven": proven, "bound": bounds, **met, **rows, **repaired})
+        answer = plain({"verdict": verdict, "proven": proven, "bound": bounds, **met, **rows, **repaired})
         print(json.dumps(answer, allow_nan=False))
         return
     if proven:
@@ -155,10 +201,9 @@ def _calibrated(path: Path, bound: np.ndarray, logits: np.ndarray | None) -> dic
 
 def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
     from surefoot.spec.query import Holds, Unknown, Violated
-    from surefoot.verify.many import answer_of
 
     if as_json:
-        content = answer_of(answer)
+        content = _content(answer)
         if isinstance(answer, Violated):
             content["difference"] = content["output"]  # which was its only name once, and goes with the next version
         print(json.dumps(content, allow_nan=False))
@@ -168,6 +213,15 @@ def _say(answer: "Verdict", within: float, output: str, as_json: bool) -> None:
         print(f"violated: a {output} differs by {np.abs(answer.output).max():.3g}, replayed in float32")
     elif isinstance(answer, Unknown):
         print(f"unknown: {answer.why}")
+
+
+def _content(answer: "Verdict") -> dict[str, Any]:
+    """Return a verdict as what JSON can hold, in the words of two networks."""
+    from surefoot.spec.query import Holds, Violated
+    from surefoot.verify.many import answer_of
+
+    verdict = "equal" if isinstance(answer, Holds) else "different" if isinstance(answer, Violated) else "unknown"
+    return {"bound": None} | answer_of(answer) | {"verdict": verdict}
 
 
 def _save(path: Path, x: np.ndarray) -> None:

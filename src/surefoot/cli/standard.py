@@ -64,14 +64,15 @@ def answer_query(query: Path, files: dict[str, Path], limit: float, method: str,
     joint = asked.joint
     if folder is not None:
         _keep_others(folder, joint)
-    verdict, _ = answer_all(asked.network, asked.queries, deadline, method, seed, jobs=jobs)
-    print(_word(verdict, joint.must_hold_in_float32))
+    in_float32 = joint.must_hold_in_float32
+    verdict, _ = answer_all(asked.network, asked.queries, deadline, method, seed, jobs=jobs, float32=in_float32)
+    print(_word(verdict, in_float32))
     match verdict:
         case Violated():
             _assign(joint, verdict.input, verdict.output, folder)
             if verdict.distance_to_region:
                 _note(f"no float32 input lies in the region; this one is {verdict.distance_to_region:.2g} from it")
-        case Holds() if joint.must_hold_in_float32 and not verdict.float32:
+        case Holds() if in_float32 and not verdict.float32:
             _note("no real input satisfies it; that is not shown for float32: declare the tensors real to ask for less")
         case Holds():
             pass

@@ -2,7 +2,6 @@
 
 from surefoot.compress.equal import Equality as Equality
 from surefoot.compress.equal import equal as equal
-from surefoot.compress.equal import within as within
 from surefoot.compress.file_equality import equal_files as equal_files
 from surefoot.compress.file_equality import within_files as within_files
 from surefoot.compress.files import Report as Report
@@ -13,9 +12,11 @@ from surefoot.compress.linear_regions import LinearRegion as LinearRegion
 from surefoot.compress.linear_regions import linear_region_at as linear_region_at
 from surefoot.compress.linear_regions import linear_regions as linear_regions
 from surefoot.compress.rewrites import REWRITES as REWRITES
+from surefoot.compress.same_answer import same_answer as same_answer
 from surefoot.compress.stability import Patience as Patience
 from surefoot.compress.stability import Stability as Stability
 from surefoot.compress.stability import stability as stability
 from surefoot.compress.transform import Compressed as Compressed
 from surefoot.compress.transform import compress as compress
 from surefoot.compress.two_layers import two_layers as two_layers
+from surefoot.compress.within import within as within

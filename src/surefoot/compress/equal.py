@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,40 +13,34 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
+from surefoot.compress.dense_equality import are_few, bound_by_branching, bound_of_pair, dense_pair_of
 from surefoot.compress.interior import inside, pulled, with_interior, within_rounding
 from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
 from surefoot.core.errors import InputError
-from surefoot.core.proven import at_least, at_most
-from surefoot.core.rounding import ELEMENTARY, REAL, difference_below, softmax_change
+from surefoot.core.rounding import REAL, softmax_change
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.passes.difference import difference_of
 from surefoot.graph.passes.pools import pools_as_relus
-from surefoot.graph.passes.softmax import flat_output, link_of, logits_of
 from surefoot.graph.same import same_operations
 from surefoot.proof.affine_forms import affine_forms_of, difference
 from surefoot.proof.constants import has_rounded, reading_error
 from surefoot.reach.alpha_crown import ALPHA_STEPS, default_choice, optimize_slopes, tighten_by_alpha_crown
 from surefoot.reach.crown import LARGEST_ROWS, lower_bounds
+from surefoot.reach.difference import DensePair
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.relaxation import relax
 from surefoot.spec.input_set import InputSet
-from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
-from surefoot.spec.replay import Replay
-from surefoot.spec.runtime import Runner
-from surefoot.verify.network import Network
-from surefoot.verify.run import verify
 
 SAMPLES = 4000
 BATCH_SAMPLES = 500  # at most
 STARTS = 64  # of a search for a larger difference
 STEPS = 30
-MANY_CLASSES = 32
 NEARLY = 1e-4  # of the largest output: a bound below needs no other
 MOST_VALUES = 2**26  # of all nodes, for the samples that are evaluated at once
 # of the time that is left, at most: for forms, bounds; in forms for the two networks' stability; in bounds
-# for tightening; for `equal` within `within`; for looking for a larger difference
-FORMS, BOUNDS, STABLE, TIGHTENING, FIRST, SEARCHING = 0.6, 0.7, (0.4, 0.5), 0.6, 0.3, 0.7
+# for tightening; for looking for a larger difference; for branch and bound on differences
+FORMS, BOUNDS, STABLE, TIGHTENING, SEARCHING, BRANCHES = 0.6, 0.7, (0.4, 0.5), 0.6, 0.7, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +92,13 @@ def equal(
     known: Stability | None = None,
     forms_alone: bool = False,
     journal: Journal | None = None,
+    branch: bool = True,
 ) -> Equality:
     """Bound the difference of two networks' outputs over a domain, and look for an input on which they differ.
 
     By their affine forms, which finds networks equal that are; else, or for networks that have no such forms, by
-    bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. `known` is the
+    bounds on the graph of their difference, but with `forms_alone`, which is what certificates show. Of dense networks
+    of one layout differences are bounded before, and with `branch` the domain is divided for that. `known` is the
     first's stability, if it was found before. The same operations with the same constants are equal at once. With a
     limit in `seconds` the bound is the best that was found by then; intervals give one for nearly nothing.
 
@@ -116,16 +112,22 @@ def equal(
     domain = with_interior(domain)
     search = _Search(first, second, domain, Patience.of(seconds), journal, difference_of(first, second))
     until = search.patience.until
-    if same_operations(first, second):
+    pair = None if forms_alone else dense_pair_of(first, second)
+    if same_operations(first, second) or (pair is not None and pair.is_equal):
         search.bound = np.zeros_like(search.bound)
     elif forms_alone:
         search.by_forms(known)
     else:
         search.by_intervals()  # whatever the time is: it takes hardly any
         until.run(search.by_layers)
-        until.before(FORMS).run(lambda: search.by_forms_if_any(known))
-        if not search.bound.max() <= NEARLY * search.scale:
-            until.before(BOUNDS).run(search.by_bounds)
+        if pair is not None:
+            until.run(lambda: search.improve(bound_of_pair(pair, domain)))
+        if pair is not None and branch and are_few(domain):
+            until.before(BRANCHES).run(lambda: search.by_branching(pair))
+        else:
+            until.before(FORMS).run(lambda: search.by_forms_if_any(known))
+            if not search.bound.max() <= NEARLY * search.scale:
+                until.before(BOUNDS).run(search.by_bounds)
     if not same_operations(first, second):
         search.bound = search.bound + rounding_of_reading((first, second), domain)
     return searched(first, second, domain, search.bound, until)
@@ -177,6 +179,10 @@ class _Search:
         same = [ChannelMap.same(channels_of(node)) for node in self.second.nodes]
         self.improve(mapped_difference(self.first, self.second, same, *boxes))
 
+    def by_branching(self, pair: DensePair) -> None:
+        until = self.patience.until.before(BRANCHES).at_most(10 * self.patience.each)
+        self.improve(np.full_like(self.bound, bound_by_branching(pair, self.domain, until)))
+
     def by_forms_if_any(self, known: Stability | None) -> None:
         with suppress(InputError):  # products, or too many values for dense forms
             self.by_forms(known)
@@ -209,128 +215,6 @@ class _Search:
             bound = np.full(k, np.inf)
             bound[outputs.numpy()] = np.maximum(-ends[0], -ends[1])
             self.improve(bound)
-
-
-def within(
-    first: Graph,
-    second: Graph,
-    domain: InputSet,
-    most: float,
-    seconds: float | Deadline,
-    run: Runner | None = None,
-) -> Verdict:
-    """Prove that no output differs by `most` or more over a domain, or give an input where one does.
-
-    By `equal`, else by splitting the domain of the difference's graph.
-
-    `run` gives the difference of the networks in float32 execution, for the replay; default: that of both graphs.
-
-    Property: sound; complete given time.
-
-    Raises:
-        InputError: networks of different inputs or outputs, or a difference that is not positive.
-    """
-    if not 0 < most < math.inf:
-        raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
-    deadline = Deadline.of(seconds)
-    begin = deadline.clock.wall()
-    patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    bounded = equal(first, second, domain, patience)
-
-    def took() -> dict[str, float]:
-        return {"seconds": round(deadline.clock.wall() - begin, 3)}
-
-    if bounded.largest < most:
-        return Holds(most - bounded.largest, "affine-forms", False, took())
-    graphs = first.to(torch.float64), second.to(torch.float64)
-    gap, spare = difference_of(*graphs), rounding_of_reading(graphs, domain)
-    less = _less(most, spare)
-    if less is None:
-        return Unknown("the rounding of constants by reading may change as much", most - bounded.largest, took())
-    k = math.prod(gap.output_shape)
-    unsafe = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-less])) for i in range(k) for sign in (1.0, -1.0))
-    answer = verify(Network.of(gap, run), Query(domain, unsafe), deadline, float32=False)
-    if isinstance(answer, Violated) and not np.abs(answer.output).max() >= most:
-        answer = Unknown("outputs differ by as much but for the rounding of constants by reading", -math.inf)
-    if isinstance(answer, Unknown) and np.isfinite(bounded.largest):
-        proven = at_most(bounded.largest, 3)
-        why = f"{answer.why}; no output differs by more than {proven}, and one by {bounded.met:.3g} was met"
-        return Unknown(why, max(answer.margin, most - bounded.largest), took())
-    return replace(answer, details=answer.details | took())
-
-
-def within_softmax(
-    first: Graph,
-    second: Graph,
-    domain: InputSet,
-    most: float,
-    seconds: float | Deadline,
-    run: Runner,
-) -> Verdict:
-    """Prove that no probability of two networks differs by `most` or more, or no log-probability, as both end.
-
-    Where the differences of logits are less than S apart, no probability differs by tanh(S / 4), and no log-probability
-    by S: what is added to all logits changes nothing. The opposite is not true: what is said to differ is what `run`,
-    the difference of the outputs in float32 execution, was seen to give.
-
-    Property: sound, not complete.
-
-    Raises:
-        InputError: networks of different inputs or outputs, or a difference that is not positive.
-    """
-    if not 0 < most < math.inf:
-        raise InputError(f"a difference of {most} cannot be kept; a positive number is needed")
-    deadline, k = Deadline.of(seconds), math.prod(first.output_shape)
-    begin = deadline.clock.wall()
-
-    def took() -> dict[str, float]:
-        return {"seconds": round(deadline.clock.wall() - begin, 3)}
-
-    if k == 1 or (most >= 1 and link_of(first) == "softmax"):  # probabilities differ by less than 1
-        return Holds(most if k == 1 else most - 1, "softmax", False, took())
-    differ = tuple(Unsafe(sign * np.eye(k)[i : i + 1], np.array([-most])) for i in range(k) for sign in (1.0, -1.0))
-    replay, nothing = Replay(Query(domain, differ), run), np.full(k, np.inf)
-    outputs = [flat_output(graph) for graph in (first, second)]
-    met = deadline.before(FIRST).run(lambda: searched(outputs[0], outputs[1], domain, nothing))
-    counterexample, why = None if met is None else replay(torch.from_numpy(met.input)[None]), ""
-    if counterexample is None:
-        apart = most if link_of(first) == "log-softmax" else 4 * math.atanh(most) * (1 - ELEMENTARY)
-        logits = [flat_output(logits_of(graph)) for graph in (first, second)]
-        verdict = _apart(logits[0], logits[1], domain, apart, deadline)
-        if not isinstance(verdict, Violated):
-            return replace(verdict, details=took())
-        counterexample = replay(torch.from_numpy(verdict.input)[None])
-        proven = at_least(apart, 3)
-        why = f"differences of logits are {proven} apart and more, but no output was seen to differ by {most!r}"
-    if counterexample is not None:
-        return Violated(
-            counterexample.input.astype(np.float64), counterexample.output, "search", took(), counterexample.distance
-        )
-    return Unknown(why, -math.inf, took())
-
-
-def _apart(first: Graph, second: Graph, domain: InputSet, apart: float, deadline: Deadline) -> Verdict:
-    """Prove that the differences of two networks' logits are less than so much apart from each other."""
-    patience = Patience(min(deadline.work_left / 20, 2.0), deadline.before(FIRST))
-    bounded = equal(first, second, domain, patience)
-    if 2 * bounded.largest < apart:
-        return Holds(apart - 2 * bounded.largest, "affine-forms", False)
-    k = math.prod(first.output_shape)
-    if k > MANY_CLASSES:  # pairs would be too many: each difference on its own
-        return within(first, second, domain, apart / 2, deadline)
-    less = _less(apart, 2 * rounding_of_reading((first, second), domain))
-    if less is None:
-        return Unknown("the rounding of constants by reading may change as much", apart - 2 * bounded.largest)
-    rows = [np.eye(k)[i] - np.eye(k)[j] for i in range(k) for j in range(k) if i != j]
-    unsafe = tuple(Unsafe(row[None], np.array([-less])) for row in rows)
-    return verify(Network.of(difference_of(first, second)), Query(domain, unsafe), deadline, float32=False)
-
-
-def _less(most: float, spare: np.ndarray) -> float | None:
-    """Return a difference to prove of graphs, so that files' stay below `most`; None where none would do."""
-    largest = float(spare.max())
-    less = most if largest == 0 else float(difference_below(most, largest))
-    return less if less > 0 else None
 
 
 def searched(first: Graph, second: Graph, domain: InputSet, bound: np.ndarray, until: Deadline = NEVER) -> Equality:

@@ -5,15 +5,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from surefoot.compress.equal import Equality, equal, within, within_softmax
+from surefoot.compress.equal import Equality, equal
 from surefoot.compress.finite_field import SamePolynomial, same_polynomial
+from surefoot.compress.same_answer import same_answer
 from surefoot.compress.stability import Patience
+from surefoot.compress.within import within, within_softmax
 from surefoot.core.deadline import Deadline
 from surefoot.core.errors import InputError
 from surefoot.core.onnx_file import load_onnx_model
 from surefoot.graph.degree import degree_of
 from surefoot.graph.graph import Graph, evaluate
 from surefoot.graph.onnx_in import read_onnx
+from surefoot.graph.ops import Reshape
+from surefoot.graph.passes.prefix import prefixed
 from surefoot.graph.passes.softmax import OUTPUTS, Link, flat_output, link_of, logits_of
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.opening import Opened, open_onnx, see_agreement_within
@@ -46,6 +50,13 @@ def ends_of(first: Path | str, second: Path | str) -> Link:
     return one
 
 
+def with_input_like(first: Graph, second: Graph) -> Graph:
+    """Return the second with an input of the first's shape, where shapes differ by sides of 1 alone."""
+    shapes = first.input_shape, second.input_shape
+    one, two = (tuple(side for side in shape if side != 1) for shape in shapes)
+    return prefixed(second, shapes[0], [Reshape(shapes[1])]) if one == two and shapes[0] != shapes[1] else second
+
+
 def equal_files(first: Path, second: Path, domain: InputSet, seconds: float | Patience = 2.0) -> Equality:
     """Bound by how much the logits of two ONNX files can differ over a domain; look for where they do.
 
@@ -57,7 +68,7 @@ def equal_files(first: Path, second: Path, domain: InputSet, seconds: float | Pa
     one, two = open_onnx(first), open_onnx(second)
     see_over(domain, one, two)
     graphs = flat_output(logits_of(one.graph)), flat_output(logits_of(two.graph))
-    return equal(*graphs, domain, seconds)
+    return equal(graphs[0], with_input_like(*graphs), domain, seconds)
 
 
 def within_files(first: Path, second: Path, domain: InputSet, most: float, seconds: float | Deadline) -> Verdict:
@@ -74,10 +85,31 @@ def within_files(first: Path, second: Path, domain: InputSet, most: float, secon
     def run(x: np.ndarray) -> np.ndarray:
         return one.run(x) - two.run(x)
 
+    two_graph = with_input_like(one.graph, two.graph)
     if link == "identity":
-        graphs = flat_output(one.graph), flat_output(two.graph)
-        return within(*graphs, domain, most, seconds, run)
-    return within_softmax(one.graph, two.graph, domain, most, seconds, run)
+        return within(flat_output(one.graph), flat_output(two_graph), domain, most, seconds, run)
+    return within_softmax(one.graph, two_graph, domain, most, seconds, run)
+
+
+def same_answer_files(
+    first: Path, second: Path, domain: InputSet, seconds: float | Deadline, sure: float = 0.0
+) -> Verdict:
+    """Prove that two ONNX files have the same largest output wherever the first is so sure; see `same_answer`.
+
+    Raises:
+        FileError: a file that cannot be read.
+        InputError: an operation that cannot be treated, or networks of different inputs, outputs or ends.
+    """
+    ends_of(first, second)
+    one, two = open_onnx(first), open_onnx(second)
+    see_over(domain, one, two)
+    graphs = (flat_output(logits_of(graph)) for graph in (one.graph, with_input_like(one.graph, two.graph)))
+    runs = [runner_of_onnx(load_onnx_model(path), logits=True) for path in (first, second)]
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([run(x) for run in runs], 1)
+
+    return same_answer(*graphs, domain, seconds, sure, run)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:

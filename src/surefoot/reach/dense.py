@@ -8,6 +8,7 @@ y = relu(z), l <= z <= u, as in `reach.crown`, and paid for in the same way (`co
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -18,8 +19,7 @@ from surefoot.core.deadline import tick
 from surefoot.core.rounding import DOUBLE, FLOAT32, LEAST, LOST, UPWARD, gamma, magnitude, step_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import ElementwiseAffine, Input, Linear, Relu, Reshape
-
-LARGEST_ROWS = 2**17  # numbers in one tensor of coefficients
+from surefoot.reach.hidden_bounds import LARGEST_ROWS, HiddenBounds, estimated, halves
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,28 @@ class DenseNetwork:
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
 
-    @property
+    @cached_property
     def places(self) -> list[slice]:
         """Where the values of each hidden layer are, of all side by side."""
         ends = [0]
         for bias in self.biases[:-1]:
             ends.append(ends[-1] + len(bias))
         return [slice(*pair) for pair in pairwise(ends)]
+
+    @property
+    def hidden(self) -> int:
+        """How many values are bounded."""
+        return self.places[-1].stop
+
+    def over(
+        self,
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        float32: Bool[Tensor, " n"],
+        known: Float[Tensor, "n 2 M"] | None = None,
+    ) -> "DenseBounds":
+        """Bound all values over boxes; see `DenseBounds`."""
+        return DenseBounds(self, low, high, float32, known)
 
 
 def dense_network_of(graph: Graph) -> DenseNetwork | None:
@@ -84,19 +99,14 @@ class DenseBounds:
     high: Float[Tensor, "n d"]
     float32: Bool[Tensor, " n"]
     known: Float[Tensor, "n 2 M"] | None = None
+    hidden: HiddenBounds = field(init=False)
     lower: Float[Tensor, "n M"] = field(init=False)
     upper: Float[Tensor, "n M"] = field(init=False)
 
     def __post_init__(self) -> None:
         """Bound one layer after another."""
-        n, d = self.low.shape
-        size = self.network.places[-1].stop
-        whole = self.low.new_full((n, size), torch.inf)
-        self.lower, self.upper = (-whole, whole) if self.known is None else self.known.clone().unbind(1)
-        # Over the box a value is at least value_below, reached where lines_below is least; likewise above.
-        self.value_below, self.value_above = -whole, whole.clone()
-        self.lines_below, self.lines_above = self.low.new_zeros(n, size, d), self.low.new_zeros(n, size, d)
-        self.input_size = magnitude(torch.maximum(self.low.abs(), self.high.abs()))
+        self.hidden = HiddenBounds(self.low, self.high, self.network.hidden, self.known)
+        self.lower, self.upper, self.input_size = self.hidden.lower, self.hidden.upper, self.hidden.input_size
         self.relus: list[Float[Tensor, "n 4 m"]] = []
         entering, last = self.input_size, len(self.network.weights) - 1
         for k, (weight, bias) in enumerate(zip(self.network.weights, self.network.biases, strict=True)):
@@ -105,7 +115,7 @@ class DenseBounds:
             if k < last:
                 self._bound_layer(k)
                 place = self.network.places[k]
-                relu = _relu(self.lower[:, place], self.upper[:, place])
+                relu = relu_lines(self.lower[:, place], self.upper[:, place])
                 entering = magnitude(torch.maximum(self.lower[:, place].abs(), self.upper[:, place].abs()))
                 paid = self.error + gamma(len(bias) + 1, DOUBLE) * entering
                 self.relus.append(torch.stack([*relu, paid], 1))
@@ -120,38 +130,30 @@ class DenseBounds:
 
     def _bound_layer(self, k: int) -> None:
         weight, bias, place = self.network.weights[k], self.network.biases[k], self.network.places[k]
-        if k == 0:
-            ends = self.low, self.high
-            self.lines_below[:, place] = self.lines_above[:, place] = weight
-        else:
+        ends = self.low, self.high
+        if k:
             before = self.network.places[k - 1]
             ends = self.lower[:, before].clamp(min=0), self.upper[:, before].clamp(min=0)
-        if k == 0 or self.known is None or bool(torch.isinf(self.known).any()):
-            below, above = _interval(weight, bias, *ends)
+        if k == 0 or not self.hidden.known:
+            below, above = interval(weight, bias, *ends)
             below, above = below - 2 * self.error, above + 2 * self.error
-            self._meet((slice(None), place), below, above)
             if k == 0:
-                self.value_below[:, place], self.value_above[:, place] = below, above
+                lines = weight.expand(len(below), -1, -1)
+                self.hidden.keep((slice(None), place), (below, above), (lines, lines))
+            else:
+                self.hidden.meet((slice(None), place), below, above)
         if k:
             box, value = ((self.lower[:, place] < 0) & (self.upper[:, place] > 0)).nonzero(as_tuple=True)
             for some in torch.arange(len(box)).split(max(LARGEST_ROWS // (2 * max(weight.shape)), 1)):
                 self._bound_values(k, box[some], value[some])
-
-    def _meet(self, where: tuple[Tensor | slice, Tensor | slice], below: Tensor, above: Tensor) -> None:
-        """Narrow bounds; what is not a number says nothing."""
-        self.lower[where] = torch.fmax(self.lower[where], below)
-        self.upper[where] = torch.fmin(self.upper[where], above)
 
     def _bound_values(self, k: int, box: Int[Tensor, " p"], value: Int[Tensor, " p"]) -> None:
         """Bound values of layer k by CROWN, each in one of the boxes: both ends."""
         weight, bias = self.network.weights[k][value], self.network.biases[k][value]
         rows, constants = torch.cat([weight, -weight]), torch.cat([bias, -bias])
         bounds, _, lines = self._carry(k, rows, constants, self.error[box, value].repeat(2), box.repeat(2))
-        below, above = bounds[: len(box)], -bounds[len(box) :]
-        at = box, value + self.network.places[k].start
-        self.value_below[at], self.value_above[at] = below, above
-        self.lines_below[at], self.lines_above[at] = lines[: len(box)], -lines[len(box) :]
-        self._meet(at, below, above)
+        at, p = (box, value + self.network.places[k].start), len(box)
+        self.hidden.keep(at, (bounds[:p], -bounds[p:]), (lines[:p], -lines[p:]))
 
     def rows(
         self, weights: Float[Tensor, "r k"]
@@ -182,40 +184,21 @@ class DenseBounds:
             area, above, constant, paid = self.relus[before][box].unbind(1)
             error = error + (a.abs() * paid).sum(1) + LEAST * paid.sum(1)
             negative = a.clamp(max=0)
-            total, error = _collect(total, error, (negative * constant).sum(1))
+            total, error = collect(total, error, (negative * constant).sum(1))
             a = (a - negative) * (above if parallel else area) + negative * above
-            total, error = _collect(total, error, a @ self.network.biases[before])
+            total, error = collect(total, error, a @ self.network.biases[before])
             a = a @ self.network.weights[before]
         least = (a.clamp(min=0) * self.low[box] + a.clamp(max=0) * self.high[box]).sum(1)
         paid = gamma(2 * a.shape[1], DOUBLE) * self.input_size[box]
-        total, error = _collect(total, error + (a.abs() * paid).sum(1) + LEAST * paid.sum(1), least)
+        total, error = collect(total, error + (a.abs() * paid).sum(1) + LEAST * paid.sum(1), least)
         error = UPWARD * error + step_error(4, total.abs() + error) + LOST
         return total - error, error, a
-
-    def within(
-        self, box: Int[Tensor, " c"], low: Float[Tensor, "c d"], high: Float[Tensor, "c d"]
-    ) -> tuple[Float[Tensor, "c M"], Float[Tensor, "c M"]]:
-        """Bound hidden values over a part of each of c boxes by the linear functions alone; infinite without one."""
-        up, down = (low - self.low[box]).unsqueeze(2), (high - self.high[box]).unsqueeze(2)
-        size = (2 * self.input_size[box]).unsqueeze(2)
-        unit = 2 * gamma(4 * low.shape[1], DOUBLE)
-        ends = []
-        for values, lines, sign in (
-            (self.value_below, self.lines_below, 1.0),
-            (self.value_above, self.lines_above, -1.0),
-        ):
-            value, line = sign * values[box], sign * lines[box]
-            risen = value + (line.clamp(min=0) @ up + line.clamp(max=0) @ down).squeeze(2)
-            paid = unit * (value.abs() + (magnitude(line) @ size).squeeze(2)) + LOST
-            ends.append(sign * torch.where(torch.isfinite(value), risen - paid, -torch.inf))
-        return ends[0], ends[1]
 
     def known_within(
         self, box: Int[Tensor, " c"], low: Float[Tensor, "c d"], high: Float[Tensor, "c d"]
     ) -> Float[Tensor, "c 2 M"]:
-        """Bound hidden values over a part of each of c boxes by all that is known, for those who bound it anew."""
-        below, above = self.within(box, low, high)
-        return torch.stack([torch.fmax(self.lower[box], below), torch.fmin(self.upper[box], above)], 1)
+        """Bound hidden values over a part of each of c boxes by all that is known, for those who bound them anew."""
+        return self.hidden.known_within(box, low, high)
 
     def after_bisections(
         self,
@@ -230,25 +213,16 @@ class DenseBounds:
         Hidden values are bounded by the linear functions alone, and nothing is rounded: a guide, dear as one more row.
         """
         per_box = 2 * len(axes) * (len(weights) + 8) * max(len(b) for b in self.network.biases)
-        chunk = max(LARGEST_ROWS // per_box, 1)
-        parts = [
-            self._estimate(*part, weights, axes)
-            for part in zip(box.split(chunk), low.split(chunk), high.split(chunk), strict=True)
-        ]
-        return torch.cat(parts)
+        return estimated(lambda *part: self._estimate(*part, weights, axes), per_box, box, low, high)
 
     def _estimate(self, box: Tensor, low: Tensor, high: Tensor, weights: Tensor, axes: Sequence[int]) -> Tensor:
         tick()
-        halves = 2 * len(axes)
-        lows, highs = low.repeat_interleave(halves, 0), high.repeat_interleave(halves, 0)
-        first, axis = torch.arange(0, len(lows), 2), torch.tensor(axes).repeat(len(low))
-        middle = (lows[first, axis] + highs[first, axis]) / 2
-        highs[first, axis], lows[first + 1, axis] = middle, middle
-        below, above = self._bounds_of_halves(box, low, high, axes)
+        lows, highs = halves(low, high, axes)
+        below, above = self.hidden.of_halves(box, low, high, axes)
         a, total = weights @ self.network.weights[-1], weights @ self.network.biases[-1]
         for k in range(len(self.relus) - 1, -1, -1):
             place = self.network.places[k]
-            area, slope, constant = (x.unsqueeze(1) for x in _relu(below[:, place], above[:, place]))
+            area, slope, constant = (x.unsqueeze(1) for x in relu_lines(below[:, place], above[:, place]))
             negative = a.clamp(max=0)
             a = (a - negative) * area + negative * slope
             total = total + (negative @ constant.transpose(1, 2)).squeeze(2) + a @ self.network.biases[k]
@@ -256,19 +230,8 @@ class DenseBounds:
         least = a.clamp(min=0) @ lows.unsqueeze(2) + a.clamp(max=0) @ highs.unsqueeze(2)
         return (total + least.squeeze(2)).reshape(len(box), len(axes), 2, -1)
 
-    def _bounds_of_halves(self, box: Tensor, low: Tensor, high: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Bound hidden values in the halves: a linear function rises by coefficient times half the width, or not."""
-        half = ((high - low) / 2)[:, axes].unsqueeze(1)
-        value_below, value_above = (x.unsqueeze(2) for x in self.within(box, low, high))
-        down, up = self.lines_below[box][:, :, axes] * half, self.lines_above[box][:, :, axes] * half
-        below = torch.stack([value_below - down.clamp(max=0), value_below + down.clamp(min=0)], 3)
-        above = torch.stack([value_above - up.clamp(min=0), value_above + up.clamp(max=0)], 3)
-        below = torch.fmax(below, self.lower[box][:, :, None, None])
-        above = torch.fmax(torch.fmin(above, self.upper[box][:, :, None, None]), below)
-        return tuple(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in (below, above))  # type: ignore[return-value]
 
-
-def _relu(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def relu_lines(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return slopes below, of the smaller area, slopes above, and the constant above."""
     unstable = (low < 0) & (high > 0)
     decided = (low >= 0).to(low.dtype)
@@ -277,11 +240,12 @@ def _relu(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return area, above, torch.where(unstable, torch.maximum(-above * low, (1 - above) * high), 0.0)
 
 
-def _interval(weight: Tensor, bias: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+def interval(weight: Tensor, bias: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Bound weight · x + bias over boxes, not rounded."""
     positive, negative = weight.clamp(min=0).T, weight.clamp(max=0).T
     return low @ positive + high @ negative + bias, high @ positive + low @ negative + bias
 
 
-def _collect(total: Tensor, error: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def collect(total: Tensor, error: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Add to the total, and pay for it: what is small beside the total so far may be rounded away."""
     return total + value, error + step_error(1, total.abs() + value.abs())

@@ -92,6 +92,15 @@ def dense_inputs(share: float = 1.0, most_subproblems: int = 10**9, relus: bool 
     return input_splitting
 
 
+def differences(share: float = 1.0, most_subproblems: int = 10**9) -> Stage:
+    """Split inputs of two dense networks, with bounds of their differences, in this share of the work that is left."""
+
+    def differences(search: Search) -> Verdict | None:
+        return stages.split_inputs_of_pair(search, share, most_subproblems)
+
+    return differences
+
+
 def hulls(share: float = 1.0) -> Stage:
     """Split ReLUs with convex hulls of single neurons, in this share of the work that is left."""
 
@@ -153,6 +162,11 @@ AUTO: tuple[tuple[str, Callable[[Search], bool], tuple[Stage, ...]], ...] = (
         (long_attack, curved(0.5), _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:]),
     ),
     ("few inputs, dense", lambda s: s.has_few_inputs and s.may_split_densely, _DENSE),
+    (
+        "few inputs, two dense networks",
+        lambda s: s.has_few_inputs and s.pair is not None,
+        (differences(0.1, SOME_SUBPROBLEMS), long_attack, differences(0.8), _INPUTS[0], *_INPUTS[1:]),
+    ),
     ("few inputs", lambda s: s.has_few_inputs, (long_attack, _INPUTS[0], relus(SOME_SUBPROBLEMS, 0.1), *_INPUTS[1:])),
     ("polynomial, certified", lambda s: s.prove and s.is_polynomial, (long_attack, relus(), inputs())),
     ("certified", lambda s: s.prove, (long_attack, relus())),

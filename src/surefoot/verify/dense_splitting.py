@@ -11,6 +11,7 @@ from surefoot.core.deadline import Deadline
 from surefoot.core.rounding import LEAST, difference_below
 from surefoot.graph.graph import Graph
 from surefoot.reach.dense import DenseBounds, DenseNetwork
+from surefoot.reach.difference import DensePair, PairBounds
 from surefoot.spec.query import Query
 from surefoot.verify.bisection import bisect, ends
 from surefoot.verify.branch_and_bound import (
@@ -80,13 +81,13 @@ def cut_box(
 
 class _DenseSplitting(Problem[DensePart, Bisection]):
     def __init__(
-        self, network: DenseNetwork, rows: OutputConstraints, begin: Sequence[DensePart], replay: Replay,
+        self, network: DenseNetwork | DensePair, rows: OutputConstraints, begin: Sequence[DensePart], replay: Replay,
         by_relus: DenseFallback | None = None,
     ) -> None:  # fmt: skip
         self.network, self.rows, self.begin, self.replay, self.by_relus = network, rows, begin, replay, by_relus
         self.free = (begin[0].high > begin[0].low).nonzero().squeeze(1).tolist()
         self.cut_margin = torch.inf  # by how much all that was cut off misses what is unsafe
-        self.open, self.most_open = 0, MOST_KNOWN // (4 * network.places[-1].stop)
+        self.open, self.most_open = 0, MOST_KNOWN // (4 * network.hidden)
         self.alone = 0  # subproblems of boxes whose signs were split
 
     def roots(self) -> Sequence[DensePart]:
@@ -96,7 +97,7 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
         low, high = ends(batch)
         known = [part.known for part in batch if part.known is not None]
         float32 = torch.tensor([part.float32 for part in batch])
-        over = DenseBounds(self.network, low, high, float32, torch.stack(known) if known else None)
+        over = self.network.over(low, high, float32, torch.stack(known) if known else None)
         rows, paid, lines = over.rows(self.rows.weights)
         rows = difference_below(rows, self.rows.bounds)
         sets, slopes = self.rows.together(rows, lines, low, high)
@@ -134,8 +135,8 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
         return lows, highs, margin
 
     def _halved(
-        self, batch: Sequence[DensePart], over: DenseBounds, at: Int[Tensor, " c"], low: Tensor, high: Tensor,
-        sets: Tensor, slope: Tensor, in_float32: list[bool],
+        self, batch: Sequence[DensePart], over: DenseBounds | PairBounds, at: Int[Tensor, " c"], low: Tensor,
+        high: Tensor, sets: Tensor, slope: Tensor, in_float32: list[bool],
     ) -> list[DensePart]:  # fmt: skip
         """Bisect what is left of boxes, and hand on what is known of them."""
         size = slope.abs()
@@ -159,7 +160,7 @@ class _DenseSplitting(Problem[DensePart, Bisection]):
             parts.append(replace(batch[i], known=None, bisection=(axis[n], middle[n]), halves=pair))
         return parts
 
-    def _by_trial(self, over: DenseBounds, at: Tensor, low: Tensor, high: Tensor, sets: Tensor) -> Tensor:
+    def _by_trial(self, over: DenseBounds | PairBounds, at: Tensor, low: Tensor, high: Tensor, sets: Tensor) -> Tensor:
         """Say how little of the nearest unsafe set would be left open, with each free input bisected."""
         worth = torch.full_like(low, -torch.inf)
         nearest = sets.argmin(1)
@@ -237,22 +238,25 @@ class DenseResult:
 
 
 def prove_dense(
-    network: DenseNetwork, query: Query, seconds: float | Deadline, replay: Replay, float32: bool = True,
+    network: DenseNetwork | DensePair, query: Query, seconds: float | Deadline, replay: Replay, float32: bool = True,
     most_subproblems: int = 10**9, with_relus: tuple[Graph, Query] | None = None,
 ) -> DenseResult:  # fmt: skip
     """Bisect boxes until each is proven or one holds a counterexample.
 
     The input to bisect along is chosen by slope times width and by trial in turn: each alone is at times a hundred
-    times worse than the other. `with_relus`: the same asked of a graph that writes conjunctions as ReLUs; these are
-    split in boxes that have few of them.
+    times worse than the other. Of a pair of networks what is asked is about the outputs of the first and the
+    differences. `with_relus`: the same asked of a graph that writes conjunctions as ReLUs; these are split in boxes
+    that have few of them.
 
     Property: sound. With `float32` also for float32, where its errors are small beside what bounds lack.
     """
     deadline = Deadline.of(seconds)
     whole = DensePart(torch.from_numpy(query.inputs.lower), torch.from_numpy(query.inputs.upper), float32)
-    by_relus = None if with_relus is None else DenseFallback(*with_relus, network, deadline)
+    by_relus = None
+    if with_relus is not None and isinstance(network, DenseNetwork):
+        by_relus = DenseFallback(*with_relus, network, deadline)
     problem = _DenseSplitting(network, OutputConstraints(query), (whole,), replay, by_relus)
-    most = min(BATCH_BOXES, BATCH_NUMBERS // (network.places[-1].stop * query.inputs.size) + 1)
+    most = min(BATCH_BOXES, BATCH_NUMBERS // (network.hidden * query.inputs.size) + 1)
     size = Paced(SHARE * deadline.work_left, deadline.clock.work, most)
     result = branch_and_bound(problem, replay, deadline.is_over, size, problem.order, most_subproblems)
     margin = min(result.margin, problem.cut_margin)

@@ -33,6 +33,7 @@ from surefoot.verify.hull_splitting import may_use_hulls
 from surefoot.verify.input_splitting import (
     OutputConstraints,
 )
+from surefoot.verify.joined_pair import JoinedPair, joined_pair_of
 from surefoot.verify.large import is_large, reference_of
 from surefoot.verify.network import Network, must_fit
 from surefoot.verify.progress import Progress, begin_stage, listening
@@ -234,6 +235,12 @@ class Search:
     def may_split_densely(self) -> bool:
         """Whether `split_inputs_of_dense` answers what is asked: it leaves no certificate."""
         return self.dense is not None and self.constraints is None and not self.prove
+
+    @cached_property
+    def pair(self) -> JoinedPair | None:
+        """Two dense networks, if it is those side by side and their difference is asked about, in real arithmetic."""
+        is_asked = self.constraints is None and not self.prove and not self.float32
+        return joined_pair_of(self.network.graph, self.query) if is_asked else None
 
     @property
     def may_use_hulls(self) -> bool:

@@ -110,11 +110,13 @@ def answer_all(
     prove: bool = False,
     jobs: int = 1,
     begin: float | None = None,
+    float32: bool = True,
 ) -> tuple[Verdict, tuple[Proof, ...]]:
     """Answer a property of several boxes: it holds if it does in each, and is violated if it is in one.
 
     Many boxes are bounded and attacked together; each that is still open then gets an equal part of the work that is
-    left, and the limit ends it all. Returns the proofs too, where they were asked for and it holds.
+    left, and the limit ends it all. Returns the proofs too, where they were asked for and it holds. Without `float32`
+    it is not asked whether a proof also holds for that.
 
     Property: sound. `seconds` of the verdict are those of all boxes, from now or from `begin`; its margin is the worst.
     """
@@ -134,7 +136,7 @@ def answer_all(
             tick()
             share = deadline if len(queries) == 1 else deadline.before(1 / (len(todo) - number))
             with listening(partial(answers.hear, i)):  # time may be up before the verdict comes back
-                verdict = verify(network, queries[i], share, method, seed, prove, jobs=jobs)
+                verdict = verify(network, queries[i], share, method, seed, prove, float32, jobs)
             if isinstance(verdict, Violated):
                 answers.violated = verdict
                 return

@@ -162,6 +162,18 @@ def split_inputs_of_dense(
     return search.holds(found.margin, "input-splitting", found.holds_in_float32, parts=found.subproblems)
 
 
+def split_inputs_of_pair(search: Search, share: float, most_subproblems: int = 10**9) -> Verdict | None:
+    """Prove it of two dense networks by branch and bound on the inputs, with bounds of their differences."""
+    assert search.pair is not None
+    found = search.pair.prove(search.deadline.share(share), search.candidate, most_subproblems)
+    if search.counterexample is not None:
+        return search.violated("differences")
+    search.best = max(search.best, found.margin)
+    if not found.result.proven:
+        return None
+    return search.holds(found.margin, "differences", lambda: False, parts=found.subproblems)
+
+
 def split_relus_by_hulls(search: Search, share: float) -> Verdict | None:
     """Prove a small dense network by branch and bound on the ReLUs, with convex hulls of single neurons."""
     assert search.dense is not None
