@@ -275,7 +275,7 @@ def test_sentences(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     probabilities(folder / "probs.onnx")
     for unsafe, words in (
         ("(>= Y_0 1)", "holds: no output of a softmax is what the property calls unsafe, in real"),
-        ("(<= Y_1 0.9)", "(no float32 input lies in the region; this one is 1"),
+        ("(<= Y_1 0.9)", "(rounded to float32, 1"),
     ):
         text = BOX.replace("(assert (>= X_0 0.5))(assert (<= X_0 1))", "(assert (>= X_0 0.1))(assert (<= X_0 0.1))")
         (folder / "p.vnnlib").write_text(f"{text}(assert {unsafe})")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import Linear
 from surefoot.spec.input_set import InputSet, LinearConstraints
+from surefoot.spec.perturbations import ball
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.vnnlib import parse_vnnlib
@@ -68,6 +69,22 @@ def test_rows_that_cut_the_box_are_kept_exactly() -> None:
     assert seen[1] is not None
     assert seen[1].distance == pytest.approx(2.0**-24 / 2**0.5)
     assert seen[2] is None
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1, 2]), st.integers(1, 3000), st.booleans())
+def test_what_rounding_takes_out_of_a_ball_is_moved_into_it(seed: int, norm: int, size: int, single: bool) -> None:
+    rng = np.random.default_rng(seed)
+    centre = rng.uniform(0, 1, size)
+    centre = centre.astype(np.float32).astype(np.float64) if single else centre
+    step = rng.normal(size=(3, size))
+    radius = 1e-6 * size + rng.exponential()
+    region = ball(centre, radius, 1 if norm == 1 else 2, -1, 2)
+    edge = centre + radius * step / np.linalg.norm(step, norm, axis=1, keepdims=True)
+    hit = Replay(Query(region, (Unsafe(np.zeros((0, size)), np.zeros(0)),)), lambda x: x)(torch.from_numpy(edge))
+    assert hit is not None
+    assert hit.distance == 0
+    moved = np.linalg.norm(hit.input - np.clip(edge, -1, 2), norm, axis=1).min()
+    assert moved <= 3e-7 * size  # no farther than rounding
 
 
 @pytest.mark.parametrize("fixed", ["0.1", "-0.45", "0.30000001192092896", "3.4e-46"])

@@ -71,7 +71,7 @@ def answer_query(query: Path, files: dict[str, Path], limit: float, method: str,
         case Violated():
             _assign(joint, verdict.input, verdict.output, folder)
             if verdict.distance_to_region:
-                _note(f"no float32 input lies in the region; this one is {verdict.distance_to_region:.2g} from it")
+                _note(f"the input was rounded to float32, and is {verdict.distance_to_region:.2g} from the region")
         case Holds() if in_float32 and not verdict.float32:
             _note("no real input satisfies it; that is not shown for float32: declare the tensors real to ask for less")
         case Holds():

@@ -344,7 +344,7 @@ def _where(answer: dict[str, Any]) -> str:
         return ""
     if "position" in answer:
         return f" (rounded to float32, {far:.2g} from the line)"
-    return f" (no float32 input lies in the region; this one is {far:.2g} from it)"
+    return f" (rounded to float32, {far:.2g} from the region)"
 
 
 def _show_many(answers: list[dict[str, Any]], as_json: bool) -> None:

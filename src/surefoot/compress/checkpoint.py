@@ -18,6 +18,7 @@ from surefoot.core.errors import FileError
 from surefoot.core.files import open_npz, whole_file
 from surefoot.graph.graph import Graph
 from surefoot.reach.relaxation import Choice, Relaxation
+from surefoot.spec.input_set import Ball, LinearConstraints
 from surefoot.verify.relu_subproblems import Subproblem
 
 _OWN = re.compile(r"(?:[0-9a-f]{32}|\.[0-9a-f]{32}\.[a-z0-9_]+)\.npz")  # whole ones, and what a run that ended left
@@ -42,8 +43,11 @@ class Journal:
             for value in (getattr(node.op, field.name) for field in fields(node.op)):
                 digest.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
             digest.update(box.lower.numpy().tobytes() + box.upper.numpy().tobytes())
-        if relaxation.constraints is not None:
-            digest.update(relaxation.constraints.rows.tobytes() + relaxation.constraints.bounds.tobytes())
+        match relaxation.constraints:
+            case LinearConstraints(rows=rows, bounds=bounds):
+                digest.update(rows.tobytes() + bounds.tobytes())
+            case Ball() as ball:
+                digest.update(ball.centre.tobytes() + f"{ball.radius!r} {ball.norm}".encode())
         return digest.hexdigest()[:32]
 
     def write(self, key: str, parts: tuple[Subproblem, ...], seconds: float) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from surefoot.spec.input_set import Ball
 
 HALVINGS = 30  # of the interval in which the best multiplier is sought
-INSIDE = 1 - 1e-6  # of the radius: from there on float32 inputs lie inside
+INSIDE = 1 - 1e-6  # of the radius: most inputs lie inside still when they are rounded; `spec.replay` moves the others
 
 
 def dual_norm(y: Float[Tensor, "*n d"], norm: int) -> Float[Tensor, "*n"]:

@@ -151,8 +151,8 @@ class Holds:
 class Violated:
     """An input that reaches what is unsafe, replayed in float32 before this was made.
 
-    It lies in the region, or, where a region holds no float32 input, as near as one does: `distance_to_region` is 0 for
-    the first, and for the second how far off any of its values is.
+    It lies in the region, or, where a region holds no float32 input or a row cuts it, a unit in the last place beside
+    it: `distance_to_region` is 0 for the first, and for the second how far off any of its values is.
     """
 
     input: Float[np.ndarray, " d"]

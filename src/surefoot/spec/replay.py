@@ -68,7 +68,7 @@ class Replay:
         """Return a counterexample among candidates (n, d), or None: in the region, else as near to it as any can be."""
         if self.impossible:
             return None
-        given = candidates.detach().flatten(1).numpy().astype(np.float32)
+        given = self._in_ball(candidates.detach().flatten(1).numpy().astype(np.float32))
         x = np.where(
             np.isnan(self.nearest), np.clip(given, self.lower, np.maximum(self.lower, self.upper)), self.nearest
         )
@@ -81,6 +81,19 @@ class Replay:
             if slack[i] < np.inf and self.query.broken_by(y[i])
         ]
         return min((one for one in met if one is not None), key=lambda one: one.distance, default=None)
+
+    def _in_ball(self, x: np.ndarray) -> np.ndarray:
+        """Move what rounding took out of a ball towards its centre: by more than all values that are rounded again."""
+        ball = self.query.inputs.ball
+        if ball is None:
+            return x
+        step = x.astype(np.float64) - ball.centre
+        length = np.linalg.norm(step, ball.norm, axis=1, keepdims=True)
+        radius = ball.radius * (1 - 1e-12)  # for the length is rounded, too
+        again = np.where(step != 0, np.spacing(np.abs(x)), 0.0)
+        most = radius - np.linalg.norm(again, ball.norm, axis=1, keepdims=True)
+        moved = ball.centre + step * np.clip(most / np.maximum(length, 1e-300), 0.0, 1.0)
+        return np.where(length > radius, moved, x).astype(np.float32)
 
     def _counterexample(self, x: np.ndarray, y: np.ndarray) -> Counterexample | None:
         """Measure how far an input lies outside: more than a unit in the last place is no counterexample."""
