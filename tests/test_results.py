@@ -27,7 +27,7 @@ for key in {KEYS}:
 """
 
 
-PAGES = ("attacks", "census", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg")
+PAGES = ("attacks", "census", "competition", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg")
 
 
 @pytest.fixture
