@@ -90,3 +90,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_labelled(write(tmp_path, x=GOOD))
     with pytest.raises(FileError, match=r"must be an \.npz file"):
         read_inputs(write(tmp_path, x=np.array([{}], dtype=object)))
+
+
+def test_a_network_of_one_output_has_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two outputs or more; this one gives 1"):
+        read_labelled(write(tmp_path, x=GOOD, y=np.zeros(3, int)), classes=1)

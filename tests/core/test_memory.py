@@ -48,6 +48,7 @@ def test_what_is_left_is_less_than_the_limit_and_shrinks() -> None:
 def test_other_errors_are_not_taken_for_it() -> None:
     assert not is_out_of_memory(RuntimeError("shapes differ"))
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
 
 
 def test_a_runtime_that_lacks_memory_does_not_put_it_down_to_the_network() -> None:

@@ -87,6 +87,19 @@ def test_what_rounding_takes_out_of_a_ball_is_moved_into_it(seed: int, norm: int
     assert moved <= 3e-7 * size  # no farther than rounding
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("radius", [0.0, 1e-30, 1e30, 1e300])
+def test_a_ball_of_any_size_keeps_its_centre_and_what_lies_in_it(radius: float) -> None:
+    centre = np.array([0.5, 0.25])
+    replay = Replay(Query(ball(centre, radius, 2, 0, 1), EVERYTHING), same)
+    for x in (centre, centre + np.array([0, min(radius, 0.5) / 2]), np.ones(2)):
+        hit = replay(torch.from_numpy(x[None]))
+        assert hit is not None
+        assert hit.distance == 0
+    if radius > 1:
+        assert hit.input.tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("fixed", ["0.1", "-0.45", "0.30000001192092896", "3.4e-46"])
 def test_violations_of_a_fixed_input_are_found_beside_it(fixed: str) -> None:
     builder = GraphBuilder((2,))

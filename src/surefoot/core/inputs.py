@@ -47,8 +47,10 @@ def read_labelled(
         grouped: whether to read `group` (n,) too, if it is there.
 
     Raises:
-        FileError, InputError: as `read_inputs`; `y` or `group` do not fit.
+        FileError, InputError: as `read_inputs`; `y` or `group` do not fit, or the network has one output.
     """
+    if classes is not None and classes < 2:
+        raise InputError(f"{path}: images and classes need a network of two outputs or more; this one gives {classes}")
     arrays = read_arrays(path, ("x", "y"), ("group",) if grouped else ())
     x, y, group = arrays["x"], arrays["y"], arrays.get("group")
     if x.dtype.kind not in "fiub" or y.dtype.kind not in "iu" or y.ndim != 1 or x.shape[:1] != y.shape:

@@ -11,8 +11,12 @@ except ModuleNotFoundError:  # not on Windows: no limit there
 
 GIB = 2**30
 SPARE = 0.95  # of what is free
-# In the words of PyTorch, C++ and ONNX Runtime, whose errors have no type of their own.
-ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation", "Failed to allocate memory")
+# In the words of PyTorch, C++, ONNX Runtime and oneDNN, whose errors have no type of their own. A convolution of oneDNN
+# that finds no memory for its code or its scratchpad says that it could not create something, and no more.
+ALLOCATORS = (
+    "DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation", "Failed to allocate memory",
+    "could not create a primitive", "could not create a memory",
+)  # fmt: skip
 _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
 
 

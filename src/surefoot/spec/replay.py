@@ -90,9 +90,9 @@ class Replay:
         step = x.astype(np.float64) - ball.centre
         length = np.linalg.norm(step, ball.norm, axis=1, keepdims=True)
         radius = ball.radius * (1 - 1e-12)  # for the length is rounded, too
-        again = np.where(step != 0, np.spacing(np.abs(x)), 0.0)
+        again = np.where(step != 0, np.spacing(np.abs(x)).astype(np.float64), 0.0)
         most = radius - np.linalg.norm(again, ball.norm, axis=1, keepdims=True)
-        moved = ball.centre + step * np.clip(most / np.maximum(length, 1e-300), 0.0, 1.0)
+        moved = ball.centre + step * (np.clip(most, 0.0, length) / np.maximum(length, 1e-300))
         return np.where(length > radius, moved, x).astype(np.float32)
 
     def _counterexample(self, x: np.ndarray, y: np.ndarray) -> Counterexample | None:
