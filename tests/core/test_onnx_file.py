@@ -178,5 +178,5 @@ def test_weights_in_what_is_no_file_are_refused(tmp_path: Path, location: str) -
 
 def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
-    with pytest.raises(FileError, match="pointer of Git LFS.*git lfs pull"):
+    with pytest.raises(FileError, match=r"pointer of Git LFS.*git lfs pull"):
         load_onnx_model(tmp_path / "net.onnx")
