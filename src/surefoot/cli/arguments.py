@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from surefoot.compress.stability import Patience
+    from surefoot.graph.onnx_inputs import Inputs
     from surefoot.spec.input_set import InputSet
-    from surefoot.verify.network import Network
 
 SEARCH = 2.0  # seconds for each unit that is searched exactly,
 SEARCH_SHARE = 0.003  # or so much of the limit, if that is more
@@ -47,7 +47,7 @@ def numbers(text: str, count: int | None, option: str) -> list[float]:
 
 
 def places(text: str, count: int | None, option: str) -> list[int]:
-    """Read places of pixels, or sides: whole numbers between commas.
+    """Read places of pixels: whole numbers between commas.
 
     Raises:
         InputError: something else, or another count.
@@ -57,24 +57,6 @@ def places(text: str, count: int | None, option: str) -> list[int]:
         if not value.is_integer() or abs(value) > LARGEST_PLACE:
             raise InputError(f"{option} {text!r}: places of pixels are whole numbers, and {value:g} is none")
     return [int(value) for value in values]
-
-
-def shapes_of(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
-    """Read the sides of inputs by name.
-
-    Raises:
-        InputError: something else than a name, =, and whole numbers between commas.
-
-    >>> shapes_of(["x=1,3,32,32"])
-    {'x': (1, 3, 32, 32)}
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts or ():
-        name, equals, sides = text.rpartition("=")
-        if not equals or not name:
-            raise InputError(f"--shape {text}: a name and sides are needed, as in x=1,3,32,32")
-        shapes[name] = tuple(places(sides, None, f"--shape {name}="))
-    return shapes
 
 
 def value_range(text: str, option: str = "--range") -> tuple[float, float]:
@@ -104,10 +86,10 @@ def names_in(losses: str) -> list[str]:
     return names
 
 
-def say_inputs(network: "Network") -> None:
-    """Say on stderr how a network's values are numbered, where it takes several inputs, or rows."""
-    if network.given is not None and network.given.sentence:
-        print(f"surefoot: {network.given.sentence}", file=sys.stderr)
+def say_inputs(given: "Inputs | None") -> None:
+    """Say on stderr how a network's values are numbered, where its file takes several inputs, or rows."""
+    if given is not None and given.sentence:
+        print(f"surefoot: {given.sentence}", file=sys.stderr)
 
 
 def read_images(path: Path | None, shape: tuple[int, ...]) -> "Tensor | None":

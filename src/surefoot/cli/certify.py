@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from surefoot.cli.arguments import numbers, say_inputs, shapes_of
+from surefoot.cli.arguments import numbers, say_inputs
 from surefoot.cli.image_regions import (
     ChannelsAt,
     Kind,
@@ -20,7 +20,7 @@ from surefoot.cli.image_regions import (
     check_options,
     regions_of,
 )
-from surefoot.cli.options import Json, Memory, Output, Shape
+from surefoot.cli.options import Json, Memory, Output, Shape, shapes_of
 from surefoot.core.proven import percent_span, span
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def command(
     from surefoot.verify.many import load_images, open_network
 
     opened = open_network(network, output, shapes_of(shape))
-    say_inputs(opened)
+    say_inputs(opened.given)
     x, y = load_images(images, opened)
     x, labels = x[:first], y[:first].tolist()
     about = {"eps": eps, "range": valid, "threshold": threshold, "delta": delta, "at": at, "towards": towards,

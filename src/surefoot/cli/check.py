@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from surefoot.cli.arguments import shapes_of
-from surefoot.cli.options import Json, Memory, Output, Shape
+from surefoot.cli.options import Json, Memory, Output, Shape, shapes_of
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, at_most
 

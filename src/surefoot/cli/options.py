@@ -1,11 +1,13 @@
 """Options that several commands share, said once."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
 
 from surefoot.cli.names import DATA
+from surefoot.core.errors import InputError
 
 TablePath = Annotated[
     str,
@@ -86,3 +88,21 @@ Memory = Annotated[
 Limit = Annotated[
     float, typer.Option("--limit", "--timeout", min=0, help="Seconds, at most; what was found by then is said.")
 ]
+
+
+def shapes_of(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
+    """Read the sides of inputs by name.
+
+    Raises:
+        InputError: something else than a name, =, and whole numbers from 1 between commas.
+
+    >>> shapes_of(["x=1,3,32,32"])
+    {'x': (1, 3, 32, 32)}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, _, sides = text.rpartition("=")
+        if not name or not re.fullmatch(r"0*[1-9][0-9]{0,9}(,0*[1-9][0-9]{0,9})*", sides):
+            raise InputError(f"--shape {text}: a name and sides from 1 are needed, as in x=1,3,32,32")
+        shapes[name] = tuple(map(int, sides.split(",")))
+    return shapes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import numpy as np
 import typer
 
-from surefoot.cli.arguments import say_inputs, shapes_of
+from surefoot.cli.arguments import say_inputs
 from surefoot.cli.image_regions import (
     ChannelsAt,
     Places,
@@ -24,7 +24,7 @@ from surefoot.cli.image_regions import (
 )
 from surefoot.cli.live import Heard, explained, sentence
 from surefoot.cli.names import METHODS, RENAMED_METHODS
-from surefoot.cli.options import Cluster, Json, Memory, Output, Seed, Shape
+from surefoot.cli.options import Cluster, Json, Memory, Output, Seed, Shape, shapes_of
 from surefoot.cli.standard import answer_query, networks_of
 from surefoot.core.errors import InputError
 from surefoot.core.proven import at_least, percent_at_least
@@ -158,7 +158,7 @@ def command(
     from surefoot.verify.many import Settings, load_images, open_network
 
     opened = open_network(network, output, shapes_of(shape))
-    say_inputs(opened)
+    say_inputs(opened.given)
     x, y = load_images(images, opened)
     x, labels = x[:first], y[:first].tolist()
     if explain and len(x) != 1:
@@ -229,7 +229,7 @@ def _of_property(
     if asked is None:
         return answer_of(Unknown("time is up", -math.inf, {"seconds": round(deadline.clock.wall() - begin, 3)}))
     opened, queries = asked.network, asked.queries
-    say_inputs(opened)
+    say_inputs(opened.given)
     beyond = None if certificate is None else beyond_certificates(queries, opened, asked.plain)
     prove = certificate is not None and beyond is None
     heard = Heard()

@@ -94,7 +94,10 @@ class Search:
         return self.proven or self.unknown(method)
 
     def _by_stages(self, method: str, stages: Sequence[Stage]) -> Verdict:
-        if not self.is_finite():
+        with listening(self._hear):
+            begin_stage("preparation", self.best)  # of a large network: the values at the middle of the region
+            is_finite = self.is_finite()
+        if not is_finite:
             leave = ", or may leave where its functions are defined" if self.has_functions else ""
             return Unknown(f"values of the network pass what float64 can hold{leave}", -math.inf, self.details())
         for stage in stages:

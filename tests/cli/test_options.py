@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from surefoot.cli.arguments import shapes_of
+from surefoot.cli.options import shapes_of
 from surefoot.core.errors import InputError
 from typed import surefoot
 
