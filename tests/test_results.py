@@ -79,7 +79,7 @@ def test_a_table(harness: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["attacks", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg"]
+    "name", ["attacks", "compress", "equal_pairs", "language", "pinets", "pinets_data", "standard", "verify", "vgg"]
 )
 def test_the_page_says_what_was_kept(harness: ModuleType, name: str) -> None:
     parts = importlib.import_module(name).page()
