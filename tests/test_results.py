@@ -27,7 +27,10 @@ for key in {KEYS}:
 """
 
 
-PAGES = ("attacks", "census", "competition", "compress", "language", "pinets", "pinets_data", "standard", "verify", "vgg")
+PAGES = (
+    "attacks", "census", "competition", "compress", "equal_pairs", "language", "pinets", "pinets_data", "standard",
+    "verify", "vgg",
+)  # fmt: skip
 
 
 @pytest.fixture

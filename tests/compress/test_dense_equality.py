@@ -32,7 +32,8 @@ def test_bounds_are_not_below_the_exact_largest_difference(seed: int, kind: str)
     gaps = np.array([y[:2] - y[2:] for _, y in on_a_line((pair.first, pair.second), -1.0, 1.0)])
     true = abs(gaps).max(0)
     assert all(bound >= gap for bound, gap in zip(bound_of_pair(pair, LINE).tolist(), true, strict=True))
-    branched = bound_by_branching(pair, LINE, Deadline.of(5.0))
+    branched, close = bound_by_branching(pair, LINE, Deadline.of(5.0))
+    assert close
     assert true.max() <= branched <= 1.3 * float(true.max()) + 1e-6
 
 

@@ -27,7 +27,7 @@ from surefoot.verify.branch_and_bound import Replay as Confirm
 from surefoot.verify.dense_splitting import DenseResult, prove_dense
 
 SAMPLES, STARTS, STEPS = 4000, 32, 15  # of an attack: inputs, the best of them, and steps from each
-CLOSE, ROUNDING = 1.25, 1e-9  # a bound of so much more than what is met is close; and relative to outputs
+CLOSE, ROUNDING = 1.25, 1e-6  # a bound of so much more than what is met is close; and relative to outputs
 NEAR, REPLAYED = 1e-4, 8  # relative to outputs: what float32 may break though float64 does not; how many at once
 METHOD = "differences"
 FEW_INPUTS = 16  # that are free: bisecting them is quick
@@ -37,6 +37,12 @@ def dense_pair_of(first: Graph, second: Graph) -> DensePair | None:
     """Read two graphs as dense networks, unit by unit; None if they are none of one depth."""
     one, two = (dense_network_of(graph.to(torch.float64)) for graph in (first, second))
     return None if one is None or two is None else aligned(one, two)
+
+
+def are_of_one_layout(first: Graph, second: Graph) -> bool:
+    """Whether two dense networks have as many units in each layer: none is likely to have lost its partner."""
+    one, two = (dense_network_of(graph.to(torch.float64)) for graph in (first, second))
+    return one is not None and two is not None and DensePair.of(one, two) is not None
 
 
 def differ_by(most: float, outputs: int) -> tuple[Unsafe, ...]:
@@ -60,8 +66,10 @@ def bound_of_pair(pair: DensePair, domain: InputSet) -> Float[np.ndarray, " k"]:
     return -ends.reshape(k, 2).amin(1).numpy()
 
 
-def bound_by_branching(pair: DensePair, domain: InputSet, seconds: Deadline) -> float:
+def bound_by_branching(pair: DensePair, domain: InputSet, seconds: Deadline) -> tuple[float, bool]:
     """Bound the difference of all outputs, to not much more than the largest that is met, while there is time.
+
+    Returns the bound, and whether it is so close.
 
     Property: sound in real arithmetic.
     """
@@ -70,7 +78,7 @@ def bound_by_branching(pair: DensePair, domain: InputSet, seconds: Deadline) -> 
     met, size = float(both[:, k:].abs().max()), float(both.abs().max())
     goal = max(CLOSE * met, ROUNDING * (1 + size))
     result = prove_differences(pair, domain, differ_by(goal, k), seconds, lambda _: None)
-    return -float(difference_below(result.margin, goal))
+    return -float(difference_below(result.margin, goal)), result.result.proven
 
 
 def prove_differences(

@@ -13,7 +13,13 @@ from torch import Tensor
 from surefoot.compress.channel_check import mapped_difference
 from surefoot.compress.channels import ChannelMap, channels_of
 from surefoot.compress.checkpoint import Journal
-from surefoot.compress.dense_equality import are_few, bound_by_branching, bound_of_pair, dense_pair_of
+from surefoot.compress.dense_equality import (
+    are_few,
+    are_of_one_layout,
+    bound_by_branching,
+    bound_of_pair,
+    dense_pair_of,
+)
 from surefoot.compress.interior import inside, pulled, with_interior, within_rounding
 from surefoot.compress.stability import Patience, Stability, stability
 from surefoot.core.deadline import NEVER, Deadline, tick
@@ -122,12 +128,15 @@ def equal(
         until.run(search.by_layers)
         if pair is not None:
             until.run(lambda: search.improve(bound_of_pair(pair, domain)))
-        if pair is not None and branch and are_few(domain):
-            until.before(BRANCHES).run(lambda: search.by_branching(pair))
-        else:
+        divided = pair if branch and are_few(domain) else None
+        if divided is not None and are_of_one_layout(first, second):
+            search.by_branching(divided, until.before(BRANCHES))
+        if not search.is_close:
             until.before(FORMS).run(lambda: search.by_forms_if_any(known))
-            if not search.bound.max() <= NEARLY * search.scale:
-                until.before(BOUNDS).run(search.by_bounds)
+        if not search.is_close and not search.bound.max() <= NEARLY * search.scale:
+            until.before(BOUNDS).run(search.by_bounds)
+            if divided is not None and not are_of_one_layout(first, second):
+                search.by_branching(divided, until.before(BRANCHES))
     if not same_operations(first, second):
         search.bound = search.bound + rounding_of_reading((first, second), domain)
     return searched(first, second, domain, search.bound, until)
@@ -156,6 +165,7 @@ class _Search:
     journal: Journal | None
     gap: Graph
     scale: float = 1.0
+    is_close: bool = False  # to the largest difference that was met
     region: Box = field(init=False)
     bound: np.ndarray = field(init=False)
 
@@ -179,9 +189,12 @@ class _Search:
         same = [ChannelMap.same(channels_of(node)) for node in self.second.nodes]
         self.improve(mapped_difference(self.first, self.second, same, *boxes))
 
-    def by_branching(self, pair: DensePair) -> None:
-        until = self.patience.until.before(BRANCHES).at_most(10 * self.patience.each)
-        self.improve(np.full_like(self.bound, bound_by_branching(pair, self.domain, until)))
+    def by_branching(self, pair: DensePair, until: Deadline) -> None:
+        """Divide the domain until the bound is close to what is met, for a while."""
+        bounded = until.run(lambda: bound_by_branching(pair, self.domain, until.at_most(10 * self.patience.each)))
+        if bounded is not None:
+            self.improve(np.full_like(self.bound, bounded[0]))
+            self.is_close = bounded[1]
 
     def by_forms_if_any(self, known: Stability | None) -> None:
         with suppress(InputError):  # products, or too many values for dense forms

@@ -103,13 +103,14 @@ def same_answer_files(
     ends_of(first, second)
     one, two = open_onnx(first), open_onnx(second)
     see_over(domain, one, two)
-    graphs = (flat_output(logits_of(graph)) for graph in (one.graph, with_input_like(one.graph, two.graph)))
+    logits = flat_output(logits_of(one.graph))
+    other = flat_output(logits_of(with_input_like(one.graph, two.graph)))
     runs = [runner_of_onnx(load_onnx_model(path), logits=True) for path in (first, second)]
 
     def run(x: np.ndarray) -> np.ndarray:
         return np.concatenate([run(x) for run in runs], 1)
 
-    return same_answer(*graphs, domain, seconds, sure, run)
+    return same_answer(logits, other, domain, seconds, sure, run)
 
 
 def same_polynomial_files(first: Path, second: Path) -> SamePolynomial | None:

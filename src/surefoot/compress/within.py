@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from surefoot.compress.dense_equality import are_few, attacked, decide_differences, dense_pair_of, differ_by, outputs_of
+from surefoot.compress.dense_equality import (
+    are_few,
+    are_of_one_layout,
+    attacked,
+    decide_differences,
+    dense_pair_of,
+    differ_by,
+    outputs_of,
+)
 from surefoot.compress.equal import equal, rounding_of_reading, searched
 from surefoot.compress.stability import Patience
 from surefoot.core.deadline import Deadline
@@ -81,8 +89,12 @@ class _Within:
             return self._by_bounds() or self._known(
                 self._unknown("the rounding of constants by reading may change as much")
             )
-        by_pair = None if pair is None else self._by_pair(pair, self.less)
-        return self._known(by_pair or self._by_bounds() or self._by_graph(self.less))
+        less, ways = self.less, [self._by_bounds]
+        if pair is not None:
+            first = are_of_one_layout(self.first, self.second)  # else forms may show that nothing was lost
+            ways.insert(0 if first else 1, lambda: self._by_pair(pair, less))
+        answer = next((found for found in (way() for way in ways) if found is not None), None)
+        return self._known(answer or self._by_graph(less))
 
     def _known(self, answer: Verdict) -> Verdict:
         """Say what is known besides."""
@@ -103,15 +115,16 @@ class _Within:
             gap = self.run(x)
             return np.concatenate([np.zeros_like(gap), gap], 1)  # nothing is asked of the first's outputs
 
-        share = self.deadline.before(FEW if are_few(self.domain) else MANY)
+        is_few = are_few(self.domain) and self.domain.limits is None  # what is proven is proven of the box
+        share = self.deadline.before(FEW if is_few else MANY)
         tried = share.before(FIRST).run(lambda: attacked(pair, self.domain))
         if tried is not None:
-            self.seen = float(outputs_of(pair, tried)[:, k:].abs().max())
+            self.seen = max(self.seen, float(outputs_of(pair, tried)[:, k:].abs().max()))
         answer = decide_differences(pair, self.domain, differ_by(less, k), share, run, tried)
         if isinstance(answer, Violated):
             answer = replace(answer, output=answer.output[k:])
             return answer if self._differs(answer) else None
-        self.bound = -float(difference_below(answer.margin, self.most))
+        self.bound = min(self.bound, -float(difference_below(answer.margin, self.most)))
         return answer if isinstance(answer, Holds) else None
 
     def _differs(self, answer: Violated) -> bool:

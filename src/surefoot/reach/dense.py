@@ -213,7 +213,7 @@ class DenseBounds:
         Hidden values are bounded by the linear functions alone, and nothing is rounded: a guide, dear as one more row.
         """
         per_box = 2 * len(axes) * (len(weights) + 8) * max(len(b) for b in self.network.biases)
-        return estimated(lambda *part: self._estimate(*part, weights, axes), per_box, box, low, high)
+        return estimated(lambda i, lo, hi: self._estimate(i, lo, hi, weights, axes), per_box, box, low, high)
 
     def _estimate(self, box: Tensor, low: Tensor, high: Tensor, weights: Tensor, axes: Sequence[int]) -> Tensor:
         tick()

@@ -144,10 +144,10 @@ class PairBounds:
 
     def _bound_values(self, k: int, box: Int[Tensor, " p"], value: Int[Tensor, " p"]) -> None:
         """Bound differences of layer k, each in one of the boxes: both ends."""
-        rows = [x[k][value] for x in (self.pair.second.weights, self.pair.weights, self.pair.biases)]
-        error, p = self.error_of_gap[box, value], len(box)
-        both = [torch.cat([x, -x]) for x in rows]
-        bounds, _, lines = self._carry(k, *both, error.repeat(2), box.repeat(2))
+        each = (self.pair.second.weights, self.pair.weights, self.pair.biases)
+        on_gap, on_first, constants = (torch.cat([x[k][value], -x[k][value]]) for x in each)
+        error, p = self.error_of_gap[box, value].repeat(2), len(box)
+        bounds, _, lines = self._carry(k, on_gap, on_first, constants, error, box.repeat(2))
         at = box, value + self.pair.places[k].start
         self.parts[2].keep(at, (bounds[:p], -bounds[p:]), (lines[:p], -lines[p:]))
 
@@ -177,9 +177,11 @@ class PairBounds:
         n, r = len(self.low), len(weights)
         on_first, on_gap = weights.chunk(2, 1)
         paid = 2 * (self.error_of_gap @ magnitude(on_gap).T + self.error @ magnitude(on_first).T)
-        rows = [x.repeat(n, *[1] * (x.ndim - 1)) for x in self._rows_of(weights)]
+        rows, other, constants = self._rows_of(weights)
         box, last = torch.arange(n).repeat_interleave(r), len(self.pair.weights) - 1
-        bounds, paid_for, lines = self._carry(last, *rows, paid.flatten(), box)
+        bounds, paid_for, lines = self._carry(
+            last, rows.repeat(n, 1), other.repeat(n, 1), constants.repeat(n), paid.flatten(), box
+        )
         return bounds.reshape(n, r), paid_for.reshape(n, r), lines.reshape(n, r, -1)
 
     def _rows_of(self, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -227,7 +229,7 @@ class PairBounds:
     ) -> Float[Tensor, "c axes 2 r"]:
         """Estimate rows in both halves of a part of each of c boxes, bisected along axes, as `DenseBounds` does."""
         per_box = 4 * len(axes) * (len(weights) + 12) * max(len(b) for b in self.pair.biases)
-        return estimated(lambda *part: self._estimate(*part, weights, axes), per_box, box, low, high)
+        return estimated(lambda i, lo, hi: self._estimate(i, lo, hi, weights, axes), per_box, box, low, high)
 
     def _estimate(self, box: Tensor, low: Tensor, high: Tensor, weights: Tensor, axes: Sequence[int]) -> Tensor:
         tick()

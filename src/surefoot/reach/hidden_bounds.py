@@ -102,7 +102,10 @@ def halves(
     return lows, highs
 
 
-def estimated(estimate: Callable[[Tensor, Tensor, Tensor], Tensor], per_box: int, *parts: Tensor) -> Tensor:
-    """Estimate boxes in chunks of so many numbers."""
-    chunks = (part.split(max(LARGEST_ROWS // per_box, 1)) for part in parts)
-    return torch.cat([estimate(*chunk) for chunk in zip(*chunks, strict=True)])
+def estimated(
+    estimate: Callable[[Tensor, Tensor, Tensor], Tensor], per_box: int, box: Tensor, low: Tensor, high: Tensor
+) -> Tensor:
+    """Estimate parts of boxes in chunks, where each takes so many numbers."""
+    chunk = max(LARGEST_ROWS // per_box, 1)
+    parts = zip(box.split(chunk), low.split(chunk), high.split(chunk), strict=True)
+    return torch.cat([estimate(*part) for part in parts])
