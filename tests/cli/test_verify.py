@@ -301,7 +301,7 @@ def test_no_older_certificate_is_left_beside_another_answer(folder: Path, capsys
 def test_an_explanation_names_stages_layers_and_neurons(capsys: pytest.CaptureFixture[str]) -> None:
     surefoot("verify", "net.onnx", "safe.vnnlib", "--explain", "--json")
     told = json.loads(capsys.readouterr().out)["explanation"]
-    assert told["stages"][0]["stage"] == "zonotope"
+    assert told["stages"][0]["stage"] == "preparation"
     assert {"bound", "layers", "neurons"} <= set(told)
     surefoot("verify", "net.onnx", "safe.vnnlib", "--explain")
     assert "CROWN's bound of the first region" in capsys.readouterr().out
