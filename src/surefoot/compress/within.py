@@ -36,6 +36,7 @@ from surefoot.verify.run import verify
 MANY_CLASSES = 32
 # of the time that is left, at most: for `equal`; for branch and bound on the differences, of few inputs, of many
 FIRST, FEW, MANY = 0.3, 0.8, 0.3
+KEPT = 0.9  # of what that gets: it stops by itself between two batches, and says what it bounded
 
 
 def within(
@@ -120,7 +121,10 @@ class _Within:
         tried = share.before(FIRST).run(lambda: attacked(pair, self.domain))
         if tried is not None:
             self.seen = max(self.seen, float(outputs_of(pair, tried)[:, k:].abs().max()))
-        answer = decide_differences(pair, self.domain, differ_by(less, k), share, run, tried)
+        asked = differ_by(less, k)
+        answer = share.run(lambda: decide_differences(pair, self.domain, asked, share.before(KEPT), run, tried))
+        if answer is None:
+            return None
         if isinstance(answer, Violated):
             answer = replace(answer, output=answer.output[k:])
             return answer if self._differs(answer) else None
