@@ -31,6 +31,7 @@ from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.runtime import Runner, runner_of_graph
 from surefoot.verify.network import Network
+from surefoot.verify.progress import Progress, begin_stage, listening
 from surefoot.verify.run import verify
 
 MANY_CLASSES = 32
@@ -122,7 +123,9 @@ class _Within:
         if tried is not None:
             self.seen = max(self.seen, float(outputs_of(pair, tried)[:, k:].abs().max()))
         asked = differ_by(less, k)
-        answer = share.run(lambda: decide_differences(pair, self.domain, asked, share.before(KEPT), run, tried))
+        with listening(self._hear):  # time may be up before the verdict comes back
+            begin_stage("differences", -math.inf)
+            answer = share.run(lambda: decide_differences(pair, self.domain, asked, share.before(KEPT), run, tried))
         if answer is None:
             return None
         if isinstance(answer, Violated):
@@ -130,6 +133,10 @@ class _Within:
             return answer if self._differs(answer) else None
         self.bound = min(self.bound, -float(difference_below(answer.margin, self.most)))
         return answer if isinstance(answer, Holds) else None
+
+    def _hear(self, progress: Progress) -> None:
+        """Keep the bound that branch and bound has reached; of what is proven by then it says nothing."""
+        self.bound = min(self.bound, -float(difference_below(min(progress.bound, 0.0), self.most)))
 
     def _differs(self, answer: Violated) -> bool:
         return bool(np.abs(answer.output).max() >= self.most)
