@@ -12,6 +12,7 @@ from surefoot.compress.file_equality import (
     equal_files,
     logits_of_file,
     replayed,
+    same_answer_files,
     same_polynomial_files,
     within_files,
 )
@@ -58,4 +59,20 @@ def test_logits_are_not_compared_with_probabilities(tmp_path: Path) -> None:
     one, two = written(tmp_path / "one.onnx", 0), written(tmp_path / "two.onnx", 0, end=nn.Softmax(1))
     assert ends_of(two, two) == "softmax"
     with pytest.raises(InputError, match=r"gives logits and .* probabilities: their outputs differ by what they mean"):
+        equal_files(one, two, UNIT)
+
+
+def test_inputs_of_shapes_that_differ_by_sides_of_one_are_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    shaped = nn.Sequential(nn.Flatten(), *layers).eval()
+    one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
+    write_onnx(graph_of_module(layers, torch.zeros(2, 4)), one)
+    write_onnx(graph_of_module(shaped, torch.zeros(2, 1, 4, 1)), two)
+    for pair in ((one, two), (two, one)):
+        assert equal_files(*pair, UNIT).largest == 0
+        assert isinstance(within_files(*pair, UNIT, 1e-6, 5), Holds)
+        assert isinstance(same_answer_files(*pair, UNIT, 5), Holds)
+    write_onnx(graph_of_module(shaped, torch.zeros(2, 2, 2)), two)
+    with pytest.raises(InputError, match="cannot be compared"):
         equal_files(one, two, UNIT)

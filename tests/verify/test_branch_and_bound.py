@@ -20,6 +20,7 @@ from surefoot.verify.branch_and_bound import (
     depth_first,
     steady,
 )
+from surefoot.verify.progress import begin_stage, listening
 
 Interval = tuple[int, int]
 ORDERS = (best_first, depth_first, breadth_first)
@@ -221,3 +222,21 @@ def test_batches_grow_until_they_take_their_share_of_work() -> None:
     assert size(parts) == 1
     assert size(parts) == 1  # nothing was bounded since
     assert steady(7)(10**6) == 7
+
+
+def test_a_search_of_one_subproblem_is_not_taken_for_that_of_all() -> None:
+    """What is heard is a bound of everything, whatever the fallback searches."""
+    heard: list[float] = []
+
+    class Searching(Line):
+        def fallback(self, batch: Sequence[Interval], bounded: int) -> Bounds[Interval] | None:
+            part = Line(self.f + 100, self.steep, tuple(batch))
+            branch_and_bound(part, lambda x: None, never, steady(1))
+            return None
+
+    made = Line.of(3, -1.0)
+    with listening(lambda progress: heard.append(progress.bound)):
+        begin_stage("input-splitting", -np.inf)
+        branch_and_bound(Searching(made.f, made.steep, made.begins), lambda x: None, never, steady(1))
+    assert heard
+    assert max(heard) <= made.f.min()

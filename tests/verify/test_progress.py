@@ -2,7 +2,7 @@
 
 import math
 
-from surefoot.verify.progress import Progress, begin_stage, listening, say
+from surefoot.verify.progress import Progress, begin_stage, listening, say, unheard
 
 
 def never() -> float:
@@ -35,3 +35,13 @@ def test_who_listens_outside_hears_what_is_said_inside() -> None:
             say(lambda: -1.0, 10, 3)
         begin_stage("exact", -1.0)
     assert (outer, inner) == ([-2.0, -1.0, -1.0], [-1.0])
+
+
+def test_what_is_said_of_a_part_is_not_heard() -> None:
+    heard: list[float] = []
+    with listening(lambda p: heard.append(p.bound)):
+        begin_stage("input-splitting", -2.0)
+        with unheard():
+            say(never, 10, 3)
+        say(lambda: -1.0, 20, 6)
+    assert heard == [-2.0, -1.0]

@@ -31,11 +31,13 @@ from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Verdict, Violated
 from surefoot.spec.replay import Replay
 from surefoot.spec.runtime import Runner, runner_of_graph
 from surefoot.verify.network import Network
+from surefoot.verify.progress import Progress, begin_stage, listening
 from surefoot.verify.run import verify
 
 MANY_CLASSES = 32
 # of the time that is left, at most: for `equal`; for branch and bound on the differences, of few inputs, of many
 FIRST, FEW, MANY = 0.3, 0.8, 0.3
+KEPT = 0.9  # of what that gets: it stops by itself between two batches, and says what it bounded
 
 
 def within(
@@ -120,12 +122,21 @@ class _Within:
         tried = share.before(FIRST).run(lambda: attacked(pair, self.domain))
         if tried is not None:
             self.seen = max(self.seen, float(outputs_of(pair, tried)[:, k:].abs().max()))
-        answer = decide_differences(pair, self.domain, differ_by(less, k), share, run, tried)
+        asked = differ_by(less, k)
+        with listening(self._hear):  # time may be up before the verdict comes back
+            begin_stage("differences", -math.inf)
+            answer = share.run(lambda: decide_differences(pair, self.domain, asked, share.before(KEPT), run, tried))
+        if answer is None:
+            return None
         if isinstance(answer, Violated):
             answer = replace(answer, output=answer.output[k:])
             return answer if self._differs(answer) else None
         self.bound = min(self.bound, -float(difference_below(answer.margin, self.most)))
         return answer if isinstance(answer, Holds) else None
+
+    def _hear(self, progress: Progress) -> None:
+        """Keep the bound that branch and bound has reached; of what is proven by then it says nothing."""
+        self.bound = min(self.bound, -float(difference_below(min(progress.bound, 0.0), self.most)))
 
     def _differs(self, answer: Violated) -> bool:
         return bool(np.abs(answer.output).max() >= self.most)

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from surefoot.core.deadline import tick
-from surefoot.verify.progress import say
+from surefoot.verify.progress import say, unheard
 
 S = TypeVar("S")  # a subproblem
 D = TypeVar("D", bound=Hashable)  # what it was branched on
@@ -230,7 +230,8 @@ def branch_and_bound(
             if tree.bounded > most_subproblems:
                 return tree.result(why="as many subproblems as allowed")
             batch = tree.pop(max(size // 2, 1))  # most have two children
-            by_fallback = problem.fallback(_values(batch), tree.bounded)
+            with unheard():
+                by_fallback = problem.fallback(_values(batch), tree.bounded)
             if by_fallback is not None:
                 batch = tree.prove(batch, by_fallback)
                 met = attack(by_fallback)

@@ -48,6 +48,16 @@ def listening(listener: Listener) -> Iterator[None]:
         _stage.reset(tokens[1])
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let nobody hear of searches within: what they bound is a part of what is listened to."""
+    token = _listener.set(None)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
 def begin_stage(stage: str, bound: float) -> None:
     """Say what is tried next, and what is known by now."""
     _tell(Progress(stage, bound))
