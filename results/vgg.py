@@ -190,8 +190,9 @@ def _lines(kept: Kept) -> list[str]:
     words = (
         "Images on the line from an image to the one that DeepFool finds, from a share l of the way to l + δ: does",
         "the network keep the image's class? `auto`, one thread, `--memory 8`; time counts the attack, not the 12 s",
-        "that reading the network takes. CPU seconds of a machine of two cores (Intel Xeon, 2.5 GHz) that was busy",
-        "with other work. Violated: the network gives another class at l. Command: `python results/vgg.py lines`.",
+        "that reading the network takes. CPU seconds of machines of two cores (Intel Xeon, 2.5 GHz) that were busy with",
+        "other work; that of the first row took 2.5 times as long as that of the others. Violated: the network gives",
+        "another class at l. Command: `python results/vgg.py lines`.",
     )
     rows = [
         [start, f"{delta:g}", *_counts(found)]
@@ -214,7 +215,10 @@ def _lines(kept: Kept) -> list[str]:
 
 
 def _methods(kept: Kept) -> list[str]:
-    words = ("One image of each class on the first line, by each method. Command: `python results/vgg.py methods`.",)
+    words = (
+        "One image of each class on the first line, by each method; `auto` on the slower of the machines, so that its",
+        "seconds are not to be compared. Command: `python results/vgg.py methods`.",
+    )
     start, delta = LINES[0]
     what = f"line {start}, {delta}"
     names = [key.removeprefix(f"exact {what} ") for key in kept if key.startswith(f"exact {what} ")]
