@@ -190,9 +190,9 @@ def _lines(kept: Kept) -> list[str]:
     words = (
         "Images on the line from an image to the one that DeepFool finds, from a share l of the way to l + δ: does",
         "the network keep the image's class? `auto`, one thread, `--memory 8`; time counts the attack, not the 12 s",
-        "that reading the network takes. CPU seconds of machines of two cores (Intel Xeon, 2.5 GHz) that were busy with",
-        "other work; that of the first row took 2.5 times as long as that of the others. Violated: the network gives",
-        "another class at l. Command: `python results/vgg.py lines`.",
+        "that reading the network takes. CPU seconds of machines of two cores (Intel Xeon, 2.5 GHz) that were busy",
+        "with other work; that of the first row took 2.5 times as long as that of the others. Violated: the network",
+        "gives another class at l. Command: `python results/vgg.py lines`.",
     )
     rows = [
         [start, f"{delta:g}", *_counts(found)]
