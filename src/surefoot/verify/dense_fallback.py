@@ -26,7 +26,7 @@ from surefoot.verify.refinement import Record, Refinement, again
 from surefoot.verify.relu_splitting import prove_by_relu_splitting
 from surefoot.verify.relu_subproblems import Subproblem, bound_again
 
-STEPS = 4  # of ascent for each hidden value: more cost more than they save
+STEPS = 1  # of ascent for each hidden value: more cost more than they save
 SUBPROBLEMS = 200  # of a box: rather bisect it than split it further
 
 
