@@ -216,8 +216,8 @@ def _mnist_part() -> list[str]:
         "authors' tool proved. Time: CPU seconds of one thread for 100 images, attack included.",
         "`auto+float32` asks besides whether each proof holds for float32: the number in brackets.",
         "Command: `python results/verify.py mnist --data ../shared/data/verify --seconds 20`.",
-        "`exact` had 5 s an image. Machines of 2 cores: AMD EPYC for `auto+float32` and `exact`; Intel Xeon, which takes",
-        "about 0.6 of its time, for the others.",
+        "`exact` had 5 s an image. Machines of 2 cores: AMD EPYC for `auto+float32` and `exact`; Intel Xeon, which",
+        "takes about 0.6 of its time, for the others.",
     )
     methods = [m for m in METHODS if kept.of(m)]
     rows = []

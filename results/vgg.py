@@ -31,7 +31,8 @@ from PIL import Image
 
 from surefoot.core.memory import limited_memory
 from surefoot.graph.graph import Graph
-from surefoot.reach.stars import approximate, begin
+from surefoot.reach.star_state import begin
+from surefoot.reach.stars import approximate
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.perturbations import brightening, line, linf_ball, pixels
 from surefoot.spec.query import other_classes

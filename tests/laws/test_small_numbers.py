@@ -29,7 +29,8 @@ from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import relax
-from surefoot.reach.stars import Rule, approximate, begin
+from surefoot.reach.star_state import begin
+from surefoot.reach.stars import Rule, approximate
 from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unsafe

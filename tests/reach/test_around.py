@@ -18,7 +18,8 @@ from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
 from surefoot.reach.reference import Reference, reference_at
 from surefoot.reach.relaxation import Choice, Relaxation, relax
-from surefoot.reach.stars import State, approximate, begin
+from surefoot.reach.star_state import State, begin
+from surefoot.reach.stars import approximate
 from surefoot.reach.tightening import tighten_by_crown
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.stars import star_of_inputs

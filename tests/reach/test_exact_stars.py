@@ -8,7 +8,7 @@ from surefoot.core.errors import InputError
 from surefoot.graph.graph import Graph, GraphBuilder, evaluate
 from surefoot.graph.ops import Linear, MaxPool2d, Mul, Relu, Reshape
 from surefoot.reach.exact_stars import exact
-from surefoot.reach.stars import begin
+from surefoot.reach.star_state import begin
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.stars import star_of_inputs
 

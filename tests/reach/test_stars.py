@@ -7,7 +7,8 @@ import torch
 from surefoot.graph.graph import GraphBuilder
 from surefoot.graph.ops import ElementwiseAffine, Linear, Relu
 from surefoot.reach.exact_stars import exact
-from surefoot.reach.stars import Rule, approximate, begin
+from surefoot.reach.star_state import begin
+from surefoot.reach.stars import Rule, approximate
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.star import Star
 from surefoot.spec.input_set import InputSet

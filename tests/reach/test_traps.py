@@ -20,7 +20,8 @@ from surefoot.reach.crown import lower_bounds
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import relax
-from surefoot.reach.stars import approximate, begin
+from surefoot.reach.star_state import begin
+from surefoot.reach.stars import approximate
 from surefoot.reach.tightening import tighten_by_crown
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate

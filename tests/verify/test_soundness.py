@@ -12,7 +12,7 @@ from surefoot.proof.certificate import Proof
 from surefoot.proof.property import check_property
 from surefoot.proof.question import Question, certificate_of_property
 from surefoot.reach.exact_stars import exact
-from surefoot.reach.stars import begin
+from surefoot.reach.star_state import begin
 from surefoot.spec.input_set import InputSet
 from surefoot.spec.query import Holds, Query, Unknown, Unsafe, Violated
 from surefoot.verify.network import Network

@@ -12,7 +12,7 @@ from surefoot.core.rounding import magnitude, step_error
 from surefoot.graph.graph import Graph
 from surefoot.graph.ops import Elementwise, MaxPool2d, Mul, Relu
 from surefoot.reach.pool_windows import Windows, drop_losers
-from surefoot.reach.stars import Count, State, at_point, leaving, propagate_affine, step, values_entering
+from surefoot.reach.star_state import Count, State, at_point, leaving, propagate_affine, step, values_entering
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 

@@ -17,7 +17,8 @@ from surefoot.reach.crown import LARGEST_ROWS, Trace, lower_bounds
 from surefoot.reach.ibp import Box, size_of
 from surefoot.reach.reference import Reference, has_reference, reference_at
 from surefoot.reach.relaxation import Relaxation, relax
-from surefoot.reach.stars import State, approximate, begin
+from surefoot.reach.star_state import State, begin
+from surefoot.reach.stars import approximate
 from surefoot.spec.input_set import InputSet
 from surefoot.verify.stars import star_of_inputs
 

@@ -13,7 +13,8 @@ from surefoot.core.rounding import LOST, UPWARD, magnitude, step_error, sum_erro
 from surefoot.graph.graph import Graph
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.reference import Reference
-from surefoot.reach.stars import Count, Rule, State, approximate, begin
+from surefoot.reach.star_state import Count, State, begin
+from surefoot.reach.stars import Rule, approximate
 from surefoot.sets.affine_form import AffineForm
 from surefoot.sets.predicate import Predicate, Solver
 from surefoot.sets.star import Star
