@@ -23,7 +23,8 @@ from surefoot.reach.curvature import curvature, factors_of, least_curvature
 from surefoot.reach.exact_stars import exact
 from surefoot.reach.ibp import Box
 from surefoot.reach.relaxation import relax
-from surefoot.reach.stars import approximate, begin
+from surefoot.reach.star_state import begin
+from surefoot.reach.stars import approximate
 from surefoot.recalibrate import InverseFocal
 from surefoot.recalibrate.spline import Spline
 from surefoot.report.plane import cells_of

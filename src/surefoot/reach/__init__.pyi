@@ -6,6 +6,6 @@ from .ibp import Box as Box
 from .relaxation import Choice as Choice
 from .relaxation import Relaxation as Relaxation
 from .relaxation import relax as relax
+from .star_state import begin as begin
 from .stars import approximate as approximate
-from .stars import begin as begin
 from .tightening import tighten_by_crown as tighten_by_crown
