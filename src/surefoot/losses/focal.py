@@ -19,7 +19,10 @@ class FocalLoss(PointwiseLoss):
         gamma: a number, or a policy from `surefoot.losses.gamma` (FLSD-53 is `ByConfidence()`).
         one_buffer: compute the gradient in the forward's only n x k buffer: a third of cross entropy's memory, and one
             backward pass only.
-        weight, ignore_index, reduction, label_smoothing: as in `torch.nn.CrossEntropyLoss`.
+        weight: as in `torch.nn.CrossEntropyLoss`.
+        ignore_index: likewise.
+        reduction: likewise.
+        label_smoothing: likewise.
 
     Property: classification-calibrated, not proper: the optimum is under-confident by a known map, which
     `surefoot.recalibrate.InverseFocal` inverts. gamma = 0 is cross entropy. Loss and gradient are right to 1e-5

@@ -326,8 +326,9 @@ def measure(
         batches: the rows, in any division; all with the same k. `Scored.of_logits` keeps what float64 loses of very
             small and very large probabilities.
         metrics: what to read; metrics that share an observation share its tally.
-        intervals, floors: whether to compute them (NaN if not). Floors cost `FLOOR_DRAWS` further observations, or
-            `MANY_CLASSES_FLOOR_DRAWS` from `MANY_CLASSES` classes on.
+        intervals: whether to compute them (NaN if not).
+        floors: likewise. They cost `FLOOR_DRAWS` further observations, or `MANY_CLASSES_FLOOR_DRAWS` from
+            `MANY_CLASSES` classes on.
         seed: of the shards, the bootstrap and the drawn labels: the same seed gives the same numbers.
 
     Raises:
