@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from surefoot.compress.interior import inside, pulled, with_interior
 from surefoot.core.errors import InputError
-from surefoot.spec.input_set import InputSet, LinearConstraints
+from surefoot.spec.input_set import Ball, InputSet, LinearConstraints
 
 CUBE = InputSet(np.zeros(3), np.ones(3))
 
@@ -97,3 +97,10 @@ def test_an_empty_domain_is_refused(
     inputs = InputSet(np.array(lower, float), np.array(upper, float), LinearConstraints.of(rows, bounds))
     with pytest.raises(InputError, match="empty"):
         with_interior(inputs)
+
+
+def test_a_ball_is_refused_by_name() -> None:
+    """Inputs that are met in the box around it may lie outside of it."""
+    domain = InputSet(-np.ones(2), np.ones(2), ball=Ball(np.zeros(2), 1.0, 2))
+    with pytest.raises(InputError, match="the domain is a ball"):
+        with_interior(domain)

@@ -24,8 +24,11 @@ def with_interior(inputs: InputSet) -> InputSet:
     Balls are those of the box drawn as a cube. What has an interior already, or no constraints, is returned as it is.
 
     Raises:
-        InputError: no input was found that satisfies the constraints, but for rounding.
+        InputError: no input was found that satisfies the constraints, but for rounding; a ball, of which inputs are met
+            and bounds are had by `verify` alone.
     """
+    if inputs.ball is not None:
+        raise InputError("the domain is a ball; here boxes and linear constraints are treated: give the box around it")
     if inputs.constraints is None or inputs.interior is not None:
         return inputs
     rows, bounds = inputs.constraints.rows, inputs.constraints.bounds
